@@ -1,0 +1,42 @@
+/**
+ * Every cap on attacker-chosen work, in one place. Sizes in bytes, times in milliseconds.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const LIMITS = {
+  /** containerd's gRPC messages, which carry the payload's source, end at 16 MiB. */
+  payloadBytes: 16 * MiB,
+  /** The payload is written at once: one that isn't complete after this never will be. */
+  payloadWaitMs: 10_000,
+  /** One annotation. Registries refuse manifests over 4 MiB, so no pulled image has a longer one. */
+  annotationBytes: 4 * MiB,
+  /** One wrapped key, decoded: an RSA-4096 recipient takes 1 KiB, and a packet may have thousands. */
+  packetBytes: 3 * MiB,
+  /** Wrapped keys in one annotation: each added recipient set appends one. */
+  packets: 1024,
+  /** The unwrapped private options: real ones have 200 bytes. */
+  privateOptionsBytes: 64 * KiB,
+  /** The decoded public options: real ones have 110 bytes. */
+  publicOptionsBytes: 64 * KiB,
+  /** Private-key operations for one layer, and the processor time they may take. */
+  unwrapAttempts: 4096,
+  unwrapCpuMs: 10_000,
+  /** Keys: a keyring with photos can reach some 100 KiB. */
+  keyFileBytes: MiB,
+  keyFiles: 1024,
+  keyEntries: 4096,
+  keyDirectoryDepth: 16,
+  /** RFC 7518 §4.3 asks for 2048 bits or more; private operations grow with the cube of the size. */
+  rsaBitsMin: 2048,
+  rsaBitsMax: 8192,
+  /** PBKDF2 iterations of an encrypted key; OpenSSL writes 2,048, careful people 1,000,000. */
+  pbkdf2Iterations: 10_000_000,
+  /** scrypt of an encrypted key: memory, OpenSSL's default takes 16 MiB. */
+  scryptBytes: 128 * MiB,
+  /** What of an error message is shown: pod events are cut at 1 KiB, terminals are not. */
+  messageChars: 4096,
+  /** A key provider's answer, and how long it may take. */
+  providerOutputBytes: MiB,
+  providerTimeoutMs: 30_000,
+} as const;

@@ -1,0 +1,60 @@
+/** Layer media types, plain and encrypted (OCI image spec, Docker image manifest v2.2, ocicrypt's `+encrypted`). */
+
+export type Compression = "none" | "gzip" | "zstd";
+
+export const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+export const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+export const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
+export const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
+export const DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
+export const DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
+
+const ENCRYPTED_SUFFIX = "+encrypted";
+
+const OCI_LAYER = "application/vnd.oci.image.layer.v1.tar";
+const OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
+const DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar";
+
+/** Plain layer media type → its compression and the OCI type that means the same. */
+const LAYER_TYPES: ReadonlyMap<string, { compression: Compression; oci: string }> = new Map([
+  ...layerRows(OCI_LAYER, OCI_LAYER, "+"),
+  ...layerRows(OCI_NONDISTRIBUTABLE, OCI_NONDISTRIBUTABLE, "+"),
+  ...layerRows(DOCKER_LAYER, OCI_LAYER, "."),
+  ...layerRows(DOCKER_FOREIGN, OCI_NONDISTRIBUTABLE, "."),
+]);
+
+function layerRows(base: string, oci: string, separator: string): [string, { compression: Compression; oci: string }][] {
+  return [
+    [base, { compression: "none", oci }],
+    [`${base}${separator}gzip`, { compression: "gzip", oci: `${oci}+gzip` }],
+    [`${base}${separator}zstd`, { compression: "zstd", oci: `${oci}+zstd` }],
+  ];
+}
+
+export interface LayerType {
+  /** The media type without encryption, as given ("application/vnd.docker.image.rootfs.diff.tar.gzip"). */
+  readonly plain: string;
+  /** The OCI form of it ("application/vnd.oci.image.layer.v1.tar+gzip"). */
+  readonly oci: string;
+  readonly compression: Compression;
+  readonly encrypted: boolean;
+}
+
+/** What a media type says of a layer, or undefined when it names no layer that could be encrypted. */
+export function parseLayerType(mediaType: string): LayerType | undefined {
+  const encrypted = mediaType.endsWith(ENCRYPTED_SUFFIX);
+  const plain = encrypted ? mediaType.slice(0, -ENCRYPTED_SUFFIX.length) : mediaType;
+  const row = LAYER_TYPES.get(plain);
+  return row && { plain, oci: row.oci, compression: row.compression, encrypted };
+}
+
+/** The encrypted form of a plain layer type, always OCI's: the peers refuse Docker's. */
+export function encryptedType(layer: LayerType): string {
+  return layer.oci + ENCRYPTED_SUFFIX;
+}
+
+/** Every encrypted layer type that is accepted, for configuration. */
+export function encryptedTypes(): string[] {
+  return [...LAYER_TYPES.keys()].map((plain) => plain + ENCRYPTED_SUFFIX);
+}
