@@ -1,0 +1,111 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { pack } from "tar-stream";
+import type { Descriptor } from "../../src/spec/descriptor.ts";
+import { type Compression, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../src/spec/media-types.ts";
+import { output, type Peer } from "./peers.ts";
+
+/** A file of a layer: bytes (mode 0755 so that programs run), or a symbolic link's target. */
+export type Files = Readonly<Record<string, Uint8Array | { readonly link: string }>>;
+
+export interface Layer {
+  /** The layer's tar, uncompressed. */
+  readonly tar: Uint8Array;
+  readonly compression: Compression;
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+export async function tar(files: Files): Promise<Buffer> {
+  const archive = pack();
+  for (const [name, content] of Object.entries(files)) {
+    const header = { name, mode: 0o755, mtime: new Date(0) };
+    if (content instanceof Uint8Array) archive.entry(header, Buffer.from(content));
+    else archive.entry({ ...header, type: "symlink", linkname: content.link });
+  }
+  archive.finalize();
+  const chunks: Buffer[] = [];
+  for await (const chunk of archive) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+const COMPRESSORS: Readonly<Record<Compression, (bytes: Uint8Array) => Uint8Array>> = {
+  none: (bytes) => bytes,
+  gzip: (bytes) => gzipSync(bytes),
+  zstd: (bytes) => zstdCompressSync(bytes),
+};
+
+/** Writes a plain one-image OCI layout into `folder`, its tag "plain". `config` is the image config's own `config`. */
+export function writeLayout(folder: string, layers: readonly Layer[], config: object = {}): void {
+  mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
+  const put = (mediaType: string, bytes: Uint8Array): Descriptor => {
+    const digest = sha256(bytes);
+    writeFileSync(blobPath(folder, digest), bytes);
+    return { mediaType, digest, size: bytes.length };
+  };
+  const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+  const configDescriptor = put(
+    OCI_CONFIG,
+    json({
+      architecture: process.arch === "x64" ? "amd64" : process.arch,
+      os: "linux",
+      config,
+      rootfs: { type: "layers", diff_ids: layers.map((layer) => sha256(layer.tar)) },
+    }),
+  );
+  const manifest = put(
+    OCI_MANIFEST,
+    json({
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: configDescriptor,
+      layers: layers.map(({ tar, compression }) => {
+        const suffix = compression === "none" ? "" : `+${compression}`;
+        return put(`application/vnd.oci.image.layer.v1.tar${suffix}`, COMPRESSORS[compression](tar));
+      }),
+    }),
+  );
+  writeFileSync(join(folder, "oci-layout"), json({ imageLayoutVersion: "1.0.0" }));
+  const tagged = { ...manifest, annotations: { "org.opencontainers.image.ref.name": "plain" } };
+  writeFileSync(
+    join(folder, "index.json"),
+    json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [tagged] }),
+  );
+}
+
+export function blobPath(folder: string, digest: string): string {
+  return join(folder, "blobs", digest.replace(":", "/"));
+}
+
+/** The layers' descriptors of a tag in an OCI layout. */
+export function layersOf(folder: string, tag: string): Descriptor[] {
+  const index = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as { manifests: Descriptor[] };
+  const named = index.manifests.find((it) => it.annotations?.["org.opencontainers.image.ref.name"] === tag);
+  if (!named) throw new Error(`no tag ${tag} in ${folder}`);
+  return (JSON.parse(readFileSync(blobPath(folder, named.digest), "utf8")) as { layers: Descriptor[] })
+    .layers;
+}
+
+/** Copies an image by skopeo, encrypting for `recipients` ("jwe:pub.pem") or decrypting with `keys` (paths). */
+export async function copyImage(
+  skopeo: Peer,
+  source: string,
+  destination: string,
+  options: { readonly recipients?: readonly string[]; readonly keys?: readonly string[] } = {},
+): Promise<void> {
+  await output(skopeo, [
+    "--insecure-policy",
+    "copy",
+    "--src-tls-verify=false",
+    "--dest-tls-verify=false",
+    ...(options.recipients ?? []).flatMap((recipient) => ["--encryption-key", recipient]),
+    ...(options.keys ?? []).flatMap((key) => ["--decryption-key", key]),
+    source,
+    destination,
+  ]);
+}
