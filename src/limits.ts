@@ -39,4 +39,14 @@ export const LIMITS = {
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,
+  /** Manifests and indexes: registries refuse longer ones. All of one image together, and how they may nest. */
+  manifestBytes: 4 * MiB,
+  imageDocumentsBytes: 64 * MiB,
+  imageConfigBytes: 8 * MiB,
+  indexEntries: 1024,
+  indexDepth: 8,
+  /** Layers of one manifest: overlayfs, where they all end up, takes 500. */
+  layers: 1024,
+  /** Entries of an image archive: each layer is one, older Docker wrote three. */
+  archiveEntries: 65_536,
 } as const;
