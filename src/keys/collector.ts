@@ -1,0 +1,183 @@
+import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { Secret } from "../secret.ts";
+import { readSequence, TAG } from "./der.ts";
+import { parseJwks } from "./jwk.ts";
+import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
+import { type PemBlock, parsePem } from "./pem.ts";
+import { isEncryptedPkcs8, type KeyResult, parsePrivateKey } from "./private-key.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** ocicrypt's parameter names, by which a legacy key provider is handed what was found (PROTOCOL §2). */
+export type ParameterName = "privkeys" | "x509s" | "gpg-privatekeys" | "pkcs11-yamls";
+
+const PEM_PRIVATE_KEYS = new Set(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]);
+const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
+const PEM_PUBLIC_KEYS = new Set(["PUBLIC KEY", "RSA PUBLIC KEY"]);
+/** "EC PARAMETERS" stands before the key in what `openssl ecparam -genkey` writes. */
+const PEM_IGNORED = new Set(["EC PARAMETERS", "DH PARAMETERS"]);
+const PEM_BLOCKS = 256;
+
+const PUBLIC_KEY = "a public key";
+
+/**
+ * Sorts bytes of unknown kind into keys, certificates, keyrings and token files, by what they are: neither a file's
+ * name nor the parameter that carried it says anything reliable.
+ */
+export class KeyCollector {
+  readonly keys: AsymmetricKey[] = [];
+  readonly certificates: Certificate[] = [];
+  readonly pgp: PgpKeyring[] = [];
+  readonly pkcs11: Pkcs11KeyFile[] = [];
+  readonly skipped: SkippedKey[] = [];
+  readonly #strict: boolean;
+
+  constructor(strict: boolean) {
+    this.#strict = strict;
+  }
+
+  /** @throws DecoderError BAD_KEY when strict */
+  skip(origin: string, reason: string): void {
+    if (this.#strict) {
+      throw new DecoderError("BAD_KEY", `${origin} can't be used: ${reason}`, {
+        hint: "remove it from the keys, or run without --strict-keys to skip what can't be used",
+      });
+    }
+    this.skipped.push({ origin, reason });
+  }
+
+  /** Adds what `data` holds, and tells which of ocicrypt's parameters it belongs to (undefined: skipped). */
+  async add(data: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+    if (this.keys.length > LIMITS.keyEntries) {
+      this.skip(origin, `more than ${LIMITS.keyEntries} keys`);
+      return undefined;
+    }
+    if (data[0] === 0x30) return this.#addDer(data, origin, passwords);
+    if ((data[0] ?? 0) >= 0x80) return this.#addPgp(data, origin, passwords);
+    return this.#addText(data, origin, passwords);
+  }
+
+  async #addDer(der: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+    if (isEncryptedPkcs8(der)) {
+      const { decryptPkcs8 } = await import("./encrypted-key.ts");
+      return this.#addDecrypted(decryptPkcs8(der, passwords), origin);
+    }
+    const key = parsePrivateKey(der, { origin });
+    if (key !== null) return this.#addKey(key, origin);
+    if (isCertificate(der)) return this.#addCertificate(der, origin);
+    this.skip(origin, isPublicKey(der) ? PUBLIC_KEY : "DER, but no private key or certificate");
+    return undefined;
+  }
+
+  #addDecrypted(der: Bytes | { readonly reason: string }, origin: string): ParameterName | undefined {
+    return this.#addKey("reason" in der ? der : parsePrivateKey(der, { origin }), origin);
+  }
+
+  #addKey(key: KeyResult | null, origin: string): ParameterName | undefined {
+    if (key !== null && !("reason" in key)) {
+      this.keys.push(key);
+      return "privkeys";
+    }
+    this.skip(origin, key?.reason ?? "not a well-formed private key");
+    return undefined;
+  }
+
+  #addCertificate(der: Bytes, origin: string): ParameterName {
+    this.certificates.push({ der, origin });
+    return "x509s";
+  }
+
+  #addPgp(data: Bytes, origin: string, passphrases: readonly Secret[]): ParameterName | undefined {
+    const tag = pgpTag(data[0] ?? 0);
+    if (tag === PGP_SECRET_KEY || tag === PGP_SECRET_SUBKEY) {
+      this.pgp.push({ data, origin, passphrases });
+      return "gpg-privatekeys";
+    }
+    this.skip(origin, tag === PGP_PUBLIC_KEY ? "a public OpenPGP key" : NOT_A_KEY);
+    return undefined;
+  }
+
+  async #addText(data: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+    const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString("utf8").replace(/^\uFEFF/, "");
+    if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
+      this.pgp.push({ data, origin, passphrases: passwords });
+      return "gpg-privatekeys";
+    }
+    if (text.includes("-----BEGIN ")) return this.#addPem(text, origin, passwords);
+    if (/^\s*\{/.test(text)) return this.#addJwks(text, origin);
+    if (/^pkcs11\s*:/m.test(text)) {
+      this.pkcs11.push({ yaml: new Secret(data), origin });
+      return "pkcs11-yamls";
+    }
+    this.skip(origin, NOT_A_KEY);
+    return undefined;
+  }
+
+  #addJwks(text: string, origin: string): ParameterName | undefined {
+    const results = parseJwks(text, origin);
+    if (results === null) this.skip(origin, "JSON, but no JWK or JWK set");
+    let parameter: ParameterName | undefined;
+    for (const result of results ?? []) parameter = this.#addKey(result, origin) ?? parameter;
+    return parameter;
+  }
+
+  async #addPem(text: string, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+    let parameter: ParameterName | undefined;
+    const blocks = parsePem(text, PEM_BLOCKS).filter((block) => !PEM_IGNORED.has(block.label));
+    if (blocks.length === 0) this.skip(origin, "PEM without a complete block");
+    for (const block of blocks) parameter = (await this.#addPemBlock(block, origin, passwords)) ?? parameter;
+    return parameter;
+  }
+
+  async #addPemBlock(block: PemBlock, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+    if (block.body === null) {
+      this.skip(origin, `a PEM block "${block.label}" that is no base64`);
+    } else if (PEM_CERTIFICATES.has(block.label) && isCertificate(block.body)) {
+      return this.#addCertificate(block.body, origin);
+    } else if (block.label === "ENCRYPTED PRIVATE KEY") {
+      const { decryptPkcs8 } = await import("./encrypted-key.ts");
+      return this.#addDecrypted(decryptPkcs8(block.body, passwords), origin);
+    } else if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) {
+      const { decryptTraditional } = await import("./encrypted-key.ts");
+      return this.#addDecrypted(decryptTraditional(block, passwords), origin);
+    } else if (PEM_PRIVATE_KEYS.has(block.label)) {
+      return this.#addKey(parsePrivateKey(block.body, { origin }), origin);
+    } else {
+      this.skip(origin, PEM_PUBLIC_KEYS.has(block.label) ? PUBLIC_KEY : `a PEM block "${block.label}"`);
+    }
+    return undefined;
+  }
+
+  /** @param parameters as {@link KeySet.parameters} */
+  finish(parameters: KeySet["parameters"]): KeySet {
+    const { keys, certificates, pgp, pkcs11, skipped } = this;
+    return { keys, certificates, pgp, pkcs11, parameters, skipped };
+  }
+}
+
+const NOT_A_KEY = "not a key of a known kind";
+
+/** RFC 9580 §5: packet type IDs. */
+const PGP_SECRET_KEY = 5;
+const PGP_PUBLIC_KEY = 6;
+const PGP_SECRET_SUBKEY = 7;
+
+/** RFC 9580 §4.2: the first octet, in the current and in the legacy format. */
+function pgpTag(first: number): number {
+  return (first & 0x40) !== 0 ? first & 0x3f : (first >> 2) & 0x0f;
+}
+
+/** RFC 5280 §4.1: SEQUENCE { SEQUENCE tbsCertificate, SEQUENCE, BIT STRING }. */
+function isCertificate(der: Bytes): boolean {
+  const [tbs, algorithm, signature] = readSequence(der) ?? [];
+  return tbs?.tag === TAG.SEQUENCE && algorithm?.tag === TAG.SEQUENCE && signature?.tag === TAG.BIT_STRING;
+}
+
+/** RFC 5280 §4.1.2.7 SubjectPublicKeyInfo, or PKCS#1's two numbers. */
+function isPublicKey(der: Bytes): boolean {
+  const [first, second, ...rest] = readSequence(der) ?? [];
+  if (rest.length > 0) return false;
+  if (first?.tag === TAG.INTEGER) return second?.tag === TAG.INTEGER;
+  return first?.tag === TAG.SEQUENCE && second?.tag === TAG.BIT_STRING;
+}

@@ -1,0 +1,155 @@
+import { LIMITS } from "../limits.ts";
+import { Secret } from "../secret.ts";
+import {
+  type DerElement,
+  readChildren,
+  readElement,
+  readOid,
+  readOnly,
+  readSequence,
+  readSmallInteger,
+  TAG,
+  writeElement,
+  writeInteger,
+  writeOid,
+} from "./der.ts";
+import type { AsymmetricKey, Curve } from "./keyset.ts";
+
+/** OIDs as hex content octets (RFC 8017 A.1, RFC 5480 §2.1.1). */
+const RSA_ENCRYPTION = "2a864886f70d010101";
+const EC_PUBLIC_KEY = "2a8648ce3d0201";
+const CURVE_OIDS: ReadonlyMap<string, Curve> = new Map([
+  ["2a8648ce3d030107", "P-256"],
+  ["2b81040022", "P-384"],
+  ["2b81040023", "P-521"],
+]);
+
+export const CURVE_BYTES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
+
+const NULL = writeElement(TAG.NULL);
+const VERSION_0 = writeInteger(Uint8Array.of(0));
+const VERSION_1 = writeInteger(Uint8Array.of(1));
+
+/** What a parser of keys answers: a key, or why these bytes are none that can be used. */
+export type KeyResult = AsymmetricKey | { readonly reason: string };
+
+export interface KeyLabels {
+  readonly origin: string;
+  readonly kid?: string;
+  readonly alg?: string;
+}
+
+/** PKCS#8 PrivateKeyInfo, PKCS#1 RSAPrivateKey or SEC1 ECPrivateKey, told apart by their structure; null: none of these. */
+export function parsePrivateKey(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+  const fields = readSequence(der);
+  if (fields === null || fields[0]?.tag !== TAG.INTEGER) return null;
+  const second = fields[1]?.tag;
+  if (second === TAG.SEQUENCE) return fromPkcs8(der, fields, labels);
+  if (second === TAG.INTEGER && fields.length >= 9) return fromPkcs1(der, labels);
+  if (second === TAG.OCTET_STRING) return fromSec1(fields, null, labels);
+  return null;
+}
+
+/** Whether these bytes are an EncryptedPrivateKeyInfo (RFC 5208 §6), by their structure. */
+export function isEncryptedPkcs8(der: Uint8Array<ArrayBuffer>): boolean {
+  const [algorithm, data, ...rest] = readSequence(der) ?? [];
+  if (algorithm?.tag !== TAG.SEQUENCE || data?.tag !== TAG.OCTET_STRING || rest.length > 0) return false;
+  return readChildren(algorithm.content)?.[0]?.tag === TAG.OID;
+}
+
+/** RFC 5208 §5; the attributes and RFC 5958's public key that may follow are not needed. */
+function fromPkcs8(der: Uint8Array<ArrayBuffer>, fields: DerElement[], labels: KeyLabels): KeyResult | null {
+  const [, algorithm, octets] = fields;
+  if (algorithm === undefined || octets?.tag !== TAG.OCTET_STRING) return null;
+  const [oid, parameters] = readChildren(algorithm.content) ?? [];
+  switch (readOid(oid)) {
+    case RSA_ENCRYPTION:
+      return rsaKey(octets.content, der.slice(), labels);
+    case EC_PUBLIC_KEY: {
+      const inner = readSequence(octets.content);
+      return inner && fromSec1(inner, readOid(parameters), labels);
+    }
+    case null:
+      return null;
+    default:
+      return { reason: "a private key of a type that wraps no layer keys (only RSA and EC keys do)" };
+  }
+}
+
+function fromPkcs1(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+  const algorithm = writeElement(TAG.SEQUENCE, writeOid(RSA_ENCRYPTION), NULL);
+  return rsaKey(der, writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, der)), labels);
+}
+
+/** RFC 5915 §3. `curveOid` is PKCS#8's, which stands outside; a file of its own has it in [0]. */
+function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabels): KeyResult | null {
+  const [version, scalar] = fields;
+  if (readSmallInteger(version) !== 1 || scalar?.tag !== TAG.OCTET_STRING) return null;
+  const named = fields.find((field) => field.tag === TAG.CONTEXT_0);
+  const oid = curveOid ?? readOid((named && readElement(named.content)) ?? undefined);
+  const curve = oid === null ? undefined : CURVE_OIDS.get(oid);
+  if (curve === undefined) return { reason: "an EC key on a curve other than P-256, P-384 and P-521" };
+  const publicField = fields.find((field) => field.tag === TAG.CONTEXT_1);
+  const point = publicField && readOnly(publicField.content, TAG.BIT_STRING);
+  return ecKey(curve, scalar.content, point ? point.content.subarray(1) : null, labels);
+}
+
+function rsaKey(pkcs1: Uint8Array<ArrayBuffer>, pkcs8: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+  const numbers = readSequence(pkcs1);
+  const modulus = numbers?.[1];
+  if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER)) return null;
+  const modulusLength = bitLength(modulus.content);
+  if (modulusLength < LIMITS.rsaBitsMin) {
+    return { reason: `an RSA key of ${modulusLength} bits, less than the ${LIMITS.rsaBitsMin} that RFC 7518 asks for` };
+  }
+  if (modulusLength > LIMITS.rsaBitsMax) {
+    return { reason: `an RSA key of ${modulusLength} bits, more than ${LIMITS.rsaBitsMax}` };
+  }
+  return { type: "rsa", modulusLength, pkcs8: new Secret(pkcs8), ...labels };
+}
+
+/** An EC key in PKCS#8, from its numbers. `point` is the uncompressed public point, 04 ‖ x ‖ y, where it is known. */
+export function ecKey(
+  curve: Curve,
+  scalar: Uint8Array,
+  point: Uint8Array | null,
+  labels: KeyLabels,
+): KeyResult {
+  const length = CURVE_BYTES[curve];
+  const padded = new Uint8Array(length);
+  const digits = scalar.subarray(Math.max(0, scalar.length - length));
+  if (scalar.subarray(0, scalar.length - digits.length).some((byte) => byte !== 0)) {
+    return { reason: `a ${curve} key whose private number is too long` };
+  }
+  padded.set(digits, length - digits.length);
+  const parts = [VERSION_1, writeElement(TAG.OCTET_STRING, padded)];
+  if (point !== null) {
+    parts.push(writeElement(TAG.CONTEXT_1, writeElement(TAG.BIT_STRING, Uint8Array.of(0), point)));
+  }
+  const algorithm = writeElement(TAG.SEQUENCE, writeOid(EC_PUBLIC_KEY), writeOid(curveOidOf(curve)));
+  const sec1 = writeElement(TAG.SEQUENCE, ...parts);
+  const pkcs8 = writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, sec1));
+  padded.fill(0);
+  sec1.fill(0);
+  return { type: "ec", curve, pkcs8: new Secret(pkcs8), ...labels };
+}
+
+/** An RSA key from the nine numbers of RFC 8017 A.1.2, big-endian. */
+export function rsaKeyFromNumbers(numbers: readonly Uint8Array[], labels: KeyLabels): KeyResult {
+  const integers = numbers.map(writeInteger);
+  const pkcs1 = writeElement(TAG.SEQUENCE, VERSION_0, ...integers);
+  for (const integer of integers) integer.fill(0);
+  return fromPkcs1(pkcs1, labels) ?? { reason: "an RSA key of malformed numbers" };
+}
+
+function curveOidOf(curve: Curve): string {
+  for (const [oid, name] of CURVE_OIDS) if (name === curve) return oid;
+  throw new Error(`bug: no OID for ${curve}`);
+}
+
+function bitLength(integer: Uint8Array): number {
+  let start = 0;
+  while (start < integer.length && integer[start] === 0) start++;
+  const first = integer[start];
+  return first === undefined ? 0 : (integer.length - start) * 8 - Math.clz32(first) + 24;
+}

@@ -1,0 +1,124 @@
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { sep } from "node:path";
+import { describeSystemError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+
+export interface KeyFile {
+  /** Relative to the keys path; the file's own name when the path is a file. */
+  readonly name: string;
+  readonly data: Uint8Array<ArrayBuffer>;
+}
+
+export interface WalkOptions {
+  /** Also read what a symlink names outside the directory. */
+  readonly allowExternalSymlinks: boolean;
+  readonly onSkip: (name: string, reason: string) => void;
+}
+
+/** Kubernetes keeps a volume's versions in `..data` and `..2024_…`: the keys are linked from beside them. */
+const VOLUME_INTERNAL = "..";
+
+/** O_NONBLOCK: a FIFO put there between the look and the opening must not stop the pull. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/**
+ * The files of a keys path (a directory, walked in lexical order as Go does, or one file), each once however many
+ * links name it. What can't be read is told to `onSkip`.
+ */
+export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
+  const walk = new Walk(path, options);
+  try {
+    const root = statSync(path);
+    if (root.isDirectory()) walk.directory("", realpathSync(path), 0);
+    else walk.file(path.slice(path.lastIndexOf(sep) + 1), path);
+  } catch (error) {
+    options.onSkip(path, describeSystemError(error));
+  }
+  return walk.found;
+}
+
+class Walk {
+  readonly found: KeyFile[] = [];
+  readonly #options: WalkOptions;
+  readonly #path: string;
+  readonly #seen = new Set<string>();
+  #root: string | undefined;
+
+  constructor(path: string, options: WalkOptions) {
+    this.#path = path;
+    this.#options = options;
+  }
+
+  /** @param name relative to the keys path, "" for itself. @param real the same place, without symlinks. */
+  directory(name: string, real: string, depth: number): void {
+    if (depth > LIMITS.keyDirectoryDepth) return this.#options.onSkip(name, "nested too deep");
+    this.#root ??= real;
+    if (!this.#first(real)) return;
+    try {
+      const entries = readdirSync(real, { withFileTypes: true });
+      entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+      for (const entry of entries) {
+        if (this.found.length >= LIMITS.keyFiles) {
+          return this.#options.onSkip(name || ".", `more than ${LIMITS.keyFiles} files: the rest is left out`);
+        }
+        if (entry.name.startsWith(VOLUME_INTERNAL)) continue;
+        const inner = name === "" ? entry.name : `${name}/${entry.name}`;
+        const place = `${real}/${entry.name}`;
+        if (entry.isFile()) this.file(inner, place);
+        else if (entry.isDirectory()) this.directory(inner, place, depth + 1);
+        else if (entry.isSymbolicLink()) this.#link(inner, place, depth);
+        else this.#options.onSkip(inner, "not a regular file");
+      }
+    } catch (error) {
+      this.#options.onSkip(name || this.#path, describeSystemError(error));
+    }
+  }
+
+  #link(name: string, place: string, depth: number): void {
+    try {
+      const real = realpathSync(place);
+      const inside = real === this.#root || real.startsWith(`${this.#root}${sep}`);
+      if (!inside && !this.#options.allowExternalSymlinks) {
+        return this.#options.onSkip(name, "a symlink that leaves the directory (--allow-external-symlinks follows it)");
+      }
+      if (statSync(real).isDirectory()) this.directory(name, real, depth + 1);
+      else this.file(name, real);
+    } catch (error) {
+      this.#options.onSkip(name, describeSystemError(error));
+    }
+  }
+
+  file(name: string, place: string): void {
+    let fd: number | undefined;
+    try {
+      fd = openSync(place, OPEN_FLAGS);
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) return this.#options.onSkip(name, "not a regular file");
+      if (!this.#first(`${stat.dev}:${stat.ino}`)) return;
+      if (stat.size > LIMITS.keyFileBytes) return this.#options.onSkip(name, "larger than any key");
+      this.found.push({ name, data: readWhole(fd, stat.size) });
+    } catch (error) {
+      this.#options.onSkip(name, describeSystemError(error));
+    } finally {
+      if (fd !== undefined) closeSync(fd);
+    }
+  }
+
+  #first(identity: string): boolean {
+    if (this.#seen.has(identity)) return false;
+    this.#seen.add(identity);
+    return true;
+  }
+}
+
+/** A buffer of its own: what is read here is mostly secret and is zeroed later. */
+function readWhole(fd: number, size: number): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(size);
+  let length = 0;
+  while (length < size) {
+    const count = readSync(fd, data, length, size - length, null);
+    if (count === 0) break;
+    length += count;
+  }
+  return length === size ? data : data.slice(0, length);
+}

@@ -1,0 +1,125 @@
+import { DecoderError } from "../../errors.ts";
+import { decodeBase64Url } from "../../io/base64.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Header = Readonly<Record<string, unknown>>;
+
+export interface JweRecipient {
+  /** Protected, unprotected and per-recipient header together (RFC 7516 §4). */
+  readonly header: Header;
+  readonly encryptedKey: Bytes;
+}
+
+/** A JWE (RFC 7516), whichever of its serializations it came in. */
+export interface JweMessage {
+  readonly recipients: readonly JweRecipient[];
+  readonly iv: Bytes;
+  readonly ciphertext: Bytes;
+  readonly tag: Bytes;
+  /** ASCII of the protected header, and of the aad where there is one (RFC 7516 §5.1 step 14). */
+  readonly additionalData: Bytes;
+}
+
+export function badJwe(what: string): DecoderError {
+  return new DecoderError("BAD_PACKET", `the JWE ${what}`);
+}
+
+/** Parses a packet. The JSON is attacker-made: its text goes into no message. */
+export function parseJwe(packet: Bytes): JweMessage {
+  const text = Buffer.from(packet.buffer, packet.byteOffset, packet.length).toString("utf8").trim();
+  return text.startsWith("{") ? parseJson(text) : parseCompact(text);
+}
+
+/** RFC 7516 §7.1. */
+function parseCompact(text: string): JweMessage {
+  const parts = text.split(".");
+  if (parts.length !== 5) throw badJwe("is neither JSON nor compact serialization");
+  const [protectedText = "", key, iv, ciphertext, tag] = parts;
+  return {
+    recipients: [{ header: parseHeader(protectedText), encryptedKey: bytesOf(key, "encrypted_key") }],
+    iv: bytesOf(iv, "iv"),
+    ciphertext: bytesOf(ciphertext, "ciphertext"),
+    tag: bytesOf(tag, "tag"),
+    additionalData: ascii(protectedText),
+  };
+}
+
+/** RFC 7516 §7.2, general and flattened. */
+function parseJson(text: string): JweMessage {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw badJwe("is no well-formed JSON");
+  }
+  if (!isObject(json)) throw badJwe("is no JSON object");
+  const protectedText = json["protected"] ?? "";
+  if (typeof protectedText !== "string") throw badJwe("has a protected header that is no text");
+  const shared = mergeHeaders(protectedText === "" ? {} : parseHeader(protectedText), headerOf(json["unprotected"]));
+  const aad = json["aad"];
+  if (aad !== undefined) bytesOf(aad, "aad");
+  return {
+    recipients: recipientsOf(json, shared),
+    iv: bytesOf(json["iv"], "iv"),
+    ciphertext: bytesOf(json["ciphertext"], "ciphertext"),
+    tag: bytesOf(json["tag"], "tag"),
+    additionalData: ascii(aad === undefined ? protectedText : `${protectedText}.${aad}`),
+  };
+}
+
+/**
+ * go-jose writes an `encrypted_key` beside `recipients`, which RFC 7516 §7.2.2 forbids: it is a copy of the first
+ * recipient's and is ignored.
+ */
+function recipientsOf(json: Header, shared: Header): JweRecipient[] {
+  const list = json["recipients"];
+  if (list === undefined) {
+    return [{ header: mergeHeaders(shared, headerOf(json["header"])), encryptedKey: bytesOf(json["encrypted_key"], "encrypted_key") }];
+  }
+  if (!Array.isArray(list) || list.length === 0) throw badJwe("has a list of recipients that is empty or no list");
+  return list.map((entry: unknown) => {
+    if (!isObject(entry)) throw badJwe("has a recipient that is no object");
+    return {
+      header: mergeHeaders(shared, headerOf(entry["header"])),
+      encryptedKey: bytesOf(entry["encrypted_key"], "encrypted_key"),
+    };
+  });
+}
+
+function parseHeader(base64url: string): Header {
+  try {
+    const header: unknown = JSON.parse(Buffer.from(bytesOf(base64url, "protected header")).toString("utf8"));
+    if (isObject(header)) return header;
+  } catch (error) {
+    if (error instanceof DecoderError) throw error;
+  }
+  throw badJwe("has a protected header that is no JSON object");
+}
+
+function headerOf(value: unknown): Header {
+  if (value === undefined || value === null) return {};
+  if (!isObject(value)) throw badJwe("has a header that is no object");
+  return value;
+}
+
+/** RFC 7516 §7.2.1: the names of the three headers must be disjoint, or an unprotected one could pose as protected. */
+function mergeHeaders(first: Header, second: Header): Header {
+  for (const name of Object.keys(second)) {
+    if (Object.hasOwn(first, name)) throw badJwe("has a header parameter twice");
+  }
+  return Object.assign(Object.create(null), first, second);
+}
+
+function bytesOf(value: unknown, name: string): Bytes {
+  const bytes = typeof value === "string" ? decodeBase64Url(value) : null;
+  if (bytes === null) throw badJwe(`has a ${name} that is missing or no base64url`);
+  return bytes;
+}
+
+function ascii(text: string): Bytes {
+  return new TextEncoder().encode(text);
+}
+
+export function isObject(value: unknown): value is Header {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,117 @@
+import { decodeBase64Url } from "../../io/base64.ts";
+import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
+import { CURVE_BYTES } from "../../keys/private-key.ts";
+import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
+import { badJwe, isObject, type JweMessage, type JweRecipient } from "./message.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** How a recipient's content key is wrapped, checked as far as that goes without a private key. */
+export type WrappedCek =
+  | { readonly type: "rsa"; readonly hash: "SHA-1" | "SHA-256"; readonly encryptedKey: Bytes }
+  | {
+      readonly type: "ecdh";
+      readonly curve: Curve;
+      /** The ephemeral public point, uncompressed (SEC 1 §2.3.3). */
+      readonly epk: Bytes;
+      readonly kekBytes: number;
+      /** AlgorithmID ‖ PartyUInfo ‖ PartyVInfo ‖ SuppPubInfo (RFC 7518 §4.6.2). */
+      readonly otherInfo: Bytes;
+      readonly encryptedKey: Bytes;
+    };
+
+/** AES key wrap adds one block of 8 bytes (RFC 3394 §2.2.1). */
+const KEY_WRAP_BYTES = 8;
+/** A name from an image's author that goes into messages. */
+const LABEL_CHARS = 80;
+
+/** RFC 7516 §4.1.2: all recipients share `enc`. Refuses what would have to be decompressed or understood. */
+export function contentAlgorithm(jwe: JweMessage): ContentAlgorithm {
+  const enc = jwe.recipients[0]?.header["enc"];
+  for (const { header } of jwe.recipients) {
+    if (header["zip"] !== undefined) throw badJwe('is compressed ("zip"), which is not allowed here');
+    if (header["crit"] !== undefined) throw badJwe('has critical extensions ("crit"), none of which is known here');
+    if (header["enc"] !== enc) throw badJwe('has recipients that disagree about "enc"');
+  }
+  const algorithm = CONTENT_ALGORITHMS.get(enc);
+  if (algorithm === undefined) throw badJwe(`has a content encryption ("enc") that is not allowed: ${label(enc)}`);
+  if (jwe.iv.length !== algorithm.ivBytes) throw badJwe(`has an iv of ${jwe.iv.length} bytes, not ${algorithm.ivBytes}`);
+  if (jwe.tag.length !== algorithm.tagBytes) throw badJwe(`has a tag of ${jwe.tag.length} bytes, not ${algorithm.tagBytes}`);
+  return algorithm;
+}
+
+/** What has to be unwrapped, or why this recipient is refused before any cryptography. */
+export function wrappedCek(recipient: JweRecipient, content: ContentAlgorithm): WrappedCek | { readonly reason: string } {
+  const { header, encryptedKey } = recipient;
+  const algorithm = KEY_ALGORITHMS.get(header["alg"]);
+  if (algorithm === undefined) return { reason: `"alg" ${label(header["alg"])} is not allowed` };
+  if (algorithm.type === "rsa") {
+    if (encryptedKey.length === 0) return { reason: "its encrypted_key is empty" };
+    return { type: "rsa", hash: algorithm.hash, encryptedKey };
+  }
+  if (encryptedKey.length !== content.keyBytes + KEY_WRAP_BYTES) {
+    return { reason: `its encrypted_key has ${encryptedKey.length} bytes, not ${content.keyBytes + KEY_WRAP_BYTES}` };
+  }
+  const epk = ephemeralPoint(header["epk"]);
+  if (epk === null) return { reason: 'its "epk" is no public key on P-256, P-384 or P-521' };
+  const otherInfo = concatKdfInfo(header, algorithm.kekBytes);
+  if (otherInfo === null) return { reason: 'its "apu" or "apv" is no base64url' };
+  return { type: "ecdh", ...epk, kekBytes: algorithm.kekBytes, otherInfo, encryptedKey };
+}
+
+/** Whether a key of this type and size can be the one; only then is a private-key operation worth it. */
+export function mayOpen(wrapped: WrappedCek, key: AsymmetricKey): boolean {
+  if (wrapped.type === "rsa") {
+    // RFC 8017 §7.1.2: the ciphertext is as long as the modulus.
+    return key.type === "rsa" && Math.ceil(key.modulusLength / 8) === wrapped.encryptedKey.length;
+  }
+  return key.type === "ec" && key.curve === wrapped.curve;
+}
+
+/** "ECDH-ES+A256KW P-256 kid=node-1" */
+export function describeRecipient({ header }: JweRecipient): string {
+  const epk = header["epk"];
+  const curve = isObject(epk) && typeof epk["crv"] === "string" ? ` ${label(epk["crv"])}` : "";
+  const kid = header["kid"] === undefined ? "" : ` kid=${label(header["kid"])}`;
+  return `${label(header["alg"])}${curve}${kid}`;
+}
+
+function ephemeralPoint(epk: unknown): { curve: Curve; epk: Bytes } | null {
+  if (!isObject(epk) || epk["kty"] !== "EC") return null;
+  const curve = epk["crv"];
+  if (curve !== "P-256" && curve !== "P-384" && curve !== "P-521") return null;
+  const [x, y] = [epk["x"], epk["y"]].map((value) => (typeof value === "string" ? decodeBase64Url(value) : null));
+  const length = CURVE_BYTES[curve];
+  if (x?.length !== length || y?.length !== length) return null; // RFC 7518 §6.2.1.2
+  const point = new Uint8Array(1 + 2 * length);
+  point[0] = 4;
+  point.set(x, 1);
+  point.set(y, 1 + length);
+  return { curve, epk: point };
+}
+
+/** RFC 7518 §4.6.2: an absent apu or apv still adds a zero 32-bit length. */
+function concatKdfInfo(header: JweRecipient["header"], kekBytes: number): Bytes | null {
+  const parts: Uint8Array[] = [new TextEncoder().encode(String(header["alg"]))];
+  for (const value of [header["apu"] ?? "", header["apv"] ?? ""]) {
+    const bytes = typeof value === "string" ? decodeBase64Url(value) : null;
+    if (bytes === null) return null;
+    parts.push(bytes);
+  }
+  const info = Buffer.alloc(parts.reduce((sum, part) => sum + 4 + part.length, 4));
+  let offset = 0;
+  for (const part of parts) {
+    offset = info.writeUInt32BE(part.length, offset);
+    info.set(part, offset);
+    offset += part.length;
+  }
+  info.writeUInt32BE(kekBytes * 8, offset);
+  return Uint8Array.from(info);
+}
+
+/** An attacker's value made fit for one line of a message. */
+export function label(value: unknown): string {
+  if (typeof value !== "string") return value === undefined ? "(absent)" : "(not a text)";
+  const printable = value.replace(/[^\x20-\x7e]/g, "?");
+  return printable.length > LABEL_CHARS ? `${printable.slice(0, LABEL_CHARS)}…` : printable;
+}

@@ -1,0 +1,73 @@
+import type { AsymmetricKey } from "../../keys/keyset.ts";
+import { Secret } from "../../secret.ts";
+import type { Opened, UnwrapContext } from "../scheme.ts";
+import { CekUnwrapper } from "./cek.ts";
+import { decryptContent } from "./content.ts";
+import { type JweMessage, type JweRecipient, parseJwe } from "./message.ts";
+import { contentAlgorithm, describeRecipient, mayOpen, type WrappedCek, wrappedCek } from "./recipient.ts";
+
+interface Candidate {
+  readonly recipient: JweRecipient;
+  readonly wrapped: WrappedCek;
+  readonly key: AsymmetricKey;
+}
+
+/** After the first, this many are tried at once: WebCrypto works on the thread pool. */
+const CONCURRENT_TRIES = 4;
+
+/** Opens a JWE (RFC 7516 §5.2) with the RSA and EC keys; see {@link UnwrapScheme}. */
+export async function unwrap(packet: Uint8Array<ArrayBuffer>, context: UnwrapContext): Promise<Opened | null> {
+  const jwe = parseJwe(packet);
+  const content = contentAlgorithm(jwe);
+  const ceks = new CekUnwrapper();
+  const candidates = findCandidates(jwe, context);
+
+  async function open({ wrapped, key }: Candidate): Promise<Secret | null> {
+    const cek = await ceks.unwrap(wrapped, key, content.keyBytes);
+    if (cek === null) return null;
+    const plaintext = await decryptContent(content, cek, jwe);
+    cek.fill(0);
+    return plaintext && new Secret(plaintext);
+  }
+
+  for (let start = 0, count = 1; start < candidates.length; start += count, count = CONCURRENT_TRIES) {
+    const batch = candidates.slice(start, start + count);
+    for (const _ of batch) context.spend();
+    const results = await Promise.all(batch.map(open));
+    for (const [i, { recipient, key }] of batch.entries()) {
+      const options = results[i];
+      if (options) return { options, recipient: describeRecipient(recipient), key };
+      context.record({ recipient: describeRecipient(recipient), key, outcome: "the key does not fit" });
+    }
+  }
+  return null;
+}
+
+/** The pairs of recipient and key worth a try, those with the same `kid` first; the rest is recorded with its reason. */
+function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
+  const content = contentAlgorithm(jwe);
+  const candidates: Candidate[] = [];
+  for (const recipient of jwe.recipients) {
+    const wrapped = wrappedCek(recipient, content);
+    if ("reason" in wrapped) {
+      context.record({ recipient: describeRecipient(recipient), outcome: wrapped.reason });
+      continue;
+    }
+    const keys = context.keys.keys.filter((key) => mayOpen(wrapped, key));
+    if (keys.length === 0) {
+      context.record({ recipient: describeRecipient(recipient), outcome: "no key here is of that type and size" });
+    }
+    for (const key of keys) candidates.push({ recipient, wrapped, key });
+  }
+  return candidates.sort((a, b) => kidRank(a) - kidRank(b));
+}
+
+/**
+ * RFC 7517 §4.5: a kid is a hint for choosing. A pair that disagrees is tried last rather than never: the same key may
+ * have been given two names.
+ */
+function kidRank({ recipient, key }: Candidate): number {
+  const wanted = recipient.header["kid"];
+  if (wanted === undefined || key.kid === undefined) return 1;
+  return wanted === key.kid ? 0 : 2;
+}
