@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { pack } from "tar-stream";
 import type { Descriptor } from "../../src/spec/descriptor.ts";
 import { type Compression, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../src/spec/media-types.ts";
@@ -38,6 +38,15 @@ const COMPRESSORS: Readonly<Record<Compression, (bytes: Uint8Array) => Uint8Arra
   gzip: (bytes) => gzipSync(bytes),
   zstd: (bytes) => zstdCompressSync(bytes),
 };
+
+/** The digest of a plain layer's tar, the one that image configs name in `diff_ids`. */
+export function diffId(layer: Uint8Array): string {
+  const [first, second, third, fourth] = layer;
+  if (first === 0x1f && second === 0x8b) return sha256(gunzipSync(layer));
+  // RFC 8878 §3.1.1: the magic number 0xFD2FB528, little-endian.
+  const isZstd = first === 0x28 && second === 0xb5 && third === 0x2f && fourth === 0xfd;
+  return sha256(isZstd ? zstdDecompressSync(layer) : layer);
+}
 
 /** Writes a plain one-image OCI layout into `folder`, its tag "plain". `config` is the image config's own `config`. */
 export function writeLayout(folder: string, layers: readonly Layer[], config: object = {}): void {

@@ -1,0 +1,144 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { decode } from "../support/decoder.ts";
+import { blobPath, copyImage, diffId, layersOf, sha256, tar, writeLayout } from "../support/images.ts";
+import {
+  ALGORITHMS,
+  type Algorithm,
+  type KeyFiles,
+  PRIVATE_FORMS,
+  PUBLIC_FORMS,
+  writeKeys,
+} from "../support/keys.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, goDecoder, ours, output, skopeo, skopeoNew } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const folder = temporaryFolder();
+const plain = join(folder, "plain");
+const keys = new Map<Algorithm, KeyFiles>();
+
+beforeAll(async () => {
+  const layers = [
+    {
+      tar: await tar({ "bin/tool": Buffer.alloc(100_000, "tool"), etc: { link: "bin" } }),
+      compression: "gzip",
+    },
+    { tar: await tar({ "readme.txt": Buffer.from("a second layer, not compressed") }), compression: "none" },
+  ] as const;
+  writeLayout(plain, layers);
+  for (const pair of await Promise.all(ALGORITHMS.map((algorithm) => writeKeys(folder, algorithm)))) {
+    keys.set(pair.algorithm, pair);
+  }
+}, 120_000);
+
+function keysOf(algorithm: Algorithm): KeyFiles {
+  const pair = keys.get(algorithm);
+  if (!pair) throw new Error(`no ${algorithm} keys`);
+  return pair;
+}
+
+/** The diff ID of each layer of an encrypted layout, opened by a decoder with a folder of keys; else the message. */
+async function decodedDiffIds(decoder: typeof ours, layout: string, tag: string, keysFolder: string) {
+  const digests: string[] = [];
+  for (const layer of layersOf(layout, tag)) {
+    const { exit, stdout, stderr } = await decode(decoder, {
+      layer: readFileSync(blobPath(layout, layer.digest)),
+      payload: payload(layer),
+      mediaType: layer.mediaType,
+      args: ["--decryption-keys-path", keysFolder],
+    });
+    digests.push(exit === 0 ? diffId(stdout) : stderr);
+  }
+  return digests;
+}
+
+/** skopeo compresses plain layers as it encrypts them: the diff IDs stay. */
+const diffIds = (layout: string, tag: string) =>
+  layersOf(layout, tag).map((layer) => diffId(readFileSync(blobPath(layout, layer.digest))));
+
+for (const tool of [skopeo, skopeoNew]) {
+  describeWith(
+    [tool, ours],
+    `layers encrypted by ${tool.name} open with our decoder`,
+    { timeout: 60_000 },
+    () => {
+      const encrypted = join(folder, tool.name);
+
+      beforeAll(async () => {
+        for (const algorithm of ALGORITHMS) {
+          const recipients = [`jwe:${keysOf(algorithm).publicPath("spki.pem")}`];
+          await copyImage(tool, `oci:${plain}:plain`, `oci:${encrypted}:${algorithm}`, { recipients });
+        }
+      }, 120_000);
+
+      const forms = ALGORITHMS.flatMap((algorithm) => PRIVATE_FORMS.map((form) => ({ algorithm, form })));
+      test.each(forms)("$algorithm, private key as $form", async ({ algorithm, form }) => {
+        const keysFolder = dirname(keysOf(algorithm).privatePath(form));
+        expect(await decodedDiffIds(ours, encrypted, algorithm, keysFolder)).toEqual(diffIds(plain, "plain"));
+      });
+
+      test("another key of the same kind opens nothing", async () => {
+        for (const layer of layersOf(encrypted, "P-256")) {
+          const result = await decode(ours, {
+            layer: readFileSync(blobPath(encrypted, layer.digest)),
+            payload: payload(layer),
+            args: ["--decryption-keys-path", dirname(keysOf("P-384").privatePath("jwk"))],
+          });
+          expect(result).toMatchObject({ exit: 1, stdout: Buffer.alloc(0) });
+        }
+      });
+
+      test("the key comes in the payload", async () => {
+        const privkeys = [readFileSync(keysOf("RSA-2048").privatePath("pkcs8.pem"))];
+        const [layer] = layersOf(encrypted, "RSA-2048");
+        if (!layer) throw new Error("no layer");
+        const result = await decode(ours, {
+          layer: readFileSync(blobPath(encrypted, layer.digest)),
+          payload: payload(layer, { privkeys, "privkeys-passwords": [null] }),
+        });
+        expect(sha256(result.stdout)).toBe(layersOf(plain, "plain")[0]?.digest);
+      });
+    },
+  );
+}
+
+describeWith([ours, goDecoder], "images by our encrypt open with the peers", { timeout: 60_000 }, () => {
+  const encrypted = join(folder, "ours");
+
+  beforeAll(async () => {
+    for (const algorithm of ALGORITHMS) {
+      for (const form of PUBLIC_FORMS) {
+        const recipient = `jwe:${keysOf(algorithm).publicPath(form)}`;
+        const args = ["encrypt", "--recipient", recipient, `oci:${plain}:plain`];
+        await output(ours, [...args, `oci:${encrypted}:${algorithm}-${form}`]);
+      }
+    }
+  }, 120_000);
+
+  const forms = ALGORITHMS.flatMap((algorithm) => PUBLIC_FORMS.map((form) => ({ algorithm, form })));
+  test.each(forms)("Go's decoder: $algorithm, public key as $form", async ({ algorithm, form }) => {
+    const keysFolder = dirname(keysOf(algorithm).privatePath("pkcs8.pem"));
+    expect(await decodedDiffIds(goDecoder, encrypted, `${algorithm}-${form}`, keysFolder)).toEqual(
+      diffIds(plain, "plain"),
+    );
+  });
+
+  for (const tool of [skopeo, skopeoNew]) {
+    describeWith([tool], tool.name, {}, () => {
+      // Go takes neither SEC 1 as PEM nor a JWK set.
+      const readable = PRIVATE_FORMS.filter((form) => form !== "own.pem" && form !== "jwks");
+      test.each(ALGORITHMS)("%s", async (algorithm) => {
+        for (const [index, form] of readable.entries()) {
+          const source = `oci:${encrypted}:${algorithm}-${PUBLIC_FORMS[index % PUBLIC_FORMS.length]}`;
+          const opened = join(folder, tool.name, "opened");
+          await copyImage(tool, source, `oci:${opened}:${algorithm}-${form}`, {
+            keys: [keysOf(algorithm).privatePath(form)],
+          });
+          expect(diffIds(opened, `${algorithm}-${form}`)).toEqual(diffIds(plain, "plain"));
+        }
+      });
+    });
+  }
+});
