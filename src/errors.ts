@@ -54,11 +54,13 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 const ERRNO_TEXT: Readonly<Record<string, string>> = {
+  E2BIG: "its arguments are too long",
   EACCES: "permission denied",
   EEXIST: "it exists already",
   EISDIR: "it is a directory",
   ELOOP: "too many symbolic links",
   EMFILE: "too many open files",
+  ENOEXEC: "it is no program",
   ENOENT: "no such file or directory",
   ENOSPC: "no space left on the device",
   ENOTDIR: "a part of the path is no directory",

@@ -36,6 +36,16 @@ export const LIMITS = {
   scryptBytes: 128 * MiB,
   /** What of an error message is shown: pod events are cut at 1 KiB, terminals are not. */
   messageChars: 4096,
+  /** OpenPGP packets in one message or keyring: each recipient, key, user ID and signature is one. */
+  pgpPackets: 16384,
+  /** The encrypted part of an OpenPGP message, and what it may inflate to: private options, maybe a signature. */
+  pgpContentBytes: 128 * KiB,
+  /** Argon2 of a protected OpenPGP key: memory in KiB as a power of two; the usual one is 16. */
+  argon2MemoryExponent: 18,
+  /** CMS: recipients of one packet, pieces its content may come in, and nested elements of unknown length. */
+  cmsRecipients: 4096,
+  cmsSegments: 4096,
+  cmsDepth: 16,
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,

@@ -3,7 +3,7 @@ import { decodeBase64 } from "../io/base64.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
-import { goField, isJsonObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
+import { goField, isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -32,11 +32,18 @@ export interface LayerOptions {
 export function parsePublicOptions(annotations: Readonly<Record<string, string>>): PublicOptions {
   const annotation = annotations[PUBLIC_OPTIONS];
   if (annotation === undefined) {
-    throw new DecoderError("BAD_ANNOTATION", `the layer has no annotation ${PUBLIC_OPTIONS}, so it can't be authenticated`);
+    throw new DecoderError(
+      "BAD_ANNOTATION",
+      `the layer has no annotation ${PUBLIC_OPTIONS}, so it can't be authenticated`,
+    );
   }
   const bytes = annotation.length > LIMITS.publicOptionsBytes ? null : decodeBase64(annotation);
   const options = bytes && parseJsonObject(bytes);
-  if (options === null) throw new DecoderError("BAD_ANNOTATION", `the annotation ${PUBLIC_OPTIONS} is no base64 of a JSON object`);
+  if (options === null)
+    throw new DecoderError(
+      "BAD_ANNOTATION",
+      `the annotation ${PUBLIC_OPTIONS} is no base64 of a JSON object`,
+    );
   if (goField(options, "cipher") !== LAYER_CIPHER) {
     throw new DecoderError("BAD_OPTIONS", `the layer's cipher is not ${LAYER_CIPHER}, the only one there is`);
   }
@@ -48,8 +55,10 @@ export function parsePublicOptions(annotations: Readonly<Record<string, string>>
 /** Joins the public options with the unwrapped private ones, which are destroyed. @throws DecoderError BAD_OPTIONS */
 export function parseLayerOptions(publicOptions: PublicOptions, unwrapped: Secret): LayerOptions {
   try {
-    const options = unwrapped.bytes.length > LIMITS.privateOptionsBytes ? null : parseJsonObject(unwrapped.bytes);
-    if (options === null) throw new DecoderError("BAD_OPTIONS", "the unwrapped layer options are no JSON object");
+    const options =
+      unwrapped.bytes.length > LIMITS.privateOptionsBytes ? null : parseJsonObject(unwrapped.bytes);
+    if (options === null)
+      throw new DecoderError("BAD_OPTIONS", "the unwrapped layer options are no JSON object");
     const key = bytesField(options, "symkey", "the wrapped");
     if (key?.length !== KEY_BYTES) throw wrongLength("the wrapped symkey", key, KEY_BYTES);
     const digest = goField(options, "digest");
@@ -70,9 +79,13 @@ export function parseLayerOptions(publicOptions: PublicOptions, unwrapped: Secre
  */
 function agreedNonce(open: Bytes | null, wrapped: Bytes | null): Bytes {
   const nonce = wrapped ?? open;
-  if (nonce === null) throw new DecoderError("BAD_OPTIONS", "the layer has no nonce, neither wrapped nor public");
+  if (nonce === null)
+    throw new DecoderError("BAD_OPTIONS", "the layer has no nonce, neither wrapped nor public");
   if (open !== null && Buffer.compare(open, nonce) !== 0) {
-    throw new DecoderError("BAD_OPTIONS", "the public nonce differs from the wrapped one: somebody changed the annotations");
+    throw new DecoderError(
+      "BAD_OPTIONS",
+      "the public nonce differs from the wrapped one: somebody changed the annotations",
+    );
   }
   return nonce;
 }
@@ -80,7 +93,8 @@ function agreedNonce(open: Bytes | null, wrapped: Bytes | null): Bytes {
 function nonceOf(options: JsonObject, whose: string): Bytes | null {
   const cipherOptions = goField(options, "cipheroptions");
   if (cipherOptions === undefined || cipherOptions === null) return null;
-  if (!isJsonObject(cipherOptions)) throw new DecoderError("BAD_OPTIONS", `${whose} cipheroptions are no JSON object`);
+  if (!isObject(cipherOptions))
+    throw new DecoderError("BAD_OPTIONS", `${whose} cipheroptions are no JSON object`);
   // A map in Go, not a struct: the name's case counts.
   const nonce = bytesField({ nonce: cipherOptions["nonce"] }, "nonce", whose);
   if (nonce !== null && nonce.length !== NONCE_BYTES) throw wrongLength(`${whose} nonce`, nonce, NONCE_BYTES);

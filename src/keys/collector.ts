@@ -58,7 +58,11 @@ export class KeyCollector {
     return this.#addText(data, origin, passwords);
   }
 
-  async #addDer(der: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+  async #addDer(
+    der: Bytes,
+    origin: string,
+    passwords: readonly Secret[],
+  ): Promise<ParameterName | undefined> {
     if (isEncryptedPkcs8(der)) {
       const { decryptPkcs8 } = await import("./encrypted-key.ts");
       return this.#addDecrypted(decryptPkcs8(der, passwords), origin);
@@ -98,14 +102,20 @@ export class KeyCollector {
     return undefined;
   }
 
-  async #addText(data: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
-    const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString("utf8").replace(/^\uFEFF/, "");
+  async #addText(
+    data: Bytes,
+    origin: string,
+    passwords: readonly Secret[],
+  ): Promise<ParameterName | undefined> {
+    const text = Buffer.from(data.buffer, data.byteOffset, data.length)
+      .toString("utf8")
+      .replace(/^\uFEFF/, "");
     if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
       this.pgp.push({ data, origin, passphrases: passwords });
       return "gpg-privatekeys";
     }
     if (text.includes("-----BEGIN ")) return this.#addPem(text, origin, passwords);
-    if (/^\s*\{/.test(text)) return this.#addJwks(text, origin);
+    if (/^\s*\{/.test(text)) return this.#addJwks(data, origin);
     if (/^pkcs11\s*:/m.test(text)) {
       this.pkcs11.push({ yaml: new Secret(data), origin });
       return "pkcs11-yamls";
@@ -114,15 +124,19 @@ export class KeyCollector {
     return undefined;
   }
 
-  #addJwks(text: string, origin: string): ParameterName | undefined {
-    const results = parseJwks(text, origin);
+  #addJwks(data: Bytes, origin: string): ParameterName | undefined {
+    const results = parseJwks(data, origin);
     if (results === null) this.skip(origin, "JSON, but no JWK or JWK set");
     let parameter: ParameterName | undefined;
     for (const result of results ?? []) parameter = this.#addKey(result, origin) ?? parameter;
     return parameter;
   }
 
-  async #addPem(text: string, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+  async #addPem(
+    text: string,
+    origin: string,
+    passwords: readonly Secret[],
+  ): Promise<ParameterName | undefined> {
     let parameter: ParameterName | undefined;
     const blocks = parsePem(text, PEM_BLOCKS).filter((block) => !PEM_IGNORED.has(block.label));
     if (blocks.length === 0) this.skip(origin, "PEM without a complete block");
@@ -130,7 +144,11 @@ export class KeyCollector {
     return parameter;
   }
 
-  async #addPemBlock(block: PemBlock, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
+  async #addPemBlock(
+    block: PemBlock,
+    origin: string,
+    passwords: readonly Secret[],
+  ): Promise<ParameterName | undefined> {
     if (block.body === null) {
       this.skip(origin, `a PEM block "${block.label}" that is no base64`);
     } else if (PEM_CERTIFICATES.has(block.label) && isCertificate(block.body)) {

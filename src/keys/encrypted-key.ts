@@ -51,7 +51,9 @@ export function decryptPkcs8(der: Bytes, passwords: readonly Secret[]): Decrypte
   const [algorithm, data] = readSequence(der) ?? [];
   const [scheme, parameters] = readChildren(algorithm?.content ?? new Uint8Array()) ?? [];
   if (readOid(scheme) !== PBES2 || parameters === undefined || data === undefined) {
-    return { reason: "a key encrypted in an outdated way (convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc)" };
+    return {
+      reason: "a key encrypted in an outdated way (convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc)",
+    };
   }
   const [derivation, encryption] = readChildren(parameters.content) ?? [];
   const [cipherOid, iv] = readChildren(encryption?.content ?? new Uint8Array()) ?? [];
@@ -61,7 +63,9 @@ export function decryptPkcs8(der: Bytes, passwords: readonly Secret[]): Decrypte
   }
   const derive = keyDerivation(derivation.content, cipher.keyBytes);
   if ("reason" in derive) return derive;
-  return tryPasswords(passwords, (password) => decryptCbc(cipher, derive.key(password), iv.content, data.content));
+  return tryPasswords(passwords, (password) =>
+    decryptCbc(cipher, derive.key(password), iv.content, data.content),
+  );
 }
 
 type Derivation = { readonly key: (password: Bytes) => Buffer } | { readonly reason: string };
@@ -74,15 +78,18 @@ function keyDerivation(algorithm: Bytes, keyBytes: number): Derivation {
       const [salt, iterations] = [fields[0], readSmallInteger(fields[1])];
       const prfField = fields.find((field) => field.tag === TAG.SEQUENCE);
       const prf = prfField ? PRFS.get(readOid((readChildren(prfField.content) ?? [])[0]) ?? "") : "sha1";
-      if (salt?.tag !== TAG.OCTET_STRING || iterations === null || iterations === 0 || prf === undefined) break;
-      if (iterations > LIMITS.pbkdf2Iterations) return { reason: `an encrypted key of ${iterations} iterations, too many` };
+      if (salt?.tag !== TAG.OCTET_STRING || iterations === null || iterations === 0 || prf === undefined)
+        break;
+      if (iterations > LIMITS.pbkdf2Iterations)
+        return { reason: `an encrypted key of ${iterations} iterations, too many` };
       return { key: (password) => pbkdf2Sync(password, salt.content, iterations, keyBytes, prf) };
     }
     case SCRYPT: {
       const salt = fields[0];
       const [N, r, p] = fields.slice(1, 4).map((field) => readSmallInteger(field) ?? 0);
       if (salt?.tag !== TAG.OCTET_STRING || !N || !r || !p) break;
-      if (128 * N * r * p > LIMITS.scryptBytes) return { reason: "an encrypted key whose scrypt parameters are too large" };
+      if (128 * N * r * p > LIMITS.scryptBytes)
+        return { reason: "an encrypted key whose scrypt parameters are too large" };
       const options = { N, r, p, maxmem: 2 * LIMITS.scryptBytes };
       return { key: (password) => scryptSync(password, salt.content, keyBytes, options) };
     }
@@ -95,7 +102,11 @@ export function decryptTraditional(block: PemBlock, passwords: readonly Secret[]
   const [name = "", ivHex = ""] = (block.headers.get("DEK-Info") ?? "").split(",");
   const cipher = DEK_CIPHERS.get(name);
   const iv = Buffer.from(ivHex, "hex");
-  if (cipher === undefined || block.body === null || iv.length !== (cipher.name === "des-ede3-cbc" ? 8 : 16)) {
+  if (
+    cipher === undefined ||
+    block.body === null ||
+    iv.length !== (cipher.name === "des-ede3-cbc" ? 8 : 16)
+  ) {
     return { reason: "an encrypted PEM key with a DEK-Info that is not supported" };
   }
   const body = block.body;

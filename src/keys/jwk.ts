@@ -1,20 +1,14 @@
 import { decodeBase64Url } from "../io/base64.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
 import { CURVE_BYTES, ecKey, type KeyLabels, type KeyResult, rsaKeyFromNumbers } from "./private-key.ts";
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** RFC 7518 §6.3.2, in the order of RFC 8017's RSAPrivateKey. */
 const RSA_NUMBERS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
 
 /** The keys of a JWK or a JWK set (RFC 7517 §5), or null when the text is neither. */
-export function parseJwks(text: string, origin: string): KeyResult[] | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // the parser's message quotes its input, which may be a key
-  }
-  if (!isObject(value)) return null;
+export function parseJwks(bytes: Uint8Array, origin: string): KeyResult[] | null {
+  const value = parseJsonObject(bytes);
+  if (value === null) return null;
   const list = value["keys"];
   if (value["kty"] === undefined && Array.isArray(list)) {
     return list.map((entry, i) => parseJwk(entry, `${origin}#${i}`));
@@ -67,7 +61,8 @@ function ecFromJwk(jwk: JsonObject, labels: KeyLabels): KeyResult {
   const [x, y, d] = [member(jwk, "x"), member(jwk, "y"), member(jwk, "d")];
   if (x === null || y === null || d === null) return { reason: "an EC JWK without a well-formed x, y and d" };
   const length = CURVE_BYTES[curve];
-  if (x.length > length || y.length > length) return { reason: `an EC JWK whose point is too long for ${curve}` };
+  if (x.length > length || y.length > length)
+    return { reason: `an EC JWK whose point is too long for ${curve}` };
   // RFC 7518 §6.2.1.2 wants full-length coordinates; writers that strip leading zeros exist.
   const point = new Uint8Array(1 + 2 * length);
   point[0] = 4;
@@ -80,8 +75,4 @@ function member(jwk: JsonObject, name: string): Uint8Array | null {
   const value = jwk[name];
   if (typeof value !== "string" || value === "") return null;
   return decodeBase64Url(value);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -59,9 +59,16 @@ async function addPayloadKeys(collector: KeyCollector, payload: Parameters): Pro
 }
 
 /** A directory's key has no password in ocicrypt's lists, but the lists go on by position: its place is null. */
-function remember(parameters: Map<string, (Uint8Array<ArrayBuffer> | null)[]>, name: ParameterName | undefined, data: Uint8Array<ArrayBuffer>): void {
+function remember(
+  parameters: Map<string, (Uint8Array<ArrayBuffer> | null)[]>,
+  name: ParameterName | undefined,
+  data: Uint8Array<ArrayBuffer>,
+): void {
   if (name === undefined) return;
-  for (const [list, value] of [[name, data], [KEY_PARAMETERS.get(name), null]] as const) {
+  for (const [list, value] of [
+    [name, data],
+    [KEY_PARAMETERS.get(name), null],
+  ] as const) {
     if (list) parameters.set(list, [...(parameters.get(list) ?? []), value]);
   }
 }
@@ -71,7 +78,8 @@ function sharedPasswords(payload: Parameters): Secret[] {
   const distinct: Secret[] = [];
   for (const password of all) {
     if (password === null || password.length === 0 || distinct.length === SHARED_PASSWORDS) continue;
-    if (!distinct.some((other) => Buffer.compare(other.bytes, password) === 0)) distinct.push(new Secret(password.slice()));
+    if (!distinct.some((other) => Buffer.compare(other.bytes, password) === 0))
+      distinct.push(new Secret(password.slice()));
   }
   return distinct;
 }

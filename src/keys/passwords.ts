@@ -14,9 +14,13 @@ export function passwordLookup(path: string | undefined): PasswordLookup {
   try {
     directory = statSync(path).isDirectory();
   } catch (error) {
-    throw new DecoderError("BAD_KEY", `can't read the key passwords path ${path}: ${describeSystemError(error)}`, {
-      hint: "--key-passwords-path names a folder with one password file for each encrypted key, of the key file's name",
-    });
+    throw new DecoderError(
+      "BAD_KEY",
+      `can't read the key passwords path ${path}: ${describeSystemError(error)}`,
+      {
+        hint: "--key-passwords-path names a folder with one password file for each encrypted key, of the key file's name",
+      },
+    );
   }
   return (keyName) => {
     const password = readPassword(directory ? join(path, keyName) : path);
@@ -27,7 +31,8 @@ export function passwordLookup(path: string | undefined): PasswordLookup {
 /** The file's text without the line end that editors add. */
 function readPassword(file: string): Secret | null {
   try {
-    if (statSync(file).size > LIMITS.keyFileBytes) throw new DecoderError("BAD_KEY", `the password file ${file} is too large`);
+    if (statSync(file).size > LIMITS.keyFileBytes)
+      throw new DecoderError("BAD_KEY", `the password file ${file} is too large`);
     const raw = readFileSync(file);
     let end = raw.length;
     if (raw[end - 1] === 0x0a) end--;

@@ -78,7 +78,11 @@ function fromPkcs8(der: Uint8Array<ArrayBuffer>, fields: DerElement[], labels: K
 
 function fromPkcs1(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
   const algorithm = writeElement(TAG.SEQUENCE, writeOid(RSA_ENCRYPTION), NULL);
-  return rsaKey(der, writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, der)), labels);
+  return rsaKey(
+    der,
+    writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, der)),
+    labels,
+  );
 }
 
 /** RFC 5915 §3. `curveOid` is PKCS#8's, which stands outside; a file of its own has it in [0]. */
@@ -94,13 +98,20 @@ function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabe
   return ecKey(curve, scalar.content, point ? point.content.subarray(1) : null, labels);
 }
 
-function rsaKey(pkcs1: Uint8Array<ArrayBuffer>, pkcs8: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+function rsaKey(
+  pkcs1: Uint8Array<ArrayBuffer>,
+  pkcs8: Uint8Array<ArrayBuffer>,
+  labels: KeyLabels,
+): KeyResult | null {
   const numbers = readSequence(pkcs1);
   const modulus = numbers?.[1];
-  if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER)) return null;
+  if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER))
+    return null;
   const modulusLength = bitLength(modulus.content);
   if (modulusLength < LIMITS.rsaBitsMin) {
-    return { reason: `an RSA key of ${modulusLength} bits, less than the ${LIMITS.rsaBitsMin} that RFC 7518 asks for` };
+    return {
+      reason: `an RSA key of ${modulusLength} bits, less than the ${LIMITS.rsaBitsMin} that RFC 7518 asks for`,
+    };
   }
   if (modulusLength > LIMITS.rsaBitsMax) {
     return { reason: `an RSA key of ${modulusLength} bits, more than ${LIMITS.rsaBitsMax}` };

@@ -1,4 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { sep } from "node:path";
 import { describeSystemError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
@@ -59,7 +68,10 @@ class Walk {
       entries.sort((a, b) => (a.name < b.name ? -1 : 1));
       for (const entry of entries) {
         if (this.found.length >= LIMITS.keyFiles) {
-          return this.#options.onSkip(name || ".", `more than ${LIMITS.keyFiles} files: the rest is left out`);
+          return this.#options.onSkip(
+            name || ".",
+            `more than ${LIMITS.keyFiles} files: the rest is left out`,
+          );
         }
         if (entry.name.startsWith(VOLUME_INTERNAL)) continue;
         const inner = name === "" ? entry.name : `${name}/${entry.name}`;
@@ -79,7 +91,10 @@ class Walk {
       const real = realpathSync(place);
       const inside = real === this.#root || real.startsWith(`${this.#root}${sep}`);
       if (!inside && !this.#options.allowExternalSymlinks) {
-        return this.#options.onSkip(name, "a symlink that leaves the directory (--allow-external-symlinks follows it)");
+        return this.#options.onSkip(
+          name,
+          "a symlink that leaves the directory (--allow-external-symlinks follows it)",
+        );
       }
       if (statSync(real).isDirectory()) this.directory(name, real, depth + 1);
       else this.file(name, real);

@@ -23,7 +23,11 @@ export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySe
   const message = [
     `no key here opens this layer, which is wrapped for ${wrappedFor(attempts)}`,
     list("tried", tried, attempts.length),
-    list("not usable", keys.skipped.slice(0, SHOWN).map(({ origin, reason }) => `${origin}: ${reason}`), keys.skipped.length),
+    list(
+      "not usable",
+      keys.skipped.slice(0, SHOWN).map(({ origin, reason }) => `${origin}: ${reason}`),
+      keys.skipped.length,
+    ),
   ].join("");
   return new DecoderError(code, message.slice(0, LIMITS.messageChars), { hint: hintFor(code, keys) });
 }
@@ -74,7 +78,8 @@ async function shortFingerprint(key: Exclude<KeyName, string>): Promise<string> 
 
 function hintFor(code: ErrorCode, keys: KeySet): string {
   const have = keys.keys.length + keys.pgp.length + keys.pkcs11.length;
-  if (code !== "NO_KEY") return "the image's annotations or the service named above are at fault, not the keys";
+  if (code !== "NO_KEY")
+    return "the image's annotations or the service named above are at fault, not the keys";
   if (have === 0) return "put this node's private key into the folder that --decryption-keys-path names";
   return "compare with the recipients the image was encrypted for: ctd-decoder inspect IMAGE";
 }

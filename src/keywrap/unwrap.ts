@@ -22,7 +22,11 @@ type Annotations = Readonly<Record<string, string>>;
  * @throws DecoderError BAD_ANNOTATION when the layer has no wrapped key, BAD_PACKET when none is well-formed, LIMIT when
  * there is too much to try, and NO_KEY, listing what was tried, when no key here fits
  */
-export async function unwrapLayer(annotations: Annotations, keys: KeySet, settings: SchemeSettings): Promise<OpenedLayer> {
+export async function unwrapLayer(
+  annotations: Annotations,
+  keys: KeySet,
+  settings: SchemeSettings,
+): Promise<OpenedLayer> {
   const attempts: RecordedAttempt[] = [];
   const spend = budget();
   for (const { row, suffix, value } of wrappedKeys(annotations)) {
@@ -37,7 +41,8 @@ export async function unwrapLayer(annotations: Annotations, keys: KeySet, settin
       };
       try {
         if (bytes === null) throw new DecoderError("BAD_PACKET", "it is no base64");
-        if (bytes.length > LIMITS.packetBytes) throw new DecoderError("BAD_PACKET", "it is larger than any wrapped key");
+        if (bytes.length > LIMITS.packetBytes)
+          throw new DecoderError("BAD_PACKET", "it is larger than any wrapped key");
         const opened = await scheme.unwrap(bytes, context);
         if (opened !== null) return { ...opened, scheme: suffix, packet };
       } catch (error) {
@@ -67,10 +72,17 @@ function wrappedKeys(annotations: Annotations): { row: SchemeRow; suffix: string
     else found.push({ row, suffix, value });
   }
   if (found.length === 0) {
-    const what = unknown.length === 0 ? "it has no annotation" : `${unknown.slice(0, 4).join(", ")} is of no known scheme; known are`;
-    throw new DecoderError("BAD_ANNOTATION", `the layer has no wrapped key: ${what} ${KEYS_PREFIX}{${SCHEMES.map((s) => s.name).join(",")}}`, {
-      hint: "the image may have been encrypted by another tool, or its annotations were lost when it was copied",
-    });
+    const what =
+      unknown.length === 0
+        ? "it has no annotation"
+        : `${unknown.slice(0, 4).join(", ")} is of no known scheme; known are`;
+    throw new DecoderError(
+      "BAD_ANNOTATION",
+      `the layer has no wrapped key: ${what} ${KEYS_PREFIX}{${SCHEMES.map((s) => s.name).join(",")}}`,
+      {
+        hint: "the image may have been encrypted by another tool, or its annotations were lost when it was copied",
+      },
+    );
   }
   return found.sort((a, b) => SCHEMES.indexOf(a.row) - SCHEMES.indexOf(b.row));
 }
@@ -78,11 +90,17 @@ function wrappedKeys(annotations: Annotations): { row: SchemeRow; suffix: string
 /** Each tool that adds recipients appends a packet, in base64, after a comma (ocicrypt encryption.go). null: no base64. */
 export function packetsOf(suffix: string, value: string): (Uint8Array<ArrayBuffer> | null)[] {
   if (value.length > LIMITS.annotationBytes) {
-    throw new DecoderError("LIMIT", `the annotation ${KEYS_PREFIX}${suffix} is longer than ${LIMITS.annotationBytes} bytes`);
+    throw new DecoderError(
+      "LIMIT",
+      `the annotation ${KEYS_PREFIX}${suffix} is longer than ${LIMITS.annotationBytes} bytes`,
+    );
   }
   const texts = value.split(",", LIMITS.packets + 1);
   if (texts.length > LIMITS.packets) {
-    throw new DecoderError("LIMIT", `the annotation ${KEYS_PREFIX}${suffix} has more than ${LIMITS.packets} packets`);
+    throw new DecoderError(
+      "LIMIT",
+      `the annotation ${KEYS_PREFIX}${suffix} has more than ${LIMITS.packets} packets`,
+    );
   }
   return texts.map((text) => (text === "" ? null : decodeBase64(text)));
 }
@@ -94,8 +112,12 @@ function budget(): () => void {
     attempts++;
     const spent = cpuMilliseconds() - start;
     if (attempts <= LIMITS.unwrapAttempts && spent <= LIMITS.unwrapCpuMs) return;
-    throw new DecoderError("LIMIT", `no key opened the layer in ${attempts - 1} attempts and ${Math.round(spent / 1000)} s of processor time`, {
-      hint: "keep fewer keys in the keys directory, or wrap the image for fewer recipients",
-    });
+    throw new DecoderError(
+      "LIMIT",
+      `no key opened the layer in ${attempts - 1} attempts and ${Math.round(spent / 1000)} s of processor time`,
+      {
+        hint: "keep fewer keys in the keys directory, or wrap the image for fewer recipients",
+      },
+    );
   };
 }

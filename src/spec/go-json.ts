@@ -1,19 +1,20 @@
-/** Reading JSON as Go's encoding/json does: the peers' files and messages rely on it. */
+/** JSON as Go's encoding/json reads it into a struct: what the peers write for each other is read by these rules. */
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export function isJsonObject(value: unknown): value is JsonObject {
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value of a struct's field: names match whatever their case, and the last one wins. */
-export function goField(object: JsonObject, name: string): unknown {
-  let value: unknown;
+/** A struct's field: the case of its name is ignored, and of several the last one counts. Undefined if there is none. */
+export function goField(value: unknown, name: string): unknown {
+  if (!isObject(value)) return undefined;
   const wanted = name.toLowerCase();
-  for (const key of Object.keys(object)) {
-    if (key === name || key.toLowerCase() === wanted) value = object[key];
+  let found: unknown;
+  for (const key of Object.keys(value)) {
+    if (key === name || key.toLowerCase() === wanted) found = value[key];
   }
-  return value;
+  return found;
 }
 
 /** The object that a JSON text holds, or null. Never the parser's message: it quotes its input, which may be secret. */
@@ -21,7 +22,7 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject | null {
   try {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
     const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }

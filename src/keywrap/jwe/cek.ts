@@ -15,7 +15,10 @@ export class CekUnwrapper {
   /** The content encryption key, or null when this key does not fit. Which step failed is not told. */
   async unwrap(wrapped: WrappedCek, key: AsymmetricKey, cekBytes: number): Promise<Bytes | null> {
     try {
-      const cek = wrapped.type === "rsa" ? await this.#rsaOaep(wrapped, key as RsaKey) : await this.#ecdh(wrapped, key as EcKey);
+      const cek =
+        wrapped.type === "rsa"
+          ? await this.#rsaOaep(wrapped, key as RsaKey)
+          : await this.#ecdh(wrapped, key as EcKey);
       return cek.length === cekBytes ? cek : null;
     } catch {
       return null;
@@ -25,7 +28,9 @@ export class CekUnwrapper {
   /** RFC 7518 §4.3. */
   async #rsaOaep(wrapped: WrappedCek & { type: "rsa" }, key: RsaKey): Promise<Bytes> {
     const privateKey = await this.#import(key, { name: "RSA-OAEP", hash: wrapped.hash }, "decrypt");
-    return new Uint8Array(await crypto.subtle.decrypt({ name: "RSA-OAEP" }, privateKey, wrapped.encryptedKey));
+    return new Uint8Array(
+      await crypto.subtle.decrypt({ name: "RSA-OAEP" }, privateKey, wrapped.encryptedKey),
+    );
   }
 
   /** RFC 7518 §4.6 and §4.4. */
@@ -34,17 +39,24 @@ export class CekUnwrapper {
     const privateKey = await this.#import(key, curve, "deriveBits");
     const epk = await crypto.subtle.importKey("raw", wrapped.epk, curve, false, []);
     const derivation = { name: "ECDH", public: epk };
-    const secret = new Uint8Array(await crypto.subtle.deriveBits(derivation, privateKey, CURVE_BITS[wrapped.curve]));
+    const secret = new Uint8Array(
+      await crypto.subtle.deriveBits(derivation, privateKey, CURVE_BITS[wrapped.curve]),
+    );
     const kek = await concatKdf(secret, wrapped.otherInfo, wrapped.kekBytes);
     secret.fill(0);
     return unwrapAesKw(kek, wrapped.encryptedKey);
   }
 
-  #import(key: AsymmetricKey, algorithm: { name: string; hash?: string; namedCurve?: string }, usage: "decrypt" | "deriveBits"): Promise<CryptoKey> {
+  #import(
+    key: AsymmetricKey,
+    algorithm: { name: string; hash?: string; namedCurve?: string },
+    usage: "decrypt" | "deriveBits",
+  ): Promise<CryptoKey> {
     const forKey = this.#imported.get(key) ?? new Map<string, Promise<CryptoKey>>();
     this.#imported.set(key, forKey);
     const variant = algorithm.hash ?? "";
-    const imported = forKey.get(variant) ?? crypto.subtle.importKey("pkcs8", key.pkcs8.bytes, algorithm, false, [usage]);
+    const imported =
+      forKey.get(variant) ?? crypto.subtle.importKey("pkcs8", key.pkcs8.bytes, algorithm, false, [usage]);
     forKey.set(variant, imported);
     return imported;
   }

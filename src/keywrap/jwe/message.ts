@@ -1,8 +1,9 @@
 import { DecoderError } from "../../errors.ts";
 import { decodeBase64Url } from "../../io/base64.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Header = Readonly<Record<string, unknown>>;
+type Header = JsonObject;
 
 export interface JweRecipient {
   /** Protected, unprotected and per-recipient header together (RFC 7516 §4). */
@@ -27,7 +28,7 @@ export function badJwe(what: string): DecoderError {
 /** Parses a packet. The JSON is attacker-made: its text goes into no message. */
 export function parseJwe(packet: Bytes): JweMessage {
   const text = Buffer.from(packet.buffer, packet.byteOffset, packet.length).toString("utf8").trim();
-  return text.startsWith("{") ? parseJson(text) : parseCompact(text);
+  return text.startsWith("{") ? parseJson(packet) : parseCompact(text);
 }
 
 /** RFC 7516 §7.1. */
@@ -45,17 +46,15 @@ function parseCompact(text: string): JweMessage {
 }
 
 /** RFC 7516 §7.2, general and flattened. */
-function parseJson(text: string): JweMessage {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw badJwe("is no well-formed JSON");
-  }
-  if (!isObject(json)) throw badJwe("is no JSON object");
+function parseJson(packet: Bytes): JweMessage {
+  const json = parseJsonObject(packet);
+  if (json === null) throw badJwe("is no well-formed JSON object");
   const protectedText = json["protected"] ?? "";
   if (typeof protectedText !== "string") throw badJwe("has a protected header that is no text");
-  const shared = mergeHeaders(protectedText === "" ? {} : parseHeader(protectedText), headerOf(json["unprotected"]));
+  const shared = mergeHeaders(
+    protectedText === "" ? {} : parseHeader(protectedText),
+    headerOf(json["unprotected"]),
+  );
   const aad = json["aad"];
   if (aad !== undefined) bytesOf(aad, "aad");
   return {
@@ -74,9 +73,15 @@ function parseJson(text: string): JweMessage {
 function recipientsOf(json: Header, shared: Header): JweRecipient[] {
   const list = json["recipients"];
   if (list === undefined) {
-    return [{ header: mergeHeaders(shared, headerOf(json["header"])), encryptedKey: bytesOf(json["encrypted_key"], "encrypted_key") }];
+    return [
+      {
+        header: mergeHeaders(shared, headerOf(json["header"])),
+        encryptedKey: bytesOf(json["encrypted_key"], "encrypted_key"),
+      },
+    ];
   }
-  if (!Array.isArray(list) || list.length === 0) throw badJwe("has a list of recipients that is empty or no list");
+  if (!Array.isArray(list) || list.length === 0)
+    throw badJwe("has a list of recipients that is empty or no list");
   return list.map((entry: unknown) => {
     if (!isObject(entry)) throw badJwe("has a recipient that is no object");
     return {
@@ -87,13 +92,9 @@ function recipientsOf(json: Header, shared: Header): JweRecipient[] {
 }
 
 function parseHeader(base64url: string): Header {
-  try {
-    const header: unknown = JSON.parse(Buffer.from(bytesOf(base64url, "protected header")).toString("utf8"));
-    if (isObject(header)) return header;
-  } catch (error) {
-    if (error instanceof DecoderError) throw error;
-  }
-  throw badJwe("has a protected header that is no JSON object");
+  const header = parseJsonObject(bytesOf(base64url, "protected header"));
+  if (header === null) throw badJwe("has a protected header that is no JSON object");
+  return header;
 }
 
 function headerOf(value: unknown): Header {
@@ -118,8 +119,4 @@ function bytesOf(value: unknown, name: string): Bytes {
 
 function ascii(text: string): Bytes {
   return new TextEncoder().encode(text);
-}
-
-export function isObject(value: unknown): value is Header {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,9 @@
 import { decodeBase64Url } from "../../io/base64.ts";
 import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
+import { isObject } from "../../spec/go-json.ts";
 import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
-import { badJwe, isObject, type JweMessage, type JweRecipient } from "./message.ts";
+import { badJwe, type JweMessage, type JweRecipient } from "./message.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -30,18 +31,25 @@ export function contentAlgorithm(jwe: JweMessage): ContentAlgorithm {
   const enc = jwe.recipients[0]?.header["enc"];
   for (const { header } of jwe.recipients) {
     if (header["zip"] !== undefined) throw badJwe('is compressed ("zip"), which is not allowed here');
-    if (header["crit"] !== undefined) throw badJwe('has critical extensions ("crit"), none of which is known here');
+    if (header["crit"] !== undefined)
+      throw badJwe('has critical extensions ("crit"), none of which is known here');
     if (header["enc"] !== enc) throw badJwe('has recipients that disagree about "enc"');
   }
   const algorithm = CONTENT_ALGORITHMS.get(enc);
-  if (algorithm === undefined) throw badJwe(`has a content encryption ("enc") that is not allowed: ${label(enc)}`);
-  if (jwe.iv.length !== algorithm.ivBytes) throw badJwe(`has an iv of ${jwe.iv.length} bytes, not ${algorithm.ivBytes}`);
-  if (jwe.tag.length !== algorithm.tagBytes) throw badJwe(`has a tag of ${jwe.tag.length} bytes, not ${algorithm.tagBytes}`);
+  if (algorithm === undefined)
+    throw badJwe(`has a content encryption ("enc") that is not allowed: ${label(enc)}`);
+  if (jwe.iv.length !== algorithm.ivBytes)
+    throw badJwe(`has an iv of ${jwe.iv.length} bytes, not ${algorithm.ivBytes}`);
+  if (jwe.tag.length !== algorithm.tagBytes)
+    throw badJwe(`has a tag of ${jwe.tag.length} bytes, not ${algorithm.tagBytes}`);
   return algorithm;
 }
 
 /** What has to be unwrapped, or why this recipient is refused before any cryptography. */
-export function wrappedCek(recipient: JweRecipient, content: ContentAlgorithm): WrappedCek | { readonly reason: string } {
+export function wrappedCek(
+  recipient: JweRecipient,
+  content: ContentAlgorithm,
+): WrappedCek | { readonly reason: string } {
   const { header, encryptedKey } = recipient;
   const algorithm = KEY_ALGORITHMS.get(header["alg"]);
   if (algorithm === undefined) return { reason: `"alg" ${label(header["alg"])} is not allowed` };
@@ -50,7 +58,9 @@ export function wrappedCek(recipient: JweRecipient, content: ContentAlgorithm): 
     return { type: "rsa", hash: algorithm.hash, encryptedKey };
   }
   if (encryptedKey.length !== content.keyBytes + KEY_WRAP_BYTES) {
-    return { reason: `its encrypted_key has ${encryptedKey.length} bytes, not ${content.keyBytes + KEY_WRAP_BYTES}` };
+    return {
+      reason: `its encrypted_key has ${encryptedKey.length} bytes, not ${content.keyBytes + KEY_WRAP_BYTES}`,
+    };
   }
   const epk = ephemeralPoint(header["epk"]);
   if (epk === null) return { reason: 'its "epk" is no public key on P-256, P-384 or P-521' };
@@ -80,7 +90,9 @@ function ephemeralPoint(epk: unknown): { curve: Curve; epk: Bytes } | null {
   if (!isObject(epk) || epk["kty"] !== "EC") return null;
   const curve = epk["crv"];
   if (curve !== "P-256" && curve !== "P-384" && curve !== "P-521") return null;
-  const [x, y] = [epk["x"], epk["y"]].map((value) => (typeof value === "string" ? decodeBase64Url(value) : null));
+  const [x, y] = [epk["x"], epk["y"]].map((value) =>
+    typeof value === "string" ? decodeBase64Url(value) : null,
+  );
   const length = CURVE_BYTES[curve];
   if (x?.length !== length || y?.length !== length) return null; // RFC 7518 §6.2.1.2
   const point = new Uint8Array(1 + 2 * length);

@@ -16,7 +16,10 @@ interface Candidate {
 const CONCURRENT_TRIES = 4;
 
 /** Opens a JWE (RFC 7516 §5.2) with the RSA and EC keys; see {@link UnwrapScheme}. */
-export async function unwrap(packet: Uint8Array<ArrayBuffer>, context: UnwrapContext): Promise<Opened | null> {
+export async function unwrap(
+  packet: Uint8Array<ArrayBuffer>,
+  context: UnwrapContext,
+): Promise<Opened | null> {
   const jwe = parseJwe(packet);
   const content = contentAlgorithm(jwe);
   const ceks = new CekUnwrapper();
@@ -55,7 +58,10 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
     }
     const keys = context.keys.keys.filter((key) => mayOpen(wrapped, key));
     if (keys.length === 0) {
-      context.record({ recipient: describeRecipient(recipient), outcome: "no key here is of that type and size" });
+      context.record({
+        recipient: describeRecipient(recipient),
+        outcome: "no key here is of that type and size",
+      });
     }
     for (const key of keys) candidates.push({ recipient, wrapped, key });
   }

@@ -1,0 +1,38 @@
+/**
+ * Builds dist/ctd-decoder: one executable with the runtime in it. Fails when the decoder's start would load more than
+ * its own code.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { checkHotPath, type Metafile } from "./hot-path.ts";
+
+const root = dirname(import.meta.dirname);
+const dist = join(root, "dist");
+const target = join(dist, "ctd-decoder");
+const unfinished = `${target}.unfinished`;
+const metafile = join(dist, "metafile.json");
+
+mkdirSync(dist, { recursive: true });
+rmSync(unfinished, { force: true });
+execFileSync(
+  join(root, "node_modules/.bin/bun"),
+  [
+    "build",
+    "--compile",
+    "--minify",
+    "--bytecode",
+    "--format=esm",
+    // Each lazily imported part is a file of its own inside the executable: unused, it costs nothing at start.
+    "--splitting",
+    // Otherwise a file in the working directory is read, and a bunfig.toml's preload executed.
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
+    `--metafile=${metafile}`,
+    `--outfile=${unfinished}`,
+    join(root, "src/main.ts"),
+  ],
+  { cwd: dist, stdio: ["ignore", "ignore", "inherit"] },
+);
+checkHotPath(JSON.parse(readFileSync(metafile, "utf8")) as Metafile);
+renameSync(unfinished, target);

@@ -1,0 +1,40 @@
+import { writeSync } from "node:fs";
+import { DecoderError, errnoOf } from "./errors.ts";
+import { LIMITS } from "./limits.ts";
+
+const NAME = "ctd-decoder";
+/** Go's decoder and containerd know no other code of failure. */
+const FAILURE = 1;
+
+/**
+ * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. A reader that went
+ * away (EPIPE) is told nothing: it is not there.
+ */
+export function fail(error: unknown): void {
+  process.exitCode = FAILURE;
+  if (error instanceof DecoderError) {
+    if (errnoOf(error.cause) === "EPIPE") return;
+    const hint = error.hint === undefined ? "" : `${NAME}: hint: ${oneLine(error.hint)}\n`;
+    print(`${NAME}: error: ${oneLine(error.message)}\n${hint}`);
+  } else {
+    // A defect: its kind helps to find it, its message might quote a secret.
+    const kind = error instanceof Error ? error.name : typeof error;
+    print(
+      `${NAME}: error: internal error (${kind})\n${NAME}: hint: please report this with the command and the versions in use\n`,
+    );
+  }
+}
+
+/** No text from an image or a file name may move the cursor or forge a line. */
+function oneLine(text: string): string {
+  const flat = text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]+/gu, " ");
+  return flat.length > LIMITS.messageChars ? `${flat.slice(0, LIMITS.messageChars)}…` : flat;
+}
+
+function print(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody reads stderr; the exit code still tells.
+  }
+}

@@ -1,0 +1,22 @@
+import { decode } from "./decoder.ts";
+import { fail } from "./exit.ts";
+import { Input } from "./io/input.ts";
+import { Output } from "./io/output.ts";
+import { parseDecoderFlags } from "./options.ts";
+
+const HELP_OR_VERSION = /^--?(h|help|version)$/;
+
+/** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
+async function main(args: readonly string[]): Promise<void> {
+  const [first] = args;
+  const isCommand = first !== undefined && !first.startsWith("-");
+  if (isCommand || args.some((arg) => HELP_OR_VERSION.test(arg))) {
+    const { run } = await import("./cli/cli.ts");
+    return run(args);
+  }
+  const options = parseDecoderFlags(args);
+  return decode(options, process.env, new Input(0, "standard input"), new Output(1, "standard output"));
+}
+
+process.on("uncaughtException", fail);
+main(process.argv.slice(2)).catch(fail);

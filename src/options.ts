@@ -1,0 +1,197 @@
+import type { ReleaseOptions } from "./cipher/release.ts";
+import { DecoderError } from "./errors.ts";
+import type { KeyOptions } from "./keys/load.ts";
+import { LIMITS } from "./limits.ts";
+
+/** What the command line of a decoder call says. */
+export interface DecoderOptions extends KeyOptions, ReleaseOptions {
+  readonly verifyDigest: boolean;
+  readonly providerTimeoutMs: number;
+  readonly providerLegacyDc: boolean;
+  readonly verbose: boolean;
+}
+
+type Mutable = { -readonly [K in keyof DecoderOptions]: DecoderOptions[K] };
+
+interface Flag {
+  /** Shown in usage; undefined for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  readonly set: (options: Mutable, value: string, name: string) => void;
+}
+
+/** Held in memory: below it WebCrypto alone does all, above it the temporary file's cost disappears. */
+const DEFAULT_SPOOL_MEMORY = 16 * 1024 * 1024;
+
+const DEFAULTS: DecoderOptions = {
+  strictKeys: false,
+  allowExternalSymlinks: false,
+  release: "verified",
+  spoolMemory: DEFAULT_SPOOL_MEMORY,
+  spoolDirectory: undefined,
+  verifyDigest: false,
+  providerTimeoutMs: LIMITS.providerTimeoutMs,
+  providerLegacyDc: false,
+  verbose: false,
+};
+
+/** The decoder's flags. yargs, which reads the other commands', would double the start-up time of every layer. */
+export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
+  [
+    "decryption-keys-path",
+    {
+      value: "PATH",
+      help: "private keys: a folder, read with its subfolders, or one file",
+      set: (o, v) => {
+        o.keysPath = v;
+      },
+    },
+  ],
+  [
+    "key-passwords-path",
+    {
+      value: "DIR",
+      help: "passwords of encrypted keys: files named as the keys'",
+      set: (o, v) => {
+        o.keyPasswordsPath = v;
+      },
+    },
+  ],
+  [
+    "allow-external-symlinks",
+    {
+      help: "follow symlinks that leave the keys folder",
+      set: (o, v, n) => {
+        o.allowExternalSymlinks = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "strict-keys",
+    {
+      help: "fail at the first file of the keys folder that is no usable key",
+      set: (o, v, n) => {
+        o.strictKeys = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "release",
+    {
+      value: "verified|stream",
+      help: "release nothing before the whole layer is authenticated (default), or all but the tail",
+      set: (o, v, n) => {
+        o.release = toRelease(v, n);
+      },
+    },
+  ],
+  [
+    "spool-memory",
+    {
+      value: "SIZE",
+      help: "largest layer held in memory; others go to a temporary file (default 16M)",
+      set: (o, v, n) => {
+        o.spoolMemory = toSize(v, n);
+      },
+    },
+  ],
+  [
+    "spool-dir",
+    {
+      value: "DIR",
+      help: "folder of that temporary file (default $TMPDIR or /var/tmp)",
+      set: (o, v) => {
+        o.spoolDirectory = v;
+      },
+    },
+  ],
+  [
+    "verify-digest",
+    {
+      help: "also check the layer against the descriptor's digest",
+      set: (o, v, n) => {
+        o.verifyDigest = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "provider-timeout",
+    {
+      value: "SECONDS",
+      help: "longest wait for a key provider (default 30)",
+      set: (o, v, n) => {
+        o.providerTimeoutMs = toSeconds(v, n) * 1000;
+      },
+    },
+  ],
+  [
+    "provider-legacy-dc",
+    {
+      help: "hand key providers all private keys, as the Go decoder does",
+      set: (o, v, n) => {
+        o.providerLegacyDc = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "verbose",
+    {
+      help: "show what key providers print when they fail",
+      set: (o, v, n) => {
+        o.verbose = toBoolean(v, n);
+      },
+    },
+  ],
+]);
+
+/**
+ * Reads the flags in all of Go's forms: `-name value`, `--name value`, `--name=value`; the last of each counts.
+ * @throws DecoderError USAGE
+ */
+export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
+  const options: Mutable = { ...DEFAULTS };
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    const [, name, inline] = /^--?([a-z][a-z0-9-]*)(?:=([\s\S]*))?$/.exec(arg) ?? [];
+    const flag = name === undefined ? undefined : FLAGS.get(name);
+    if (flag === undefined || name === undefined)
+      throw usageError(arg.startsWith("-") ? `unknown option ${arg}` : `unexpected argument ${arg}`);
+    let value = inline;
+    if (value === undefined) value = flag.value === undefined ? "true" : args[++i];
+    if (value === undefined) throw usageError(`--${name} needs a value (${flag.value})`);
+    flag.set(options, value, name);
+  }
+  return options;
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+
+/** "16M", "1GiB", "65536" → bytes. */
+function toSize(text: string, name: string): number {
+  const [, digits, unit = ""] = /^(\d{1,12})([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
+  const bytes = Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN);
+  if (!Number.isSafeInteger(bytes))
+    throw usageError(`--${name} takes a size such as 64K, 16M or 1G, not "${text}"`);
+  return bytes;
+}
+
+function toSeconds(text: string, name: string): number {
+  const seconds = /^\d{1,6}(\.\d{1,3})?s?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  if (!(seconds > 0)) throw usageError(`--${name} takes a number of seconds, not "${text}"`);
+  return seconds;
+}
+
+function toBoolean(text: string, name: string): boolean {
+  if (text !== "true" && text !== "false") throw usageError(`--${name} takes true or false, not "${text}"`);
+  return text === "true";
+}
+
+function toRelease(text: string, name: string): DecoderOptions["release"] {
+  if (text !== "verified" && text !== "stream")
+    throw usageError(`--${name} takes verified or stream, not "${text}"`);
+  return text;
+}
+
+function usageError(message: string): DecoderError {
+  return new DecoderError("USAGE", message);
+}

@@ -1,0 +1,89 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { Backoff } from "../io/wait.ts";
+import { LIMITS } from "../limits.ts";
+
+/** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (PROTOCOL: stream processors). */
+const PAYLOAD_FD = 3;
+const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
+const CHUNK_BYTES = 64 * 1024;
+
+/** The payload's bytes, or null when containerd passed none. @throws DecoderError BAD_PAYLOAD, LIMIT */
+export function readPayloadBytes(): Uint8Array<ArrayBuffer> | null {
+  if (process.platform === "win32") {
+    const pipe = process.env[WINDOWS_PIPE_VARIABLE];
+    return pipe ? readAndClose(openSync(pipe, "r")) : null;
+  }
+  if (!isPassed(PAYLOAD_FD)) return null;
+  return readAndClose(reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD);
+}
+
+/** Without a payload, 3 may be a descriptor of the runtime's own (an eventpoll), which is none of these. */
+function isPassed(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isFile() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** A second opening of the same pipe, so that one which is never closed can be given up; null where that isn't possible. */
+function reopenNonBlocking(fd: number): number | null {
+  try {
+    return fstatSync(fd).isFIFO()
+      ? openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
+  try {
+    return readToEnd(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
+  const chunks: Uint8Array[] = [];
+  const backoff = new Backoff();
+  const deadline = performance.now() + LIMITS.payloadWaitMs;
+  let length = 0;
+  for (;;) {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    try {
+      const count = readSync(fd, chunk, 0, chunk.length, null);
+      if (count === 0) break;
+      chunks.push(chunk.subarray(0, count));
+      length += count;
+      backoff.reset();
+      if (length > LIMITS.payloadBytes) {
+        throw new DecoderError(
+          "LIMIT",
+          `the payload that containerd passed is larger than ${LIMITS.payloadBytes} bytes`,
+        );
+      }
+    } catch (error) {
+      if (error instanceof DecoderError) throw error;
+      if (errnoOf(error) !== "EAGAIN") {
+        throw new DecoderError("BAD_PAYLOAD", `can't read the payload: ${describeSystemError(error)}`, {
+          cause: error,
+        });
+      }
+      if (performance.now() > deadline) {
+        throw new DecoderError(
+          "BAD_PAYLOAD",
+          `the payload on file descriptor 3 did not end within ${LIMITS.payloadWaitMs / 1000} s`,
+          {
+            hint: "whoever starts the decoder must close its end of that pipe after writing the payload",
+          },
+        );
+      }
+      backoff.sleep();
+    }
+  }
+  return Uint8Array.from(Buffer.concat(chunks, length));
+}
