@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { decode } from "../support/decoder.ts";
-import { blobPath, copyImage, diffId, layersOf, sha256, tar, writeLayout } from "../support/images.ts";
+import { copyImage, diffId, layersOf, readBlob, sha256, tar, writeImage } from "../support/images.ts";
 import {
   ALGORITHMS,
   type Algorithm,
@@ -27,7 +27,7 @@ beforeAll(async () => {
     },
     { tar: await tar({ "readme.txt": Buffer.from("a second layer, not compressed") }), compression: "none" },
   ] as const;
-  writeLayout(plain, layers);
+  writeImage(plain, "plain", layers);
   for (const pair of await Promise.all(ALGORITHMS.map((algorithm) => writeKeys(folder, algorithm)))) {
     keys.set(pair.algorithm, pair);
   }
@@ -44,7 +44,7 @@ async function decodedDiffIds(decoder: typeof ours, layout: string, tag: string,
   const digests: string[] = [];
   for (const layer of layersOf(layout, tag)) {
     const { exit, stdout, stderr } = await decode(decoder, {
-      layer: readFileSync(blobPath(layout, layer.digest)),
+      layer: readBlob(layout, layer),
       payload: payload(layer),
       mediaType: layer.mediaType,
       args: ["--decryption-keys-path", keysFolder],
@@ -54,9 +54,8 @@ async function decodedDiffIds(decoder: typeof ours, layout: string, tag: string,
   return digests;
 }
 
-/** skopeo compresses plain layers as it encrypts them: the diff IDs stay. */
 const diffIds = (layout: string, tag: string) =>
-  layersOf(layout, tag).map((layer) => diffId(readFileSync(blobPath(layout, layer.digest))));
+  layersOf(layout, tag).map((layer) => diffId(readBlob(layout, layer)));
 
 for (const tool of [skopeo, skopeoNew]) {
   describeWith(
@@ -82,7 +81,7 @@ for (const tool of [skopeo, skopeoNew]) {
       test("another key of the same kind opens nothing", async () => {
         for (const layer of layersOf(encrypted, "P-256")) {
           const result = await decode(ours, {
-            layer: readFileSync(blobPath(encrypted, layer.digest)),
+            layer: readBlob(encrypted, layer),
             payload: payload(layer),
             args: ["--decryption-keys-path", dirname(keysOf("P-384").privatePath("jwk"))],
           });
@@ -95,7 +94,7 @@ for (const tool of [skopeo, skopeoNew]) {
         const [layer] = layersOf(encrypted, "RSA-2048");
         if (!layer) throw new Error("no layer");
         const result = await decode(ours, {
-          layer: readFileSync(blobPath(encrypted, layer.digest)),
+          layer: readBlob(encrypted, layer),
           payload: payload(layer, { privkeys, "privkeys-passwords": [null] }),
         });
         expect(sha256(result.stdout)).toBe(layersOf(plain, "plain")[0]?.digest);

@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { busybox, type Finished, ours, type Peer, registry, run } from "../support/peers.ts";
+import { ImageService } from "./cri.ts";
+import { configOf, type NodeOptions, type Processors, type Release } from "./release.ts";
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const REGISTRY = "127.0.0.1:5000";
+const START_MS = 30_000;
+
+/**
+ * The first process of a node, in mount, network and process namespaces of its own: all mounts, ports and processes
+ * are gone with it, and it ends when its stdin does, however the tests end.
+ * $1 the node's folder, $2 the folder to chroot into or "", then the commands of the registry and of containerd.
+ */
+const INIT = `
+set -e
+folder=$1 root=$2 busybox=$3 registry=$4
+# /proc is still the machine's: that is the process ID to enter these namespaces by.
+read -r pid rest </proc/self/stat
+"$busybox" ifconfig lo up
+"$registry" serve "$folder/registry.yml" >"$folder/registry.log" 2>&1 &
+if [ -n "$root" ]; then
+  mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run"
+  mount --rbind /sys "$root/sys"
+  mount --rbind /dev "$root/dev"
+  mount -t tmpfs tmpfs "$root/tmp"
+  mkdir -p "$root$folder"
+  mount --bind "$folder" "$root$folder"
+fi
+mount -t proc proc "$root/proc"
+mount -t tmpfs tmpfs "$root/run"
+env -i PATH="$PATH" chroot "$root/" containerd --config "$folder/config.toml" >"$folder/containerd.log" 2>&1 &
+echo "$pid" >"$folder/pid"
+cat >/dev/null
+`;
+
+/** A node: containerd with a decoder, and a registry, both empty and alone in a network of their own. */
+export class Node {
+  readonly folder: string;
+  readonly images: ImageService;
+  readonly #release: Release;
+  readonly #init: ChildProcess;
+
+  static async start(release: Release, args: readonly string[], options: Start = {}): Promise<Node> {
+    const node = new Node(release, args, options);
+    try {
+      await node.#ready();
+      return node;
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+  }
+
+  private constructor(release: Release, args: readonly string[], options: Start) {
+    this.#release = release;
+    this.folder = mkdtempSync(join(tmpdir(), "ctd-decoder-node-"));
+    for (const name of ["keys", "spool", "registry", "images"]) mkdirSync(join(this.folder, name));
+    this.#writeDecoder();
+    const processors = { path: join(this.folder, "decoder"), args, zstd: options.zstd ?? "gzip" };
+    writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, processors, options));
+    writeFileSync(join(this.folder, "registry.yml"), registryConfig(this.folder));
+    const unshare = ["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT, "init"];
+    const programs = [busybox.command, registry.command];
+    this.#init = spawn("unshare", [...unshare, this.folder, release.chroot ?? "", ...programs], {
+      stdio: ["pipe", "ignore", "pipe"],
+      env: { PATH },
+    });
+    this.images = new ImageService(join(this.folder, "containerd.sock"));
+  }
+
+  /** containerd runs this script, which notes the call before it becomes the decoder. */
+  #writeDecoder(): void {
+    copyFileSync(ours.command, join(this.folder, "ctd-decoder"));
+    const script = join(this.folder, "decoder");
+    writeFileSync(
+      script,
+      `#!/bin/busybox sh\necho "$STREAM_PROCESSOR_MEDIATYPE" >>${this.folder}/calls\nexec ${this.folder}/ctd-decoder "$@"\n`,
+    );
+    chmodSync(script, 0o755);
+  }
+
+  async #ready(): Promise<void> {
+    const errors: Buffer[] = [];
+    this.#init.stderr?.on("data", (chunk: Buffer) => errors.push(chunk));
+    for (const deadline = Date.now() + START_MS; ; await sleep(50)) {
+      if (this.#init.exitCode !== null) throw new Error(`the node ended: ${Buffer.concat(errors)}`);
+      const isListening = this.#read("registry.log").includes("listening on");
+      if (isListening && existsSync(join(this.folder, "containerd.sock")) && (await this.#answers())) return;
+      if (Date.now() > deadline) throw new Error(`no node after ${START_MS} ms: ${this.log().slice(-2000)}`);
+    }
+  }
+
+  async #answers(): Promise<boolean> {
+    return this.images.ready().then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Ends everything that runs in the node, unmounts what it mounted and removes what it wrote. */
+  async stop(): Promise<void> {
+    this.images.close();
+    if (this.#init.exitCode === null && this.#init.signalCode === null) {
+      const ended = once(this.#init, "exit");
+      this.#init.stdin?.end();
+      await ended;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Runs one of this machine's programs in the node's network, where its registry is. */
+  async push(peer: Peer, args: readonly string[]): Promise<void> {
+    const { exit, stderr } = await run(this.#inside(peer, []), args);
+    if (exit !== 0) throw new Error(`${peer.name}: ${stderr}`);
+  }
+
+  /** Runs one of the release's own programs (`ctr`) beside its containerd. */
+  run(program: string, args: readonly string[]): Promise<Finished> {
+    const chroot = ["env", "-i", `PATH=${PATH}`, "chroot", `${this.#release.chroot ?? ""}/`];
+    return run(this.#inside({ name: program, command: program, args: [] }, chroot), args);
+  }
+
+  ctr(...args: readonly string[]): Promise<Finished> {
+    return this.run("ctr", [
+      "--address",
+      join(this.folder, "containerd.sock"),
+      "--namespace",
+      "k8s.io",
+      ...args,
+    ]);
+  }
+
+  #inside(peer: Peer, wrapper: readonly string[]): Peer {
+    const enter = ["--target", this.#read("pid").trim(), "--mount", "--net", "--pid"];
+    return { name: peer.name, command: "nsenter", args: [...enter, ...wrapper, peer.command, ...peer.args] };
+  }
+
+  /** The media types the decoder was called for since the last time this was asked. */
+  takeCalls(): string[] {
+    const calls = this.#read("calls").split("\n").filter(Boolean);
+    rmSync(join(this.folder, "calls"), { force: true });
+    return calls;
+  }
+
+  log(): string {
+    return this.#read("registry.log") + this.#read("containerd.log");
+  }
+
+  #read(name: string): string {
+    const path = join(this.folder, name);
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  }
+}
+
+export interface Start extends NodeOptions {
+  readonly zstd?: Processors["zstd"];
+}
+
+function registryConfig(folder: string): string {
+  return [
+    "version: 0.1",
+    "log: {level: info}",
+    `storage: {filesystem: {rootdirectory: ${folder}/registry}, delete: {enabled: true}}`,
+    `http: {addr: "${REGISTRY}"}`,
+    "",
+  ].join("\n");
+}
