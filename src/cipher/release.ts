@@ -1,0 +1,66 @@
+import type { Input } from "../io/input.ts";
+import type { Output } from "../io/output.ts";
+import { CiphertextCheck, type Expected } from "./check.ts";
+import { openInMemory } from "./memory.ts";
+import type { LayerOptions } from "./options.ts";
+
+export interface ReleaseOptions {
+  /** "verified": not one plaintext byte before the HMAC over the whole layer holds. "stream": all but the tail. */
+  readonly release: "verified" | "stream";
+  /** Bytes of ciphertext held in memory; a larger layer goes to a temporary file. */
+  readonly spoolMemory: number;
+  readonly spoolDirectory: string | undefined;
+}
+
+/** First guess of a layer whose size nobody told. */
+const FIRST_BUFFER_BYTES = 256 * 1024;
+
+/**
+ * Reads the ciphertext, verifies it and writes the plaintext. Returns the bytes of plaintext, which are as many as of
+ * ciphertext.
+ * @throws DecoderError AUTHENTICATION, SIZE_MISMATCH, DIGEST_MISMATCH; IO when reading, writing or spooling fails
+ */
+export async function releaseLayer(
+  input: Input,
+  output: Output,
+  layer: LayerOptions,
+  expected: Expected,
+  options: ReleaseOptions,
+): Promise<number> {
+  const check = await CiphertextCheck.create(expected);
+  const head = readHead(input, options.spoolMemory, expected.size);
+  if (head.complete) {
+    check.update(head.bytes);
+    const plaintext = await openInMemory(head.bytes, layer);
+    if (plaintext === null) throw check.forged();
+    check.finish();
+    output.write(plaintext);
+  } else {
+    const { releaseStreaming, releaseVerified } = await import("./large.ts");
+    const large = { head: head.bytes, input, output, options: layer, check };
+    if (options.release === "stream") releaseStreaming(large);
+    else releaseVerified(large, options.spoolDirectory);
+  }
+  return check.count;
+}
+
+/** The layer's beginning: all of it when it is no larger than `limit`, else some of it, for the others to go on from. */
+function readHead(
+  input: Input,
+  limit: number,
+  size: number | undefined,
+): { bytes: Uint8Array<ArrayBuffer>; complete: boolean } {
+  if (size !== undefined && size > limit) return { bytes: new Uint8Array(0), complete: false };
+  let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // one more shows the end, or that there is none
+  let length = 0;
+  for (;;) {
+    const count = input.read(buffer, length);
+    if (count === 0) return { bytes: buffer.subarray(0, length), complete: true };
+    length += count;
+    if (length < buffer.length) continue;
+    if (size !== undefined || length > limit) return { bytes: buffer, complete: false };
+    const larger = new Uint8Array(Math.min(buffer.length * 2, limit + 1));
+    larger.set(buffer);
+    buffer = larger;
+  }
+}

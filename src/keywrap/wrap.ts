@@ -1,0 +1,60 @@
+import { DecoderError } from "../errors.ts";
+import { encodeBase64 } from "../io/base64.ts";
+import { KEYS_PREFIX } from "../spec/annotations.ts";
+import { SCHEMES } from "./registry.ts";
+import type { Wrapper, WrapSettings } from "./scheme.ts";
+
+/** Wraps layers' private options for a fixed set of recipients, of any schemes. */
+export class LayerWrapper {
+  readonly #wrappers: readonly Wrapper[];
+
+  private constructor(wrappers: readonly Wrapper[]) {
+    this.#wrappers = wrappers;
+  }
+
+  /**
+   * Reads and checks all recipients, so that a wrong one stops the work before any layer is touched.
+   * @param recipients "jwe:FILE", "pkcs7:CERT", "pgp:NAME-OR-FILE", "pkcs11:FILE", "provider:NAME[:ATTRS]"
+   * @throws DecoderError BAD_RECIPIENT
+   */
+  static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<LayerWrapper> {
+    const byScheme = new Map<string, string[]>();
+    for (const recipient of recipients) {
+      const colon = recipient.indexOf(":");
+      const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
+      if (!SCHEMES.some((row) => row.name === scheme) || value === "") throw unknownRecipient(recipient);
+      byScheme.set(scheme, [...(byScheme.get(scheme) ?? []), value]);
+    }
+    if (byScheme.size === 0)
+      throw new DecoderError("BAD_RECIPIENT", "there is no recipient to encrypt for", { hint: HINT });
+    const wrappers: Wrapper[] = [];
+    for (const row of SCHEMES) {
+      const values = byScheme.get(row.name);
+      if (values !== undefined) wrappers.push(...(await (await row.wrap()).prepare(values, settings)));
+    }
+    return new LayerWrapper(wrappers);
+  }
+
+  /** The annotations for one layer: name → base64 of the packet. Existing packets stand first, before a comma. */
+  async wrap(
+    privateOptions: Uint8Array,
+    existing: Readonly<Record<string, string>> = {},
+  ): Promise<Record<string, string>> {
+    const annotations: Record<string, string> = {};
+    for (const wrapper of this.#wrappers) {
+      const name = KEYS_PREFIX + wrapper.annotation;
+      const packet = encodeBase64(await wrapper.wrap(privateOptions));
+      const before = existing[name];
+      annotations[name] = before ? `${before},${packet}` : packet;
+    }
+    return annotations;
+  }
+}
+
+const HINT = "recipients are jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]";
+
+function unknownRecipient(recipient: string): DecoderError {
+  return new DecoderError("BAD_RECIPIENT", `the recipient ${JSON.stringify(recipient)} is of no known kind`, {
+    hint: HINT,
+  });
+}
