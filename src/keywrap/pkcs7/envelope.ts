@@ -1,0 +1,107 @@
+import { readOid, readSmallInteger, TAG } from "../../keys/der.ts";
+import { parsePem } from "../../keys/pem.ts";
+import { LIMITS } from "../../limits.ts";
+import { type BerElement, Fields, malformed, readBer, readChildren, readOctets } from "./ber.ts";
+import type { EncryptedContent } from "./content.ts";
+import { type Recipient, readRecipient } from "./recipient.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A packet's structure, with nothing in it judged yet. */
+export interface Envelope {
+  readonly recipients: readonly Recipient[];
+  readonly content: EncryptedContent;
+}
+
+/** RFC 5652 §4, §6.1 and RFC 5083 §2. */
+const DATA = "2a864886f70d010701";
+const ENVELOPED_DATA = "2a864886f70d010703";
+const AUTH_ENVELOPED_DATA = "2a864886f70d0109100117";
+
+/** RFC 5652 §6.1; RFC 5083 §2.1 has 0 alone. There is no 1. */
+const ENVELOPED_VERSIONS = [0, 2, 3, 4];
+
+const SET = 0x31;
+const CONTEXT_0_PRIMITIVE = 0x80;
+const CONTEXT_2 = 0xa2;
+
+const ARMOUR = Buffer.from("-----BEGIN ");
+const ARMOUR_LABELS = ["CMS", "PKCS7"];
+
+/**
+ * Reads a packet: ContentInfo with EnvelopedData or AuthEnvelopedData, BER, with PEM armour or without.
+ * @throws DecoderError BAD_PACKET
+ */
+export function readEnvelope(packet: Bytes): Envelope {
+  if (packet.length > LIMITS.packetBytes) throw malformed("it is too long");
+  const bytes = withoutArmour(packet);
+  const outer = readBer(bytes);
+  if (outer.tag !== TAG.SEQUENCE || outer.whole.length !== bytes.length)
+    throw malformed("not one ContentInfo");
+  const fields = new Fields(outer, "ContentInfo");
+  const type = readOid(fields.required(TAG.OID));
+  const explicit = new Fields(fields.required(TAG.CONTEXT_0), "ContentInfo's content");
+  const content = explicit.required(TAG.SEQUENCE);
+  explicit.end();
+  fields.end();
+  if (type === ENVELOPED_DATA) return readEnvelopedData(content);
+  if (type === AUTH_ENVELOPED_DATA) return readAuthEnvelopedData(content);
+  throw malformed("neither EnvelopedData nor AuthEnvelopedData");
+}
+
+function withoutArmour(packet: Bytes): Bytes {
+  if (Buffer.compare(packet.subarray(0, ARMOUR.length), ARMOUR) !== 0) return packet;
+  const [block] = parsePem(Buffer.from(packet).toString("latin1"), 1);
+  if (!block?.body || !ARMOUR_LABELS.includes(block.label)) throw malformed("its armour holds no CMS");
+  return block.body;
+}
+
+function readEnvelopedData(element: BerElement): Envelope {
+  const fields = new Fields(element, "EnvelopedData");
+  const version = readSmallInteger(fields.required(TAG.INTEGER));
+  if (version === null || !ENVELOPED_VERSIONS.includes(version))
+    throw malformed("EnvelopedData of another version");
+  fields.optional(TAG.CONTEXT_0); // originatorInfo
+  const recipients = readRecipients(fields.required(SET));
+  const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
+  fields.optional(TAG.CONTEXT_1); // unprotectedAttrs
+  fields.end();
+  return { recipients, content };
+}
+
+function readAuthEnvelopedData(element: BerElement): Envelope {
+  const fields = new Fields(element, "AuthEnvelopedData");
+  const version = readSmallInteger(fields.required(TAG.INTEGER));
+  if (version !== 0) throw malformed("AuthEnvelopedData of another version");
+  fields.optional(TAG.CONTEXT_0); // originatorInfo
+  const recipients = readRecipients(fields.required(SET));
+  const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
+  const attributes = fields.optional(TAG.CONTEXT_1);
+  const mac = fields.required(TAG.OCTET_STRING).content;
+  fields.optional(CONTEXT_2); // unauthAttrs
+  fields.end();
+  return { recipients, content: { ...content, mac, ...(attributes && { attributes: asSet(attributes) }) } };
+}
+
+/** RFC 5083 §2.2: authenticated with the tag of a SET OF in place of [1]. */
+function asSet(attributes: BerElement): Bytes {
+  const set = attributes.whole.slice();
+  set[0] = SET;
+  return set;
+}
+
+function readRecipients(set: BerElement): Recipient[] {
+  const recipients = readChildren(set, LIMITS.cmsRecipients).map(readRecipient);
+  if (recipients.length === 0) throw malformed("it has no recipients");
+  return recipients;
+}
+
+function readEncryptedContentInfo(element: BerElement): EncryptedContent {
+  const fields = new Fields(element, "EncryptedContentInfo");
+  const type = readOid(fields.required(TAG.OID));
+  if (type !== DATA) throw malformed("its content is not plain data");
+  const algorithm = fields.required(TAG.SEQUENCE);
+  const ciphertext = readOctets(fields.required(TAG.CONTEXT_0, CONTEXT_0_PRIMITIVE));
+  fields.end();
+  return { algorithm, ciphertext };
+}

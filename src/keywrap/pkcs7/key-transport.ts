@@ -1,0 +1,125 @@
+import { constants, type KeyObject, privateDecrypt, randomBytes } from "node:crypto";
+import { readOid, TAG } from "../../keys/der.ts";
+import { type BerElement, Fields, readBer } from "./ber.ts";
+import { dotted } from "./oid.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** How a content key was encrypted with an RSA key. */
+export interface KeyTransport {
+  readonly name: string;
+  /** Undefined: PKCS#1 v1.5 (RFC 8017 §7.2). */
+  readonly oaep?: { readonly hash: string; readonly label: Bytes };
+}
+
+const RSA_ENCRYPTION = "2a864886f70d010101";
+const RSAES_OAEP = "2a864886f70d010107";
+const MGF1 = "2a864886f70d010108";
+const P_SPECIFIED = "2a864886f70d010109";
+const SHA1 = "2b0e03021a";
+
+const HASHES: ReadonlyMap<string, string> = new Map([
+  [SHA1, "sha1"],
+  ["608648016503040201", "sha256"],
+  ["608648016503040202", "sha384"],
+  ["608648016503040203", "sha512"],
+]);
+
+/**
+ * A keyEncryptionAlgorithm (RFC 3370 §4.2.1, RFC 4055 §4.1).
+ * @returns its name alone when it isn't one of ours
+ * @throws DecoderError BAD_PACKET
+ */
+export function readKeyTransport(algorithm: BerElement): KeyTransport | { readonly unsupported: string } {
+  const fields = new Fields(algorithm, "AlgorithmIdentifier");
+  const oid = readOid(fields.required(TAG.OID)) ?? "";
+  const parameters = fields.any();
+  fields.end();
+  if (oid === RSA_ENCRYPTION) return { name: "rsaEncryption" };
+  if (oid === RSAES_OAEP) return readOaep(parameters);
+  return { unsupported: dotted(oid) };
+}
+
+/** RFC 4055 §4.1: every parameter that is left out has SHA-1, or the empty label, as its default. */
+function readOaep(parameters: BerElement | undefined): KeyTransport | { readonly unsupported: string } {
+  const explicit = (element: BerElement | undefined) => element && readBer(element.content);
+  const fields = parameters && new Fields(parameters, "RSAES-OAEP-params");
+  const hashField = explicit(fields?.optional(0xa0));
+  const maskField = explicit(fields?.optional(0xa1));
+  const sourceField = explicit(fields?.optional(0xa2));
+  fields?.end();
+
+  const hashOid = hashField ? algorithmOf(hashField).oid : SHA1;
+  const mask = maskField && algorithmOf(maskField);
+  const maskHashOid = mask?.parameters ? algorithmOf(mask.parameters).oid : SHA1;
+  const source = sourceField && algorithmOf(sourceField);
+
+  const hash = HASHES.get(hashOid);
+  // Crypto libraries take one hash for both purposes; nobody is known to write two.
+  if (hash === undefined || maskHashOid !== hashOid || (mask && mask.oid !== MGF1)) {
+    return { unsupported: `RSAES-OAEP with hash ${hash ?? dotted(hashOid)} and mask ${dotted(maskHashOid)}` };
+  }
+  if (source && source.oid !== P_SPECIFIED) return { unsupported: `RSAES-OAEP with ${dotted(source.oid)}` };
+  return {
+    name: `RSAES-OAEP-${hash}`,
+    oaep: { hash, label: source?.parameters?.content ?? new Uint8Array() },
+  };
+}
+
+function algorithmOf(element: BerElement): {
+  readonly oid: string;
+  readonly parameters: BerElement | undefined;
+} {
+  const fields = new Fields(element, "AlgorithmIdentifier");
+  return { oid: readOid(fields.required(TAG.OID)) ?? "", parameters: fields.any() };
+}
+
+/**
+ * The content key, or random bytes in its place: what arrives here is chosen by others, so a wrong key, a wrong
+ * padding and a wrong length must all look the same, and only the content's tag tells (RFC 3218 §2.3.2).
+ * @param encrypted as long as the key's modulus
+ * @param length of the content key in bytes
+ */
+export function decryptContentKey(
+  key: KeyObject,
+  transport: KeyTransport,
+  encrypted: Bytes,
+  length: number,
+): Bytes {
+  const substitute = new Uint8Array(randomBytes(length));
+  try {
+    if (transport.oaep === undefined) {
+      // Runtimes refuse PKCS#1 v1.5 decryption, or do it with a rejection of their own choice.
+      const block = privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, encrypted);
+      const contentKey = unpad(block, substitute);
+      block.fill(0);
+      return contentKey;
+    }
+    const padding = constants.RSA_PKCS1_OAEP_PADDING;
+    const { hash, label } = transport.oaep;
+    const found = privateDecrypt({ key, padding, oaepHash: hash, oaepLabel: label }, encrypted);
+    return found.length === length ? new Uint8Array(found) : substitute;
+  } catch {
+    return substitute;
+  }
+}
+
+/** RFC 8017 §7.2.1: 00 ‖ 02 ‖ at least eight padding octets ‖ 00 ‖ message. */
+const PADDING_START = 2;
+const PADDING_MIN = 8;
+
+/**
+ * Takes a message as long as `substitute` out of a PKCS#1 v1.5 block; where the padding is not exactly right, returns
+ * `substitute`. The same steps are done in each case: no branch and no index depends on the block's bytes.
+ */
+export function unpad(block: Uint8Array, substitute: Bytes): Bytes {
+  const separator = block.length - substitute.length - 1;
+  if (separator < PADDING_START + PADDING_MIN) return substitute;
+  const at = (index: number) => block[index] ?? 0;
+  let wrong = at(0) | (at(1) ^ 2) | at(separator);
+  // (b - 1) >>> 31 is 1 for b = 0 only.
+  for (let i = PADDING_START; i < separator; i++) wrong |= (at(i) - 1) >>> 31;
+  // All ones when nothing is wrong, all zeros otherwise.
+  const right = (wrong - 1) >> 31;
+  return substitute.map((byte, i) => (at(separator + 1 + i) & right) | (byte & ~right));
+}

@@ -1,0 +1,63 @@
+import { readOid, TAG } from "../../keys/der.ts";
+import { type BerElement, Fields, readChildren } from "./ber.ts";
+import { dotted } from "./oid.ts";
+
+/** X.520 attribute types by their short names (RFC 4514 §3, RFC 2985 §5.2.1 for emailAddress). */
+const ATTRIBUTE_NAMES: ReadonlyMap<string, string> = new Map([
+  ["550403", "CN"],
+  ["550405", "serialNumber"],
+  ["550406", "C"],
+  ["550407", "L"],
+  ["550408", "ST"],
+  ["550409", "STREET"],
+  ["55040a", "O"],
+  ["55040b", "OU"],
+  ["0992268993f22c640101", "UID"],
+  ["0992268993f22c640119", "DC"],
+  ["2a864886f70d010901", "emailAddress"],
+]);
+
+/** ASN.1 string types (X.680 §8.4) by their tag. BMPString is big-endian UTF-16. */
+const DECODERS: ReadonlyMap<number, (bytes: Buffer) => string> = new Map([
+  [0x0c, (bytes) => bytes.toString("utf8")],
+  [0x12, (bytes) => bytes.toString("latin1")],
+  [0x13, (bytes) => bytes.toString("latin1")],
+  [0x14, (bytes) => bytes.toString("latin1")],
+  [0x16, (bytes) => bytes.toString("latin1")],
+  [0x1e, (bytes) => (bytes.length % 2 === 0 ? bytes.swap16().toString("utf16le") : "")],
+]);
+
+const RDNS_MAX = 64;
+const VALUE_CHARS_MAX = 256;
+
+/** RFC 4514 §2.4, and whatever could change what a terminal shows. */
+const ESCAPED = /[,+"\\<>;=]|[\p{C}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * A distinguished name as text, the most specific part first (RFC 4514): "CN=node-1,O=Example". Made of what the
+ * image's author wrote: control characters are escaped and long values cut.
+ * @throws DecoderError BAD_PACKET
+ */
+export function nameText(name: BerElement): string {
+  const rdns = readChildren(name, RDNS_MAX).map((rdn) => readChildren(rdn).map(attributeText).join("+"));
+  return rdns.reverse().join(",");
+}
+
+function attributeText(attribute: BerElement): string {
+  const fields = new Fields(attribute, "AttributeTypeAndValue");
+  const oid = readOid(fields.required(TAG.OID)) ?? "";
+  const value = fields.any();
+  fields.end();
+  return `${ATTRIBUTE_NAMES.get(oid) ?? dotted(oid)}=${value === undefined ? "" : valueText(value)}`;
+}
+
+function valueText(value: BerElement): string {
+  const bytes = Buffer.from(value.content.subarray(0, VALUE_CHARS_MAX));
+  const decode = DECODERS.get(value.tag);
+  return decode === undefined ? `#${bytes.toString("hex")}` : decode(bytes).replace(ESCAPED, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  if (/^[!-~]$/.test(character)) return `\\${character}`;
+  return [...Buffer.from(character)].map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
+}

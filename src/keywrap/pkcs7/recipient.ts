@@ -1,0 +1,92 @@
+import { readSmallInteger, TAG } from "../../keys/der.ts";
+import { type BerElement, Fields, malformed } from "./ber.ts";
+import { type KeyTransport, readKeyTransport } from "./key-transport.ts";
+import { nameText } from "./name.ts";
+
+/** One RecipientInfo (RFC 5652 §6.2). */
+export interface Recipient {
+  readonly algorithm: string;
+  /** For messages: "issuer CN=node-1 serial 2a". */
+  readonly id?: string;
+  /** Undefined when no key of ours could open it, whoever it is for. */
+  readonly keyTransport?: KeyTransportRecipient;
+}
+
+export interface KeyTransportRecipient {
+  /** Equal to that of the certificate or key it was made for; see the functions below. */
+  readonly identity: string;
+  readonly method: KeyTransport;
+  readonly encryptedKey: Uint8Array<ArrayBuffer>;
+}
+
+/** The kinds of RecipientInfo besides KeyTransRecipientInfo, by their tag. */
+const OTHER_KINDS: ReadonlyMap<number, string> = new Map([
+  [0xa1, "key agreement"],
+  [0xa2, "a shared key"],
+  [0xa3, "a password"],
+  [0xa4, "another kind of recipient"],
+]);
+
+const SUBJECT_KEY_IDENTIFIER = 0x80;
+/** RFC 5652 §6.2.1: the version says how the recipient is named. */
+const VERSION_ISSUER_SERIAL = 0;
+const VERSION_KEY_ID = 2;
+
+/** What a recipient and a certificate share, by issuer and serial number. Both as whole DER elements. */
+export function issuerIdentity(issuer: Uint8Array, serial: Uint8Array): string {
+  return `${hex(issuer)}:${hex(serial)}`;
+}
+
+/** What a recipient, a certificate and a key share, by subjectKeyIdentifier. */
+export function keyIdentity(keyId: Uint8Array): string {
+  return `key id ${hex(keyId)}`;
+}
+
+/** A recipient in messages: "rsaEncryption issuer CN=node-1 serial 2a". */
+export function recipientText({ algorithm, id }: Recipient): string {
+  return id === undefined ? algorithm : `${algorithm} ${id}`;
+}
+
+/** @throws DecoderError BAD_PACKET */
+export function readRecipient(element: BerElement): Recipient {
+  const other = OTHER_KINDS.get(element.tag);
+  if (other !== undefined) return { algorithm: other };
+  if (element.tag !== TAG.SEQUENCE) throw malformed("an unknown kind of recipient");
+  const fields = new Fields(element, "KeyTransRecipientInfo");
+  const version = readSmallInteger(fields.required(TAG.INTEGER));
+  const rid = fields.required(TAG.SEQUENCE, SUBJECT_KEY_IDENTIFIER);
+  const method = readKeyTransport(fields.required(TAG.SEQUENCE));
+  const encryptedKey = fields.required(TAG.OCTET_STRING).content;
+  fields.end();
+
+  const byKeyId = rid.tag === SUBJECT_KEY_IDENTIFIER;
+  if (version !== (byKeyId ? VERSION_KEY_ID : VERSION_ISSUER_SERIAL))
+    throw malformed("a recipient of another version");
+  const { id, identity } = byKeyId ? readKeyId(rid) : readIssuerAndSerial(rid);
+  if ("unsupported" in method) return { algorithm: method.unsupported, id };
+  return { algorithm: method.name, id, keyTransport: { identity, method, encryptedKey } };
+}
+
+interface Identified {
+  readonly id: string;
+  readonly identity: string;
+}
+
+function readIssuerAndSerial(rid: BerElement): Identified {
+  const fields = new Fields(rid, "IssuerAndSerialNumber");
+  const issuer = fields.required(TAG.SEQUENCE);
+  const serial = fields.required(TAG.INTEGER);
+  fields.end();
+  // RFC 5280 §4.1.2.2 gives serial numbers 20 octets.
+  const id = `issuer ${nameText(issuer)} serial ${hex(serial.content.subarray(0, 32))}`;
+  return { id, identity: issuerIdentity(issuer.whole, serial.whole) };
+}
+
+function readKeyId(rid: BerElement): Identified {
+  const identity = keyIdentity(rid.content);
+  return { id: `key id ${hex(rid.content.subarray(0, 32))}`, identity };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
