@@ -1,0 +1,46 @@
+import { readSync } from "node:fs";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { Backoff } from "./wait.ts";
+
+/** The one direction bytes come from: a descriptor, blocking or not. */
+export class Input {
+  readonly #fd: number;
+  readonly #name: string;
+  readonly #backoff = new Backoff();
+
+  /** @param name for messages: "standard input" */
+  constructor(fd: number, name: string) {
+    this.#fd = fd;
+    this.#name = name;
+  }
+
+  /** Fills as much of `buffer` as one read gives (64 KiB at most from a pipe); 0 at the end. @throws DecoderError IO */
+  read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
+    for (;;) {
+      try {
+        const count = readSync(this.#fd, buffer, offset, length, null);
+        this.#backoff.reset();
+        return count;
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === "EAGAIN") this.#backoff.sleep();
+        else if (errno === "EOF") return 0;
+        else if (errno !== "EINTR")
+          throw new DecoderError("IO", `can't read ${this.#name}: ${describeSystemError(error)}`, {
+            cause: error,
+          });
+      }
+    }
+  }
+
+  /** Reads until `buffer` is full or the input ends; tells how many bytes there are. */
+  fill(buffer: Uint8Array): number {
+    let length = 0;
+    while (length < buffer.length) {
+      const count = this.read(buffer, length);
+      if (count === 0) break;
+      length += count;
+    }
+    return length;
+  }
+}

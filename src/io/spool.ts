@@ -1,0 +1,73 @@
+import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+
+/** open(2)'s O_TMPFILE on Linux: a file without a name, which no SIGKILL can leave behind. Node's constants lack it. */
+const O_TMPFILE = 0o20200000;
+const MODE = 0o600;
+
+/** A nameless temporary file for ciphertext that memory should not hold. */
+export class Spool {
+  readonly #fd: number;
+  readonly #directory: string;
+
+  /** @param directory undefined: $TMPDIR, else /var/tmp (disk, where /tmp may be memory), else /tmp. @throws DecoderError IO */
+  constructor(directory: string | undefined) {
+    this.#directory = directory ?? defaultDirectory();
+    try {
+      this.#fd = openNameless(this.#directory);
+    } catch (error) {
+      throw this.#failure("can't make a temporary file in", error);
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    try {
+      for (let offset = 0; offset < bytes.length; )
+        offset += writeSync(this.#fd, bytes, offset, bytes.length - offset);
+    } catch (error) {
+      throw this.#failure("can't write a temporary file in", error);
+    }
+  }
+
+  /** One read at a place, as readSync: 0 at the end. */
+  readAt(buffer: Uint8Array, position: number): number {
+    try {
+      return readSync(this.#fd, buffer, 0, buffer.length, position);
+    } catch (error) {
+      throw this.#failure("can't read a temporary file in", error);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #failure(what: string, cause: unknown): DecoderError {
+    return new DecoderError("IO", `${what} ${this.#directory}: ${describeSystemError(cause)}`, {
+      cause,
+      hint: "--spool-dir names another folder for it, --spool-memory keeps larger layers in memory",
+    });
+  }
+}
+
+function defaultDirectory(): string {
+  return process.env["TMPDIR"] || (existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
+}
+
+function openNameless(directory: string): number {
+  if (process.platform === "linux") {
+    try {
+      return openSync(directory, O_TMPFILE | constants.O_RDWR, MODE);
+    } catch (error) {
+      // Not every file system has O_TMPFILE (EOPNOTSUPP); old kernels take it for a directory to write (EISDIR).
+      if (errnoOf(error) !== "EOPNOTSUPP" && errnoOf(error) !== "EISDIR" && errnoOf(error) !== "EINVAL")
+        throw error;
+    }
+  }
+  const random = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
+  const path = join(directory, `.ctd-decoder-${random}`);
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, MODE);
+  unlinkSync(path);
+  return fd;
+}
