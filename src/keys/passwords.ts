@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { readSmallFile } from "../io/small-file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 
@@ -31,18 +32,15 @@ export function passwordLookup(path: string | undefined): PasswordLookup {
 /** The file's text without the line end that editors add. */
 function readPassword(file: string): Secret | null {
   try {
-    if (statSync(file).size > LIMITS.keyFileBytes)
-      throw new DecoderError("BAD_KEY", `the password file ${file} is too large`);
-    const raw = readFileSync(file);
+    const raw = readSmallFile(file, LIMITS.keyFileBytes);
     let end = raw.length;
     if (raw[end - 1] === 0x0a) end--;
     if (raw[end - 1] === 0x0d) end--;
-    const password = new Secret(Uint8Array.from(raw.subarray(0, end)));
+    const password = new Secret(raw.slice(0, end));
     raw.fill(0);
     return password;
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return null;
-    if (error instanceof DecoderError) throw error;
     throw new DecoderError("BAD_KEY", `can't read the password file ${file}: ${describeSystemError(error)}`);
   }
 }

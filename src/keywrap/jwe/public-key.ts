@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../../errors.ts";
+import { readSmallFile } from "../../io/small-file.ts";
 import { readOnly, TAG } from "../../keys/der.ts";
 import { type PemBlock, parsePem } from "../../keys/pem.ts";
 import { parsePrivateKey } from "../../keys/private-key.ts";
@@ -114,14 +114,11 @@ function checked(jwk: JsonObject, source: JsonObject | undefined, file: string):
 }
 
 function readFile(file: string): Bytes {
-  let data: Bytes;
   try {
-    data = Uint8Array.from(readFileSync(file));
+    return readSmallFile(file, LIMITS.keyFileBytes);
   } catch (error) {
     throw bad(file, `can't be read: ${describeSystemError(error)}`);
   }
-  if (data.length > LIMITS.keyFileBytes) throw bad(file, "is larger than any key");
-  return data;
 }
 
 function isPrivate(file: string): DecoderError {

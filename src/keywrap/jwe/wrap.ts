@@ -27,13 +27,15 @@ async function wrapFor(keys: readonly JweRecipientKey[], options: Uint8Array): P
       reference: false,
     })),
   );
+  const format = {
+    format: single ? "flattened" : "general",
+    contentAlg: CONTENT_ENCRYPTION,
+    protect: single ? "*" : ["enc"],
+  } as const;
+  // The type definitions know of bare keys only; node-jose documents recipients with a header of their own.
   const encryption = jose.JWE.createEncrypt(
-    {
-      format: single ? "flattened" : "general",
-      contentAlg: CONTENT_ENCRYPTION,
-      protect: single ? "*" : ["enc"],
-    },
-    recipients,
+    format as jose.JWE.EncryptOptions,
+    recipients as unknown as jose.JWK.Key[],
   );
   const jwe: unknown = await encryption.update(Buffer.from(options)).final();
   return new TextEncoder().encode(JSON.stringify(jwe));
