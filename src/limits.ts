@@ -46,6 +46,8 @@ export const LIMITS = {
   cmsRecipients: 4096,
   cmsSegments: 4096,
   cmsDepth: 16,
+  /** gpg looking up a recipient in its keyring, which may be on a slow disk. */
+  gpgTimeoutMs: 30_000,
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,

@@ -1,0 +1,115 @@
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { config, type SecretKeyPacket, type SecretSubkeyPacket } from "openpgp";
+import type { PgpKeyring } from "../../keys/keyset.ts";
+import { LIMITS } from "../../limits.ts";
+import type { UnwrapContext } from "../scheme.ts";
+import { hex } from "./session-key-packet.ts";
+
+/** RFC 9580 §5.5.3: the secret parts of an RSA key, u = p⁻¹ mod q. */
+interface RsaParameters {
+  readonly n: Uint8Array;
+  readonly e: Uint8Array;
+  readonly d: Uint8Array;
+  readonly p: Uint8Array;
+  readonly q: Uint8Array;
+  readonly u: Uint8Array;
+}
+
+type KeyPacket = SecretKeyPacket | SecretSubkeyPacket;
+
+/** openpgp.js takes the configuration too, which its type leaves out. */
+type Unlock = (passphrase: string, settings: typeof config) => Promise<void>;
+
+const SETTINGS = { ...config, maxArgon2MemoryExponent: LIMITS.argon2MemoryExponent };
+
+/** A primary key or subkey that can decrypt. How old it is, or whether revoked, does not matter for what it once got. */
+export class SecretKey {
+  readonly packet: KeyPacket;
+  /** Lower-case hex. */
+  readonly keyId: string;
+  readonly fingerprint: string;
+  /** For messages: "alice.asc 0x51a3…". */
+  readonly label: string;
+  /** Whether using it, the first time, costs deriving a key from each passphrase. */
+  readonly isProtected: boolean;
+  readonly #keyring: PgpKeyring;
+  #refusal: string | undefined;
+  #rsaKey: KeyObject | undefined;
+
+  constructor(packet: KeyPacket, keyring: PgpKeyring) {
+    this.packet = packet;
+    this.keyId = packet.getKeyID().toHex();
+    this.fingerprint = packet.getFingerprint();
+    this.label = `${keyring.origin} 0x${this.keyId}`;
+    this.isProtected = !packet.isDecrypted();
+    this.#keyring = keyring;
+    if (packet.isMissingSecretKeyMaterial()) {
+      this.#refusal =
+        "its secret part is not in the keyring, but on a smart card or nowhere, or protected in an unknown way";
+    }
+  }
+
+  /** @returns why the key can't be used, or undefined once it can */
+  async unlock(context: UnwrapContext): Promise<string | undefined> {
+    if (this.packet.isDecrypted()) return undefined;
+    this.#refusal ??= await this.#tryPassphrases(context);
+    return this.#refusal;
+  }
+
+  async #tryPassphrases(context: UnwrapContext): Promise<string | undefined> {
+    const { passphrases } = this.#keyring;
+    if (passphrases.length === 0) return "it is protected with a passphrase, and none was given";
+    const decrypt = this.packet.decrypt.bind(this.packet) as Unlock;
+    for (const passphrase of passphrases) {
+      context.spend();
+      try {
+        await decrypt(Buffer.from(passphrase.bytes).toString("utf8"), SETTINGS);
+        return undefined;
+      } catch {
+        // openpgp.js tells a wrong passphrase from an outdated protection by its text alone.
+      }
+    }
+    return "it is protected, and no passphrase given unlocks it";
+  }
+
+  /** The length of an RSA modulus, an ElGamal prime or an elliptic curve's point, in bytes. */
+  get publicBytes(): number {
+    const { n, p, Q, A } = this.packet.publicParams as Readonly<Record<string, Uint8Array | undefined>>;
+    return (n ?? p ?? Q ?? A)?.length ?? 0;
+  }
+
+  /** For node:crypto. @throws when the key's numbers don't fit each other */
+  rsaKey(): KeyObject {
+    this.#rsaKey ??= importRsa({
+      ...this.packet.publicParams,
+      ...this.packet.privateParams,
+    } as RsaParameters);
+    return this.#rsaKey;
+  }
+}
+
+/** JWK (RFC 7518 §6.3.2) has q's inverse where OpenPGP has p's, so the primes change places. */
+function importRsa({ n, e, d, p, q, u }: RsaParameters): KeyObject {
+  const base64Url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
+  const exponent = (prime: Uint8Array) => base64Url(modulo(d, prime));
+  return createPrivateKey({
+    format: "jwk",
+    key: {
+      kty: "RSA",
+      n: base64Url(n),
+      e: base64Url(e),
+      d: base64Url(d),
+      p: base64Url(q),
+      q: base64Url(p),
+      dp: exponent(q),
+      dq: exponent(p),
+      qi: base64Url(u),
+    },
+  });
+}
+
+/** d mod (prime - 1), big-endian. */
+function modulo(d: Uint8Array, prime: Uint8Array): Uint8Array {
+  const remainder = BigInt(`0x${hex(d)}`) % (BigInt(`0x${hex(prime)}`) - 1n);
+  return Buffer.from(remainder.toString(16).padStart(prime.length * 2, "0"), "hex");
+}

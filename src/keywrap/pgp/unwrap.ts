@@ -1,0 +1,22 @@
+import type { Opened, UnwrapContext } from "../scheme.ts";
+import { parseMessage } from "./message.ts";
+import { describeRecipient } from "./session-key-packet.ts";
+
+/**
+ * Opens an OpenPGP message (RFC 9580, and GnuPG's OCB packet) with the keyrings at hand; see {@link UnwrapScheme}.
+ * Without a keyring openpgp.js is not even loaded.
+ */
+export async function unwrap(
+  packet: Uint8Array<ArrayBuffer>,
+  context: UnwrapContext,
+): Promise<Opened | null> {
+  const message = parseMessage(packet);
+  if (context.keys.pgp.length > 0) {
+    const { openMessage } = await import("./open.ts");
+    return openMessage(message, context);
+  }
+  for (const recipient of message.recipients) {
+    context.record({ recipient: describeRecipient(recipient), outcome: "no OpenPGP key is here" });
+  }
+  return null;
+}

@@ -1,0 +1,32 @@
+import { createMessage, encrypt, generateSessionKey, type PublicKey } from "openpgp";
+import type { Wrapper, WrapSettings } from "../scheme.ts";
+import { readRecipientKey } from "./recipient-key.ts";
+
+/** Wraps for OpenPGP keys, all in one message; see {@link WrapScheme}. */
+export async function prepare(
+  recipients: readonly string[],
+  settings: WrapSettings,
+): Promise<readonly Wrapper[]> {
+  const keys = await Promise.all(recipients.map((recipient) => readRecipientKey(recipient, settings)));
+  return [{ annotation: "pgp", wrap: (options) => wrapFor(keys, options) }];
+}
+
+/**
+ * A literal packet, not compressed, in integrity-protected data of version 1: what Go's decoder and every gpg read. Keys
+ * may say that they also take version 2, but not which programs they will be used with. Version 6 keys are in none that
+ * does not.
+ */
+async function wrapFor(keys: readonly PublicKey[], options: Uint8Array): Promise<Uint8Array> {
+  const encryptionKeys = [...keys];
+  const { aeadAlgorithm, ...sessionKey } = await generateSessionKey({ encryptionKeys });
+  const asVersion2 = aeadAlgorithm !== undefined && keys.some((key) => key.keyPacket.version === 6);
+  const message = await createMessage({ binary: options });
+  const packet = await encrypt({
+    message,
+    encryptionKeys,
+    sessionKey: asVersion2 ? { ...sessionKey, aeadAlgorithm } : sessionKey,
+    format: "binary",
+  });
+  sessionKey.data.fill(0);
+  return packet;
+}
