@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -6,7 +7,9 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -55,8 +58,8 @@ export class Node {
   readonly #release: Release;
   readonly #init: ChildProcess;
 
-  static async start(release: Release, args: readonly string[], options: Start = {}): Promise<Node> {
-    const node = new Node(release, args, options);
+  static async start(release: Release, options: Start = {}): Promise<Node> {
+    const node = new Node(release, options);
     try {
       await node.#ready();
       return node;
@@ -66,11 +69,16 @@ export class Node {
     }
   }
 
-  private constructor(release: Release, args: readonly string[], options: Start) {
+  private constructor(release: Release, options: Start) {
     this.#release = release;
     this.folder = mkdtempSync(join(tmpdir(), "ctd-decoder-node-"));
     for (const name of ["keys", "spool", "registry", "images"]) mkdirSync(join(this.folder, name));
     this.#writeDecoder();
+    const args = [
+      ...["--decryption-keys-path", join(this.folder, "keys")],
+      ...["--spool-dir", join(this.folder, "spool"), "--spool-memory", "1MiB"],
+      ...(options.args ?? []),
+    ];
     const processors = { path: join(this.folder, "decoder"), args, zstd: options.zstd ?? "gzip" };
     writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, processors, options));
     writeFileSync(join(this.folder, "registry.yml"), registryConfig(this.folder));
@@ -123,10 +131,9 @@ export class Node {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Runs one of this machine's programs in the node's network, where its registry is. */
-  async push(peer: Peer, args: readonly string[]): Promise<void> {
-    const { exit, stderr } = await run(this.#inside(peer, []), args);
-    if (exit !== 0) throw new Error(`${peer.name}: ${stderr}`);
+  /** A program of this machine, to be run in the node's network, where its registry is. */
+  inside(peer: Peer): Peer {
+    return this.#inside(peer, []);
   }
 
   /** Runs one of the release's own programs (`ctr`) beside its containerd. */
@@ -143,6 +150,45 @@ export class Node {
       "k8s.io",
       ...args,
     ]);
+  }
+
+  /** Runs a pulled image in a container, with the command that the image is made for. */
+  runImage(reference: string): Promise<Finished> {
+    return this.ctr("run", "--rm", "--snapshotter", "native", reference, `container-${randomUUID()}`);
+  }
+
+  /** The names of the snapshots there are. */
+  async snapshots(): Promise<string[]> {
+    const { stdout } = await this.ctr("snapshots", "--snapshotter", "native", "list");
+    return stdout.toString().split("\n").slice(1).filter(Boolean);
+  }
+
+  /** Removes every image, and by garbage collection all that a pull left behind. */
+  async clear(): Promise<void> {
+    const { stdout } = await this.ctr("images", "list", "--quiet");
+    const images = stdout.toString().split("\n").filter(Boolean);
+    if (images.length > 0) await this.ctr("images", "remove", ...images);
+    await this.collectGarbage();
+  }
+
+  /** Without this, what a failed pull unpacked stays until something else is removed. */
+  async collectGarbage(): Promise<void> {
+    await this.ctr("leases", "create", "--id", "garbage");
+    await this.ctr("leases", "delete", "--sync", "garbage");
+  }
+
+  /** The decoders that run in the node now, by process ID. */
+  decoders(): string[] {
+    return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && this.#isDecoder(pid));
+  }
+
+  #isDecoder(pid: string): boolean {
+    try {
+      return readlinkSync(`/proc/${pid}/exe`).startsWith(join(this.folder, "ctd-decoder"));
+    } catch {
+      // It ended meanwhile, or is a kernel thread.
+      return false;
+    }
   }
 
   #inside(peer: Peer, wrapper: readonly string[]): Peer {
@@ -168,6 +214,8 @@ export class Node {
 }
 
 export interface Start extends NodeOptions {
+  /** More arguments for the decoder, which has those for its keys and for spooling early. */
+  readonly args?: readonly string[];
   readonly zstd?: Processors["zstd"];
 }
 

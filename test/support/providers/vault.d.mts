@@ -1,0 +1,4 @@
+export class Vault {
+  constructor(secret: string, log?: string);
+  answer(request: Buffer): Buffer;
+}
