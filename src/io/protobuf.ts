@@ -1,0 +1,70 @@
+/** The little of the Protocol Buffers encoding that messages with nothing but bytes and text fields need. */
+
+const VARINT = 0;
+const FIXED64 = 1;
+const LENGTH_DELIMITED = 2;
+const FIXED32 = 5;
+
+/** 64 bits in groups of 7. */
+const VARINT_BYTES = 10;
+
+/**
+ * The bytes and text fields of a message by number, as views of it. Any order, and of several the last one counts;
+ * fields of other types are skipped.
+ * @returns null for what is no message (groups, which proto3 has not, included)
+ */
+export function decodeFields(
+  message: Uint8Array<ArrayBuffer>,
+): ReadonlyMap<number, Uint8Array<ArrayBuffer>> | null {
+  const fields = new Map<number, Uint8Array<ArrayBuffer>>();
+  let at = 0;
+  while (at < message.length) {
+    const key = readVarint(message, at);
+    if (key === null || key.value < 8) return null; // there is no field 0
+    at = key.end;
+    const number = Math.floor(key.value / 8);
+    const type = key.value % 8;
+    if (type === LENGTH_DELIMITED) {
+      const length = readVarint(message, at);
+      if (length === null || length.value > message.length - length.end) return null;
+      at = length.end + length.value;
+      fields.set(number, message.subarray(length.end, at));
+    } else {
+      const end = skip(message, at, type);
+      if (end === null) return null;
+      at = end;
+    }
+  }
+  return fields;
+}
+
+/** One bytes or text field. */
+export function encodeField(number: number, value: Uint8Array): Buffer {
+  return Buffer.concat([varint(number * 8 + LENGTH_DELIMITED), varint(value.length), value]);
+}
+
+function skip(message: Uint8Array, at: number, type: number): number | null {
+  if (type === VARINT) return readVarint(message, at)?.end ?? null;
+  const size = type === FIXED64 ? 8 : type === FIXED32 ? 4 : null;
+  return size === null || size > message.length - at ? null : at + size;
+}
+
+function readVarint(message: Uint8Array, start: number): { value: number; end: number } | null {
+  let value = 0;
+  for (let i = 0; i < VARINT_BYTES; i++) {
+    const byte = message[start + i];
+    if (byte === undefined) return null;
+    // Above 2^53 this is rounded: such a number is no length here and no field anywhere.
+    value += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte < 0x80) return { value, end: start + i + 1 };
+  }
+  return null;
+}
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}

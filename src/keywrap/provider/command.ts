@@ -1,0 +1,72 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
+import { describeSystemError } from "../../errors.ts";
+import { type CommandResult, runCommand } from "../../io/command.ts";
+import { LIMITS } from "../../limits.ts";
+import type { SchemeSettings } from "../scheme.ts";
+import type { CommandProvider } from "./configuration.ts";
+import { DETAIL_BYTES, printable, providerError } from "./failure.ts";
+
+/**
+ * Runs a provider's command with a request on stdin. It inherits the environment, as with Go.
+ * @returns what it wrote to stdout
+ * @throws DecoderError PROVIDER
+ */
+export async function callCommand(
+  provider: CommandProvider,
+  request: Uint8Array,
+  timeoutMs: number,
+  settings: SchemeSettings,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const path = findProgram(provider, settings.environment["PATH"]);
+  const result = await runCommand(path, provider.args, {
+    input: request,
+    environment: settings.environment,
+    timeoutMs,
+    outputBytes: LIMITS.providerOutputBytes,
+    errorBytes: settings.verbose ? DETAIL_BYTES : 0,
+  });
+  if (result.end.kind === "exit" && result.end.code === 0) return result.output;
+  result.output.fill(0);
+  throw providerError(provider.name, reason(path, result, timeoutMs) + complaint(result, settings.verbose));
+}
+
+/** A bare name is looked for in the absolute folders of PATH: what lies in the working directory is never run. */
+function findProgram(provider: CommandProvider, searchPath = ""): string {
+  if (isAbsolute(provider.path)) return provider.path;
+  const folders = searchPath.split(delimiter).filter((folder) => isAbsolute(folder));
+  const found = folders.map((folder) => join(folder, provider.path)).find(isProgram);
+  if (found === undefined)
+    throw providerError(provider.name, `could not be run: ${provider.path} is not on PATH`);
+  return found;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function reason(path: string, { end }: CommandResult, timeoutMs: number): string {
+  switch (end.kind) {
+    case "exit":
+      return `ended with exit code ${end.code}`;
+    case "signal":
+      return `was ended by ${end.signal}`;
+    case "deadline":
+      return `did not answer within ${timeoutMs / 1000} s`;
+    case "overflow":
+      return `gave an answer of more than ${LIMITS.providerOutputBytes} bytes`;
+    case "not started":
+      return `could not be run: ${path}: ${describeSystemError(end.cause)}`;
+  }
+}
+
+function complaint({ end, errors }: CommandResult, verbose: boolean): string {
+  const text = printable(Buffer.from(errors).toString());
+  if (text !== "") return `: ${text}`;
+  return end.kind === "exit" && !verbose ? " (--verbose adds what it writes to stderr)" : "";
+}

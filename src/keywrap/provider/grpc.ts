@@ -1,0 +1,127 @@
+import {
+  Client,
+  connectivityState,
+  credentials,
+  logVerbosity,
+  type ServiceError,
+  setLogVerbosity,
+  status,
+} from "@grpc/grpc-js";
+import { decodeFields, encodeField } from "../../io/protobuf.ts";
+import { LIMITS } from "../../limits.ts";
+import type { SchemeSettings } from "../scheme.ts";
+import type { GrpcProvider } from "./configuration.ts";
+import { printable, providerError } from "./failure.ts";
+import type { Operation } from "./messages.ts";
+import { tlsCredentials } from "./tls.ts";
+
+const SERVICE = "/keyprovider.KeyProviderService/";
+
+/** KeyProviderKeyWrapProtocolInput and -Output both have one field, bytes. */
+const MESSAGE_FIELD = 1;
+/** The field's tag and length. */
+const FRAME_BYTES = 16;
+
+const CHANNEL_OPTIONS = {
+  // Keys go to the provider alone; and a proxy is found in variables that were meant for pulling images.
+  "grpc.enable_http_proxy": 0,
+  // A service configuration from DNS could ask for retries and other balancing.
+  "grpc.service_config_disable_resolution": 1,
+  "grpc.enable_retries": 0,
+  "grpc.max_receive_message_length": LIMITS.providerOutputBytes + FRAME_BYTES,
+} as const;
+
+/**
+ * Asks a provider by gRPC, once, over a connection of its own.
+ * @returns the JSON that it answered with
+ * @throws DecoderError PROVIDER
+ */
+export async function callGrpc(
+  provider: GrpcProvider,
+  operation: Operation,
+  request: Uint8Array,
+  timeoutMs: number,
+  settings: SchemeSettings,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // The library writes to the console, which is the message of a failed pull.
+  setLogVerbosity(logVerbosity.NONE);
+  const client = connect(provider, settings);
+  const message = encodeField(MESSAGE_FIELD, request);
+  try {
+    const answer = await unaryCall(client, SERVICE + operation.method, message, Date.now() + timeoutMs);
+    const json = decodeFields(answer)?.get(MESSAGE_FIELD);
+    if (json === undefined)
+      throw providerError(provider.name, "gave an answer that is no key provider message");
+    return json;
+  } catch (error) {
+    if (!isServiceError(error)) throw error;
+    throw failure(provider, client, error, timeoutMs, settings.verbose);
+  } finally {
+    message.fill(0);
+    client.close();
+  }
+}
+
+function connect(provider: GrpcProvider, settings: SchemeSettings): Client {
+  const secure = provider.tls && tlsCredentials(provider.name, provider.tls, settings.environment);
+  try {
+    return new Client(provider.target, secure ?? credentials.createInsecure(), CHANNEL_OPTIONS);
+  } catch (cause) {
+    throw providerError(provider.name, `can't be called: "${provider.target}" is no gRPC target`, { cause });
+  }
+}
+
+function unaryCall(
+  client: Client,
+  method: string,
+  message: Buffer,
+  deadline: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
+  const serialize = (bytes: Buffer) => bytes;
+  const deserialize = (bytes: Buffer) => new Uint8Array(bytes);
+  client.makeUnaryRequest(method, serialize, deserialize, message, { deadline }, (error, answer) => {
+    if (error) reject(error);
+    else resolve(answer ?? new Uint8Array());
+  });
+  return promise;
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
+}
+
+function failure(
+  provider: GrpcProvider,
+  client: Client,
+  error: ServiceError,
+  timeoutMs: number,
+  verbose: boolean,
+): Error {
+  if (error.code === status.DEADLINE_EXCEEDED) {
+    return providerError(provider.name, `did not answer within ${timeoutMs / 1000} s`);
+  }
+  // What the library says of a connection is of use; the words of a provider may say more than a pod event should.
+  if (error.code === status.UNAVAILABLE && !isConnected(client)) {
+    return providerError(
+      provider.name,
+      `could not be reached at ${provider.target}: ${connectionDetail(error)}`,
+    );
+  }
+  const code = status[error.code] ?? error.code;
+  const detail = verbose ? `: ${printable(error.details)}` : " (--verbose adds its message)";
+  return providerError(provider.name, `failed with gRPC status ${code}${detail}`);
+}
+
+function isConnected(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+}
+
+/** The cause alone, of "No connection established. Last error: Error [CODE]: <cause> (<time>). Resolution note: ". */
+function connectionDetail(error: ServiceError): string {
+  const text = printable(error.details);
+  const cause = /Last error: (?:\w*Error(?: \[\w+\])?: )?(.*?)(?: \([-\d:.TZ]+\))?\. Resolution note:/.exec(
+    text,
+  )?.[1];
+  return cause ?? text;
+}

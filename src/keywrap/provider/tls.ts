@@ -1,0 +1,136 @@
+import { isIP, type Socket } from "node:net";
+import { checkServerIdentity, connect, createSecureContext, type SecureContext } from "node:tls";
+import { CallCredentials, ChannelCredentials, experimental } from "@grpc/grpc-js";
+import { type DecoderError, describeSystemError } from "../../errors.ts";
+import { readSmallFile } from "../../io/small-file.ts";
+import { LIMITS } from "../../limits.ts";
+import type { SchemeSettings } from "../scheme.ts";
+import type { TlsOptions } from "./configuration.ts";
+import { providerError } from "./failure.ts";
+
+/** Where systems keep the certificates they trust, in Go's order (crypto/x509). */
+const SYSTEM_ROOTS = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/pki/tls/cacert.pem",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+const CERTIFICATE = "-----BEGIN CERTIFICATE-----";
+
+/** @throws DecoderError PROVIDER when a file of `grpc-tls` can't be used */
+export function tlsCredentials(
+  provider: string,
+  options: TlsOptions,
+  environment: SchemeSettings["environment"],
+): ChannelCredentials {
+  const refuse = (why: string) => providerError(provider, `can't be called: ${why}`);
+  const roots = options.insecureSkipVerify ? undefined : trustedRoots(options, environment, refuse);
+  const key = options.keyFile === undefined ? undefined : read(options.keyFile, refuse);
+  const cert = options.certFile === undefined ? undefined : read(options.certFile, refuse);
+  try {
+    const context = createSecureContext({ ...(roots && { ca: roots }), ...(key && cert && { key, cert }) });
+    return new TlsCredentials(context, options);
+  } catch {
+    throw refuse(
+      `${options.certFile} and ${options.keyFile} are no certificate and its key, in PEM and unencrypted`,
+    );
+  } finally {
+    key?.fill(0);
+  }
+}
+
+type Refuse = (why: string) => DecoderError;
+
+function trustedRoots(
+  options: TlsOptions,
+  environment: SchemeSettings["environment"],
+  refuse: Refuse,
+): Buffer {
+  const named = options.rootCaFile ?? environment["SSL_CERT_FILE"];
+  if (named) return readRoots(named, refuse);
+  for (const path of SYSTEM_ROOTS) {
+    try {
+      return readRoots(path, refuse);
+    } catch {
+      // Each system has another one of them.
+    }
+  }
+  throw refuse("this machine has no trusted root certificates, and grpc-tls names no root-ca-file");
+}
+
+function readRoots(path: string, refuse: Refuse): Buffer {
+  const pem = read(path, refuse);
+  // The runtimes take a file without certificates for an empty list.
+  if (!pem.includes(CERTIFICATE)) throw refuse(`${path} holds no PEM certificate`);
+  return pem;
+}
+
+function read(path: string, refuse: Refuse): Buffer {
+  try {
+    return Buffer.from(readSmallFile(path, LIMITS.keyFileBytes).buffer);
+  } catch (error) {
+    throw refuse(`can't read ${path}: ${describeSystemError(error)}`);
+  }
+}
+
+/** The library's own credentials name the server even by IP address, which TLS forbids (RFC 6066 §3) and the runtimes refuse. */
+class TlsCredentials extends ChannelCredentials {
+  readonly #context: SecureContext;
+  readonly #options: TlsOptions;
+
+  constructor(context: SecureContext, options: TlsOptions) {
+    super();
+    this.#context = context;
+    this.#options = options;
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    target: experimental.GrpcUri,
+    _options: object,
+    callCredentials: CallCredentials = CallCredentials.createEmpty(),
+  ): experimental.SecureConnector {
+    const serverName = this.#options.serverName ?? hostOf(target);
+    return {
+      connect: (socket) => this.#handshake(socket, serverName),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials,
+      destroy: () => {},
+    };
+  }
+
+  #handshake(socket: Socket, serverName: string): Promise<experimental.SecureConnectResult> {
+    const { promise, resolve, reject } = Promise.withResolvers<experimental.SecureConnectResult>();
+    const verify = !this.#options.insecureSkipVerify;
+    const secured = connect({
+      socket,
+      secureContext: this.#context,
+      ALPNProtocols: ["h2"],
+      rejectUnauthorized: verify,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
+      ...(isIP(serverName) === 0 && { servername: serverName }),
+    });
+    secured.once("secureConnect", () => {
+      if (verify && !secured.authorized) reject(secured.authorizationError);
+      else resolve({ socket: secured, secure: true });
+    });
+    secured.on("error", reject);
+    return promise;
+  }
+}
+
+/** Of "host:port"; a unix socket's server goes by "localhost", as with Go. */
+function hostOf(target: experimental.GrpcUri): string {
+  if (target.scheme === "unix") return "localhost";
+  return experimental.splitHostPort(target.path)?.host ?? target.path;
+}

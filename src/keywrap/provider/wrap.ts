@@ -1,0 +1,55 @@
+import { DecoderError } from "../../errors.ts";
+import { PROVIDER_PREFIX } from "../../spec/annotations.ts";
+import type { Wrapper, WrapSettings } from "../scheme.ts";
+import { callProvider } from "./call.ts";
+import { findProvider, type Provider } from "./configuration.ts";
+import { WRAP, wrapRequest } from "./messages.ts";
+import { isReserved } from "./parameters.ts";
+
+/** What ocicrypt passes for a provider that was named without attributes. */
+const NO_ATTRIBUTES = "Enabled";
+
+/** An annotation's name ends with it. */
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
+
+/** One wrapper for each provider of `NAME[:ATTRIBUTES]`; see {@link WrapScheme}. */
+export async function prepare(
+  recipients: readonly string[],
+  settings: WrapSettings,
+): Promise<readonly Wrapper[]> {
+  const attributes = new Map<string, string[]>();
+  for (const recipient of recipients) {
+    const [name, attribute] = split(recipient);
+    const known = attributes.get(name);
+    if (known) known.push(attribute);
+    else attributes.set(name, [attribute]);
+  }
+  return [...attributes].map(([name, values]) => wrapper(configured(name, settings), values, settings));
+}
+
+function split(recipient: string): [name: string, attribute: string] {
+  const colon = recipient.indexOf(":");
+  return colon < 0 ? [recipient, NO_ATTRIBUTES] : [recipient.slice(0, colon), recipient.slice(colon + 1)];
+}
+
+function configured(name: string, settings: WrapSettings): Provider {
+  if (!NAME.test(name) || isReserved(name)) {
+    throw new DecoderError("BAD_RECIPIENT", `provider:${name} does not name a key provider`, {
+      hint: "a provider's name has letters, digits, dots, dashes and underscores, and is none of ocicrypt's own lists",
+    });
+  }
+  const provider = findProvider(name, settings.environment);
+  if (provider.kind === "none")
+    throw new DecoderError("BAD_RECIPIENT", `provider:${name} can't be used: ${provider.reason}`);
+  return provider;
+}
+
+function wrapper(provider: Provider, attributes: readonly string[], settings: WrapSettings): Wrapper {
+  const values = attributes.map((attribute) => new Uint8Array(Buffer.from(attribute)));
+  const parameters = new Map([[provider.name, values]]);
+  return {
+    annotation: PROVIDER_PREFIX + provider.name,
+    wrap: (options) =>
+      callProvider(provider, WRAP, wrapRequest(options, parameters), settings.providerTimeoutMs, settings),
+  };
+}
