@@ -25,7 +25,10 @@ export function parseDigest(text: string): Digest | undefined {
 export function checkedDigest(text: string): Digest {
   const digest = parseDigest(text);
   if (digest === undefined) {
-    throw new DecoderError("BAD_DESCRIPTOR", `not a digest that can be checked: ${JSON.stringify(text.slice(0, 160))}`);
+    throw new DecoderError(
+      "BAD_DESCRIPTOR",
+      `not a digest that can be checked: ${JSON.stringify(text.slice(0, 160))}`,
+    );
   }
   return digest;
 }

@@ -2,7 +2,13 @@
  * JSON that is read, changed in a few places and written again: numbers keep their digits, and the text its style, so
  * that undoing a change gives the first bytes (and digest) back.
  */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
 
 /** How a document is laid out. */
 export interface JsonStyle {
@@ -23,7 +29,10 @@ export const COMPACT: JsonStyle = { indent: "", tail: "", escapesHtml: false };
 
 /** The two parts of "JSON.parse source text access" (ECMAScript proposal, in every runtime supported here). */
 const json: {
-  parse(text: string, reviver: (name: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  parse(
+    text: string,
+    reviver: (name: string, value: unknown, context: { source?: string }) => unknown,
+  ): unknown;
   rawJSON(text: string): unknown;
 } = JSON as never;
 
@@ -40,8 +49,10 @@ export function writeJson(value: unknown, style: JsonStyle = COMPACT): Uint8Arra
 }
 
 function keepDigits(_name: string, value: unknown, context: { source?: string }): unknown {
-  const exact = typeof value !== "number" || context.source === undefined || String(value) === context.source;
-  return exact ? value : json.rawJSON(context.source);
+  const { source } = context;
+  return typeof value !== "number" || source === undefined || String(value) === source
+    ? value
+    : json.rawJSON(source);
 }
 
 function styleOf(text: string): JsonStyle {

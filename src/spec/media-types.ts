@@ -24,7 +24,11 @@ const LAYER_TYPES: ReadonlyMap<string, { compression: Compression; oci: string }
   ...layerRows(DOCKER_FOREIGN, OCI_NONDISTRIBUTABLE, "."),
 ]);
 
-function layerRows(base: string, oci: string, separator: string): [string, { compression: Compression; oci: string }][] {
+function layerRows(
+  base: string,
+  oci: string,
+  separator: string,
+): [string, { compression: Compression; oci: string }][] {
   return [
     [base, { compression: "none", oci }],
     [`${base}${separator}gzip`, { compression: "gzip", oci: `${oci}+gzip` }],
@@ -52,6 +56,11 @@ export function parseLayerType(mediaType: string): LayerType | undefined {
 /** The encrypted form of a plain layer type, always OCI's: the peers refuse Docker's. */
 export function encryptedType(layer: LayerType): string {
   return layer.oci + ENCRYPTED_SUFFIX;
+}
+
+/** OCI's type of a plain layer: what a newly made one gets. */
+export function plainLayerType(compression: Compression): string {
+  return compression === "none" ? OCI_LAYER : `${OCI_LAYER}+${compression}`;
 }
 
 /** Every encrypted layer type that is accepted, for configuration. */

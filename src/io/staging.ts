@@ -1,0 +1,147 @@
+import { constants } from "node:fs";
+import { type FileHandle, lstat, mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+
+const PREFIX = ".ctd-decoder";
+/** Host and process are in the name, so that the next run on this host knows whether the owner is still at work. */
+const NAME = /^\.ctd-decoder-(?<host>[A-Za-z0-9.-]*)-(?<pid>[0-9]+)-[A-Za-z0-9]{6}$/;
+
+/** A folder of unfinished files on the destination's file system, from where a rename puts them in place at once. */
+export class Staging {
+  readonly path: string;
+  #files = 0;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Makes one in `parent`, and removes those that dead processes left there.
+   * @param recover what to do with such a folder before it is removed
+   * @throws DecoderError IO
+   */
+  static async create(parent = tmpdir(), recover?: (leftover: string) => Promise<void>): Promise<Staging> {
+    return await writing(parent, async () => {
+      for (const leftover of await leftovers(parent)) {
+        await recover?.(leftover);
+        await rm(leftover, { recursive: true, force: true });
+      }
+      return new Staging(await mkdtemp(join(parent, `${PREFIX}-${hostName()}-${process.pid}-`)));
+    });
+  }
+
+  /** The path of a new file in here. */
+  newFile(): string {
+    this.#files += 1;
+    return join(this.path, `part-${this.#files}`);
+  }
+
+  /** Removes the folder and what was not moved out of it. Never throws: what stays is removed by the next run. */
+  async remove(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+/**
+ * Writes a file that must not exist yet, and returns when its bytes are on the disk.
+ * @returns the number of bytes written
+ * @throws DecoderError IO; what `chunks` throws
+ */
+export async function writeDurably(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  mode = 0o666,
+): Promise<number> {
+  const handle = await writing(path, () => open(path, "wx", mode));
+  let size = 0;
+  try {
+    for await (const chunk of chunks) {
+      await writing(path, () => writeAll(handle, chunk));
+      size += chunk.length;
+    }
+    await writing(path, () => handle.sync());
+  } finally {
+    await handle.close();
+  }
+  return size;
+}
+
+/** Renames within one file system, and makes the new name last. @throws DecoderError IO */
+export async function moveDurably(from: string, to: string): Promise<void> {
+  await writing(to, async () => {
+    await rename(from, to);
+    await syncFolder(dirname(to));
+  });
+}
+
+export async function makeFolder(path: string): Promise<void> {
+  await writing(path, () => mkdir(path, { recursive: true }));
+}
+
+/** Whether a path is taken, be it by a dangling link. @throws DecoderError IO when that can't be told */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return false;
+    throw new DecoderError("IO", `can't look at ${path}: ${describeSystemError(error)}`, { cause: error });
+  }
+}
+
+/** Makes the names in a folder last. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The mode that a new folder gets of the process: what a temporary one, closed to others, is given at the end. */
+export function folderMode(): number {
+  return 0o777 & ~process.umask();
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < chunk.length) {
+    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done);
+    done += bytesWritten;
+  }
+}
+
+async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DecoderError) throw error;
+    throw new DecoderError("IO", `can't write ${path}: ${describeSystemError(error)}`, { cause: error });
+  }
+}
+
+async function leftovers(parent: string): Promise<string[]> {
+  const names = await readdir(parent);
+  return names.filter((name) => isLeftover(basename(name))).map((name) => join(parent, name));
+}
+
+function isLeftover(name: string): boolean {
+  const match = NAME.exec(name)?.groups;
+  return match?.["host"] === hostName() && !isAlive(Number(match["pid"]));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== "ESRCH";
+  }
+}
+
+function hostName(): string {
+  return hostname().replace(/[^A-Za-z0-9.-]/g, "");
+}
