@@ -28,6 +28,8 @@ execFileSync(
     // Otherwise a file in the working directory is read, and a bunfig.toml's preload executed.
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
+    // OpenPGP.js in development prints to stdout, which is the layer. Bun's default is development.
+    '--define=process.env.NODE_ENV="production"',
     `--metafile=${metafile}`,
     `--outfile=${unfinished}`,
     join(root, "src/main.ts"),
