@@ -1,91 +1,59 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { copyImage, layersOf, tar, writeImage } from "../support/images.ts";
-import { type KeyFiles, writeKeys } from "../support/keys.ts";
-import { busybox, describeWith, ours, output, registry, root, skopeo, skopeoNew } from "../support/peers.ts";
-import { temporaryFolder } from "../support/temporary.ts";
+import { beforeAll, expect, test } from "vitest";
+import { tar, writeImage } from "../support/images.ts";
+import { ours, output, skopeo, skopeoNew } from "../support/peers.ts";
 import { isCancelled } from "./cri.ts";
-import { push, setKey, tamper, writeSecret, writeTestImage } from "./images.ts";
-import { Node } from "./node.ts";
-import { testedRelease } from "./release.ts";
+import { setKey, tamper, writeSecret } from "./images.ts";
+import { describeNode } from "./suite.ts";
 
-const release = testedRelease();
-const needs = [root, busybox, registry, skopeo, skopeoNew, ours, ...release.needs];
-const title = `containerd ${release.version}, pulling through the CRI with a payload`;
-
-describeWith(needs, title, { timeout: 60_000 }, () => {
-  const folder = temporaryFolder();
-  const layout = join(folder, "layout");
-  let node: Node;
-  let rightKey: KeyFiles;
-  let wrongKey: KeyFiles;
-  let listing: string;
-
+describeNode("pulling through the CRI with a payload", { localPull: true }, (suite) => {
   beforeAll(async () => {
-    rightKey = await writeKeys(join(folder, "right"), "RSA-2048");
-    wrongKey = await writeKeys(join(folder, "wrong"), "RSA-2048");
-    listing = await writeTestImage(layout, "plain");
-    node = await Node.start(release, { localPull: true });
+    await suite.encrypt(skopeo, "plain", "by-skopeo");
+    await suite.encrypt(skopeoNew, "plain", "by-new-skopeo");
   }, 60_000);
 
-  afterAll(() => node?.stop());
-
-  beforeEach(async () => {
-    await node.clear();
-    setKey(node, rightKey.privatePath("pkcs8.pem"));
-    node.takeCalls();
-  });
-
-  const recipient = () => `jwe:${rightKey.publicPath("spki.pem")}`;
-  const encryptedTypes = (tag: string) => layersOf(layout, tag).map((layer) => layer.mediaType);
-
   async function expectPullsAndRuns(tag: string): Promise<void> {
-    const reference = await push(node, skopeo, layout, tag);
+    const { node } = suite;
+    const reference = await suite.push(tag);
     await node.images.pull(reference);
-    expect(node.takeCalls()).toEqual(encryptedTypes(tag));
-    expect((await node.runImage(reference)).stdout.toString()).toBe(listing);
+    expect(node.takeCalls()).toEqual(suite.mediaTypes(tag));
+    expect((await node.runImage(reference)).stdout.toString()).toBe(suite.listing);
     await node.images.remove(reference);
     expect(await node.snapshots()).toEqual([]);
   }
 
-  for (const tool of [skopeo, skopeoNew]) {
-    test(`an image encrypted by ${tool.name} is pulled, each layer decoded once, and runs`, async () => {
-      const tag = tool === skopeo ? "by-skopeo" : "by-new-skopeo";
-      await copyImage(tool, `oci:${layout}:plain`, `oci:${layout}:${tag}`, { recipients: [recipient()] });
-      expect(encryptedTypes(tag).map((type) => type.replace(/.*v1\.tar/, ""))).toEqual([
-        "+gzip+encrypted",
-        "+encrypted",
-        "+gzip+encrypted",
-        "+zstd+encrypted",
-      ]);
+  test.each(["by-skopeo", "by-new-skopeo"])(
+    "the image encrypted %s runs, each layer decoded once",
+    async (tag) => {
+      const forms = suite
+        .mediaTypes(tag)
+        .map((type) => type.replace("application/vnd.oci.image.layer.v1.tar", ""));
+      expect(forms).toEqual(["+gzip+encrypted", "+encrypted", "+gzip+encrypted", "+zstd+encrypted"]);
       await expectPullsAndRuns(tag);
-    });
-  }
+    },
+  );
 
-  test("an image encrypted by our encrypt is pulled, each layer decoded once, and runs", async () => {
-    await output(ours, [
-      "encrypt",
-      "--recipient",
-      recipient(),
-      `oci:${layout}:plain`,
-      `oci:${layout}:by-ours`,
-    ]);
+  test("the image encrypted by our encrypt runs, each layer decoded once", async () => {
+    const recipient = `jwe:${suite.rightKey.publicPath("spki.pem")}`;
+    const [source, destination] = [`oci:${suite.layout}:plain`, `oci:${suite.layout}:by-ours`];
+    await output(ours, ["encrypt", "--recipient", recipient, source, destination]);
     await expectPullsAndRuns("by-ours");
   });
 
   test("keys come from a folder mounted as a Kubernetes Secret is", async () => {
-    const keys = join(node.folder, "keys");
+    const keys = join(suite.node.folder, "keys");
     rmSync(keys, { recursive: true });
     mkdirSync(keys);
-    writeSecret(keys, "tls.key", readFileSync(rightKey.privatePath("pkcs8.pem")));
+    writeSecret(keys, "tls.key", readFileSync(suite.rightKey.privatePath("pkcs8.pem")));
     await expectPullsAndRuns("by-skopeo");
   });
 
-  /** Ten refusals in a row; containerd reports its own error instead of the decoder's now and then. */
+  /** Ten refusals in a row; now and then containerd reports an error of its own instead of the decoder's. */
   async function expectRefused(tag: string, message: RegExp): Promise<void> {
-    const reference = await push(node, skopeo, layout, tag);
+    const { node } = suite;
+    const reference = await suite.push(tag);
     const errors: string[] = [];
     for (let attempt = 0; attempt < 10; attempt++) {
       const outcome = await node.images.pull(reference).catch((error: Error) => error.message);
@@ -99,27 +67,26 @@ describeWith(needs, title, { timeout: 60_000 }, () => {
   }
 
   test("a wrong key is refused ten times of ten", async () => {
-    setKey(node, wrongKey.privatePath("pkcs8.pem"));
+    setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
     await expectRefused("by-skopeo", /ctd-decoder: error: .*key/s);
   });
 
   test("no key is refused ten times of ten", async () => {
-    setKey(node);
+    setKey(suite.node);
     await expectRefused("by-skopeo", /ctd-decoder: error: .*key/s);
   });
 
   test("a forged plain-tar layer with the right diff ID is refused ten times of ten", async () => {
-    tamper(layout, "plain", "by-skopeo", "forged");
+    tamper(suite.layout, "plain", "by-skopeo", "forged");
     await expectRefused("forged", /ctd-decoder: error: /);
   });
 
   test("a pull that is cancelled leaves no process and no spool file", async () => {
+    const { node } = suite;
     const big = { "big.bin": randomBytes(128 * 1024 * 1024) };
-    writeImage(layout, "big", [{ tar: await tar(big), compression: "none" }]);
-    await copyImage(skopeo, `oci:${layout}:big`, `oci:${layout}:big-encrypted`, {
-      recipients: [recipient()],
-    });
-    const reference = await push(node, skopeo, layout, "big-encrypted");
+    writeImage(suite.layout, "big", [{ tar: await tar(big), compression: "none" }]);
+    await suite.encrypt(skopeo, "big", "big-encrypted");
+    const reference = await suite.push("big-encrypted");
 
     const cancel = new AbortController();
     const pull = node.images.pull(reference, cancel.signal);

@@ -1,0 +1,90 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach } from "vitest";
+import { copyImage, layersOf } from "../support/images.ts";
+import { type KeyFiles, writeKeys } from "../support/keys.ts";
+import {
+  busybox,
+  describeWith,
+  ours,
+  type Peer,
+  registry,
+  root,
+  skopeo,
+  skopeoNew,
+} from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { push, setKey, writeTestImage } from "./images.ts";
+import { Node, type Start } from "./node.ts";
+import { testedRelease } from "./release.ts";
+
+export const release = testedRelease();
+
+/** `describe` for tests that need a node; `title` says how it pulls. */
+export function describeNode(title: string, start: Start, body: (suite: NodeSuite) => void): void {
+  const needs = [root, busybox, registry, skopeo, skopeoNew, ours, ...release.needs];
+  describeWith(needs, `containerd ${release.version}, ${title}`, { timeout: 60_000 }, () =>
+    body(new NodeSuite(start)),
+  );
+}
+
+/** A node, emptied before each test and given the right key; a layout with the tag "plain", which isn't encrypted. */
+export class NodeSuite {
+  readonly folder = temporaryFolder();
+  readonly layout = join(this.folder, "layout");
+  #state: { node: Node; rightKey: KeyFiles; wrongKey: KeyFiles; listing: string } | undefined;
+
+  constructor(start: Start) {
+    beforeAll(async () => {
+      const rightKey = await writeKeys(join(this.folder, "right"), "RSA-2048");
+      const wrongKey = await writeKeys(join(this.folder, "wrong"), "RSA-2048");
+      const listing = await writeTestImage(this.layout, "plain");
+      this.#state = { node: await Node.start(release, start), rightKey, wrongKey, listing };
+    }, 60_000);
+    beforeEach(async () => {
+      await this.node.clear();
+      setKey(this.node, this.rightKey.privatePath("pkcs8.pem"));
+      this.node.takeCalls();
+    });
+    afterAll(() => this.#state?.node.stop());
+  }
+
+  get #ready() {
+    if (!this.#state) throw new Error("the node did not start");
+    return this.#state;
+  }
+
+  get node(): Node {
+    return this.#ready.node;
+  }
+
+  get rightKey(): KeyFiles {
+    return this.#ready.rightKey;
+  }
+
+  get wrongKey(): KeyFiles {
+    return this.#ready.wrongKey;
+  }
+
+  /** What the image "plain" prints when it runs, and so does whatever is made of it. */
+  get listing(): string {
+    return this.#ready.listing;
+  }
+
+  async encrypt(
+    tool: Peer,
+    tag: string,
+    newTag: string,
+    keys: readonly KeyFiles[] = [this.rightKey],
+  ): Promise<void> {
+    const recipients = keys.map((key) => `jwe:${key.publicPath("spki.pem")}`);
+    await copyImage(tool, `oci:${this.layout}:${tag}`, `oci:${this.layout}:${newTag}`, { recipients });
+  }
+
+  push(tag: string): Promise<string> {
+    return push(this.node, skopeo, this.layout, tag);
+  }
+
+  mediaTypes(tag: string): string[] {
+    return layersOf(this.layout, tag).map((layer) => layer.mediaType);
+  }
+}

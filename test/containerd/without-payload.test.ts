@@ -1,0 +1,135 @@
+import { randomBytes } from "node:crypto";
+import { beforeAll, expect, test } from "vitest";
+import { layersOf, manifestOf, tar, writeImage, writeManifest } from "../support/images.ts";
+import { encryptAs, forRecipient } from "../support/jwe.ts";
+import { skopeo } from "../support/peers.ts";
+import { setKey } from "./images.ts";
+import { describeNode, type NodeSuite, release } from "./suite.ts";
+
+/** Pulls as clients do that pass no payload. Resolves to what went wrong, or null. */
+type Pull = (suite: NodeSuite, reference: string) => Promise<string | null>;
+
+const byCtr: Pull = async ({ node }, reference) => {
+  const options = ["--plain-http", "--snapshotter", "native"];
+  const { exit, stdout, stderr } = await node.ctr("images", "pull", ...options, reference);
+  return exit === 0 ? null : `${stdout}${stderr}`;
+};
+
+const byCri: Pull = ({ node }, reference) =>
+  node.images.pull(reference).then(
+    () => null,
+    (error: Error) => error.message,
+  );
+
+describeNode("pulling with stock ctr, which passes no payload", { zstd: "own" }, (suite) => {
+  pullsWithoutPayload(suite, byCtr);
+});
+
+if (release.version.startsWith("2.")) {
+  describeNode("pulling by the transfer service, which passes no payload", { zstd: "own" }, (suite) => {
+    pullsWithoutPayload(suite, byCri);
+  });
+} else {
+  describeNode(
+    "zstd layers with a processor of their own, which gets no payload",
+    { zstd: "own" },
+    (suite) => {
+      test("an image of gzip, plain and zstd layers runs, each layer decoded once", async () => {
+        await suite.encrypt(skopeo, "plain", "encrypted");
+        await expectPullsAndRuns(suite, byCri, "encrypted");
+      });
+    },
+  );
+}
+
+describeNode("told not to look into the content store", { args: ["--no-content-store"] }, (suite) => {
+  test("says what containerd did not pass", async () => {
+    await suite.encrypt(skopeo, "plain", "encrypted");
+    expect(await byCtr(suite, await suite.push("encrypted"))).toMatch(/ctd-decoder: error: .*payload/s);
+    await suite.node.collectGarbage();
+    expect(await suite.node.snapshots()).toEqual([]);
+  });
+});
+
+async function expectPullsAndRuns(suite: NodeSuite, pull: Pull, tag: string): Promise<void> {
+  const reference = await suite.push(tag);
+  expect(await pull(suite, reference)).toBeNull();
+  expect(suite.node.takeCalls()).toEqual(suite.mediaTypes(tag));
+  expect((await suite.node.runImage(reference)).stdout.toString()).toBe(suite.listing);
+}
+
+function pullsWithoutPayload(suite: NodeSuite, pull: Pull): void {
+  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);
+
+  test("an image of gzip, plain and zstd layers runs, each layer decoded once", async () => {
+    await expectPullsAndRuns(suite, pull, "encrypted");
+  });
+
+  test("a wrong key is refused with our message", async () => {
+    setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
+    expect(await pull(suite, await suite.push("encrypted"))).toMatch(/ctd-decoder: error: .*key/s);
+    await suite.node.collectGarbage();
+    expect(await suite.node.snapshots()).toEqual([]);
+  });
+
+  test("images pulled at once get each the layers of their own", async () => {
+    const tags = ["first", "second", "third", "fourth"];
+    for (const tag of tags) {
+      const file = randomBytes(4_000_000);
+      writeImage(suite.layout, tag, [{ tar: await tar({ [tag]: file }), compression: "none" }]);
+      await suite.encrypt(skopeo, tag, `${tag}-encrypted`);
+    }
+    const references: string[] = [];
+    for (const tag of tags) references.push(await suite.push(`${tag}-encrypted`));
+    expect(await Promise.all(references.map((reference) => pull(suite, reference)))).toEqual(
+      tags.map(() => null),
+    );
+    // containerd compares each layer with its diff ID: another's would not have been taken.
+    expect(suite.node.takeCalls()).toHaveLength(tags.length);
+    expect(await suite.node.snapshots()).toHaveLength(tags.length);
+  });
+
+  test("layers that begin alike are told apart, pulled at once", async () => {
+    await writeTwins(suite);
+    const references = [await suite.push("twin-a"), await suite.push("twin-b")];
+    for (let round = 0; round < 3; round++) {
+      await suite.node.clear();
+      const outcomes = await Promise.all(references.map((reference) => pull(suite, reference)));
+      expect(outcomes).toEqual([null, null]);
+    }
+  });
+
+  test("a key for another manifest that names the same layers opens them", async () => {
+    await suite.encrypt(skopeo, "plain", "both", [suite.rightKey, suite.wrongKey]);
+    writeForRecipient(suite, "both", "for-right", 0);
+    writeForRecipient(suite, "both", "for-other", 1);
+    const [other, right] = [await suite.push("for-other"), await suite.push("for-right")];
+    const fetched = await suite.node.ctr("content", "fetch", "--plain-http", right);
+    expect(fetched).toMatchObject({ exit: 0 });
+    expect(await pull(suite, other)).toBeNull();
+    expect((await suite.node.runImage(other)).stdout.toString()).toBe(suite.listing);
+  });
+}
+
+/** A copy of an image for several recipients whose packets have only that one's key. */
+function writeForRecipient(suite: NodeSuite, tag: string, newTag: string, index: number): void {
+  const { config, layers } = manifestOf(suite.layout, tag);
+  const one = layers.map((layer) => forRecipient(layer, index));
+  writeManifest(suite.layout, newTag, { config, layers: one });
+}
+
+/** "twin-a" and "twin-b": one-layer images with the same key, nonce and ciphertext up to their last file. */
+async function writeTwins(suite: NodeSuite): Promise<void> {
+  const { layout } = suite;
+  const same = randomBytes(1_000_000);
+  const tars = await Promise.all(["a", "b"].map((name) => tar({ same, different: Buffer.from(name) })));
+  const [tarA, tarB] = tars;
+  if (!tarA || !tarB) throw new Error("no tars");
+  writeImage(layout, "twin-a-plain", [{ tar: tarA, compression: "none" }]);
+  writeImage(layout, "twin-b-plain", [{ tar: tarB, compression: "none" }]);
+  await suite.encrypt(skopeo, "twin-a-plain", "twin-a");
+  const [layerA] = layersOf(layout, "twin-a");
+  if (!layerA) throw new Error("no layer");
+  const layerB = encryptAs(layout, layerA, suite.rightKey.privateKey, tarB);
+  writeManifest(layout, "twin-b", { config: manifestOf(layout, "twin-b-plain").config, layers: [layerB] });
+}
