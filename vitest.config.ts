@@ -1,0 +1,9 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Tests that run the executable wait for it more than they compute.
+    testTimeout: 20_000,
+  },
+});
