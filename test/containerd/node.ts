@@ -9,14 +9,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { busybox, type Finished, ours, type Peer, registry, run } from "../support/peers.ts";
+import { type Finished, ours, type Peer, registry, run } from "../support/peers.ts";
 import { ImageService } from "./cri.ts";
 import { configOf, type NodeOptions, type Processors, type Release } from "./release.ts";
 
@@ -27,35 +27,39 @@ const START_MS = 30_000;
 /**
  * The first process of a node, in mount, network and process namespaces of its own: all mounts, ports and processes
  * are gone with it, and it ends when its stdin does, however the tests end.
- * $1 the node's folder, $2 the folder to chroot into or "", then the commands of the registry and of containerd.
+ * $1 the node's folder, $2 the folder that has the release's programs or "" for the machine's, $3 the registry's command.
  */
 const INIT = `
 set -e
-folder=$1 root=$2 busybox=$3 registry=$4
+folder=$1 root=$2 registry=$3
 # /proc is still the machine's: that is the process ID to enter these namespaces by.
 read -r pid rest </proc/self/stat
-"$busybox" ifconfig lo up
+busybox ifconfig lo up
 "$registry" serve "$folder/registry.yml" >"$folder/registry.log" 2>&1 &
 if [ -n "$root" ]; then
   mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run"
+  mount --bind "$root" "$root"
   mount --rbind /sys "$root/sys"
   mount --rbind /dev "$root/dev"
   mount -t tmpfs tmpfs "$root/tmp"
-  mkdir -p "$root$folder"
+  mkdir -p "$root$folder" "$root/tmp/machine"
   mount --bind "$folder" "$root$folder"
+  # runc can't pivot below a mere chroot.
+  cd "$root"
+  busybox pivot_root . tmp/machine
+  busybox umount -l /tmp/machine
 fi
-mount -t proc proc "$root/proc"
-mount -t tmpfs tmpfs "$root/run"
-env -i PATH="$PATH" chroot "$root/" containerd --config "$folder/config.toml" >"$folder/containerd.log" 2>&1 &
+busybox mount -t proc proc /proc
+busybox mount -t tmpfs tmpfs /run
+busybox env -i PATH="$PATH" containerd --config "$folder/config.toml" >"$folder/containerd.log" 2>&1 &
 echo "$pid" >"$folder/pid"
-cat >/dev/null
+read -r end || :
 `;
 
 /** A node: containerd with a decoder, and a registry, both empty and alone in a network of their own. */
 export class Node {
   readonly folder: string;
   readonly images: ImageService;
-  readonly #release: Release;
   readonly #init: ChildProcess;
 
   static async start(release: Release, options: Start = {}): Promise<Node> {
@@ -70,7 +74,6 @@ export class Node {
   }
 
   private constructor(release: Release, options: Start) {
-    this.#release = release;
     this.folder = mkdtempSync(join(tmpdir(), "ctd-decoder-node-"));
     for (const name of ["keys", "spool", "registry", "images"]) mkdirSync(join(this.folder, name));
     this.#writeDecoder();
@@ -83,8 +86,7 @@ export class Node {
     writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, processors, options));
     writeFileSync(join(this.folder, "registry.yml"), registryConfig(this.folder));
     const unshare = ["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT, "init"];
-    const programs = [busybox.command, registry.command];
-    this.#init = spawn("unshare", [...unshare, this.folder, release.chroot ?? "", ...programs], {
+    this.#init = spawn("unshare", [...unshare, this.folder, release.chroot ?? "", registry.command], {
       stdio: ["pipe", "ignore", "pipe"],
       env: { PATH },
     });
@@ -133,28 +135,32 @@ export class Node {
 
   /** A program of this machine, to be run in the node's network, where its registry is. */
   inside(peer: Peer): Peer {
-    return this.#inside(peer, []);
+    const { name, command, args } = peer;
+    return { name, command: "nsenter", args: [...this.#target(), "--net", command, ...args] };
   }
 
-  /** Runs one of the release's own programs (`ctr`) beside its containerd. */
-  run(program: string, args: readonly string[]): Promise<Finished> {
-    const chroot = ["env", "-i", `PATH=${PATH}`, "chroot", `${this.#release.chroot ?? ""}/`];
-    return run(this.#inside({ name: program, command: program, args: [] }, chroot), args);
-  }
-
+  /** Calls the release's stock client, which passes no payload when it pulls. */
   ctr(...args: readonly string[]): Promise<Finished> {
-    return this.run("ctr", [
-      "--address",
-      join(this.folder, "containerd.sock"),
-      "--namespace",
-      "k8s.io",
-      ...args,
-    ]);
+    const enter = [...this.#target(), "--net", "--mount", "--pid", "busybox", "env", "-i", `PATH=${PATH}`];
+    const ctr = { name: "ctr", command: "nsenter", args: [...enter, "ctr"] };
+    return run(ctr, ["--address", join(this.folder, "containerd.sock"), "--namespace", "k8s.io", ...args]);
   }
 
-  /** Runs a pulled image in a container, with the command that the image is made for. */
-  runImage(reference: string): Promise<Finished> {
-    return this.ctr("run", "--rm", "--snapshotter", "native", reference, `container-${randomUUID()}`);
+  #target(): string[] {
+    return ["--target", this.#read("pid").trim()];
+  }
+
+  /** Runs a pulled image in a container, with the command that the image is made for, and returns what it prints. */
+  async runImage(reference: string): Promise<string> {
+    const options = ["--rm", "--snapshotter", "native"];
+    const { exit, stdout, stderr } = await this.ctr(
+      "run",
+      ...options,
+      reference,
+      `container-${randomUUID()}`,
+    );
+    if (exit !== 0) throw new Error(`the container did not run: ${stderr}`);
+    return stdout.toString();
   }
 
   /** The names of the snapshots there are. */
@@ -177,23 +183,10 @@ export class Node {
     await this.ctr("leases", "delete", "--sync", "garbage");
   }
 
-  /** The decoders that run in the node now, by process ID. */
+  /** The decoders that run in the node now, by process ID. Their paths differ in a chroot; the file is the same. */
   decoders(): string[] {
-    return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && this.#isDecoder(pid));
-  }
-
-  #isDecoder(pid: string): boolean {
-    try {
-      return readlinkSync(`/proc/${pid}/exe`).startsWith(join(this.folder, "ctd-decoder"));
-    } catch {
-      // It ended meanwhile, or is a kernel thread.
-      return false;
-    }
-  }
-
-  #inside(peer: Peer, wrapper: readonly string[]): Peer {
-    const enter = ["--target", this.#read("pid").trim(), "--mount", "--net", "--pid"];
-    return { name: peer.name, command: "nsenter", args: [...enter, ...wrapper, peer.command, ...peer.args] };
+    const { ino } = statSync(join(this.folder, "ctd-decoder"));
+    return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && inodeOfProgram(pid) === ino);
   }
 
   /** The media types the decoder was called for since the last time this was asked. */
@@ -210,6 +203,15 @@ export class Node {
   #read(name: string): string {
     const path = join(this.folder, name);
     return existsSync(path) ? readFileSync(path, "utf8") : "";
+  }
+}
+
+function inodeOfProgram(pid: string): number | undefined {
+  try {
+    return statSync(`/proc/${pid}/exe`).ino;
+  } catch {
+    // It ended meanwhile, or is a kernel thread.
+    return undefined;
   }
 }
 

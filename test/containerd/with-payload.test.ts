@@ -19,7 +19,7 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
     const reference = await suite.push(tag);
     await node.images.pull(reference);
     expect(node.takeCalls()).toEqual(suite.mediaTypes(tag));
-    expect((await node.runImage(reference)).stdout.toString()).toBe(suite.listing);
+    expect(await node.runImage(reference)).toBe(suite.listing);
     await node.images.remove(reference);
     expect(await node.snapshots()).toEqual([]);
   }

@@ -55,7 +55,7 @@ async function expectPullsAndRuns(suite: NodeSuite, pull: Pull, tag: string): Pr
   const reference = await suite.push(tag);
   expect(await pull(suite, reference)).toBeNull();
   expect(suite.node.takeCalls()).toEqual(suite.mediaTypes(tag));
-  expect((await suite.node.runImage(reference)).stdout.toString()).toBe(suite.listing);
+  expect(await suite.node.runImage(reference)).toBe(suite.listing);
 }
 
 function pullsWithoutPayload(suite: NodeSuite, pull: Pull): void {
@@ -107,7 +107,7 @@ function pullsWithoutPayload(suite: NodeSuite, pull: Pull): void {
     const fetched = await suite.node.ctr("content", "fetch", "--plain-http", right);
     expect(fetched).toMatchObject({ exit: 0 });
     expect(await pull(suite, other)).toBeNull();
-    expect((await suite.node.runImage(other)).stdout.toString()).toBe(suite.listing);
+    expect(await suite.node.runImage(other)).toBe(suite.listing);
   });
 }
 
