@@ -38,8 +38,8 @@ export const LIMITS = {
   messageChars: 4096,
   /** OpenPGP packets in one message or keyring: each recipient, key, user ID and signature is one. */
   pgpPackets: 16384,
-  /** The encrypted part of an OpenPGP message, and what it may inflate to: private options, maybe a signature. */
-  pgpContentBytes: 128 * KiB,
+  /** The encrypted part of an OpenPGP message, and what it may inflate to: real ones have 300 bytes, 1 KiB if signed. */
+  pgpContentBytes: 64 * KiB,
   /** Argon2 of a protected OpenPGP key: memory in KiB as a power of two; the usual one is 16. */
   argon2MemoryExponent: 18,
   /** CMS: recipients of one packet, pieces its content may come in, and nested elements of unknown length. */
@@ -48,6 +48,11 @@ export const LIMITS = {
   cmsDepth: 16,
   /** gpg looking up a recipient in its keyring, which may be on a slow disk. */
   gpgTimeoutMs: 30_000,
+  /** PKCS#11: a key file, policy or PIN file, the recipients of one packet, one answer of a module, all for one layer. */
+  pkcs11FileBytes: 16 * KiB,
+  pkcs11Recipients: 1024,
+  pkcs11AnswerMs: 30_000,
+  pkcs11TotalMs: 60_000,
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,

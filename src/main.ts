@@ -1,5 +1,6 @@
 import { decode } from "./decoder.ts";
 import { fail } from "./exit.ts";
+import { HELPER_COMMAND } from "./io/helper-message.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
 import { parseDecoderFlags } from "./options.ts";
@@ -9,6 +10,10 @@ const HELP_OR_VERSION = /^--?(h|help|version)$/;
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
 async function main(args: readonly string[]): Promise<void> {
   const [first] = args;
+  if (first === HELPER_COMMAND) {
+    const { runHelper } = await import("./cli/helper.ts");
+    return runHelper(args[1]);
+  }
   const isCommand = first !== undefined && !first.startsWith("-");
   if (isCommand || args.some((arg) => HELP_OR_VERSION.test(arg))) {
     const { run } = await import("./cli/cli.ts");

@@ -51,3 +51,8 @@ export function schemeOf(suffix: string): SchemeRow | undefined {
   if (name === "provider" && suffix.length <= PROVIDER_PREFIX.length) return undefined;
   return SCHEMES.find((row) => row.name === name);
 }
+
+/** What runs in a process of its own, by the name that the scheme starts it with (`io/helper.ts`). */
+export const HELPERS: ReadonlyMap<string, () => Promise<{ serve(): Promise<void> }>> = new Map([
+  ["pkcs11-module", () => import("./pkcs11/module-server.ts")],
+]);

@@ -1,0 +1,51 @@
+/** The program's first argument that makes it a helper process; the second names which one. */
+export const HELPER_COMMAND = "helper-process";
+
+/**
+ * What this program and its helper process say to each other: a JSON head and a body of bytes, which may be a key and
+ * is therefore no part of the JSON. On the wire: two 32-bit big-endian lengths, the head, the body.
+ */
+export interface HelperMessage {
+  readonly head: Readonly<Record<string, unknown>>;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export const LENGTHS_BYTES = 8;
+/** Both parts together; either side ends when the other announces more. */
+export const MESSAGE_BYTES = 1024 * 1024;
+
+export const NO_BODY = new Uint8Array(0);
+
+export function encodeMessage({ head, body }: HelperMessage): Uint8Array<ArrayBuffer> {
+  const json = Buffer.from(JSON.stringify(head));
+  const bytes = new Uint8Array(LENGTHS_BYTES + json.length + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, json.length);
+  view.setUint32(4, body.length);
+  bytes.set(json, LENGTHS_BYTES);
+  bytes.set(body, LENGTHS_BYTES + json.length);
+  return bytes;
+}
+
+/** How many bytes the message takes after its lengths. Throws when it is no message of the other side's. */
+export function contentLength(lengths: Uint8Array<ArrayBuffer>): number {
+  const { head, body } = readLengths(lengths);
+  if (head + body > MESSAGE_BYTES) throw new Error("bug: a helper's message is too long");
+  return head + body;
+}
+
+export function decodeMessage(
+  lengths: Uint8Array<ArrayBuffer>,
+  content: Uint8Array<ArrayBuffer>,
+): HelperMessage {
+  const { head } = readLengths(lengths);
+  return {
+    head: JSON.parse(Buffer.from(content.buffer, content.byteOffset, head).toString("utf8")),
+    body: content.slice(head),
+  };
+}
+
+function readLengths(lengths: Uint8Array<ArrayBuffer>): { head: number; body: number } {
+  const view = new DataView(lengths.buffer, lengths.byteOffset, LENGTHS_BYTES);
+  return { head: view.getUint32(0), body: view.getUint32(4) };
+}

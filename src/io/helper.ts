@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import {
+  contentLength,
+  decodeMessage,
+  encodeMessage,
+  HELPER_COMMAND,
+  type HelperMessage,
+  LENGTHS_BYTES,
+} from "./helper-message.ts";
+
+export interface HelperOptions {
+  /** All of it. What C reads with getenv is what a process was started with: setting process.env later is in vain on Bun. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Lets the helper's stderr through. */
+  readonly showErrors: boolean;
+}
+
+/** Why there is no answer, and never will be one. */
+export type HelperEnd =
+  | { readonly kind: "exit"; readonly code: number }
+  | { readonly kind: "signal"; readonly signal: string }
+  | { readonly kind: "deadline" }
+  | { readonly kind: "not started"; readonly cause: unknown };
+
+export type HelperAnswer = (HelperMessage & { readonly kind: "answer" }) | HelperEnd;
+
+/** Where the answers come in; `helper-server.ts` has the child's side of the descriptors. */
+const ANSWERS = 3;
+
+/**
+ * This program once more, as a child process that runs foreign code: what it is started with, a crash or a hang of it
+ * does not touch this process. It never outlives this one.
+ */
+export class HelperProcess {
+  readonly #child: ChildProcess | undefined;
+  readonly #exited = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<HelperEnd>();
+  #answered = Promise.withResolvers<HelperAnswer>();
+  #end: HelperEnd | undefined;
+  #received = new Uint8Array(0);
+
+  /** @param name which of the program's helpers */
+  constructor(name: string, options: HelperOptions) {
+    try {
+      this.#child = spawn(process.execPath, [...ownScript(), HELPER_COMMAND, name], {
+        stdio: ["pipe", "ignore", options.showErrors ? "inherit" : "ignore", "pipe", "pipe"],
+        env: { ...options.environment },
+      });
+    } catch (cause) {
+      // The runtimes throw some errors of exec (E2BIG) and emit the others.
+      this.#finish({ kind: "not started", cause });
+      return;
+    }
+    this.#child.on("error", (cause) => this.#finish({ kind: "not started", cause }));
+    this.#child.on("exit", (code, signal) => {
+      this.#exited.resolve();
+      this.#finish(signal === null ? { kind: "exit", code: code ?? 0 } : { kind: "signal", signal });
+    });
+    // EPIPE: how it ended tells more.
+    for (const stream of this.#child.stdio) stream?.on("error", () => {});
+    this.#child.stdio[ANSWERS]?.on("data", (chunk: Buffer) => this.#receive(chunk));
+  }
+
+  /** One question, one answer, one after the other. After an end, that is the answer to every question. */
+  async ask(request: HelperMessage, timeoutMs: number): Promise<HelperAnswer> {
+    if (this.#end !== undefined) return this.#end;
+    this.#answered = Promise.withResolvers();
+    const timer = setTimeout(() => this.#finish({ kind: "deadline" }), timeoutMs);
+    try {
+      const bytes = encodeMessage(request);
+      this.#child?.stdin?.write(bytes, () => bytes.fill(0));
+      return await Promise.race([this.#answered.promise, this.#ended.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the helper; it is gone when this resolves. */
+  async stop(): Promise<void> {
+    this.#finish({ kind: "signal", signal: "SIGKILL" });
+    await this.#exited.promise;
+  }
+
+  #finish(end: HelperEnd): void {
+    this.#end ??= end;
+    this.#ended.resolve(this.#end);
+    if (end.kind === "not started") this.#exited.resolve();
+    else this.#child?.kill("SIGKILL");
+  }
+
+  #receive(chunk: Buffer): void {
+    const received = new Uint8Array(this.#received.length + chunk.length);
+    received.set(this.#received);
+    received.set(chunk, this.#received.length);
+    this.#received.fill(0);
+    chunk.fill(0);
+    this.#received = received;
+
+    if (received.length < LENGTHS_BYTES) return;
+    const lengths = received.subarray(0, LENGTHS_BYTES);
+    const content = received.subarray(LENGTHS_BYTES);
+    if (content.length < contentLength(lengths)) return;
+    this.#answered.resolve({ kind: "answer", ...decodeMessage(lengths, content) });
+    received.fill(0);
+    this.#received = new Uint8Array(0);
+  }
+}
+
+/** A compiled executable carries its code below /$bunfs/ (on Windows B:/~BUN/) and needs no script. */
+function ownScript(): string[] {
+  if (/\/(?:\$bunfs|~BUN)\//.test(import.meta.url)) return [];
+  return [fileURLToPath(new URL("../main.ts", import.meta.url))];
+}

@@ -1,0 +1,114 @@
+import { DecoderError } from "../../errors.ts";
+import { encodeBase64 } from "../../io/base64.ts";
+import { parseKeyFile, readPin, type TokenKeyFile } from "./key-file.ts";
+import type { TokenModule } from "./module-client.ts";
+import { findModule } from "./module-path.ts";
+import type { ModulePolicy } from "./module-policy.ts";
+import type { KeyReply, KeySelector, Token } from "./module-protocol.ts";
+import type { TokenSelector } from "./uri.ts";
+
+/** A key file, its module found and allowed. */
+export interface TokenKey extends TokenKeyFile {
+  readonly origin: string;
+  readonly pin: string | undefined;
+  /** The module's real path. */
+  readonly module: string;
+}
+
+/** A key on a token that is there and logged in to. */
+export interface OpenKey extends Pick<KeyReply, "modulus" | "publicExponent"> {
+  /** For messages: `node.yaml (token "hsm-1")`. */
+  readonly name: string;
+  readonly slotId: number;
+  readonly handle: string;
+}
+
+/** @throws DecoderError BAD_KEY for the file, PKCS11 when its module is absent or not allowed */
+export function prepareKey(yaml: Uint8Array, origin: string, policies: readonly ModulePolicy[]): TokenKey {
+  const file = parseKeyFile(yaml);
+  return { ...file, origin, module: findModule(file.uri, policies), pin: readPin(file.uri) };
+}
+
+/**
+ * Finds the token and logs in, and finds the key. A wrong PIN counts at the token, which some day is locked by it: no
+ * PIN is tried twice, nor when it could be the last time.
+ * @param refusedPins what tokens have refused so far
+ * @throws DecoderError PKCS11
+ */
+export async function openKey(
+  module: TokenModule,
+  key: TokenKey,
+  keyClass: KeySelector["class"],
+  refusedPins: Set<string>,
+): Promise<OpenKey> {
+  const token = onlyToken(await module.tokens(), key.uri.token);
+  if (key.pin) await login(module, token, key.pin, refusedPins);
+  const { object, id } = key.uri;
+  const { handles, ...numbers } = await module.findKey(token.slotId, {
+    class: keyClass,
+    label: object,
+    id: id && encodeBase64(id),
+  });
+  const [handle, another] = handles;
+  if (handle === undefined) {
+    const reason =
+      token.loginRequired && !key.pin
+        ? ", or it is hidden: the URI has neither pin-value nor pin-source"
+        : "";
+    throw problem(token, `has no ${keyClass} RSA key that matches the URI${reason}`);
+  }
+  if (another !== undefined)
+    throw problem(token, `has several ${keyClass} RSA keys that match the URI: add object or id to it`);
+  return { name: `${key.origin} (token "${token.label}")`, slotId: token.slotId, handle, ...numbers };
+}
+
+/** To try a PIN on one token after the other would bring all but one nearer to being locked. */
+function onlyToken(tokens: readonly Token[], wanted: TokenSelector): Token {
+  const matching = tokens.filter(
+    (token) =>
+      matches(wanted.slotId, token.slotId) &&
+      matches(wanted.label, token.label) &&
+      matches(wanted.serial, token.serial) &&
+      matches(wanted.manufacturer, token.manufacturer) &&
+      matches(wanted.model, token.model),
+  );
+  const [token, another] = matching;
+  if (token === undefined) {
+    const name = wanted.label === undefined ? "no token" : `no token "${wanted.label}"`;
+    throw new DecoderError(
+      "PKCS11",
+      `the module has ${name} that matches the URI, of ${tokens.length} in its slots`,
+    );
+  }
+  if (another !== undefined) {
+    throw problem(
+      token,
+      `is not the only one that matches the URI: add serial=${token.serial} or the other's, ${another.serial}`,
+    );
+  }
+  return token;
+}
+
+function matches<T>(wanted: T | undefined, actual: T): boolean {
+  return wanted === undefined || wanted === actual;
+}
+
+async function login(
+  module: TokenModule,
+  token: Token,
+  pin: string,
+  refusedPins: Set<string>,
+): Promise<void> {
+  if (token.pinLocked) throw problem(token, "has locked its PIN");
+  if (token.pinFinalTry) throw problem(token, "would be locked by one more wrong PIN, so it was not tried");
+  const attempt = [token.manufacturer, token.model, token.serial, token.label, pin].join("\0");
+  if (refusedPins.has(attempt)) throw problem(token, "has refused this PIN before");
+  const refusal = await module.login(token.slotId, pin);
+  if (refusal === null || refusal.refused === "CKR_USER_ALREADY_LOGGED_IN") return;
+  refusedPins.add(attempt);
+  throw problem(token, `refused the login: ${refusal.refused}`);
+}
+
+function problem(token: Token, what: string): DecoderError {
+  return new DecoderError("PKCS11", `the token "${token.label}" ${what}`);
+}
