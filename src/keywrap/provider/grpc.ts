@@ -19,8 +19,8 @@ const SERVICE = "/keyprovider.KeyProviderService/";
 
 /** KeyProviderKeyWrapProtocolInput and -Output both have one field, bytes. */
 const MESSAGE_FIELD = 1;
-/** The field's tag and length. */
-const FRAME_BYTES = 16;
+/** The field's tag, and a length of 15 to 21 bits. */
+const FRAME_BYTES = 4;
 
 const CHANNEL_OPTIONS = {
   // Keys go to the provider alone; and a proxy is found in variables that were meant for pulling images.

@@ -2,8 +2,8 @@
 // ADDRESS is "host:port" (0 for a free one) or "unix:///path"; prints "listening PORT" when it is ready.
 // The folder has ca.crt, server.crt and server.key; clients have to show a certificate by that authority.
 import { readFileSync } from "node:fs";
-import { ServerCredentials, status } from "@grpc/grpc-js";
-import { frame, serve, unframe } from "./service.mjs";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { serve, vaultHandler } from "./service.mjs";
 import { Vault } from "./vault.mjs";
 
 const [address, secret, log, tls] = process.argv.slice(2);
@@ -15,13 +15,5 @@ const credentials = tls
       true,
     )
   : ServerCredentials.createInsecure();
-const vault = new Vault(secret, log);
-
-const { port } = await serve(address, credentials, (message, callback) => {
-  try {
-    callback(null, frame(vault.answer(unframe(message))));
-  } catch (error) {
-    callback({ code: status.INTERNAL, details: error.message });
-  }
-});
+const { port } = await serve(address, credentials, vaultHandler(new Vault(secret, log)));
 process.stdout.write(`listening ${port}\n`);

@@ -1,4 +1,4 @@
-import { Server } from "@grpc/grpc-js";
+import { Server, status } from "@grpc/grpc-js";
 
 const asIs = (bytes) => bytes;
 const method = (name) => ({
@@ -11,20 +11,35 @@ const method = (name) => ({
   responseDeserialize: asIs,
 });
 
-/** Serves KeyProviderService; `handler` is given the message and the gRPC callback, whatever the method. */
+/** Serves KeyProviderService; `handler` is given the message, the gRPC callback and the method's name. */
 export async function serve(address, credentials, handler) {
   const server = new Server();
-  const handle = (call, callback) => handler(call.request, callback);
-  const definition = { WrapKey: method("WrapKey"), UnWrapKey: method("UnWrapKey") };
-  server.addService(definition, { WrapKey: handle, UnWrapKey: handle });
+  for (const name of ["WrapKey", "UnWrapKey"]) {
+    const handle = (call, callback) => handler(call.request, callback, name);
+    server.addService({ [name]: method(name) }, { [name]: handle });
+  }
   const port = await new Promise((resolve, reject) => {
     server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
   return { port, close: () => server.forceShutdown() };
 }
 
+/** Lets a vault answer, what each method is for. */
+export function vaultHandler(vault) {
+  const operations = { WrapKey: "keywrap", UnWrapKey: "keyunwrap" };
+  return (message, callback, name) => {
+    try {
+      const request = unframe(message);
+      if (JSON.parse(request).op !== operations[name]) throw new Error(`${name} is not for that`);
+      callback(null, frame(vault.answer(request)));
+    } catch (error) {
+      callback({ code: status.INTERNAL, details: error.message });
+    }
+  };
+}
+
 /** A message's only field, 1, which holds the JSON. */
-export function unframe(message) {
+function unframe(message) {
   let [length, at] = [0, 1];
   for (let shift = 0, byte = 0x80; byte & 0x80; shift += 7) {
     byte = message[at++];
