@@ -4,6 +4,11 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 
 /** open(2)'s O_TMPFILE on Linux: a file without a name, which no SIGKILL can leave behind. Node's constants lack it. */
 const O_TMPFILE = 0o20200000;
+/**
+ * Not every file system has it: EOPNOTSUPP, which Linux and so libuv do not tell from ENOTSUP; old kernels take it for
+ * a directory to write (EISDIR).
+ */
+const NO_TMPFILE: ReadonlySet<string | undefined> = new Set(["EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL"]);
 const MODE = 0o600;
 
 /** A nameless temporary file for ciphertext that memory should not hold. */
@@ -60,9 +65,7 @@ function openNameless(directory: string): number {
     try {
       return openSync(directory, O_TMPFILE | constants.O_RDWR, MODE);
     } catch (error) {
-      // Not every file system has O_TMPFILE (EOPNOTSUPP); old kernels take it for a directory to write (EISDIR).
-      if (errnoOf(error) !== "EOPNOTSUPP" && errnoOf(error) !== "EISDIR" && errnoOf(error) !== "EINVAL")
-        throw error;
+      if (!NO_TMPFILE.has(errnoOf(error))) throw error;
     }
   }
   const random = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");

@@ -1,0 +1,104 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import { Spool } from "../../../src/io/spool.ts";
+import { describeWith, PROJECT, root, run, strace } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+
+afterEach(() => vi.unstubAllEnvs());
+
+/** Where this process has a nameless file open below `place`. */
+function namelessFiles(place: string): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(`${place}/`) && path.endsWith("(deleted)") ? [path] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+test("what was written is read back from any place", () => {
+  const spool = new Spool(folder);
+  spool.write(Buffer.from("01234"));
+  spool.write(new Uint8Array());
+  spool.write(Buffer.from("56789"));
+  const buffer = new Uint8Array(4);
+  expect([spool.readAt(buffer, 3), Buffer.from(buffer).toString()]).toEqual([4, "3456"]);
+  expect([spool.readAt(buffer, 8), Buffer.from(buffer).toString()]).toEqual([2, "8956"]);
+  expect(spool.readAt(buffer, 10)).toBe(0);
+  spool.close();
+});
+
+test("the file has no name, and is gone after close", () => {
+  const spool = new Spool(folder);
+  spool.write(Buffer.from("secret"));
+  expect(readdirSync(folder)).toEqual([]);
+  expect(namelessFiles(folder)).toHaveLength(1);
+  spool.close();
+  expect(namelessFiles(folder)).toEqual([]);
+});
+
+test("$TMPDIR is where it goes by default, else /var/tmp", () => {
+  vi.stubEnv("TMPDIR", folder);
+  const here = new Spool(undefined);
+  expect(namelessFiles(folder)).toHaveLength(1);
+  here.close();
+  vi.stubEnv("TMPDIR", "");
+  const there = new Spool(undefined);
+  expect(namelessFiles("/var/tmp")).toHaveLength(1);
+  there.close();
+});
+
+test("a folder that is missing or none is named, with what to do", () => {
+  for (const path of [join(folder, "missing"), "/dev/null"]) {
+    expect(() => new Spool(path)).toThrow(
+      expect.objectContaining({
+        code: "IO",
+        message: expect.stringContaining(path),
+        hint: expect.stringContaining("--spool-dir"),
+      }),
+    );
+  }
+});
+
+describeWith([root], "on a file system of its own", {}, () => {
+  test("a full one is named", () => {
+    const small = join(folder, "small");
+    mkdirSync(small);
+    chmodSync(small, 0o700);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small]);
+    try {
+      const spool = new Spool(small);
+      expect(() => spool.write(new Uint8Array(100_000))).toThrow(
+        expect.objectContaining({ code: "IO", message: expect.stringMatching(/small: no space left/) }),
+      );
+      spool.close();
+    } finally {
+      execFileSync("umount", [small]);
+    }
+  });
+});
+
+describeWith([strace], "where the file system has no nameless files", {}, () => {
+  test("the file gets a name that is removed at once", async () => {
+    const program = `
+      import { readdirSync } from "node:fs";
+      import { Spool } from "${PROJECT}src/io/spool.ts";
+      const spool = new Spool(${JSON.stringify(folder)});
+      spool.write(Buffer.from("abc"));
+      const buffer = new Uint8Array(3);
+      spool.readAt(buffer, 0);
+      process.stdout.write(Buffer.from(buffer) + " " + readdirSync(${JSON.stringify(folder)}).length);`;
+    // Only the opening of the folder itself fails, as it does there.
+    const inject = ["-e", "inject=openat,open:error=EOPNOTSUPP:when=1", "-P", folder];
+    const node = [`${PROJECT}node_modules/.bin/node`, "--input-type=module", "-e", program];
+    const result = await run(strace, ["-f", ...inject, ...node]);
+    expect(result.stderr).toMatch(/O_TMPFILE.* = -1 EOPNOTSUPP .*\(INJECTED\)/);
+    expect(result.stdout.toString()).toBe("abc 0");
+  });
+});
