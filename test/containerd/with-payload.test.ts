@@ -68,12 +68,12 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
 
   test("a wrong key is refused ten times of ten", async () => {
     setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
-    await expectRefused("by-skopeo", /ctd-decoder: error: .*key/s);
+    await expectRefused("by-skopeo", /ctd-decoder: error: no key/);
   });
 
   test("no key is refused ten times of ten", async () => {
     setKey(suite.node);
-    await expectRefused("by-skopeo", /ctd-decoder: error: .*key/s);
+    await expectRefused("by-skopeo", /ctd-decoder: error: no key/);
   });
 
   test("a forged plain-tar layer with the right diff ID is refused ten times of ten", async () => {
