@@ -86,16 +86,18 @@ describeWith([root], "on a file system of its own", {}, () => {
 
 describeWith([strace], "where the file system has no nameless files", {}, () => {
   test("the file gets a name that is removed at once", async () => {
+    const place = join(folder, "place");
+    mkdirSync(place);
     const program = `
       import { readdirSync } from "node:fs";
       import { Spool } from "${PROJECT}src/io/spool.ts";
-      const spool = new Spool(${JSON.stringify(folder)});
+      const spool = new Spool(${JSON.stringify(place)});
       spool.write(Buffer.from("abc"));
       const buffer = new Uint8Array(3);
       spool.readAt(buffer, 0);
-      process.stdout.write(Buffer.from(buffer) + " " + readdirSync(${JSON.stringify(folder)}).length);`;
+      process.stdout.write(Buffer.from(buffer) + " " + readdirSync(${JSON.stringify(place)}).length);`;
     // Only the opening of the folder itself fails, as it does there.
-    const inject = ["-e", "inject=openat,open:error=EOPNOTSUPP:when=1", "-P", folder];
+    const inject = ["-e", "inject=openat,open:error=EOPNOTSUPP:when=1", "-P", place];
     const node = [`${PROJECT}node_modules/.bin/node`, "--input-type=module", "-e", program];
     const result = await run(strace, ["-f", ...inject, ...node]);
     expect(result.stderr).toMatch(/O_TMPFILE.* = -1 EOPNOTSUPP .*\(INJECTED\)/);
