@@ -1,6 +1,6 @@
 import { createDecipheriv, createHmac, type Decipheriv, type Hmac, timingSafeEqual } from "node:crypto";
 import type { Input } from "../io/input.ts";
-import type { Output } from "../io/output.ts";
+import type { Sink } from "../io/output.ts";
 import { Spool } from "../io/spool.ts";
 import type { CiphertextCheck } from "./check.ts";
 import type { LayerOptions } from "./options.ts";
@@ -15,7 +15,7 @@ export interface LargeLayer {
   /** What was read already, while it was not known how large the layer is. */
   readonly head: Uint8Array;
   readonly input: Input;
-  readonly output: Output;
+  readonly output: Sink;
   readonly options: LayerOptions;
   readonly check: CiphertextCheck;
 }
@@ -24,22 +24,22 @@ export interface LargeLayer {
  * Verified release: the ciphertext goes to a nameless file while it is authenticated; only when the HMAC holds it is
  * read back, decrypted and written. Nothing is released before.
  */
-export function releaseVerified(layer: LargeLayer, spoolDirectory: string | undefined): void {
+export async function releaseVerified(layer: LargeLayer, spoolDirectory: string | undefined): Promise<void> {
   const { options, check, output } = layer;
   const spool = new Spool(spoolDirectory);
   try {
     const hmac = newHmac(options);
-    forEachChunk(layer, (chunk) => {
+    for (const chunk of chunksOf(layer)) {
       hmac.update(chunk);
       spool.write(chunk);
-    });
+    }
     conclude(hmac, layer);
     const decipher = newDecipher(options);
     const buffer = new Uint8Array(CHUNK_BYTES);
     for (let position = 0; position < check.count; ) {
       const count = spool.readAt(buffer, position);
       if (count === 0) throw check.forged();
-      output.write(decipher.update(buffer.subarray(0, count)));
+      await output.write(decipher.update(buffer.subarray(0, count)));
       position += count;
     }
   } finally {
@@ -48,33 +48,34 @@ export function releaseVerified(layer: LargeLayer, spoolDirectory: string | unde
 }
 
 /** `--release=stream`: plaintext leaves as ciphertext arrives, but for the tail, which waits for the verdict. */
-export function releaseStreaming(layer: LargeLayer): void {
+export async function releaseStreaming(layer: LargeLayer): Promise<void> {
   const { options, output } = layer;
   const hmac = newHmac(options);
   const decipher = newDecipher(options);
   let withheld: Uint8Array = new Uint8Array(0);
-  forEachChunk(layer, (chunk) => {
+  for (const chunk of chunksOf(layer)) {
     hmac.update(chunk);
     const plaintext = Buffer.concat([withheld, decipher.update(chunk)]);
     const released = Math.max(0, plaintext.length - WITHHELD_BYTES);
-    output.write(plaintext.subarray(0, released));
+    await output.write(plaintext.subarray(0, released));
     withheld = plaintext.subarray(released);
-  });
+  }
   conclude(hmac, layer);
-  output.write(withheld);
+  await output.write(withheld);
 }
 
-function forEachChunk({ head, input, check }: LargeLayer, use: (chunk: Uint8Array) => void): void {
+/** The ciphertext; each piece is gone when the next is asked for. */
+function* chunksOf({ head, input, check }: LargeLayer): Generator<Uint8Array> {
   for (let offset = 0; offset < head.length; offset += CHUNK_BYTES) {
     const chunk = head.subarray(offset, offset + CHUNK_BYTES);
     check.update(chunk);
-    use(chunk);
+    yield chunk;
   }
   const buffer = new Uint8Array(CHUNK_BYTES);
   for (let count = input.read(buffer); count > 0; count = input.read(buffer)) {
     const chunk = buffer.subarray(0, count);
     check.update(chunk);
-    use(chunk);
+    yield chunk;
   }
 }
 

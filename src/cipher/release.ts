@@ -1,5 +1,5 @@
 import type { Input } from "../io/input.ts";
-import type { Output } from "../io/output.ts";
+import type { Sink } from "../io/output.ts";
 import { CiphertextCheck, type Expected } from "./check.ts";
 import { openInMemory } from "./memory.ts";
 import type { LayerOptions } from "./options.ts";
@@ -22,7 +22,7 @@ const FIRST_BUFFER_BYTES = 256 * 1024;
  */
 export async function releaseLayer(
   input: Input,
-  output: Output,
+  output: Sink,
   layer: LayerOptions,
   expected: Expected,
   options: ReleaseOptions,
@@ -34,12 +34,12 @@ export async function releaseLayer(
     const plaintext = await openInMemory(head.bytes, layer);
     if (plaintext === null) throw check.forged();
     check.finish();
-    output.write(plaintext);
+    await output.write(plaintext);
   } else {
     const { releaseStreaming, releaseVerified } = await import("./large.ts");
     const large = { head: head.bytes, input, output, options: layer, check };
-    if (options.release === "stream") releaseStreaming(large);
-    else releaseVerified(large, options.spoolDirectory);
+    if (options.release === "stream") await releaseStreaming(large);
+    else await releaseVerified(large, options.spoolDirectory);
   }
   return check.count;
 }

@@ -7,6 +7,8 @@ export class Input {
   readonly #fd: number;
   readonly #name: string;
   readonly #backoff = new Backoff();
+  /** What was looked at and not taken yet. */
+  #ahead = new Uint8Array(0);
 
   /** @param name for messages: "standard input" */
   constructor(fd: number, name: string) {
@@ -14,8 +16,18 @@ export class Input {
     this.#name = name;
   }
 
+  /** The next `length` bytes, fewer only where the input ends; reading gives them again. @throws DecoderError IO */
+  peek(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#ahead.length < length) {
+      const ahead = new Uint8Array(length);
+      this.#ahead = ahead.subarray(0, this.fill(ahead));
+    }
+    return this.#ahead.subarray(0, length);
+  }
+
   /** Fills as much of `buffer` as one read gives (64 KiB at most from a pipe); 0 at the end. @throws DecoderError IO */
   read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
+    if (this.#ahead.length > 0) return this.#takeAhead(buffer, offset, length);
     for (;;) {
       try {
         const count = readSync(this.#fd, buffer, offset, length, null);
@@ -42,5 +54,12 @@ export class Input {
       length += count;
     }
     return length;
+  }
+
+  #takeAhead(buffer: Uint8Array, offset: number, length: number): number {
+    const taken = this.#ahead.subarray(0, length);
+    buffer.set(taken, offset);
+    this.#ahead = this.#ahead.subarray(taken.length);
+    return taken.length;
   }
 }

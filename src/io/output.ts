@@ -2,8 +2,13 @@ import { writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "./wait.ts";
 
+/** Takes bytes in order; each `write` is waited for before the next. */
+export interface Sink {
+  write(bytes: Uint8Array): void | Promise<void>;
+}
+
 /** Where the plaintext goes: a descriptor, blocking or not. */
-export class Output {
+export class Output implements Sink {
   readonly #fd: number;
   readonly #name: string;
   readonly #backoff = new Backoff();

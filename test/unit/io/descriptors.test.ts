@@ -51,6 +51,21 @@ describe("Input", () => {
     expect(input.read(buffer)).toBe(0);
   });
 
+  test("shows what comes without taking it", () => {
+    writeFileSync(join(folder, "file"), "0123456789");
+    const input = new Input(open(join(folder, "file"), constants.O_RDONLY), "a file");
+    const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+    expect(text(input.peek(4))).toBe("0123");
+    expect(text(input.peek(2))).toBe("01");
+    expect(text(input.peek(6))).toBe("012345");
+    const buffer = new Uint8Array(8);
+    expect(input.read(buffer, 0, 3)).toBe(3);
+    expect(text(input.peek(100))).toBe("3456789");
+    expect(input.fill(buffer)).toBe(7);
+    expect(text(buffer.subarray(0, 7))).toBe("3456789");
+    expect(input.peek(1)).toHaveLength(0);
+  });
+
   test.each([
     ["blocking", 0],
     ["non-blocking", constants.O_NONBLOCK],
