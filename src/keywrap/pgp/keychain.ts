@@ -18,7 +18,8 @@ export class Keychain {
 
   constructor(keys: readonly SecretKey[], unusable: readonly Attempt[]) {
     this.unusable = unusable;
-    this.#keys = keys;
+    // A primary key is rarely one to encrypt for.
+    this.#keys = keys.toSorted((a, b) => Number(b.isSubkey) - Number(a.isSubkey));
     for (const key of keys) {
       for (const id of [key.keyId, key.fingerprint]) this.#byId.set(id, [...(this.#byId.get(id) ?? []), key]);
     }

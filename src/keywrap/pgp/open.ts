@@ -1,8 +1,6 @@
-import { LIMITS } from "../../limits.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { openContent } from "./content.ts";
-import { malformed } from "./framing.ts";
 import { type Keychain, keychainOf } from "./keychain.ts";
 import type { EncryptedData, EncryptedMessage } from "./message.ts";
 import type { SecretKey } from "./secret-key.ts";
@@ -64,8 +62,6 @@ async function tryKey(
   }
   const options = new Secret(new Uint8Array(content));
   content.fill(0);
-  if (options.bytes.length > LIMITS.privateOptionsBytes)
-    throw malformed("it holds more than any layer key has");
   return { options, ...names(candidate) };
 }
 

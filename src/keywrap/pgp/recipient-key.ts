@@ -74,7 +74,7 @@ async function problemOf(key: Key): Promise<string | undefined> {
     const expires = await key.getExpirationTime().catch(() => null);
     if (expires instanceof Date && expires <= new Date())
       return `expired on ${expires.toISOString().slice(0, 10)}`;
-    return "has no valid subkey for encryption: expired, revoked, weak (RSA below 2048 bits, ElGamal), or for signing only";
+    return "has no valid subkey for encryption: expired, revoked, for signing only, or of a kind not used (RSA below 2048 bits, ElGamal, rare curves)";
   }
 }
 

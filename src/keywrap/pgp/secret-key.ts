@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { config, type SecretKeyPacket, type SecretSubkeyPacket } from "openpgp";
+import { config, type SecretKeyPacket, SecretSubkeyPacket } from "openpgp";
 import type { PgpKeyring } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
 import type { UnwrapContext } from "../scheme.ts";
@@ -70,6 +70,10 @@ export class SecretKey {
       }
     }
     return "it is protected, and no passphrase given unlocks it";
+  }
+
+  get isSubkey(): boolean {
+    return this.packet instanceof SecretSubkeyPacket;
   }
 
   /** The length of an RSA modulus, an ElGamal prime or an elliptic curve's point, in bytes. */
