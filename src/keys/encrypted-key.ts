@@ -136,7 +136,7 @@ function tryPasswords(passwords: readonly Secret[], decrypt: (password: Bytes) =
 function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint8Array): Bytes | null {
   try {
     const decipher = createDecipheriv(cipher.name, key, iv);
-    return Uint8Array.from(Buffer.concat([decipher.update(data), decipher.final()]));
+    return new Uint8Array(Buffer.concat([decipher.update(data), decipher.final()]));
   } catch {
     return null; // bad padding: a wrong password
   } finally {

@@ -38,7 +38,7 @@ export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
   const walk = new Walk(path, options);
   try {
     const root = statSync(path);
-    if (root.isDirectory()) walk.directory("", realpathSync(path), 0);
+    if (root.isDirectory()) walk.directory("", realpathSync.native(path), 0);
     else walk.file(path.slice(path.lastIndexOf(sep) + 1), path);
   } catch (error) {
     options.onSkip(path, describeSystemError(error));
@@ -88,7 +88,7 @@ class Walk {
 
   #link(name: string, place: string, depth: number): void {
     try {
-      const real = realpathSync(place);
+      const real = realpathSync.native(place);
       const inside = real === this.#root || real.startsWith(`${this.#root}${sep}`);
       if (!inside && !this.#options.allowExternalSymlinks) {
         return this.#options.onSkip(

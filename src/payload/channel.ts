@@ -85,5 +85,5 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
       backoff.sleep();
     }
   }
-  return Uint8Array.from(Buffer.concat(chunks, length));
+  return new Uint8Array(Buffer.concat(chunks, length));
 }

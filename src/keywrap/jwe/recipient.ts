@@ -118,7 +118,7 @@ function concatKdfInfo(header: JweRecipient["header"], kekBytes: number): Bytes 
     offset += part.length;
   }
   info.writeUInt32BE(kekBytes * 8, offset);
-  return Uint8Array.from(info);
+  return new Uint8Array(info);
 }
 
 /** An attacker's value made fit for one line of a message. */
