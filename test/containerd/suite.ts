@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { copyImage, layersOf } from "../support/images.ts";
 import { type KeyFiles, writeKeys } from "../support/keys.ts";
 import {
@@ -26,6 +26,28 @@ export function describeNode(title: string, start: Start, body: (suite: NodeSuit
     body(new NodeSuite(start)),
   );
 }
+
+/** Pulls an image. Resolves to what went wrong, or null. */
+export type Pull = (node: Node, reference: string) => Promise<string | null>;
+
+export const byCri: Pull = (node, reference) =>
+  node.images.pull(reference).then(
+    () => null,
+    (error: Error) => error.message,
+  );
+
+/** Stock ctr passes no payload. */
+export const byCtr: Pull = async (node, reference) => {
+  const { exit, stderr } = await node.ctr(
+    "images",
+    "pull",
+    "--plain-http",
+    "--snapshotter",
+    "native",
+    reference,
+  );
+  return exit === 0 ? null : stderr;
+};
 
 /** A node, emptied before each test and given the right key; a layout with the tag "plain", which isn't encrypted. */
 export class NodeSuite {
@@ -82,6 +104,32 @@ export class NodeSuite {
 
   push(tag: string): Promise<string> {
     return push(this.node, skopeo, this.layout, tag);
+  }
+
+  /** Pulls a copy of "plain": the decoder is called once for each layer, and what runs is what was encrypted. */
+  async expectPullsAndRuns(tag: string, pull: Pull): Promise<void> {
+    const reference = await this.push(tag);
+    expect(await pull(this.node, reference)).toBeNull();
+    expect(this.node.takeCalls()).toEqual(this.mediaTypes(tag));
+    expect(await this.node.runImage(reference)).toBe(this.listing);
+  }
+
+  /**
+   * Ten refusals in a row that leave nothing behind. Now and then containerd reports an error of its own instead of the
+   * decoder's, which is to be seen at least once.
+   */
+  async expectRefused(tag: string, pull: Pull, message: RegExp): Promise<void> {
+    const reference = await this.push(tag);
+    const errors: string[] = [];
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const outcome = await pull(this.node, reference);
+      expect(outcome).toBeTypeOf("string");
+      errors.push(outcome ?? "");
+    }
+    expect(errors.filter((error) => message.test(error))).not.toEqual([]);
+    expect(this.node.decoders()).toEqual([]);
+    await this.node.collectGarbage();
+    expect(await this.node.snapshots()).toEqual([]);
   }
 
   mediaTypes(tag: string): string[] {

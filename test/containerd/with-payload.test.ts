@@ -6,23 +6,13 @@ import { tar, writeImage } from "../support/images.ts";
 import { ours, output, skopeo, skopeoNew } from "../support/peers.ts";
 import { isCancelled } from "./cri.ts";
 import { setKey, tamper, writeSecret } from "./images.ts";
-import { describeNode } from "./suite.ts";
+import { byCri, describeNode } from "./suite.ts";
 
 describeNode("pulling through the CRI with a payload", { localPull: true }, (suite) => {
   beforeAll(async () => {
     await suite.encrypt(skopeo, "plain", "by-skopeo");
     await suite.encrypt(skopeoNew, "plain", "by-new-skopeo");
   }, 60_000);
-
-  async function expectPullsAndRuns(tag: string): Promise<void> {
-    const { node } = suite;
-    const reference = await suite.push(tag);
-    await node.images.pull(reference);
-    expect(node.takeCalls()).toEqual(suite.mediaTypes(tag));
-    expect(await node.runImage(reference)).toBe(suite.listing);
-    await node.images.remove(reference);
-    expect(await node.snapshots()).toEqual([]);
-  }
 
   test.each(["by-skopeo", "by-new-skopeo"])(
     "the image encrypted %s runs, each layer decoded once",
@@ -31,7 +21,7 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
         .mediaTypes(tag)
         .map((type) => type.replace("application/vnd.oci.image.layer.v1.tar", ""));
       expect(forms).toEqual(["+gzip+encrypted", "+encrypted", "+gzip+encrypted", "+zstd+encrypted"]);
-      await expectPullsAndRuns(tag);
+      await suite.expectPullsAndRuns(tag, byCri);
     },
   );
 
@@ -39,7 +29,7 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
     const recipient = `jwe:${suite.rightKey.publicPath("spki.pem")}`;
     const [source, destination] = [`oci:${suite.layout}:plain`, `oci:${suite.layout}:by-ours`];
     await output(ours, ["encrypt", "--recipient", recipient, source, destination]);
-    await expectPullsAndRuns("by-ours");
+    await suite.expectPullsAndRuns("by-ours", byCri);
   });
 
   test("keys come from a folder mounted as a Kubernetes Secret is", async () => {
@@ -47,38 +37,22 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
     rmSync(keys, { recursive: true });
     mkdirSync(keys);
     writeSecret(keys, "tls.key", readFileSync(suite.rightKey.privatePath("pkcs8.pem")));
-    await expectPullsAndRuns("by-skopeo");
+    await suite.expectPullsAndRuns("by-skopeo", byCri);
   });
-
-  /** Ten refusals in a row; now and then containerd reports an error of its own instead of the decoder's. */
-  async function expectRefused(tag: string, message: RegExp): Promise<void> {
-    const { node } = suite;
-    const reference = await suite.push(tag);
-    const errors: string[] = [];
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const outcome = await node.images.pull(reference).catch((error: Error) => error.message);
-      expect(outcome).toBeTypeOf("string");
-      errors.push(outcome ?? "");
-    }
-    await node.collectGarbage();
-    expect(await node.snapshots()).toEqual([]);
-    expect(errors.filter((error) => message.test(error))).not.toEqual([]);
-    expect(node.decoders()).toEqual([]);
-  }
 
   test("a wrong key is refused ten times of ten", async () => {
     setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
-    await expectRefused("by-skopeo", /ctd-decoder: error: no key/);
+    await suite.expectRefused("by-skopeo", byCri, /ctd-decoder: error: no key/);
   });
 
   test("no key is refused ten times of ten", async () => {
     setKey(suite.node);
-    await expectRefused("by-skopeo", /ctd-decoder: error: no key/);
+    await suite.expectRefused("by-skopeo", byCri, /ctd-decoder: error: no key/);
   });
 
   test("a forged plain-tar layer with the right diff ID is refused ten times of ten", async () => {
     tamper(suite.layout, "plain", "by-skopeo", "forged");
-    await expectRefused("forged", /ctd-decoder: error: /);
+    await suite.expectRefused("forged", byCri, /ctd-decoder: error: /);
   });
 
   test("a pull that is cancelled leaves no process and no spool file", async () => {
