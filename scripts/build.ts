@@ -33,6 +33,8 @@ execFileSync(
     `--metafile=${metafile}`,
     `--outfile=${unfinished}`,
     join(root, "src/main.ts"),
+    // A thread's own entry, found inside the executable by its path below src/.
+    join(root, "src/image/layer-worker.ts"),
   ],
   { cwd: dist, stdio: ["ignore", "ignore", "inherit"] },
 );

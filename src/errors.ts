@@ -26,6 +26,7 @@ export type ErrorCode =
   | "CONFIG" // a configuration file
   | "UNHEALTHY" // a check found something wrong
   | "AUDIT" // the audit log could not be written
+  | "INTERRUPTED" // by the user, before anything was changed
   | "IO"; // reading or writing failed
 
 export interface ErrorDetails {

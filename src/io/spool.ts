@@ -56,11 +56,13 @@ export class Spool {
   }
 }
 
-function defaultDirectory(): string {
+/** Of large temporary files. */
+export function defaultDirectory(): string {
   return process.env["TMPDIR"] || (existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
 }
 
-function openNameless(directory: string): number {
+/** Opens a new file without a name, to read and write. */
+export function openNameless(directory: string): number {
   if (process.platform === "linux") {
     try {
       return openSync(directory, O_TMPFILE | constants.O_RDWR, MODE);

@@ -1,8 +1,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { defaultDirectory } from "./spool.ts";
 
 const PREFIX = ".ctd-decoder";
 /** Host and process are in the name, so that the next run on this host knows whether the owner is still at work. */
@@ -22,7 +23,10 @@ export class Staging {
    * @param recover what to do with such a folder before it is removed
    * @throws DecoderError IO
    */
-  static async create(parent = tmpdir(), recover?: (leftover: string) => Promise<void>): Promise<Staging> {
+  static async create(
+    parent = defaultDirectory(),
+    recover?: (leftover: string) => Promise<void>,
+  ): Promise<Staging> {
     return await writing(parent, async () => {
       for (const leftover of await leftovers(parent)) {
         await recover?.(leftover);

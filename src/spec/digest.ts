@@ -47,6 +47,14 @@ export class Digester {
     this.#hash.update(chunk);
   }
 
+  /** The same chunks, hashed as they pass. */
+  async *tap(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      this.update(chunk);
+      yield chunk;
+    }
+  }
+
   digest(): string {
     return `${this.#algorithm}:${this.#hash.digest("hex")}`;
   }

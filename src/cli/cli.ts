@@ -1,0 +1,39 @@
+import { DecoderError } from "../errors.ts";
+import { Output } from "../io/output.ts";
+import { parseArguments } from "./arguments.ts";
+import { COMMANDS } from "./commands.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { VERSION } from "./version.ts";
+
+const HELP = /^--?(h|help)$/;
+const VERSION_FLAG = /^--?version$/;
+
+/**
+ * The commands for people, and what the decoder's own `--help` and `--version` print.
+ * @throws DecoderError, all of which `exit.ts` words
+ */
+export async function run(argv: readonly string[]): Promise<void> {
+  const [first = "--help", ...rest] = argv;
+  if (first.startsWith("-") || first === "help") return print(overview(first === "help" ? rest : argv));
+  const command = COMMANDS.find(({ name }) => name === first);
+  if (command === undefined) throw unknownCommand(first);
+  const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
+  await command.run(await parseArguments(command, rest));
+}
+
+function overview(args: readonly string[]): string {
+  if (args.some((arg) => VERSION_FLAG.test(arg))) return `ctd-decoder ${VERSION}\n`;
+  const command = COMMANDS.find(({ name }) => args.includes(name));
+  return command === undefined ? programHelp(COMMANDS) : commandHelp(command);
+}
+
+function print(text: string): void {
+  new Output(1, "standard output").write(Buffer.from(text));
+}
+
+function unknownCommand(name: string): DecoderError {
+  return new DecoderError("USAGE", `there is no command "${name}"`, {
+    hint: `the commands are ${COMMANDS.map((command) => command.name).join(", ")}; see ctd-decoder --help`,
+  });
+}

@@ -1,0 +1,105 @@
+import type { LayerReport, Progress } from "../image/progress.ts";
+import type { Style } from "./style.ts";
+import { formatBytes, formatSeconds, printable, shortDigest } from "./units.ts";
+
+type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
+
+const REDRAW_MS = 100;
+const CLEAR_LINE = "\r\u001b[K";
+const BAR_COLUMNS = 24;
+const USUAL_COLUMNS = 80;
+
+/** A line for each layer: what a log can take. */
+export function lineProgress(stream: Stream): Progress {
+  let [total, done] = [0, 0];
+  return {
+    begin: ({ layers }) => {
+      total = layers;
+    },
+    read: () => undefined,
+    finish: (layer) => {
+      done += 1;
+      stream.write(`layer ${done}/${total}: ${describe(layer)}\n`);
+    },
+  };
+}
+
+/** One line that is drawn over and over: bar, bytes, rate, layers. Lines of finished layers go above it. */
+export function terminalProgress(verb: string, stream: Stream, style: Style): Progress {
+  const bar = new Bar(verb, stream, style);
+  return {
+    begin: (total) => bar.begin(total),
+    read: (count) => bar.read(count),
+    finish: (layer) => bar.finish(layer),
+  };
+}
+
+class Bar {
+  readonly #verb: string;
+  readonly #stream: Stream;
+  readonly #style: Style;
+  readonly #start = performance.now();
+  #drawn = 0;
+  #layers = { total: 0, done: 0 };
+  #bytes = { total: 0, done: 0 };
+
+  constructor(verb: string, stream: Stream, style: Style) {
+    this.#verb = verb;
+    this.#stream = stream;
+    this.#style = style;
+  }
+
+  begin({ layers, bytes }: { layers: number; bytes: number }): void {
+    this.#layers.total = layers;
+    this.#bytes.total = bytes;
+    this.#draw();
+  }
+
+  read(count: number): void {
+    this.#bytes.done += count;
+    if (performance.now() - this.#drawn >= REDRAW_MS) this.#draw();
+  }
+
+  finish(layer: LayerReport): void {
+    this.#layers.done += 1;
+    this.#stream.write(
+      `${CLEAR_LINE}${this.#style.good("✓")} ${shorten(describe(layer), this.#columns() - 2)}\n`,
+    );
+    if (this.#layers.done < this.#layers.total) this.#draw();
+  }
+
+  #draw(): void {
+    this.#drawn = performance.now();
+    this.#stream.write(CLEAR_LINE + shorten(this.#line(), this.#columns()));
+  }
+
+  #line(): string {
+    const { done, total } = this.#bytes;
+    const share = total === 0 ? 1 : Math.min(1, done / total);
+    const full = Math.round(share * BAR_COLUMNS);
+    const seconds = (performance.now() - this.#start) / 1000;
+    const rate = seconds > 0 ? done / seconds : 0;
+    const left = rate > 0 ? `, ${formatSeconds((total - done) / rate)} left` : "";
+    const layer = Math.min(this.#layers.done + 1, this.#layers.total);
+    return [
+      `${this.#verb} layer ${layer} of ${this.#layers.total}`,
+      `[${"#".repeat(full)}${".".repeat(BAR_COLUMNS - full)}]`,
+      `${formatBytes(done)} of ${formatBytes(total)}`,
+      `${formatBytes(rate)}/s${left}`,
+    ].join("  ");
+  }
+
+  /** One column stays free: in the last one some terminals break the line. */
+  #columns(): number {
+    return (this.#stream.columns || USUAL_COLUMNS) - 1;
+  }
+}
+
+function describe({ platform, position, action, from, digest, size }: LayerReport): string {
+  const change = from === digest ? shortDigest(digest) : `${shortDigest(from)} -> ${shortDigest(digest)}`;
+  return `${printable(platform)} layer ${position} ${action}: ${change}, ${formatBytes(size)}`;
+}
+
+function shorten(text: string, columns: number): string {
+  return text.length <= columns ? text : `${text.slice(0, Math.max(0, columns - 1))}…`;
+}

@@ -1,0 +1,48 @@
+import { type Progress, SILENT } from "../image/progress.ts";
+import { Output } from "../io/output.ts";
+import type { Arguments } from "./arguments.ts";
+import { lineProgress, terminalProgress } from "./progress.ts";
+import { type Style, styleFor } from "./style.ts";
+
+const STDOUT = 1;
+const STDERR = 2;
+/** What a terminal without a known width is taken for. */
+const USUAL_COLUMNS = 80;
+
+/** Where a command's words go. Results to standard output, or to standard error when an image goes there. */
+export class Ui {
+  readonly isQuiet: boolean;
+  readonly isJson: boolean;
+  readonly style: Style;
+  readonly columns: number;
+  readonly #output: Output;
+
+  /** @param stdoutTaken whether standard output is for an image or a layer */
+  constructor(args: Arguments, stdoutTaken = false) {
+    const stream = stdoutTaken ? process.stderr : process.stdout;
+    this.isQuiet = args.flag("quiet");
+    this.isJson = args.flag("json");
+    this.style = styleFor(stream, process.env);
+    this.columns = stream.columns || USUAL_COLUMNS;
+    this.#output = stdoutTaken ? new Output(STDERR, "standard error") : new Output(STDOUT, "standard output");
+  }
+
+  /** A result: as JSON if so asked, otherwise as text unless all is to be quiet. */
+  result(value: unknown, text: () => string): void {
+    if (this.isJson) this.print(`${JSON.stringify(value, null, 2)}\n`);
+    else if (!this.isQuiet) this.print(text());
+  }
+
+  print(text: string): void {
+    this.#output.write(Buffer.from(text));
+  }
+
+  /** Bars on a terminal, lines elsewhere. */
+  progress(verb: string): Progress {
+    if (this.isQuiet || this.isJson) return SILENT;
+    const { stderr } = process;
+    return stderr.isTTY
+      ? terminalProgress(verb, stderr, styleFor(stderr, process.env))
+      : lineProgress(stderr);
+  }
+}

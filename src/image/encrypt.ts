@@ -1,0 +1,183 @@
+import { DecoderError } from "../errors.ts";
+import { encodeBase64 } from "../io/base64.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import type { WrapSettings } from "../keywrap/scheme.ts";
+import { LayerWrapper } from "../keywrap/wrap.ts";
+import type { Place } from "../oci/reference.ts";
+import type { ImageSource } from "../oci/source.ts";
+import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import { type Compression, encryptedType, type LayerType, parseLayerType } from "../spec/media-types.ts";
+import { type BuildOptions, buildImage, isBuildable } from "./build.ts";
+import type { Recompression } from "./layer-jobs.ts";
+import { openLayer, rewrap } from "./open-layer.ts";
+import {
+  type LayerChange,
+  type RewriteOptions,
+  type RewriteResult,
+  rewriteImage,
+  withImage,
+} from "./rewrite.ts";
+import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
+import { nameOf, readTree } from "./tree.ts";
+import type { Workshop } from "./workshop.ts";
+
+export interface EncryptOptions extends RewriteOptions {
+  readonly source: Place;
+  /** For layers that are plain: "jwe:pub.pem" and the like. */
+  readonly recipients: readonly string[];
+  /** For layers that are encrypted already, which `keys` must open. */
+  readonly addRecipients: readonly string[];
+  readonly keys?: KeySet;
+  readonly settings: WrapSettings;
+  readonly selection: Selection;
+  readonly compression: TargetCompression;
+  /** zlib's, 0 to 9. */
+  readonly compressionLevel: number;
+  /** For `rootfs:` and `tar:`. */
+  readonly build: BuildOptions;
+}
+
+/** zstd layers are kept in any case. */
+export type TargetCompression = "keep" | "gzip" | "none";
+
+/**
+ * Encrypts the chosen layers of an image; when it returns they all are.
+ * @throws DecoderError BAD_RECIPIENT, BAD_MEDIA_TYPE for a layer that can't be encrypted, and what reading, opening and
+ * writing throw; the target is then as it was
+ */
+export async function encryptImage(options: EncryptOptions): Promise<RewriteResult> {
+  const wrapper = await prepare(options.recipients, options.settings);
+  const adder = await prepare(options.addRecipients, options.settings);
+  const encrypt = async (source: ImageSource) => {
+    const tree = await readTree(source);
+    const chosen = chooseLayers(tree, options.selection);
+    if (chosen.length === 0) throw new DecoderError("NOT_FOUND", "the image has no layer to encrypt");
+    const encryptor = new Encryptor(wrapper, options);
+    const changes: LayerChange[] = [];
+    for (const layer of chosen) {
+      const type = layerType(layer);
+      changes.push(type.encrypted ? await addition(layer, adder, options) : encryptor.change(layer, type));
+    }
+    return await rewriteImage(source, tree, changes, options);
+  };
+  if (isBuildable(options.source)) return await buildImage(options.source, options, encrypt);
+  return await withImage(options.source, encrypt);
+}
+
+async function prepare(
+  recipients: readonly string[],
+  settings: WrapSettings,
+): Promise<LayerWrapper | undefined> {
+  return recipients.length === 0 ? undefined : await LayerWrapper.prepare(recipients, settings);
+}
+
+function layerType({ node, position, descriptor }: ChosenLayer): LayerType {
+  const type = parseLayerType(descriptor.mediaType);
+  if (type !== undefined) return type;
+  throw new DecoderError(
+    "BAD_MEDIA_TYPE",
+    `layer ${position} of ${nameOf(node)} can't be encrypted: ${JSON.stringify(descriptor.mediaType.slice(0, 128))} is no layer of files`,
+    { hint: "name the layers to encrypt with --layer" },
+  );
+}
+
+/** Encrypts plain layers, each different one once: platforms may share some. */
+class Encryptor {
+  readonly #wrapper: LayerWrapper | undefined;
+  readonly #options: EncryptOptions;
+  readonly #encrypted = new Map<string, Promise<Descriptor>>();
+
+  constructor(wrapper: LayerWrapper | undefined, options: EncryptOptions) {
+    this.#wrapper = wrapper;
+    this.#options = options;
+  }
+
+  change(layer: ChosenLayer, type: LayerType): LayerChange {
+    const wrapper = this.#wrapper;
+    if (wrapper === undefined) {
+      throw new DecoderError(
+        "BAD_RECIPIENT",
+        `layer ${layer.position} of ${nameOf(layer.node)} is not encrypted, and no recipient is named to encrypt it for`,
+        {
+          hint: "--recipient encrypts plain layers; --layer chooses the encrypted ones only",
+        },
+      );
+    }
+    const work = async (workshop: Workshop) => {
+      const made = await this.#once(layer.descriptor, () =>
+        this.#encrypt(layer.descriptor, type, wrapper, workshop),
+      );
+      return merged(layer.descriptor, made);
+    };
+    return { ...layer, action: "encrypted", work };
+  }
+
+  #once({ digest, mediaType }: Descriptor, encrypt: () => Promise<Descriptor>): Promise<Descriptor> {
+    const id = `${digest} ${mediaType}`;
+    const known = this.#encrypted.get(id) ?? encrypt();
+    this.#encrypted.set(id, known);
+    return known;
+  }
+
+  async #encrypt(
+    descriptor: Descriptor,
+    type: LayerType,
+    wrapper: LayerWrapper,
+    workshop: Workshop,
+  ): Promise<Descriptor> {
+    const recompress = recompression(type.compression, this.#options);
+    const made = await workshop.make(descriptor, (input, output) => ({
+      kind: "encrypt",
+      ...input,
+      output,
+      recompress,
+    }));
+    if (made.encrypted === undefined) throw new Error("bug: an encrypted layer came without its options");
+    const { privateOptions, publicOptions } = made.encrypted;
+    const annotations = {
+      ...(await wrapper.wrap(privateOptions)),
+      [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
+    };
+    privateOptions.fill(0);
+    const mediaType = encryptedType({ ...type, oci: withCompression(type.oci, recompress.to) });
+    return { mediaType, digest: made.digest, size: made.size, annotations };
+  }
+}
+
+function recompression(from: Compression, { compression, compressionLevel }: EncryptOptions): Recompression {
+  const to = compression === "keep" || from === "zstd" ? from : compression;
+  return { from, to, level: compressionLevel };
+}
+
+function withCompression(mediaType: string, compression: Compression): string {
+  const base = mediaType.replace(/\+(?:gzip|zstd)$/, "");
+  return compression === "none" ? base : `${base}+${compression}`;
+}
+
+/**
+ * The layer's descriptor with its new content. What led to the plain content must not stay: `data` is that content, and
+ * `urls` are other places where it lies (OCI image spec, "Content Descriptors").
+ */
+function merged(old: Descriptor, made: Descriptor): Descriptor {
+  const { data: _data, urls: _urls, ...kept } = old;
+  return { ...kept, ...made, annotations: { ...old.annotations, ...made.annotations } } as Descriptor;
+}
+
+async function addition(
+  layer: ChosenLayer,
+  adder: LayerWrapper | undefined,
+  options: EncryptOptions,
+): Promise<LayerChange> {
+  if (adder === undefined || options.keys === undefined) {
+    throw new DecoderError(
+      "BAD_MEDIA_TYPE",
+      `layer ${layer.position} of ${nameOf(layer.node)} is encrypted already`,
+      {
+        hint: "--add-recipient together with --key adds recipients to encrypted layers",
+      },
+    );
+  }
+  const opened = await openLayer(layer, options.keys, options.settings);
+  return rewrap(layer, opened, adder, "add");
+}

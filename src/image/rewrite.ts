@@ -1,0 +1,189 @@
+import { DecoderError } from "../errors.ts";
+import type { Place } from "../oci/reference.ts";
+import type { ImageSource } from "../oci/source.ts";
+import { openSource } from "../oci/source.ts";
+import { openTarget } from "../oci/target.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import type { Manifest } from "../spec/manifest.ts";
+import {
+  DOCKER_CONFIG,
+  DOCKER_MANIFEST,
+  OCI_CONFIG,
+  OCI_MANIFEST,
+  parseLayerType,
+} from "../spec/media-types.ts";
+import { LayerPool } from "./layer-pool.ts";
+import type { LayerReport, Progress } from "./progress.ts";
+import { Rebuilder } from "./rebuild.ts";
+import type { ChosenLayer } from "./select.ts";
+import { type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
+import { Workshop } from "./workshop.ts";
+
+/** From where to where, and how. */
+export interface RewriteOptions {
+  readonly target: Place;
+  /** Moves a tag, or replaces an archive, that is there already. */
+  readonly replace: boolean;
+  readonly progress: Progress;
+  /** Undefined: as many as cores. */
+  readonly threads?: number;
+  /** Stops the work; the target then stays as it was. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is done to one layer. */
+export interface LayerChange extends ChosenLayer {
+  readonly action: LayerReport["action"];
+  /** @returns the layer's new descriptor; its blob is in the target */
+  work(workshop: Workshop): Promise<Descriptor>;
+}
+
+export interface RewriteResult {
+  /** Of the new manifest or index. */
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly layers: readonly LayerReport[];
+  /** Layers of images that stayed as they were. */
+  readonly keptLayers: number;
+  /** Attestations and the like, which stay readable. */
+  readonly attachments: number;
+}
+
+/**
+ * Writes an image with some layers changed. All is written or nothing.
+ * @throws DecoderError EXISTS and IO of the target; what is wrong with a blob; what the changes throw
+ */
+export async function rewriteImage(
+  source: ImageSource,
+  tree: Node,
+  changes: readonly LayerChange[],
+  options: RewriteOptions,
+): Promise<RewriteResult> {
+  const { progress, signal } = options;
+  const target = await openTarget(options.target, options);
+  const pool = new LayerPool(options.threads);
+  const stop = () => void pool.close();
+  signal?.addEventListener("abort", stop);
+  try {
+    const workshop = new Workshop(source, target, pool, progress);
+    const kept = keptBlobs(tree, changes);
+    progress.begin({
+      layers: changes.length,
+      bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]),
+    });
+    const [layers] = await Promise.all([
+      Promise.all(changes.map((change) => perform(change, workshop, progress))),
+      Promise.all(kept.map((blob) => workshop.copy(blob))),
+    ]);
+    const rebuilder = new Rebuilder(target, (node) => edited(node, changes, layers));
+    const root = await rebuilder.rebuild(tree);
+    checkRunning(signal);
+    await target.commit(root);
+    return { digest: root.digest, mediaType: root.mediaType, ...summary(tree, changes, layers) };
+  } catch (error) {
+    checkRunning(signal);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    await pool.close();
+    await target.close();
+  }
+}
+
+/** Opens an image, reads its manifests, and closes it when the work is done. */
+export async function withImage<T>(place: Place, work: (source: ImageSource) => Promise<T>): Promise<T> {
+  const source = await openSource(place);
+  try {
+    return await work(source);
+  } finally {
+    await source.close();
+  }
+}
+
+/** @throws DecoderError when the work was stopped, whatever that looks like inside */
+function checkRunning(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted; the destination is as it was");
+}
+
+async function perform(change: LayerChange, workshop: Workshop, progress: Progress): Promise<Descriptor> {
+  const made = await change.work(workshop);
+  progress.finish(report(change, made));
+  return made;
+}
+
+function report({ node, position, action, descriptor }: LayerChange, made: Descriptor): LayerReport {
+  const { digest, size, mediaType } = made;
+  return { platform: nameOf(node), position, action, from: descriptor.digest, digest, size, mediaType };
+}
+
+/** Every blob of the tree that no change takes the place of. */
+function keptBlobs(tree: Node, changes: readonly LayerChange[]): Descriptor[] {
+  const changed = new Map<ManifestNode, Set<number>>();
+  for (const { node, position } of changes) changed.set(node, (changed.get(node) ?? new Set()).add(position));
+  const kept: Descriptor[] = [...others(tree)];
+  for (const node of manifestsOf(tree)) {
+    const { config, layers } = node.document.value;
+    kept.push(config, ...layers.filter((_, position) => !changed.get(node)?.has(position)));
+  }
+  return kept;
+}
+
+function* others(node: Node): Generator<Descriptor> {
+  if (node.kind === "other") yield node.descriptor;
+  if (node.kind === "index") for (const child of node.children) yield* others(child);
+}
+
+function totalBytes(blobs: readonly Descriptor[]): number {
+  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
+function edited(node: ManifestNode, changes: readonly LayerChange[], made: readonly Descriptor[]): Manifest {
+  const replacements = new Map<number, Descriptor>();
+  changes.forEach((change, i) => {
+    const descriptor = made[i];
+    if (change.node === node && descriptor !== undefined) replacements.set(change.position, descriptor);
+  });
+  const old = node.document.value;
+  if (replacements.size === 0) return old;
+  return normalised({
+    ...old,
+    layers: old.layers.map((layer, position) => replacements.get(position) ?? layer),
+  });
+}
+
+/** Docker's manifest types, which have no encrypted form, in OCI's words. */
+function normalised(manifest: Manifest): Manifest {
+  const { mediaType, config } = manifest;
+  return {
+    ...manifest,
+    ...(mediaType === DOCKER_MANIFEST && { mediaType: OCI_MANIFEST }),
+    config: config.mediaType === DOCKER_CONFIG ? { ...config, mediaType: OCI_CONFIG } : config,
+    layers: manifest.layers.map(normalisedLayer),
+  };
+}
+
+function normalisedLayer(layer: Descriptor): Descriptor {
+  const type = parseLayerType(layer.mediaType);
+  return type === undefined || type.encrypted || type.oci === layer.mediaType
+    ? layer
+    : { ...layer, mediaType: type.oci };
+}
+
+function summary(
+  tree: Node,
+  changes: readonly LayerChange[],
+  made: readonly Descriptor[],
+): Pick<RewriteResult, "layers" | "keptLayers" | "attachments"> {
+  const manifests = [...manifestsOf(tree)];
+  const images = manifests.filter((node) => node.role === "image");
+  const all = images.reduce((sum, node) => sum + node.document.value.layers.length, 0);
+  return {
+    layers: changes.flatMap((change, i) => {
+      const descriptor = made[i];
+      return descriptor === undefined ? [] : [report(change, descriptor)];
+    }),
+    keptLayers: all - changes.length,
+    attachments: manifests.length - images.length,
+  };
+}

@@ -1,0 +1,90 @@
+import { DecoderError } from "../errors.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import { formatPlatform, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
+
+/** Which layers of which platforms are meant; everything else is kept as it is. */
+export interface Selection {
+  /** "linux/arm64/v8"; empty: all. */
+  readonly platforms: readonly string[];
+  /** Positions in each platform's manifest, from the end when negative; empty: all. */
+  readonly layers: readonly number[];
+  /** So many layers from the first are left out. */
+  readonly exceptBase: number;
+}
+
+export const EVERYTHING: Selection = { platforms: [], layers: [], exceptBase: 0 };
+
+/** A layer, by where it stands. */
+export interface ChosenLayer {
+  readonly node: ManifestNode;
+  readonly position: number;
+  readonly descriptor: Descriptor;
+}
+
+/**
+ * The chosen layers of the images in the tree; attestations and signatures have none.
+ * @throws DecoderError NOT_FOUND for a platform or a position that isn't there
+ */
+export function chooseLayers(tree: Node, selection: Selection): ChosenLayer[] {
+  return chooseManifests(tree, selection.platforms).flatMap((node) => {
+    const { layers } = node.document.value;
+    return [...positions(node, selection)]
+      .sort((a, b) => a - b)
+      .flatMap((position) => {
+        const descriptor = layers[position];
+        return descriptor === undefined ? [] : [{ node, position, descriptor }];
+      });
+  });
+}
+
+/** The images in the tree that are for one of the platforms, or all. @throws DecoderError NOT_FOUND */
+export function chooseManifests(tree: Node, platforms: readonly string[]): ManifestNode[] {
+  const images = [...manifestsOf(tree)].filter((node) => node.role === "image");
+  if (platforms.length === 0) return images;
+  const chosen = new Set<ManifestNode>();
+  for (const wanted of platforms) {
+    const matching = images.filter((node) => matches(node, wanted));
+    if (matching.length === 0) throw noPlatform(wanted, images);
+    for (const node of matching) chosen.add(node);
+  }
+  return images.filter((node) => chosen.has(node));
+}
+
+function positions(node: ManifestNode, { layers, exceptBase }: Selection): Set<number> {
+  const count = node.document.value.layers.length;
+  const all = Array.from({ length: count }, (_, position) => position);
+  if (layers.length === 0) return new Set(all.slice(exceptBase));
+  return new Set(
+    layers.map((layer) => {
+      const position = layer < 0 ? count + layer : layer;
+      if (position in all) return position;
+      throw new DecoderError(
+        "NOT_FOUND",
+        `there is no layer ${layer} in ${nameOf(node)}, which has ${count}`,
+        {
+          hint: "layers count from 0, or from -1 backwards",
+        },
+      );
+    }),
+  );
+}
+
+/** os/architecture[/variant]; what isn't named may be anything, and arm64's only variant, v8, often isn't. */
+function matches({ platform }: ManifestNode, wanted: string): boolean {
+  if (platform === undefined) return false;
+  const [os, architecture, variant] = wanted.toLowerCase().split("/");
+  if (os !== platform.os || architecture !== platform.architecture) return false;
+  return (
+    variant === undefined || variant === (platform.variant ?? (architecture === "arm64" ? "v8" : undefined))
+  );
+}
+
+function noPlatform(wanted: string, images: readonly ManifestNode[]): DecoderError {
+  const names = images.map(({ platform }) => (platform === undefined ? "unknown" : formatPlatform(platform)));
+  return new DecoderError("NOT_FOUND", `the image is not for ${wanted}`, {
+    hint:
+      names.length === 0
+        ? "it has no runnable image at all"
+        : `it is for ${[...new Set(names)].slice(0, 20).join(", ")}`,
+  });
+}
