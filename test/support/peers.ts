@@ -35,7 +35,9 @@ export const skopeoNew = unpacked("skopeo");
 export const ctrImgcrypt = program("ctr-imgcrypt", `${TRIXIE}/usr/bin/ctr-imgcrypt`);
 
 export const openssl = onPath("openssl");
+/** GnuPG 2.2 of this machine, and trixie's 2.4, which writes OCB. */
 export const gpg = onPath("gpg");
+export const gpgNew = unpacked("gpg");
 export const umoci = onPath("umoci");
 export const zstd = onPath("zstd");
 export const strace = onPath("strace");
@@ -52,6 +54,13 @@ export const softhsm = firstOf("SoftHSM", [
   "/usr/lib/softhsm/libsofthsm2.so",
   `/usr/lib/${multiarch}/softhsm/libsofthsm2.so`,
 ]);
+
+/** NSS's PKCS#11 module, in the same way. */
+export const softokn = firstOf("NSS's softokn", [
+  `/usr/lib/${multiarch}/libsoftokn3.so`,
+  `/usr/lib/${multiarch}/nss/libsoftokn3.so`,
+]);
+export const cc = onPath("cc");
 
 export const root: Need =
   process.platform === "linux" && process.getuid?.() === 0
