@@ -48,11 +48,9 @@ export const LIMITS = {
   cmsDepth: 16,
   /** gpg looking up a recipient in its keyring, which may be on a slow disk. */
   gpgTimeoutMs: 30_000,
-  /** PKCS#11: a key file, policy or PIN file, the recipients of one packet, one answer of a module, all for one layer. */
+  /** PKCS#11: a key file, policy or PIN file, and the recipients of one packet. */
   pkcs11FileBytes: 16 * KiB,
   pkcs11Recipients: 1024,
-  pkcs11AnswerMs: 30_000,
-  pkcs11TotalMs: 60_000,
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,

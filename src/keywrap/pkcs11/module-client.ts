@@ -1,7 +1,6 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { type HelperEnd, HelperProcess } from "../../io/helper.ts";
 import { NO_BODY } from "../../io/helper-message.ts";
-import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
 import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";
@@ -13,21 +12,27 @@ const CLOSE_MS = 2000;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+/** All answers for one layer may take this many times as long as one. */
+const ANSWERS = 2;
+
 /** What modules may take for one layer or command, all calls together. */
 export class TimeBudget {
-  #leftMs: number = LIMITS.pkcs11TotalMs;
+  readonly #answerMs: number;
+  #leftMs: number;
+
+  /** @param answerMs of one call */
+  constructor(answerMs: number) {
+    this.#answerMs = answerMs;
+    this.#leftMs = ANSWERS * answerMs;
+  }
 
   /** @throws DecoderError LIMIT when all of it has been used */
   async measure<T>(work: (timeoutMs: number) => Promise<T>): Promise<T> {
-    if (this.#leftMs <= 0) {
-      throw new DecoderError(
-        "LIMIT",
-        `PKCS#11 tokens have taken ${LIMITS.pkcs11TotalMs / 1000} s, and none opened the layer`,
-      );
-    }
+    if (this.#leftMs <= 0)
+      throw new DecoderError("LIMIT", "the PKCS#11 tokens took too long, and none opened the layer");
     const start = performance.now();
     try {
-      return await work(Math.min(this.#leftMs, LIMITS.pkcs11AnswerMs));
+      return await work(Math.min(this.#leftMs, this.#answerMs));
     } finally {
       this.#leftMs -= performance.now() - start;
     }

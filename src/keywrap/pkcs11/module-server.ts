@@ -41,8 +41,10 @@ class ModuleHost {
   }
 
   static async load(path: string): Promise<ModuleHost> {
-    const { default: api } = await import("pkcs11js").catch(() => {
-      throw new Error("this build of ctd-decoder has no PKCS#11 support for this machine");
+    const { default: api } = await import("pkcs11js").catch((cause) => {
+      throw new Error(
+        `ctd-decoder's part for it needs glibc and a TMPDIR that code may run from (${failureOf(cause)})`,
+      );
     });
     const module = new api.PKCS11();
     module.load(path);
@@ -196,5 +198,5 @@ function unpadded(text: string): string {
 /** pkcs11js's messages begin with the CKR name; those for loading are dlopen's. */
 function failureOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return /^CKR_\w+/.exec(message)?.[0] ?? message.slice(0, REASON_CHARS);
+  return /^CKR_\w+/.exec(message)?.[0] ?? (message.split("\n", 1)[0] ?? "").slice(0, REASON_CHARS);
 }

@@ -69,14 +69,20 @@ async function tokenKey(
 ): Promise<KeyObject> {
   try {
     const key = prepareKey(yaml, file, loadPolicies(settings.environment, new Map()));
-    return await TokenModule.use(key.module, key.environment, settings, new TimeBudget(), async (module) => {
-      const { slotId, handle, modulus, publicExponent } = await openKey(module, key, "public", new Set());
-      const refusal = await module.startEncryption(slotId, handle, hash);
-      if (refusal !== null)
-        throw badRecipient(file, `is on a token that refuses RSA-OAEP with ${hash}: ${refusal.refused}`);
-      const jwk = { kty: "RSA", n: base64UrlOf(modulus), e: base64UrlOf(publicExponent) };
-      return createPublicKey({ key: jwk, format: "jwk" });
-    });
+    return await TokenModule.use(
+      key.module,
+      key.environment,
+      settings,
+      new TimeBudget(settings.providerTimeoutMs),
+      async (module) => {
+        const { slotId, handle, modulus, publicExponent } = await openKey(module, key, "public", new Set());
+        const refusal = await module.startEncryption(slotId, handle, hash);
+        if (refusal !== null)
+          throw badRecipient(file, `is on a token that refuses RSA-OAEP with ${hash}: ${refusal.refused}`);
+        const jwk = { kty: "RSA", n: base64UrlOf(modulus), e: base64UrlOf(publicExponent) };
+        return createPublicKey({ key: jwk, format: "jwk" });
+      },
+    );
   } catch (cause) {
     if (!(cause instanceof DecoderError) || cause.code === "BAD_RECIPIENT") throw cause;
     throw new DecoderError("BAD_RECIPIENT", `the recipient pkcs11:${file} can't be used: ${cause.message}`, {

@@ -87,7 +87,12 @@ function layerTokens({ keys, settings }: UnwrapContext): LayerTokens {
       refusals.set(origin, reasonOf(error));
     }
   }
-  const layer = { keys: prepared, refusals, refusedPins: new Set<string>(), time: new TimeBudget() };
+  const layer = {
+    keys: prepared,
+    refusals,
+    refusedPins: new Set<string>(),
+    time: new TimeBudget(settings.providerTimeoutMs),
+  };
   LAYERS.set(keys, layer);
   return layer;
 }
