@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, writeSync } from "node:fs";
+import { openNameless } from "./spool.ts";
 
 export interface CommandOptions {
-  /** Goes to the command's stdin, which is closed after it. */
+  /** All that the command's stdin gives. */
   readonly input: Uint8Array;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs: number;
@@ -24,6 +26,9 @@ export interface CommandResult {
   readonly errors: Uint8Array<ArrayBuffer>;
 }
 
+/** Linux's tmpfs: what is there is in no file system on a disk. */
+const SHARED_MEMORY = "/dev/shm";
+
 /**
  * Runs a program, without a shell, to its end: it has exited and closed its stdout. Nothing that it started stays: it
  * leads a process group of its own, which is killed when it exits, at the deadline and when it writes too much.
@@ -38,11 +43,7 @@ export async function runCommand(
   const errors = new Capture(options.errorBytes, () => {});
   let child: ChildProcess;
   try {
-    child = spawn(path, args, {
-      detached: true,
-      stdio: ["pipe", "pipe", options.errorBytes > 0 ? "pipe" : "ignore"],
-      env: { ...options.environment },
-    });
+    child = start(path, args, options);
   } catch (cause) {
     // The runtimes throw some errors of exec (E2BIG, ENOEXEC) and emit the others.
     return { end: { kind: "not started", cause }, output: output.take(), errors: errors.take() };
@@ -55,14 +56,45 @@ export async function runCommand(
   });
   child.stdout?.on("data", (chunk: Buffer) => output.add(chunk));
   child.stderr?.on("data", (chunk: Buffer) => errors.add(chunk));
-  // EPIPE: nobody has to read what he doesn't need. Its answer tells.
-  child.stdin?.on("error", () => {});
-  child.stdin?.end(options.input);
 
   const end = await ended.promise;
   clearTimeout(timer);
   release(child);
   return { end, output: output.take(), errors: errors.take() };
+}
+
+function start(path: string, args: readonly string[], options: CommandOptions): ChildProcess {
+  const file = inputFile(options.input);
+  try {
+    const child = spawn(path, args, {
+      detached: true,
+      stdio: [file ?? "pipe", "pipe", options.errorBytes > 0 ? "pipe" : "ignore"],
+      env: { ...options.environment },
+    });
+    // EPIPE: nobody has to read what he doesn't need. Its answer tells.
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(options.input);
+    return child;
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}
+
+/**
+ * The input in a file without a name, in memory, or null where there is no place for it. The runtimes' own pipes are
+ * socket pairs, and a script that opens /dev/stdin can't open those.
+ */
+function inputFile(input: Uint8Array): number | null {
+  let file: number | undefined;
+  try {
+    file = openNameless(SHARED_MEMORY);
+    // At positions: the command reads from the descriptor's own, which stays 0.
+    for (let at = 0; at < input.length; ) at += writeSync(file, input, at, input.length - at, at);
+    return file;
+  } catch {
+    if (file !== undefined) closeSync(file);
+    return null;
+  }
 }
 
 /** Kills what still runs, and lets go of the pipes, which a process that left the group may hold open. */

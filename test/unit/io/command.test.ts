@@ -54,6 +54,11 @@ test("input goes to stdin, stdout comes back", async () => {
   expect(output).toBe(input.toString());
 });
 
+test("a script may open /dev/stdin", async () => {
+  const { output } = await run("/bin/cat", ["/dev/stdin"], { input: Buffer.from("request") });
+  expect(output).toBe("request");
+});
+
 test("no shell sees the arguments", async () => {
   const { output } = await run("/bin/echo", ["$HOME;", "`id`", "a  b", ""]);
   expect(output).toBe("$HOME; `id` a  b \n");
