@@ -1,0 +1,87 @@
+import { readdirSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { sha256 } from "../../support/images.ts";
+import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const KiB = 1024;
+const LIMIT = 20 * KiB;
+const WITHHELD = 64 * KiB;
+
+const WAYS = [
+  { way: "verified", release: "verified" },
+  { way: "stream", release: "stream" },
+] as const;
+const SIZES = [0, 1, 15, 16, 17, LIMIT - 1, LIMIT, LIMIT + 1, WITHHELD, WITHHELD + 1, 2 * WITHHELD, 300_001];
+/** Of one read; 1 only where it doesn't take too long. */
+const chunksOf = (length: number) => [1, 15, 17, 64 * KiB].filter((chunk) => length / chunk <= 25_000);
+
+describe.each(WAYS)("$way release", ({ release: way }) => {
+  describe.each(SIZES)("of %i bytes", (length) => {
+    const layer = encryptLayer(plainBytes(length));
+    const told = [length, undefined].flatMap((size) => chunksOf(length).map((chunk) => ({ size, chunk })));
+
+    test.each(told)("size $size, read by $chunk", async ({ size, chunk }) => {
+      const { ciphertext } = layer;
+      const call = { ciphertext, options: layer.options(), chunk, release: way, spoolMemory: LIMIT };
+      const released = await release(folder, size === undefined ? call : { ...call, size });
+      expect(released.code).toBeUndefined();
+      expect(released.written.equals(layer.plaintext)).toBe(true);
+    });
+  });
+
+  test("a size below the layer's ends it early", async () => {
+    for (const length of [LIMIT - 5, LIMIT + 5, 10 * LIMIT]) {
+      const { ciphertext, plaintext, options } = encryptLayer(plainBytes(length));
+      const released = await release(folder, {
+        ciphertext,
+        options: options(),
+        size: length - 1,
+        release: way,
+        spoolMemory: LIMIT,
+      });
+      expect(released.code).toBe("SIZE_MISMATCH");
+      const most = way === "stream" ? Math.max(0, length - WITHHELD) : 0;
+      expect(released.written.length).toBeLessThanOrEqual(most);
+      expect(released.written.equals(plaintext.subarray(0, released.written.length))).toBe(true);
+    }
+  });
+
+  test("a size above the layer's is no reason to refuse what is authentic, and told when it is not", async () => {
+    const { ciphertext, options, hmac } = encryptLayer(plainBytes(1000));
+    const call = { ciphertext, size: 1001, release: way, spoolMemory: LIMIT };
+    expect(await release(folder, { ...call, options: options() })).toMatchObject({ code: undefined });
+    const forged = await release(folder, { ...call, options: options({ hmac: flipBit(hmac, 0) }) });
+    expect(forged).toMatchObject({ code: "AUTHENTICATION", written: Buffer.alloc(0) });
+    expect(forged.message).toContain("1000 of 1001 bytes");
+  });
+
+  test("another digest than the descriptor's is refused, the right one is not", async () => {
+    for (const length of [1000, 10 * LIMIT]) {
+      const { ciphertext, options } = encryptLayer(plainBytes(length));
+      const call = { ciphertext, release: way, spoolMemory: LIMIT };
+      const right = await release(folder, { ...call, options: options(), digest: sha256(ciphertext) });
+      expect(right).toMatchObject({ code: undefined });
+      expect(right.written.length).toBe(length);
+      const other = await release(folder, { ...call, options: options(), digest: sha256(Buffer.of(1)) });
+      expect(other.code).toBe("DIGEST_MISMATCH");
+      expect(other.written.length).toBeLessThanOrEqual(way === "stream" ? Math.max(0, length - WITHHELD) : 0);
+    }
+  });
+});
+
+test("a digest that can't be checked is refused before anything is read", async () => {
+  const { ciphertext, options } = encryptLayer(plainBytes(10));
+  const released = await release(folder, { ciphertext, options: options(), digest: "md5:00" });
+  expect(released).toMatchObject({ code: "BAD_DESCRIPTOR", written: Buffer.alloc(0) });
+});
+
+test("a large layer leaves nothing behind, whether it is authentic or not", async () => {
+  const layer = encryptLayer(plainBytes(2 * LIMIT));
+  const call = { ciphertext: layer.ciphertext, spoolMemory: 10 };
+  expect(await release(folder, { ...call, options: layer.options() })).toMatchObject({ code: undefined });
+  const forged = { ...call, options: layer.options({ hmac: flipBit(layer.hmac, 9) }) };
+  expect(await release(folder, forged)).toMatchObject({ code: "AUTHENTICATION" });
+  expect(readdirSync(folder).sort()).toEqual(["ciphertext", "plaintext"]);
+});
