@@ -22,6 +22,8 @@ export const LIMITS = {
   /** Private-key operations for one layer, and the processor time they may take. */
   unwrapAttempts: 4096,
   unwrapCpuMs: 10_000,
+  /** And the time on the clock: each packet may make a token or a key provider wait for its deadline. */
+  unwrapClockMs: 120_000,
   /** Keys: a keyring with photos can reach some 100 KiB. */
   keyFileBytes: MiB,
   keyFiles: 1024,

@@ -107,14 +107,19 @@ export function packetsOf(suffix: string, value: string): (Uint8Array<ArrayBuffe
 
 function budget(): () => void {
   let attempts = 0;
-  const start = cpuMilliseconds();
+  const start = { cpu: cpuMilliseconds(), clock: performance.now() };
   return () => {
     attempts++;
-    const spent = cpuMilliseconds() - start;
-    if (attempts <= LIMITS.unwrapAttempts && spent <= LIMITS.unwrapCpuMs) return;
+    const spent = { cpu: cpuMilliseconds() - start.cpu, clock: performance.now() - start.clock };
+    const affordable =
+      attempts <= LIMITS.unwrapAttempts &&
+      spent.cpu <= LIMITS.unwrapCpuMs &&
+      spent.clock <= LIMITS.unwrapClockMs;
+    if (affordable) return;
+    const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`;
     throw new DecoderError(
       "LIMIT",
-      `no key opened the layer in ${attempts - 1} attempts and ${Math.round(spent / 1000)} s of processor time`,
+      `no key opened the layer in ${attempts - 1} attempts and ${seconds(spent.clock)}, ${seconds(spent.cpu)} of them processor time`,
       {
         hint: "keep fewer keys in the keys directory, or wrap the image for fewer recipients",
       },
