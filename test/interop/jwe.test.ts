@@ -12,7 +12,7 @@ import {
   writeKeys,
 } from "../support/keys.ts";
 import { payload } from "../support/payload.ts";
-import { describeWith, goDecoder, ours, output, skopeo, skopeoNew } from "../support/peers.ts";
+import { describeWith, goDecoder, openssl, ours, output, skopeo, skopeoNew } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -103,41 +103,70 @@ for (const tool of [skopeo, skopeoNew]) {
   );
 }
 
-describeWith([ours, goDecoder], "images by our encrypt open with the peers", { timeout: 60_000 }, () => {
-  const encrypted = join(folder, "ours");
+describeWith(
+  [ours, goDecoder, openssl],
+  "images by our encrypt open with the peers",
+  { timeout: 60_000 },
+  () => {
+    const encrypted = join(folder, "ours");
+    const encrypt = (recipients: readonly string[], tag: string) => {
+      const options = recipients.flatMap((path) => ["--recipient", `jwe:${path}`]);
+      return output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
+    };
+    const pkcs8Folder = (algorithm: Algorithm) => dirname(keysOf(algorithm).privatePath("pkcs8.pem"));
 
-  beforeAll(async () => {
-    for (const algorithm of ALGORITHMS) {
-      for (const form of PUBLIC_FORMS) {
-        const recipient = `jwe:${keysOf(algorithm).publicPath(form)}`;
-        const args = ["encrypt", "--recipient", recipient, `oci:${plain}:plain`];
-        await output(ours, [...args, `oci:${encrypted}:${algorithm}-${form}`]);
-      }
-    }
-  }, 120_000);
-
-  const forms = ALGORITHMS.flatMap((algorithm) => PUBLIC_FORMS.map((form) => ({ algorithm, form })));
-  test.each(forms)("Go's decoder: $algorithm, public key as $form", async ({ algorithm, form }) => {
-    const keysFolder = dirname(keysOf(algorithm).privatePath("pkcs8.pem"));
-    expect(await decodedDiffIds(goDecoder, encrypted, `${algorithm}-${form}`, keysFolder)).toEqual(
-      diffIds(plain, "plain"),
-    );
-  });
-
-  for (const tool of [skopeo, skopeoNew]) {
-    describeWith([tool], tool.name, {}, () => {
-      // Go takes neither SEC 1 as PEM nor a JWK set.
-      const readable = PRIVATE_FORMS.filter((form) => form !== "own.pem" && form !== "jwks");
-      test.each(ALGORITHMS)("%s", async (algorithm) => {
-        for (const [index, form] of readable.entries()) {
-          const source = `oci:${encrypted}:${algorithm}-${PUBLIC_FORMS[index % PUBLIC_FORMS.length]}`;
-          const opened = join(folder, tool.name, "opened");
-          await copyImage(tool, source, `oci:${opened}:${algorithm}-${form}`, {
-            keys: [keysOf(algorithm).privatePath(form)],
-          });
-          expect(diffIds(opened, `${algorithm}-${form}`)).toEqual(diffIds(plain, "plain"));
+    beforeAll(async () => {
+      for (const algorithm of ALGORITHMS) {
+        for (const form of PUBLIC_FORMS) {
+          await encrypt([keysOf(algorithm).publicPath(form)], `${algorithm}-${form}`);
         }
-      });
+      }
+    }, 120_000);
+
+    const forms = ALGORITHMS.flatMap((algorithm) => PUBLIC_FORMS.map((form) => ({ algorithm, form })));
+    test.each(forms)("Go's decoder: $algorithm, public key as $form", async ({ algorithm, form }) => {
+      expect(
+        await decodedDiffIds(goDecoder, encrypted, `${algorithm}-${form}`, pkcs8Folder(algorithm)),
+      ).toEqual(diffIds(plain, "plain"));
     });
-  }
-});
+
+    test.each(ALGORITHMS)("Go's decoder: %s, the recipient a certificate", async (algorithm) => {
+      const certificate = join(folder, `${algorithm}.crt`);
+      const key = keysOf(algorithm).privatePath("pkcs8.pem");
+      await output(openssl, ["req", "-x509", "-key", key, "-subj", "/CN=recipient", "-out", certificate]);
+      await encrypt([certificate], `${algorithm}-certificate`);
+      expect(
+        await decodedDiffIds(goDecoder, encrypted, `${algorithm}-certificate`, pkcs8Folder(algorithm)),
+      ).toEqual(diffIds(plain, "plain"));
+    });
+
+    test("Go's decoder: any of several recipients", async () => {
+      await encrypt(
+        ALGORITHMS.map((algorithm) => keysOf(algorithm).publicPath("spki.pem")),
+        "everybody",
+      );
+      for (const algorithm of ALGORITHMS) {
+        expect(await decodedDiffIds(goDecoder, encrypted, "everybody", pkcs8Folder(algorithm))).toEqual(
+          diffIds(plain, "plain"),
+        );
+      }
+    });
+
+    for (const tool of [skopeo, skopeoNew]) {
+      describeWith([tool], tool.name, {}, () => {
+        // Go takes neither SEC 1 as PEM nor a JWK set.
+        const readable = PRIVATE_FORMS.filter((form) => form !== "own.pem" && form !== "jwks");
+        test.each(ALGORITHMS)("%s", async (algorithm) => {
+          for (const [index, form] of readable.entries()) {
+            const source = `oci:${encrypted}:${algorithm}-${PUBLIC_FORMS[index % PUBLIC_FORMS.length]}`;
+            const opened = join(folder, tool.name, "opened");
+            await copyImage(tool, source, `oci:${opened}:${algorithm}-${form}`, {
+              keys: [keysOf(algorithm).privatePath(form)],
+            });
+            expect(diffIds(opened, `${algorithm}-${form}`)).toEqual(diffIds(plain, "plain"));
+          }
+        });
+      });
+    }
+  },
+);
