@@ -33,7 +33,8 @@ execFileSync(
     `--metafile=${metafile}`,
     `--outfile=${unfinished}`,
     join(root, "src/main.ts"),
-    // A thread's own entry, found inside the executable by its path below src/.
+    // Threads' own entries, found inside the executable by their paths below src/.
+    join(root, "src/cipher/hmac-worker.ts"),
     join(root, "src/image/layer-worker.ts"),
   ],
   { cwd: dist, stdio: ["ignore", "ignore", "inherit"] },

@@ -1,14 +1,16 @@
-import { createDecipheriv, createHmac, type Decipheriv, type Hmac, timingSafeEqual } from "node:crypto";
+import { createDecipheriv, type Decipheriv, timingSafeEqual } from "node:crypto";
 import type { Input } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { Spool } from "../io/spool.ts";
+import { type Authenticator, CHUNK_BYTES, inlineAuthenticator } from "./authenticator.ts";
 import type { CiphertextCheck } from "./check.ts";
+import { HeldCiphertext } from "./held.ts";
 import type { LayerOptions } from "./options.ts";
+import type { ReleaseOptions } from "./release.ts";
 
-/** A pipe holds 64 KiB, so no read gives more; the same size keeps AES-CTR's output in the processor's cache. */
-const CHUNK_BYTES = 64 * 1024;
 /** What `--release=stream` withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
+/** From here on a second thread for the HMAC repays its start; below, it only takes processor time from other pulls. */
+const WORKER_BYTES = 64 * 1024 * 1024;
 
 /** Everything that both ways of release share: where from, where to, and with what. */
 export interface LargeLayer {
@@ -16,76 +18,92 @@ export interface LargeLayer {
   readonly head: Uint8Array;
   readonly input: Input;
   readonly output: Sink;
-  readonly options: LayerOptions;
+  readonly layer: LayerOptions;
   readonly check: CiphertextCheck;
+  /** Bytes; undefined when nobody told. */
+  readonly size: number | undefined;
+}
+
+/** Releases a layer that is too large to be opened at once. @throws as releaseLayer */
+export async function releaseLarge(large: LargeLayer, options: ReleaseOptions): Promise<void> {
+  const { layer, size } = large;
+  const authenticator =
+    size !== undefined && size > WORKER_BYTES
+      ? (await import("./worker-authenticator.ts")).workerAuthenticator(layer.key)
+      : inlineAuthenticator(layer.key);
+  try {
+    await (options.release === "stream"
+      ? releaseStreaming(large, authenticator)
+      : releaseVerified(large, authenticator, options));
+  } finally {
+    authenticator.close();
+  }
 }
 
 /**
- * Verified release: the ciphertext goes to a nameless file while it is authenticated; only when the HMAC holds it is
- * read back, decrypted and written. Nothing is released before.
+ * Verified release: the ciphertext is held while it is authenticated; only when the HMAC holds it is read again,
+ * decrypted and written. Nothing is released before.
  */
-export async function releaseVerified(layer: LargeLayer, spoolDirectory: string | undefined): Promise<void> {
-  const { options, check, output } = layer;
-  const spool = new Spool(spoolDirectory);
+async function releaseVerified(
+  large: LargeLayer,
+  authenticator: Authenticator,
+  options: ReleaseOptions,
+): Promise<void> {
+  const held = new HeldCiphertext(options.spoolMemory, options.spoolDirectory);
   try {
-    const hmac = newHmac(options);
-    for (const chunk of chunksOf(layer)) {
-      hmac.update(chunk);
-      spool.write(chunk);
-    }
-    conclude(hmac, layer);
-    const decipher = newDecipher(options);
-    const buffer = new Uint8Array(CHUNK_BYTES);
-    for (let position = 0; position < check.count; ) {
-      const count = spool.readAt(buffer, position);
-      if (count === 0) throw check.forged();
-      await output.write(decipher.update(buffer.subarray(0, count)));
-      position += count;
-    }
+    for (const chunk of authenticatedChunks(large, authenticator)) held.append(chunk);
+    conclude(large, authenticator);
+    const decipher = newDecipher(large.layer);
+    for (const piece of held.pieces()) await large.output.write(decipher.update(piece));
   } finally {
-    spool.close();
+    held.close();
   }
 }
 
 /** `--release=stream`: plaintext leaves as ciphertext arrives, but for the tail, which waits for the verdict. */
-export async function releaseStreaming(layer: LargeLayer): Promise<void> {
-  const { options, output } = layer;
-  const hmac = newHmac(options);
-  const decipher = newDecipher(options);
-  let withheld: Uint8Array = new Uint8Array(0);
-  for (const chunk of chunksOf(layer)) {
-    hmac.update(chunk);
-    const plaintext = Buffer.concat([withheld, decipher.update(chunk)]);
-    const released = Math.max(0, plaintext.length - WITHHELD_BYTES);
-    await output.write(plaintext.subarray(0, released));
-    withheld = plaintext.subarray(released);
+async function releaseStreaming(large: LargeLayer, authenticator: Authenticator): Promise<void> {
+  const decipher = newDecipher(large.layer);
+  const withheld: Uint8Array[] = [];
+  let withheldBytes = 0;
+  for (const chunk of authenticatedChunks(large, authenticator)) {
+    withheld.push(decipher.update(chunk));
+    withheldBytes += chunk.length;
+    for (
+      let [first] = withheld;
+      first && withheldBytes - first.length >= WITHHELD_BYTES;
+      [first] = withheld
+    ) {
+      await large.output.write(first);
+      withheld.shift();
+      withheldBytes -= first.length;
+    }
   }
-  conclude(hmac, layer);
-  await output.write(withheld);
+  conclude(large, authenticator);
+  for (const plaintext of withheld) await large.output.write(plaintext);
 }
 
-/** The ciphertext; each piece is gone when the next is asked for. */
-function* chunksOf({ head, input, check }: LargeLayer): Generator<Uint8Array> {
-  for (let offset = 0; offset < head.length; offset += CHUNK_BYTES) {
-    const chunk = head.subarray(offset, offset + CHUNK_BYTES);
-    check.update(chunk);
-    yield chunk;
-  }
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  for (let count = input.read(buffer); count > 0; count = input.read(buffer)) {
+/** The ciphertext, each piece handed to the authenticator first; it is gone when the next is asked for. */
+function* authenticatedChunks(
+  { head, input, check }: LargeLayer,
+  authenticator: Authenticator,
+): Generator<Uint8Array> {
+  for (let taken = 0; ; ) {
+    const buffer = authenticator.buffer();
+    const ahead = head.subarray(taken, taken + CHUNK_BYTES);
+    buffer.set(ahead);
+    taken += ahead.length;
+    const count = ahead.length > 0 ? ahead.length : input.read(buffer);
+    if (count === 0) return;
     const chunk = buffer.subarray(0, count);
     check.update(chunk);
+    authenticator.push(count);
     yield chunk;
   }
 }
 
-function conclude(hmac: Hmac, { options, check }: LargeLayer): void {
-  if (!timingSafeEqual(hmac.digest(), options.hmac)) throw check.forged();
+function conclude({ layer, check }: LargeLayer, authenticator: Authenticator): void {
+  if (!timingSafeEqual(authenticator.digest(), layer.hmac)) throw check.forged();
   check.finish();
-}
-
-function newHmac({ key }: LayerOptions): Hmac {
-  return createHmac("sha256", key.bytes);
 }
 
 function newDecipher({ key, nonce }: LayerOptions): Decipheriv {

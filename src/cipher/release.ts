@@ -12,6 +12,11 @@ export interface ReleaseOptions {
   readonly spoolDirectory: string | undefined;
 }
 
+/**
+ * A layer up to this size is opened at once by WebCrypto, which saves loading node:crypto; above it, touching all memory
+ * twice costs more than that.
+ */
+const AT_ONCE_BYTES = 1024 * 1024;
 /** First guess of a layer whose size nobody told. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
 
@@ -28,7 +33,7 @@ export async function releaseLayer(
   options: ReleaseOptions,
 ): Promise<number> {
   const check = await CiphertextCheck.create(expected);
-  const head = readHead(input, options.spoolMemory, expected.size);
+  const head = readHead(input, Math.min(options.spoolMemory, AT_ONCE_BYTES), expected.size);
   if (head.complete) {
     check.update(head.bytes);
     const plaintext = await openInMemory(head.bytes, layer);
@@ -36,10 +41,8 @@ export async function releaseLayer(
     check.finish();
     await output.write(plaintext);
   } else {
-    const { releaseStreaming, releaseVerified } = await import("./large.ts");
-    const large = { head: head.bytes, input, output, options: layer, check };
-    if (options.release === "stream") await releaseStreaming(large);
-    else await releaseVerified(large, options.spoolDirectory);
+    const { releaseLarge } = await import("./large.ts");
+    await releaseLarge({ head: head.bytes, input, output, layer, check, size: expected.size }, options);
   }
   return check.count;
 }

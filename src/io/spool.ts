@@ -35,13 +35,17 @@ export class Spool {
     }
   }
 
-  /** One read at a place, as readSync: 0 at the end. */
+  /** One read at a place where something was written, as readSync. @throws DecoderError IO, also at the end */
   readAt(buffer: Uint8Array, position: number): number {
+    let count: number;
     try {
-      return readSync(this.#fd, buffer, 0, buffer.length, position);
+      count = readSync(this.#fd, buffer, 0, buffer.length, position);
     } catch (error) {
       throw this.#failure("can't read a temporary file in", error);
     }
+    if (count === 0)
+      throw this.#failure("a temporary file was cut in", new Error("less is in it than was written"));
+    return count;
   }
 
   close(): void {

@@ -1,0 +1,62 @@
+import { Spool } from "../io/spool.ts";
+import { CHUNK_BYTES } from "./authenticator.ts";
+
+const BLOCK_BYTES = 1024 * 1024;
+
+/** The ciphertext between its two readings: in memory up to a limit, what is beyond in a nameless file. */
+export class HeldCiphertext {
+  readonly #blocks: Uint8Array[] = [];
+  readonly #memoryLimit: number;
+  readonly #directory: string | undefined;
+  #inMemory = 0;
+  #spool: Spool | undefined;
+  #spooled = 0;
+
+  /** @param directory of the file, as Spool takes it */
+  constructor(memoryLimit: number, directory: string | undefined) {
+    this.#memoryLimit = memoryLimit;
+    this.#directory = directory;
+  }
+
+  /** Copies `bytes`. @throws DecoderError IO */
+  append(bytes: Uint8Array): void {
+    let rest = bytes;
+    while (rest.length > 0 && this.#inMemory < this.#memoryLimit) {
+      const used = this.#inMemory % BLOCK_BYTES;
+      if (used === 0)
+        this.#blocks.push(new Uint8Array(Math.min(BLOCK_BYTES, this.#memoryLimit - this.#inMemory)));
+      const block = this.#blocks.at(-1) ?? new Uint8Array(0);
+      const part = rest.subarray(0, block.length - used);
+      block.set(part, used);
+      this.#inMemory += part.length;
+      rest = rest.subarray(part.length);
+    }
+    if (rest.length === 0) return;
+    this.#spool ??= new Spool(this.#directory);
+    this.#spool.write(rest);
+    this.#spooled += rest.length;
+  }
+
+  /**
+   * All that was appended, in order; each piece is gone when the next is asked for.
+   * @throws DecoderError IO when the file has less than was written
+   */
+  *pieces(): Generator<Uint8Array> {
+    for (let offset = 0; offset < this.#inMemory; offset += CHUNK_BYTES) {
+      const block = this.#blocks[Math.floor(offset / BLOCK_BYTES)] ?? new Uint8Array(0);
+      const start = offset % BLOCK_BYTES;
+      yield block.subarray(start, Math.min(start + CHUNK_BYTES, start + this.#inMemory - offset));
+    }
+    if (this.#spool === undefined) return;
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    for (let position = 0; position < this.#spooled; ) {
+      const count = this.#spool.readAt(buffer.subarray(0, this.#spooled - position), position);
+      yield buffer.subarray(0, count);
+      position += count;
+    }
+  }
+
+  close(): void {
+    this.#spool?.close();
+  }
+}

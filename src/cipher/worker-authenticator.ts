@@ -1,0 +1,70 @@
+import { Worker } from "node:worker_threads";
+import { DecoderError } from "../errors.ts";
+import type { Secret } from "../secret.ts";
+import type { Authenticator } from "./authenticator.ts";
+import { CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf } from "./hmac-ring.ts";
+
+/** A worker that hasn't begun by then (no memory, no thread) is not waited for: the caller computes. */
+const START_MS = 2000;
+/** A worker that began and then makes no progress for so long has died. */
+const STALL_MS = 60_000;
+
+/** In the executable the parts lie in one folder, but the worker, which is started by name, keeps its path. */
+const WORKER_URL = new URL(
+  import.meta.url.endsWith(".ts") ? "./hmac-worker.ts" : "./cipher/hmac-worker.js",
+  import.meta.url,
+);
+
+/** On a thread of its own, which takes milliseconds to start: for layers that repay it. */
+export function workerAuthenticator(key: Secret): Authenticator {
+  const ring = newRing();
+  const control = new Int32Array(ring.control);
+  const worker = new Worker(WORKER_URL, { workerData: { ring, key: key.bytes } });
+  worker.on("error", () => {}); // shows as a worker that never begins
+  worker.unref();
+  let produced = 0;
+  let own: RingConsumer | undefined;
+
+  function waitFor(cell: number, done: (value: number) => boolean): void {
+    for (let value = Atomics.load(control, cell); !done(value); value = Atomics.load(control, cell)) {
+      if (own !== undefined) {
+        own.drain();
+        continue;
+      }
+      const begun = Atomics.load(control, CELL.OWNER) === OWNER.WORKER;
+      if (Atomics.wait(control, cell, value, begun ? STALL_MS : START_MS) !== "timed-out") continue;
+      if (begun) throw new DecoderError("IO", "the thread that authenticates the layer has stopped");
+      if (Atomics.compareExchange(control, CELL.OWNER, OWNER.NOBODY, OWNER.CALLER) === OWNER.NOBODY) {
+        own = new RingConsumer(ring, key.bytes);
+      }
+    }
+  }
+
+  function waitForSlot(): void {
+    waitFor(CELL.CONSUMED, (consumed) => produced - consumed < SLOTS);
+  }
+
+  function push(length: number): void {
+    Atomics.store(control, CELL.LENGTHS + (produced % SLOTS), length);
+    produced++;
+    signal(control, CELL.PRODUCED, produced);
+  }
+
+  return {
+    buffer: () => {
+      waitForSlot();
+      return slotOf(ring, produced);
+    },
+    push,
+    digest: () => {
+      waitForSlot();
+      push(0);
+      waitFor(CELL.FINISHED, (finished) => finished === 1);
+      return new Uint8Array(ring.digest);
+    },
+    close: () => {
+      Atomics.store(control, CELL.STOP, 1);
+      Atomics.notify(control, CELL.PRODUCED);
+    },
+  };
+}
