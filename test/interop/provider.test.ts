@@ -89,14 +89,14 @@ interface Call extends Partial<DecoderCall> {
 function open(
   decoder: Peer,
   layer: Descriptor,
-  { parameters, config, ...call }: Call = {},
+  { parameters, config, env, ...call }: Call = {},
   layout = encrypted,
 ) {
   return decode(decoder, {
     layer: readBlob(layout, layer),
     payload: payload(layer, parameters),
     mediaType: layer.mediaType,
-    env: { OCICRYPT_KEYPROVIDER_CONFIG: config ?? process.env["OCICRYPT_KEYPROVIDER_CONFIG"] ?? "" },
+    env: { OCICRYPT_KEYPROVIDER_CONFIG: config ?? process.env["OCICRYPT_KEYPROVIDER_CONFIG"] ?? "", ...env },
     ...call,
   });
 }
@@ -221,7 +221,9 @@ describeWith([skopeoNew], "layers encrypted by skopeo through a provider", { tim
     const failing = (provider: object, args: readonly string[] = []) => {
       const config = join(folder, "failing.json");
       writeFileSync(config, JSON.stringify({ "key-providers": { cmd: provider } }));
-      return open(ours, layerOf(encrypted, "cmd"), { config, args });
+      // The gRPC library would tell the console, which is the message of a failed pull.
+      const env = { GRPC_TRACE: "all", GRPC_VERBOSITY: "DEBUG" };
+      return open(ours, layerOf(encrypted, "cmd"), { config, args, env });
     };
     const command = (script: string) => ({ cmd: { path: "/bin/sh", args: ["-c", script] } });
 

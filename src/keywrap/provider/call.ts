@@ -11,27 +11,18 @@ export async function callProvider(
   provider: Provider,
   operation: Operation,
   request: Uint8Array,
-  timeoutMs: number,
   settings: SchemeSettings,
 ): Promise<Uint8Array<ArrayBuffer>> {
   let answer: Uint8Array<ArrayBuffer> | undefined;
   try {
-    answer = await transfer(provider, operation, request, timeoutMs, settings);
+    if (provider.kind === "command") answer = await callCommand(provider, request, settings);
+    else {
+      const { callGrpc } = await import("./grpc.ts");
+      answer = await callGrpc(provider, operation, request, settings);
+    }
     return readAnswer(provider.name, operation, answer);
   } finally {
     answer?.fill(0);
     request.fill(0);
   }
-}
-
-async function transfer(
-  provider: Provider,
-  operation: Operation,
-  request: Uint8Array,
-  timeoutMs: number,
-  settings: SchemeSettings,
-): Promise<Uint8Array<ArrayBuffer>> {
-  if (provider.kind === "command") return await callCommand(provider, request, timeoutMs, settings);
-  const { callGrpc } = await import("./grpc.ts");
-  return await callGrpc(provider, operation, request, timeoutMs, settings);
 }

@@ -15,20 +15,19 @@ import { DETAIL_BYTES, printable, providerError } from "./failure.ts";
 export async function callCommand(
   provider: CommandProvider,
   request: Uint8Array,
-  timeoutMs: number,
   settings: SchemeSettings,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const path = findProgram(provider, settings.environment["PATH"]);
   const result = await runCommand(path, provider.args, {
     input: request,
     environment: settings.environment,
-    timeoutMs,
+    timeoutMs: settings.providerTimeoutMs,
     outputBytes: LIMITS.providerOutputBytes,
     errorBytes: settings.verbose ? DETAIL_BYTES : 0,
   });
   if (result.end.kind === "exit" && result.end.code === 0) return result.output;
   result.output.fill(0);
-  throw providerError(provider.name, reason(path, result, timeoutMs) + complaint(result, settings.verbose));
+  throw providerError(provider.name, reason(path, result, settings) + complaint(result, settings));
 }
 
 /** A bare name is looked for in the absolute folders of PATH: what lies in the working directory is never run. */
@@ -50,14 +49,14 @@ function isProgram(path: string): boolean {
   }
 }
 
-function reason(path: string, { end }: CommandResult, timeoutMs: number): string {
+function reason(path: string, { end }: CommandResult, settings: SchemeSettings): string {
   switch (end.kind) {
     case "exit":
       return `ended with exit code ${end.code}`;
     case "signal":
       return `was ended by ${end.signal}`;
     case "deadline":
-      return `did not answer within ${timeoutMs / 1000} s`;
+      return `did not answer within ${settings.providerTimeoutMs / 1000} s`;
     case "overflow":
       return `gave an answer of more than ${LIMITS.providerOutputBytes} bytes`;
     case "not started":
@@ -65,7 +64,7 @@ function reason(path: string, { end }: CommandResult, timeoutMs: number): string
   }
 }
 
-function complaint({ end, errors }: CommandResult, verbose: boolean): string {
+function complaint({ end, errors }: CommandResult, { verbose }: SchemeSettings): string {
   const text = printable(Buffer.from(errors).toString());
   if (text !== "") return `: ${text}`;
   return end.kind === "exit" && !verbose ? " (--verbose adds what it writes to stderr)" : "";

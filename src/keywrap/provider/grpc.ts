@@ -40,7 +40,6 @@ export async function callGrpc(
   provider: GrpcProvider,
   operation: Operation,
   request: Uint8Array,
-  timeoutMs: number,
   settings: SchemeSettings,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // The library writes to the console, which is the message of a failed pull.
@@ -48,14 +47,19 @@ export async function callGrpc(
   const client = connect(provider, settings);
   const message = encodeField(MESSAGE_FIELD, request);
   try {
-    const answer = await unaryCall(client, SERVICE + operation.method, message, Date.now() + timeoutMs);
+    const answer = await unaryCall(
+      client,
+      SERVICE + operation.method,
+      message,
+      Date.now() + settings.providerTimeoutMs,
+    );
     const json = decodeFields(answer)?.get(MESSAGE_FIELD);
     if (json === undefined)
       throw providerError(provider.name, "gave an answer that is no key provider message");
     return json;
   } catch (error) {
     if (!isServiceError(error)) throw error;
-    throw failure(provider, client, error, timeoutMs, settings.verbose);
+    throw failure(provider, client, error, settings);
   } finally {
     message.fill(0);
     client.close();
@@ -95,11 +99,10 @@ function failure(
   provider: GrpcProvider,
   client: Client,
   error: ServiceError,
-  timeoutMs: number,
-  verbose: boolean,
+  settings: SchemeSettings,
 ): Error {
   if (error.code === status.DEADLINE_EXCEEDED) {
-    return providerError(provider.name, `did not answer within ${timeoutMs / 1000} s`);
+    return providerError(provider.name, `did not answer within ${settings.providerTimeoutMs / 1000} s`);
   }
   // What the library says of a connection is of use; the words of a provider may say more than a pod event should.
   if (error.code === status.UNAVAILABLE && !isConnected(client)) {
@@ -109,7 +112,7 @@ function failure(
     );
   }
   const code = status[error.code] ?? error.code;
-  const detail = verbose ? `: ${printable(error.details)}` : " (--verbose adds its message)";
+  const detail = settings.verbose ? `: ${printable(error.details)}` : " (--verbose adds its message)";
   return providerError(provider.name, `failed with gRPC status ${code}${detail}`);
 }
 

@@ -24,7 +24,7 @@ export async function unwrap(
     ? keys.parameters
     : ownParameters(providerName, keys.parameters);
   const request = unwrapRequest(packet, parameters);
-  const options = await callProvider(provider, UNWRAP, request, settings.providerTimeoutMs, settings);
+  const options = await callProvider(provider, UNWRAP, request, settings);
   if (options.length > LIMITS.privateOptionsBytes) {
     options.fill(0);
     throw providerError(providerName, `gave layer options of more than ${LIMITS.privateOptionsBytes} bytes`);

@@ -49,7 +49,6 @@ function wrapper(provider: Provider, attributes: readonly string[], settings: Wr
   const parameters = new Map([[provider.name, values]]);
   return {
     annotation: PROVIDER_PREFIX + provider.name,
-    wrap: (options) =>
-      callProvider(provider, WRAP, wrapRequest(options, parameters), settings.providerTimeoutMs, settings),
+    wrap: (options) => callProvider(provider, WRAP, wrapRequest(options, parameters), settings),
   };
 }

@@ -1,13 +1,18 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { describe as describePacket } from "../../../../src/keywrap/provider/describe.ts";
 import { unwrap } from "../../../../src/keywrap/provider/unwrap.ts";
 import type { SchemeSettings } from "../../../../src/keywrap/scheme.ts";
 import { LIMITS } from "../../../../src/limits.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { base64, contextFor, OPTIONS, requestsIn, script, settingsFor } from "./support.ts";
+
+// All providers here are commands, which must do without it: a layer pays for what is loaded.
+vi.mock("../../../../src/keywrap/provider/grpc.ts", () => {
+  throw new Error("gRPC was loaded");
+});
 
 const folder = temporaryFolder();
 const packet = new Uint8Array(Buffer.from("packet"));
