@@ -39,5 +39,8 @@ execFileSync(
   ],
   { cwd: dist, stdio: ["ignore", "ignore", "inherit"] },
 );
-checkHotPath(JSON.parse(readFileSync(metafile, "utf8")) as Metafile);
+const hotPath = checkHotPath(JSON.parse(readFileSync(metafile, "utf8")) as Metafile);
 renameSync(unfinished, target);
+process.stdout.write(
+  `dist/ctd-decoder: a layer loads ${hotPath.modules.length} modules, ${hotPath.bytes} bytes of code\n`,
+);

@@ -1,11 +1,79 @@
+/** What every layer pays for at start: proves, from the bundler's own record, that it is the decoder and nothing else. */
+
+interface Import {
+  readonly path: string;
+  readonly kind: string;
+  readonly external?: boolean;
+}
+
+/** The part of `bun build --metafile` that is read here (esbuild's format). Paths of inputs are relative to the build. */
 export interface Metafile {
-  readonly outputs: Record<
-    string,
-    {
-      entryPoint?: string;
-      imports: { path: string; kind: string; external?: boolean }[];
-      inputs: Record<string, unknown>;
-    }
+  readonly inputs: Readonly<Record<string, { readonly imports: readonly Import[] }>>;
+  readonly outputs: Readonly<
+    Record<
+      string,
+      {
+        readonly bytes: number;
+        readonly entryPoint?: string;
+        readonly imports: readonly Import[];
+        readonly inputs: Readonly<Record<string, unknown>>;
+      }
+    >
   >;
 }
-export function checkHotPath(_: Metafile): void {}
+
+export interface HotPath {
+  /** Sources, as paths below src/. */
+  readonly modules: readonly string[];
+  /** Of the bundled code. */
+  readonly bytes: number;
+}
+
+/** A JWE layer with a payload: the start, and the one scheme that nearly all images use. */
+const ENTRIES = ["src/main.ts", "src/keywrap/jwe/unwrap.ts"];
+/** Of the runtime; node:crypto alone would add a third to the start. */
+const BUILTINS = new Set(["fs", "path"]);
+const FORBIDDEN = /(^|\/)node_modules\/|src\/(cli|image|oci|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
+const STATIC = "import-statement";
+
+/** @throws Error naming the first module that does not belong there */
+export function checkHotPath(metafile: Metafile): HotPath {
+  const modules = new Set<string>();
+  let bytes = 0;
+  for (const name of outputsFrom(metafile)) {
+    const output = metafile.outputs[name];
+    bytes += output?.bytes ?? 0;
+    for (const input of Object.keys(output?.inputs ?? {})) {
+      if (FORBIDDEN.test(input))
+        throw new Error(`${input} would be loaded for every layer: import() it where it is needed`);
+      checkBuiltins(input, metafile);
+      modules.add(input.slice(input.indexOf("src/") + "src/".length));
+    }
+  }
+  return { modules: [...modules].sort(), bytes };
+}
+
+function outputsFrom({ outputs }: Metafile): Set<string> {
+  const reached = new Set<string>();
+  const queue = ENTRIES.map((entry) => {
+    const found = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith(entry));
+    if (found === undefined) throw new Error(`the build has no part for ${entry}`);
+    return found;
+  });
+  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+    if (reached.has(name)) continue;
+    reached.add(name);
+    for (const { path, kind } of outputs[name]?.imports ?? [])
+      if (kind === STATIC && path in outputs) queue.push(path);
+  }
+  return reached;
+}
+
+function checkBuiltins(input: string, { inputs }: Metafile): void {
+  for (const { path, kind, external } of inputs[input]?.imports ?? []) {
+    const builtin = path.replace(/^node:/, "");
+    if (external && kind === STATIC && !BUILTINS.has(builtin)) {
+      throw new Error(`${input} loads node:${builtin} for every layer: import() it where it is needed`);
+    }
+  }
+}
