@@ -1,5 +1,6 @@
 import { constants, type KeyObject, privateDecrypt, randomBytes } from "node:crypto";
 import { readOid, TAG } from "../../keys/der.ts";
+import { unpadPkcs1 } from "../../keys/pkcs1.ts";
 import { type BerElement, Fields, readBer } from "./ber.ts";
 import { dotted } from "./oid.ts";
 
@@ -91,7 +92,7 @@ export function decryptContentKey(
     if (transport.oaep === undefined) {
       // Runtimes refuse PKCS#1 v1.5 decryption, or do it with a rejection of their own choice.
       const block = privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, encrypted);
-      const contentKey = unpad(block, substitute);
+      const contentKey = unpadPkcs1(block, substitute);
       block.fill(0);
       return contentKey;
     }
@@ -102,24 +103,4 @@ export function decryptContentKey(
   } catch {
     return substitute;
   }
-}
-
-/** RFC 8017 §7.2.1: 00 ‖ 02 ‖ at least eight padding octets ‖ 00 ‖ message. */
-const PADDING_START = 2;
-const PADDING_MIN = 8;
-
-/**
- * Takes a message as long as `substitute` out of a PKCS#1 v1.5 block; where the padding is not exactly right, returns
- * `substitute`. The same steps are done in each case: no branch and no index depends on the block's bytes.
- */
-export function unpad(block: Uint8Array, substitute: Bytes): Bytes {
-  const separator = block.length - substitute.length - 1;
-  if (separator < PADDING_START + PADDING_MIN) return substitute;
-  const at = (index: number) => block[index] ?? 0;
-  let wrong = at(0) | (at(1) ^ 2) | at(separator);
-  // (b - 1) >>> 31 is 1 for b = 0 only.
-  for (let i = PADDING_START; i < separator; i++) wrong |= (at(i) - 1) >>> 31;
-  // All ones when nothing is wrong, all zeros otherwise.
-  const right = (wrong - 1) >> 31;
-  return substitute.map((byte, i) => (at(separator + 1 + i) & right) | (byte & ~right));
 }
