@@ -19,8 +19,9 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["keywrap", ["keys", ...LEAVES]],
   ["payload", ["keys", ...LEAVES]],
   ["image", ["oci", "keywrap", "keys", "cipher", ...LEAVES]],
-  ["options", ["keys", "cipher", ...LEAVES]],
-  ["decoder", ["options", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
+  ["options", ["payload", "keys", "cipher", ...LEAVES]],
+  ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
+  ["decoder", ["options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
   ["cli", ["decoder", "options", "payload", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["main", ["decoder", "options", "exit", "cli", ...LEAVES]],
 ]);

@@ -56,6 +56,18 @@ export const LIMITS = {
   /** A key provider's answer, and how long it may take. */
   providerOutputBytes: MiB,
   providerTimeoutMs: 30_000,
+  /** Open files of containerd that are looked at: a node with 110 pods has some 1,000. */
+  openFiles: 65_536,
+  /** What of a layer is compared with blobs of the content store, and what at most when several begin alike. */
+  compareBytes: 64 * KiB,
+  compareBytesMax: 16 * MiB,
+  /** The search for a layer's manifest in the content store: blobs held by pulls, blobs and manifests in all, and time. */
+  leasedBlobs: 4096,
+  storeBlobs: 200_000,
+  storeManifests: 20_000,
+  storeScanMs: 5000,
+  /** Different descriptors of one blob that are tried. */
+  candidates: 64,
   /** Manifests and indexes: registries refuse longer ones. All of one image together, and how they may nest. */
   manifestBytes: 4 * MiB,
   imageDocumentsBytes: 64 * MiB,

@@ -2,9 +2,10 @@ import type { ReleaseOptions } from "./cipher/release.ts";
 import { DecoderError } from "./errors.ts";
 import type { KeyOptions } from "./keys/load.ts";
 import { LIMITS } from "./limits.ts";
+import type { StoreOptions } from "./payload/store/lookup.ts";
 
 /** What the command line of a decoder call says. */
-export interface DecoderOptions extends KeyOptions, ReleaseOptions {
+export interface DecoderOptions extends KeyOptions, ReleaseOptions, StoreOptions {
   readonly verifyDigest: boolean;
   readonly providerTimeoutMs: number;
   readonly providerLegacyDc: boolean;
@@ -30,6 +31,7 @@ const DEFAULTS: DecoderOptions = {
   spoolMemory: DEFAULT_SPOOL_MEMORY,
   spoolDirectory: undefined,
   verifyDigest: false,
+  useContentStore: true,
   providerTimeoutMs: LIMITS.providerTimeoutMs,
   providerLegacyDc: false,
   verbose: false,
@@ -111,6 +113,25 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
       help: "also check the layer against the descriptor's digest",
       set: (o, v, n) => {
         o.verifyDigest = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "content-store",
+    {
+      value: "DIR",
+      help: "containerd's content store, where a layer without a payload is looked up (default: where containerd has blobs open)",
+      set: (o, v) => {
+        o.contentStore = v;
+      },
+    },
+  ],
+  [
+    "no-content-store",
+    {
+      help: "don't look up layers without a payload",
+      set: (o, v, n) => {
+        o.useContentStore = !toBoolean(v, n);
       },
     },
   ],

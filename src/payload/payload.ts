@@ -20,6 +20,20 @@ export interface LayerDescriptor {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** A descriptor of the layer on standard input. */
+export interface Candidate {
+  readonly descriptor: LayerDescriptor;
+  /** A file with the same bytes, when one is known. */
+  readonly blob?: string;
+}
+
+/** What is known of a layer before any key is looked at. */
+export interface Handover {
+  /** Groups of descriptors, each to be looked for only when those of the group before did not open. */
+  readonly candidates: Iterable<readonly Candidate[]>;
+  readonly parameters: Parameters;
+}
+
 /** @throws DecoderError BAD_PAYLOAD, BAD_DESCRIPTOR. No message quotes the payload: it may carry keys. */
 export function parsePayload(bytes: Uint8Array<ArrayBuffer>): Payload {
   if (bytes.length === 0) throw bad("is empty");

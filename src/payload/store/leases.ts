@@ -1,0 +1,39 @@
+import { closeSync, openSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Bolt } from "./bolt.ts";
+import { isDigest } from "./digest-path.ts";
+
+/** containerd's metadata lies beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
+const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
+const SCHEMA = "v1";
+
+/**
+ * The digests that each of containerd's leases holds. A pull takes a lease on all it fetches, so a layer's manifest is
+ * among the few blobs that share a lease with it: a shortcut past looking at every blob there is. Empty when the
+ * metadata can't be read, or has another form.
+ */
+export function leasedDigests(store: string): string[][] {
+  let fd: number;
+  try {
+    fd = openSync(join(dirname(store), METADATA), "r");
+  } catch {
+    return [];
+  }
+  try {
+    const database = Bolt.open(fd);
+    return database === null ? [] : [...leasesOf(database)];
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/leases/ID/content/DIGEST. */
+function* leasesOf(database: Bolt): Generator<string[]> {
+  for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
+    for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
+      yield [...database.entries(database.bucket(lease, "content"))].flatMap(([key]) =>
+        isDigest(key) ? key : [],
+      );
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { describeSystemError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+
+/** A blob of a content store that a process has open. */
+export interface OpenBlob {
+  /** The store's folder, the one with `blobs` in it. */
+  readonly store: string;
+  readonly digest: string;
+  /** The open file itself, below /proc: it can be read even when the blob's name is gone meanwhile. */
+  readonly path: string;
+}
+
+export interface OpenBlobs {
+  readonly blobs: readonly OpenBlob[];
+  /** Who was asked, for messages: "process 812 (containerd)". */
+  readonly asked: string;
+  /** Why somebody's open files could not be listed. */
+  readonly problem: string | undefined;
+}
+
+/** The link of an open blob; the kernel marks one whose name is gone. */
+const BLOB_LINK =
+  /^(?<store>\/.*\/io\.containerd\.content\.v1\.content)\/blobs\/(?<algorithm>sha256|sha512)\/(?<hex>[0-9a-f]{64,128})(?: \(deleted\))?$/;
+
+/** containerd may have started the decoder through a shell script that stayed. */
+const GENERATIONS = 4;
+
+/**
+ * The blobs that containerd reads right now: those that the nearest ancestor of this process has open, if any. containerd
+ * keeps a layer's blob open until the decoder's output has ended.
+ */
+export function openBlobs(): OpenBlobs {
+  let problem: string | undefined;
+  let asked = "the process that started the decoder";
+  let pid = parentOf("self");
+  for (let i = 0; i < GENERATIONS && pid !== undefined; i++) {
+    if (i === 0) asked = `process ${pid} (${nameOf(pid)})`;
+    try {
+      const blobs = [...blobsOf(pid)];
+      if (blobs.length > 0) return { blobs, asked: `process ${pid} (${nameOf(pid)})`, problem: undefined };
+    } catch (error) {
+      problem ??= `the open files of process ${pid} (${nameOf(pid)}) can't be listed: ${describeSystemError(error)}`;
+    }
+    pid = parentOf(pid);
+  }
+  return { blobs: [], asked, problem };
+}
+
+function* blobsOf(pid: string): Generator<OpenBlob> {
+  const seen = new Set<string>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, LIMITS.openFiles)) {
+    const path = `/proc/${pid}/fd/${fd}`;
+    const { store, algorithm, hex } = BLOB_LINK.exec(linkOf(path))?.groups ?? {};
+    if (store === undefined || seen.has(`${store} ${hex}`)) continue;
+    seen.add(`${store} ${hex}`);
+    yield { store, digest: `${algorithm}:${hex}`, path };
+  }
+}
+
+/** "" for one that was closed meanwhile. @throws Error when the process's open files are none of our business */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** proc(5): the parent is the second field after the name, which stands in parentheses and may have any in it. */
+function parentOf(pid: string): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    return parent === "0" ? undefined : parent;
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "?";
+  }
+}
