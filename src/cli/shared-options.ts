@@ -1,3 +1,4 @@
+import { DecoderError } from "../errors.ts";
 import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
@@ -100,6 +101,15 @@ export async function namedKeys(args: Arguments): Promise<KeySet | undefined> {
   const { loadKeys } = await import("../keys/load.ts");
   const { addNamedKeys } = await import("../keys/named.ts");
   return await addNamedKeys(files, await loadKeys(options));
+}
+
+/** @throws DecoderError USAGE when the command line names no keys, BAD_KEY */
+export async function requiredKeys(args: Arguments): Promise<KeySet> {
+  const keys = await namedKeys(args);
+  if (keys !== undefined) return keys;
+  throw new DecoderError("USAGE", "no private key is named", {
+    hint: "name one with --key FILE, or a folder of keys with --decryption-keys-path DIR",
+  });
 }
 
 /** @throws DecoderError USAGE */

@@ -1,3 +1,2 @@
-import manifest from "../../package.json" with { type: "json" };
-
-export const VERSION = manifest.version;
+/** The same as in package.json, which is not part of the executable. */
+export const VERSION = "0.1.0";

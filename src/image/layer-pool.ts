@@ -22,29 +22,26 @@ export class LayerPool {
   readonly #idle: Worker[] = [];
   readonly #all: Worker[] = [];
   readonly #waiting: ((worker: Worker) => void)[] = [];
-  #failure: unknown;
+  #isClosed = false;
 
   constructor(size = availableParallelism()) {
     this.#size = Math.min(Math.max(1, size), MOST_THREADS);
   }
 
-  /** Does a job on the next free thread. After a failure no other job is begun. @throws what `runJob` throws */
+  /** Does a job on the next free thread. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
   async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
     const worker = await this.#acquire();
     try {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#isClosed) throw interrupted();
       return await converse(worker, job, onBytes);
-    } catch (error) {
-      this.#failure ??= error;
-      throw error;
     } finally {
       this.#release(worker);
     }
   }
 
-  /** Ends the threads, and with them what they are at. */
+  /** Ends the threads, and with them what they are at; jobs that wait are not begun. */
   async close(): Promise<void> {
-    this.#failure ??= new DecoderError("IO", "interrupted");
+    this.#isClosed = true;
     await Promise.all(this.#all.map((worker) => worker.terminate()));
   }
 
@@ -77,7 +74,7 @@ async function converse(
     else if (message.kind === "done") answer.resolve(message.output);
     else answer.reject(failure(message));
   };
-  const onExit = () => answer.reject(new DecoderError("IO", "interrupted"));
+  const onExit = () => answer.reject(interrupted());
   worker.on("message", onMessage).on("error", answer.reject).on("exit", onExit);
   worker.postMessage(job);
   try {
@@ -85,6 +82,10 @@ async function converse(
   } finally {
     worker.off("message", onMessage).off("error", answer.reject).off("exit", onExit);
   }
+}
+
+function interrupted(): DecoderError {
+  return new DecoderError("INTERRUPTED", "interrupted");
 }
 
 function failure({ code, message, hint }: Extract<FromWorker, { kind: "failed" }>): Error {

@@ -32,7 +32,17 @@ export async function openSource(place: Place): Promise<ImageSource> {
   if (place.kind !== "oci-archive" && place.kind !== "docker-archive") {
     throw new DecoderError("USAGE", `${formatPlace(place)} is no image`);
   }
-  const { file, close } = await openFile(place.path);
+  return await openArchive(place, await openFile(place.path));
+}
+
+/** A file that can be read at any place, until it is closed. */
+export interface OpenFile {
+  readonly file: FileRange;
+  close(): Promise<void>;
+}
+
+/** An image in an archive that is open; it is closed with the image, or when it holds none. */
+export async function openArchive(place: Place, { file, close }: OpenFile): Promise<ImageSource> {
   try {
     const archive = await Archive.scan(file, nameOf(place.path));
     if (place.kind === "docker-archive") return { ...(await openDockerImage(archive, place.tag)), close };
@@ -49,7 +59,7 @@ export async function openSource(place: Place): Promise<ImageSource> {
  * @param path "-" for standard input
  * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO
  */
-export async function openFile(path: string): Promise<{ file: FileRange; close: () => Promise<void> }> {
+export async function openFile(path: string): Promise<OpenFile> {
   let file: FileRange;
   let staging: Staging | undefined;
   const close = async () => await staging?.remove();

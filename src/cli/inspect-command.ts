@@ -1,0 +1,44 @@
+import { parsePlace } from "../oci/reference.ts";
+import type { Command } from "./command.ts";
+import { renderImage } from "./inspect-table.ts";
+import { KEY_OPTIONS, namedKeys, schemeSettings } from "./shared-options.ts";
+import { Ui } from "./ui.ts";
+
+export const INSPECT: Command = {
+  name: "inspect",
+  summary: "show an image's layers, and for whom they are encrypted",
+  operands: [{ name: "SOURCE", completes: "files" }],
+  options: {
+    platform: { value: "OS/ARCH", help: "only this platform", repeats: true },
+    ...KEY_OPTIONS,
+    json: { help: "print JSON" },
+  },
+  notes: [
+    "With keys, also which of them opens which layer. SOURCE may be - for an archive, or a single manifest or index, on standard input.",
+  ],
+  examples: [
+    { command: "ctd-decoder inspect oci:app:enc", does: "shows the recipients of every layer" },
+    {
+      command: "skopeo inspect --raw docker://registry/app:enc | ctd-decoder inspect -",
+      does: "the same for an image in a registry",
+    },
+    {
+      command: "ctd-decoder inspect --keys /etc/containerd/ocicrypt/keys oci:app:enc",
+      does: "shows which of a node's keys opens which layer",
+    },
+  ],
+  async run(args) {
+    const source = parsePlace(args.operand(0));
+    const ui = new Ui(args);
+    const keys = await namedKeys(args);
+    const { inspectImage } = await import("../image/inspect.ts");
+    const platforms = args.texts("platform").flatMap((text) => text.split(","));
+    const info = await inspectImage({
+      source,
+      platforms,
+      settings: schemeSettings(args),
+      ...(keys && { keys }),
+    });
+    ui.result(info, () => renderImage(info, ui.style, ui.columns));
+  },
+};

@@ -1,0 +1,77 @@
+import { DecoderError } from "../errors.ts";
+import { parsePlace, parseTarget } from "../oci/reference.ts";
+import type { Command } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+import { checkOutput, printRewrite } from "./rewrite-result.ts";
+import {
+  KEY_OPTIONS,
+  OUTPUT_OPTIONS,
+  RECIPIENT_OPTION,
+  requiredKeys,
+  SELECTION_OPTIONS,
+  schemeSettings,
+  selection,
+  TARGET_OPTIONS,
+  WRAP_OPTIONS,
+} from "./shared-options.ts";
+import { Ui } from "./ui.ts";
+
+export const REWRAP: Command = {
+  name: "rewrap",
+  summary: "change for whom an image is encrypted, without encrypting it anew",
+  operands: [
+    { name: "SOURCE", completes: "files" },
+    { name: "DEST", completes: "files" },
+  ],
+  options: {
+    recipient: RECIPIENT_OPTION,
+    keep: { help: "keep the recipients that there are, and add the new ones" },
+    ...KEY_OPTIONS,
+    ...WRAP_OPTIONS,
+    ...SELECTION_OPTIONS,
+    ...TARGET_OPTIONS,
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Without --keep the recipients named take the place of all others: to remove one, name those that are to stay.",
+    "What removal does: whoever gets only the new image can't open it with a removed key. What it does not: the layers keep their data and their keys, so a removed recipient who has the old image, its manifest, or a layer key from it can read the new image's layers too. To lock somebody out of data, decrypt and encrypt it anew, and remove the old image from every registry and node.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder rewrap --key old.pem --recipient jwe:new.pub.pem oci:app:enc oci:app:enc2",
+      does: "replaces a key that is to be retired",
+    },
+    {
+      command: "ctd-decoder rewrap --keep --key old.pem --recipient pgp:ops.asc oci:app:enc oci:app:enc2",
+      does: "lets one more recipient in",
+    },
+  ],
+  async run(args) {
+    const [source, target] = [parsePlace(args.operand(0)), parseTarget(args.operand(1))];
+    const ui = new Ui(args, target.path === "-");
+    checkOutput(target);
+    const recipients = args.texts("recipient");
+    if (recipients.length === 0) {
+      throw new DecoderError("USAGE", "no recipient is named", { hint: "name one: --recipient jwe:FILE" });
+    }
+    const keys = await requiredKeys(args);
+    const { rewrapImage } = await import("../image/rewrap.ts");
+    const options = {
+      source,
+      target,
+      keys,
+      recipients,
+      keep: args.flag("keep"),
+      replace: args.flag("force"),
+      settings: schemeSettings(args),
+      selection: selection(args),
+      progress: ui.progress("rewrapping"),
+    };
+    printRewrite(
+      ui,
+      "rewrapped",
+      target,
+      await interruptible((signal) => rewrapImage({ ...options, signal })),
+    );
+  },
+};

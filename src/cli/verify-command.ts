@@ -1,0 +1,67 @@
+import { DecoderError } from "../errors.ts";
+import { parsePlace } from "../oci/reference.ts";
+import type { Command } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+import {
+  KEY_OPTIONS,
+  OUTPUT_OPTIONS,
+  requiredKeys,
+  SELECTION_OPTIONS,
+  schemeSettings,
+  selection,
+} from "./shared-options.ts";
+import { Ui } from "./ui.ts";
+import { count, formatBytes, printable } from "./units.ts";
+
+export const VERIFY: Command = {
+  name: "verify",
+  summary: "check that an image's encrypted layers are authentic and complete",
+  operands: [{ name: "SOURCE", completes: "files" }],
+  options: { ...KEY_OPTIONS, ...SELECTION_OPTIONS, ...OUTPUT_OPTIONS },
+  notes: [
+    "Reads every encrypted layer with the keys given and writes nothing: HMAC, digest and size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists. Fails if one is not.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder verify --keys /etc/containerd/ocicrypt/keys oci:app:enc",
+      does: "checks an image with a node's keys",
+    },
+    {
+      command:
+        "skopeo copy docker://registry/app:enc oci-archive:/dev/stdout | ctd-decoder verify --key k.pem -",
+      does: "checks an image on its way",
+    },
+  ],
+  async run(args) {
+    const source = parsePlace(args.operand(0));
+    const ui = new Ui(args);
+    const keys = await requiredKeys(args);
+    const { verifyImage } = await import("../image/verify.ts");
+    const options = {
+      source,
+      keys,
+      settings: schemeSettings(args),
+      selection: selection(args),
+      progress: ui.progress("verifying"),
+    };
+    const result = await interruptible((signal) => verifyImage({ ...options, signal }));
+    const { layers, failures, bytes } = result;
+    const total = layers.length + failures.length;
+    ui.result(result, () =>
+      failures.length === 0
+        ? `verify: ${count(total, "layer")}, ${formatBytes(bytes)}, ${ui.style.good("all authentic")}\n`
+        : failures
+            .map(
+              (it) =>
+                `${ui.style.bad("bad")}: ${printable(it.platform)} layer ${it.position}: ${printable(it.message)}\n`,
+            )
+            .join(""),
+    );
+    const [first] = failures;
+    if (first === undefined) return;
+    throw new DecoderError(
+      first.code,
+      `${failures.length} of ${count(total, "layer")} can't be relied on; the first: ${first.message}`,
+    );
+  },
+};

@@ -1,0 +1,71 @@
+import { DecoderError } from "../errors.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import type { SchemeSettings } from "../keywrap/scheme.ts";
+import type { Place } from "../oci/reference.ts";
+import { parseLayerType } from "../spec/media-types.ts";
+import { closeLayer, layerKey, openLayer, withoutEncryption } from "./open-layer.ts";
+import {
+  type LayerChange,
+  type RewriteOptions,
+  type RewriteResult,
+  rewriteImage,
+  withImage,
+} from "./rewrite.ts";
+import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
+import { readTree } from "./tree.ts";
+
+export interface DecryptOptions extends RewriteOptions {
+  readonly source: Place;
+  readonly keys: KeySet;
+  readonly settings: SchemeSettings;
+  readonly selection: Selection;
+}
+
+/**
+ * Decrypts the chosen layers that are encrypted; when it returns, they all are plain.
+ * @throws DecoderError NO_KEY, AUTHENTICATION, NOT_FOUND when nothing is encrypted, and what reading and writing throw
+ */
+export async function decryptImage(options: DecryptOptions): Promise<RewriteResult> {
+  return await withImage(options.source, async (source) => {
+    const tree = await readTree(source);
+    const changes: LayerChange[] = [];
+    for (const layer of encryptedLayers(chooseLayers(tree, options.selection))) {
+      changes.push(await decryption(layer, options));
+    }
+    return await rewriteImage(source, tree, changes, options);
+  });
+}
+
+/** Those that are encrypted. @throws DecoderError NOT_FOUND when none is */
+export function encryptedLayers(layers: readonly ChosenLayer[]): ChosenLayer[] {
+  const encrypted = layers.filter(({ descriptor }) => parseLayerType(descriptor.mediaType)?.encrypted);
+  if (encrypted.length > 0) return encrypted;
+  throw new DecoderError(
+    "NOT_FOUND",
+    layers.length === 0 ? "the image has no such layers" : "no such layer of the image is encrypted",
+  );
+}
+
+/** All keys are found before the first byte is decrypted. */
+async function decryption(layer: ChosenLayer, { keys, settings }: DecryptOptions): Promise<LayerChange> {
+  const opened = await openLayer(layer, keys, settings);
+  const { descriptor } = layer;
+  const type = parseLayerType(descriptor.mediaType);
+  if (type === undefined) throw new Error("bug: a layer of no known type was chosen");
+  return {
+    ...layer,
+    action: "decrypted",
+    async work(workshop) {
+      const options = layerKey(opened.options);
+      closeLayer(opened);
+      const { digest, size } = await workshop.make(descriptor, (input, output) => ({
+        kind: "decrypt",
+        ...input,
+        output,
+        options,
+      }));
+      options.key.fill(0);
+      return { ...withoutEncryption(descriptor), mediaType: type.oci, digest, size };
+    },
+  };
+}
