@@ -43,13 +43,9 @@ export function commandHelp(command: Command): string {
   ]);
 }
 
-export function usage({ name, operands }: Command): string {
-  return [
-    "ctd-decoder",
-    name,
-    "[OPTIONS]",
-    ...operands.map((it) => (it.optional ? `[${it.name}]` : it.name)),
-  ].join(" ");
+export function usage({ name, operands, options }: Command): string {
+  const words = operands.map((it) => (it.optional ? `[${it.name}]` : it.name));
+  return ["ctd-decoder", name, ...(Object.keys(options).length > 0 ? ["[OPTIONS]"] : []), ...words].join(" ");
 }
 
 /** "-q, --quiet", "--key FILE" */
