@@ -26,7 +26,7 @@ const common = [
 ];
 const { publicKey } = nss.C_GenerateKeyPair(
   session,
-  { mechanism: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN, parameter: null },
+  { mechanism: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN },
   [
     ...common,
     { type: pkcs11js.CKA_ENCRYPT, value: true },

@@ -52,6 +52,7 @@ export class TokenModule {
   readonly #path: string;
   readonly #time: TimeBudget;
   readonly #helper: HelperProcess;
+  readonly #loggedIn = new Set<number>();
   #alive = true;
 
   private constructor(
@@ -93,10 +94,17 @@ export class TokenModule {
     return (head as unknown as TokensReply).tokens;
   }
 
+  /** A login holds for all sessions with a token, and for the keys of every key file. */
+  isLoggedIn(slotId: number): boolean {
+    return this.#loggedIn.has(slotId);
+  }
+
   /** Tries a PIN, once. null when it was taken. */
-  async login(slotId: number, pin: string | undefined): Promise<Refused | null> {
+  async login(slotId: number, pin: string): Promise<Refused | null> {
     const answer = await this.#ask({ op: "login", slotId, pin });
-    return "refused" in answer ? answer : null;
+    if ("refused" in answer && answer.refused !== "CKR_USER_ALREADY_LOGGED_IN") return answer;
+    this.#loggedIn.add(slotId);
+    return null;
   }
 
   async findKey(slotId: number, key: KeySelector): Promise<KeyReply> {

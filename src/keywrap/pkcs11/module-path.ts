@@ -4,6 +4,9 @@ import { DecoderError } from "../../errors.ts";
 import type { ModulePolicy } from "./module-policy.ts";
 import type { Pkcs11Uri } from "./uri.ts";
 
+/** What lies beside a shared library where developers work. */
+const STATIC_LIBRARY = /\.l?a$/;
+
 /**
  * The module that a URI asks for by `module-path` (a file, or a directory to look for `module-name` in) or by
  * `module-name` alone (RFC 7512 §2.4).
@@ -51,7 +54,7 @@ function search(moduleName: string | undefined, directories: readonly string[]):
       const file = entry.toLowerCase();
       const at = file.indexOf(name);
       const next = file[at + name.length];
-      if (at < 0 || (next !== undefined && next !== ".")) continue;
+      if (at < 0 || (next !== undefined && next !== ".") || STATIC_LIBRARY.test(file)) continue;
       const bearsIt = at === 0 || file.slice(0, at) === "lib";
       (bearsIt ? exact : similar).push(join(directory, entry));
     }

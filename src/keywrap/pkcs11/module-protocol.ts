@@ -5,7 +5,7 @@ export type ModuleRequest =
   | { readonly op: "load"; readonly module: string }
   /** → {@link TokensReply} */
   | { readonly op: "tokens" }
-  | { readonly op: "login"; readonly slotId: number; readonly pin: string | undefined }
+  | { readonly op: "login"; readonly slotId: number; readonly pin: string }
   /** → {@link KeyReply} */
   | { readonly op: "find key"; readonly slotId: number; readonly key: KeySelector }
   | {

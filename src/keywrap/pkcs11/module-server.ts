@@ -1,4 +1,4 @@
-import type { Handle, PKCS11 } from "pkcs11js";
+import type { Handle, PKCS11, TokenInfo } from "pkcs11js";
 import { type HelperMessage, NO_BODY } from "../../io/helper-message.ts";
 import { serveHelper } from "../../io/helper-server.ts";
 import type { OaepHash } from "./message.ts";
@@ -84,28 +84,35 @@ class ModuleHost {
   }
 
   #tokens(): TokensReply {
-    const tokens: Token[] = [];
-    for (const slot of this.#module.C_GetSlotList(true)) {
-      const info = this.#module.C_GetTokenInfo(slot);
-      const has = (flag: number) => (info.flags & flag) !== 0;
-      if (!has(this.#api.CKF_TOKEN_INITIALIZED)) continue;
-      const slotId = slotIdOf(slot);
-      this.#slots.set(slotId, slot);
-      tokens.push({
-        slotId,
-        label: unpadded(info.label),
-        serial: unpadded(info.serialNumber),
-        manufacturer: unpadded(info.manufacturerID),
-        model: unpadded(info.model),
-        loginRequired: has(this.#api.CKF_LOGIN_REQUIRED),
-        pinLocked: has(this.#api.CKF_USER_PIN_LOCKED),
-        pinFinalTry: has(this.#api.CKF_USER_PIN_FINAL_TRY),
-      });
-    }
-    return { tokens };
+    const slots = this.#module.C_GetSlotList(true);
+    return { tokens: slots.flatMap((slot) => this.#token(slot) ?? []) };
   }
 
-  #login(slotId: number, pin: string | undefined): object {
+  /** undefined for one that can't be used: not recognized, or not initialized. */
+  #token(slot: Handle): Token | undefined {
+    let info: TokenInfo;
+    try {
+      info = this.#module.C_GetTokenInfo(slot);
+    } catch {
+      return undefined;
+    }
+    const has = (flag: number) => (info.flags & flag) !== 0;
+    if (!has(this.#api.CKF_TOKEN_INITIALIZED)) return undefined;
+    const slotId = slotIdOf(slot);
+    this.#slots.set(slotId, slot);
+    return {
+      slotId,
+      label: unpadded(info.label),
+      serial: unpadded(info.serialNumber),
+      manufacturer: unpadded(info.manufacturerID),
+      model: unpadded(info.model),
+      loginRequired: has(this.#api.CKF_LOGIN_REQUIRED),
+      pinLocked: has(this.#api.CKF_USER_PIN_LOCKED),
+      pinFinalTry: has(this.#api.CKF_USER_PIN_FINAL_TRY),
+    };
+  }
+
+  #login(slotId: number, pin: string): object {
     this.#module.C_Login(this.#session(slotId), this.#api.CKU_USER, pin);
     return {};
   }

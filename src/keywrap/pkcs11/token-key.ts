@@ -42,7 +42,7 @@ export async function openKey(
   refusedPins: Set<string>,
 ): Promise<OpenKey> {
   const token = onlyToken(await module.tokens(), key.uri.token);
-  if (key.pin) await login(module, token, key.pin, refusedPins);
+  if (key.pin && !module.isLoggedIn(token.slotId)) await login(module, token, key.pin, refusedPins);
   const { object, id } = key.uri;
   const { handles, ...numbers } = await module.findKey(token.slotId, {
     class: keyClass,
@@ -104,7 +104,7 @@ async function login(
   const attempt = [token.manufacturer, token.model, token.serial, token.label, pin].join("\0");
   if (refusedPins.has(attempt)) throw problem(token, "has refused this PIN before");
   const refusal = await module.login(token.slotId, pin);
-  if (refusal === null || refusal.refused === "CKR_USER_ALREADY_LOGGED_IN") return;
+  if (refusal === null) return;
   refusedPins.add(attempt);
   throw problem(token, `refused the login: ${refusal.refused}`);
 }

@@ -12,6 +12,8 @@ const at = (path: string) => join(folder, path);
 for (const directory of ["lib/sub", "distribution", "other", "home"])
   mkdirSync(at(directory), { recursive: true });
 const files = [
+  "lib/libhsm2.a",
+  "lib/libhsm2.la",
   "lib/libhsm2.so",
   "lib/libhsm.so.1",
   "lib/sub/libdeep.so",
@@ -29,9 +31,7 @@ symlinkSync("nowhere", at("lib/libdangling.so"));
 const policy = (allowed: readonly string[], directories: readonly string[] = []): ModulePolicy => ({
   origin: "test",
   directories: directories.map(at),
-  allowed: allowed
-    .map((path) => at(path) + (path.endsWith("/") ? "/" : ""))
-    .map((path) => path.replace(/\/+$/, "/")),
+  allowed: allowed.map(at),
 });
 const find = (query: string, ...policies: ModulePolicy[]) =>
   findModule(parsePkcs11Uri(`pkcs11:?${query}`), policies);
