@@ -39,7 +39,7 @@ describe("refused", () => {
     expect(() => readPackets(data)).toThrow(expect.objectContaining({ code: "BAD_PACKET" }));
 
   test("an octet that begins no packet", () => refused(bytes([0x7f])));
-  test("a length to the end", () => refused(bytes([0x83 | (9 << 2), 1, 2, 3])));
+  test("a length to the end", () => refused(bytes([0x83 | (9 << 2)], new Uint8Array(8))));
   test("parts of a packet that is no data", () => refused(bytes([0xc0 | 1, 0xe1, 0, 0, 1, 0])));
   test("a length beyond the end", () => refused(bytes([0xc0 | 18, 255, 0xff, 0xff, 0xff, 0xff, 1])));
   test("more packets than any message has", () =>

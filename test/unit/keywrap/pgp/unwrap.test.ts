@@ -11,7 +11,17 @@ import {
 import { beforeAll, describe, expect, test } from "vitest";
 import { unwrap } from "../../../../src/keywrap/pgp/unwrap.ts";
 import { LIMITS } from "../../../../src/limits.ts";
-import { bytes, contextWith, keyring, literal, makeKey, OPTIONS, packet, seal } from "./messages.ts";
+import {
+  bytes,
+  contextWith,
+  keyring,
+  literal,
+  makeKey,
+  OPTIONS,
+  packet,
+  protectedData,
+  seal,
+} from "./messages.ts";
 
 let alice: PrivateKey;
 let bob: PrivateKey;
@@ -190,6 +200,14 @@ describe("no more work than needed", () => {
     expect(Buffer.from((await opened(message, context)) ?? [])).toEqual(OPTIONS);
     expect(context.operations()).toBe(2);
     expect(context.attempts).toMatchObject([{ key: `ring 0x${bob.subkeys[0]?.getKeyID().toHex()}` }]);
+  });
+
+  test("a key is not tried for an algorithm that is not its own", async () => {
+    const context = contextWith(keyring(alice));
+    const keyId = Buffer.from(alice.subkeys[0]?.getKeyID().toHex() ?? "", "hex");
+    const asRsa = packet(1, [3], keyId, [1, 8, 0], new Uint8Array(256));
+    expect(await unwrap(bytes(asRsa, protectedData(new Uint8Array(32), literal())), context)).toBeNull();
+    expect(context.operations()).toBe(0);
   });
 
   test("hidden RSA recipients are tried with keys of their size alone", async () => {

@@ -1,0 +1,37 @@
+import { describe, expect, test } from "vitest";
+import { unpadPkcs1 } from "../../../src/keys/pkcs1.ts";
+
+const message = Uint8Array.from({ length: 20 }, (_, index) => index);
+const substitute = new Uint8Array(message.length).fill(0xee);
+
+function block(padding: number, change: (block: Uint8Array) => void = () => {}): Uint8Array {
+  const padded = Uint8Array.from([0, 2, ...new Array<number>(padding).fill(0x55), 0, ...message]);
+  change(padded);
+  return padded;
+}
+
+describe("PKCS#1 v1.5 padding", () => {
+  test.each([8, 9, 100, 233])("with %i octets of padding the message is returned", (padding) =>
+    expect(unpadPkcs1(block(padding), substitute)).toEqual(message),
+  );
+
+  test.each<[string, Uint8Array]>([
+    ["seven octets of padding", block(7)],
+    ["no octets at all", new Uint8Array()],
+    ["a first octet that is not zero", block(100, (it) => it.fill(1, 0, 1))],
+    ["the block type of signatures", block(100, (it) => it.fill(1, 1, 2))],
+    ["a zero first in the padding", block(100, (it) => it.fill(0, 2, 3))],
+    ["a zero last in the padding", block(100, (it) => it.fill(0, 101, 102))],
+    ["no end of the padding", block(100, (it) => it.fill(0x55, 102, 103))],
+    ["all of these", block(100, (it) => it.fill(0x77))],
+  ])("with %s the substitute is returned", (_, padded) =>
+    expect(unpadPkcs1(padded, substitute)).toEqual(substitute),
+  );
+
+  test("a message of another length than asked for is not returned", () => {
+    for (const length of [19, 21]) {
+      const other = new Uint8Array(length).fill(0xee);
+      expect(unpadPkcs1(block(100), other)).toEqual(other);
+    }
+  });
+});
