@@ -78,8 +78,18 @@ export function holder({ modulusLength = 2048, name = "node", ...given }: Holder
   };
 }
 
-export function keySet(parts: Partial<KeySet>): KeySet {
+function keySet(parts: Partial<KeySet>): KeySet {
   return { keys: [], certificates: [], pgp: [], pkcs11: [], parameters: new Map(), skipped: [], ...parts };
+}
+
+export function contextFor(keys: Partial<KeySet>): UnwrapContext {
+  return {
+    keys: keySet(keys),
+    settings: { environment: {}, providerTimeoutMs: 0, providerLegacyDc: false, verbose: false },
+    providerName: "",
+    record: () => {},
+    spend: () => {},
+  };
 }
 
 /** Runs `unwrap` and keeps what it told its driver. */
@@ -91,9 +101,7 @@ export async function open(
   const attempts: Attempt[] = [];
   let operations = 0;
   const opened = await unwrap(packet, {
-    keys: keySet(keys),
-    settings: { environment: {}, providerTimeoutMs: 0, providerLegacyDc: false, verbose: false },
-    providerName: "",
+    ...contextFor(keys),
     record: (attempt) => attempts.push(attempt),
     spend: () => {
       operations++;
