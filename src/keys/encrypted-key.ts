@@ -87,7 +87,7 @@ function keyDerivation(algorithm: Bytes, keyBytes: number): Derivation {
     case SCRYPT: {
       const salt = fields[0];
       const [N, r, p] = fields.slice(1, 4).map((field) => readSmallInteger(field) ?? 0);
-      if (salt?.tag !== TAG.OCTET_STRING || !N || !r || !p) break;
+      if (salt?.tag !== TAG.OCTET_STRING || !N || !r || !p || !isScryptCost(N, r)) break;
       if (128 * N * r * p > LIMITS.scryptBytes)
         return { reason: "an encrypted key whose scrypt parameters are too large" };
       const options = { N, r, p, maxmem: 2 * LIMITS.scryptBytes };
@@ -95,6 +95,11 @@ function keyDerivation(algorithm: Bytes, keyBytes: number): Derivation {
     }
   }
   return { reason: "a key encrypted with a key derivation that is not supported" };
+}
+
+/** RFC 7914 §2: larger than 1, a power of 2 and less than 2^(128 * r / 8). */
+function isScryptCost(N: number, r: number): boolean {
+  return N > 1 && Number.isInteger(Math.log2(N)) && N < 2 ** (16 * r);
 }
 
 /** OpenSSL's traditional form: DEK-Info names cipher and IV, and MD5 of password and salt makes the key (EVP_BytesToKey). */

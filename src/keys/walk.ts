@@ -9,7 +9,7 @@ import {
   statSync,
 } from "node:fs";
 import { sep } from "node:path";
-import { describeSystemError } from "../errors.ts";
+import { DecoderError, describeSystemError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 
 export interface KeyFile {
@@ -41,7 +41,7 @@ export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
     if (root.isDirectory()) walk.directory("", realpathSync.native(path), 0);
     else walk.file(path.slice(path.lastIndexOf(sep) + 1), path);
   } catch (error) {
-    options.onSkip(path, describeSystemError(error));
+    walk.failed(path, error);
   }
   return walk.found;
 }
@@ -82,7 +82,7 @@ class Walk {
         else this.#options.onSkip(inner, "not a regular file");
       }
     } catch (error) {
-      this.#options.onSkip(name || this.#path, describeSystemError(error));
+      this.failed(name || this.#path, error);
     }
   }
 
@@ -99,7 +99,7 @@ class Walk {
       if (statSync(real).isDirectory()) this.directory(name, real, depth + 1);
       else this.file(name, real);
     } catch (error) {
-      this.#options.onSkip(name, describeSystemError(error));
+      this.failed(name, error);
     }
   }
 
@@ -113,10 +113,16 @@ class Walk {
       if (stat.size > LIMITS.keyFileBytes) return this.#options.onSkip(name, "larger than any key");
       this.found.push({ name, data: readWhole(fd, stat.size) });
     } catch (error) {
-      this.#options.onSkip(name, describeSystemError(error));
+      this.failed(name, error);
     } finally {
       if (fd !== undefined) closeSync(fd);
     }
+  }
+
+  /** A refusal of `onSkip`'s own is no failure to read. */
+  failed(name: string, error: unknown): void {
+    if (error instanceof DecoderError) throw error;
+    this.#options.onSkip(name, describeSystemError(error));
   }
 
   #first(identity: string): boolean {

@@ -1,0 +1,170 @@
+import { createHash, generateKeyPairSync } from "node:crypto";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../src/keys/der.ts";
+import { decryptPkcs8, decryptTraditional } from "../../../src/keys/encrypted-key.ts";
+import { type PemBlock, parsePem } from "../../../src/keys/pem.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { Secret } from "../../../src/secret.ts";
+import { describeWith, openssl, output } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const EC = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+const PLAIN = {
+  pkcs8: EC.export({ format: "der", type: "pkcs8" }),
+  sec1: EC.export({ format: "der", type: "sec1" }),
+};
+const PASSWORD = "pässword with spaces";
+
+const secret = (text: string) => new Secret(new TextEncoder().encode(text));
+const right = () => [secret(PASSWORD)];
+const blockOf = (pem: string): PemBlock => {
+  const [block] = parsePem(pem, 1);
+  if (!block) throw new Error("no PEM block");
+  return block;
+};
+const reason = (text: RegExp) => ({ reason: expect.stringMatching(text) });
+
+describeWith([openssl], "PBES2 keys of openssl", {}, () => {
+  const key = join(folder, "key.pem");
+  beforeAll(async () => {
+    await output(openssl, ["pkey", "-out", key], {
+      input: Buffer.from(EC.export({ format: "pem", type: "pkcs8" })),
+    });
+  });
+
+  async function encrypt(...args: string[]): Promise<Uint8Array<ArrayBuffer>> {
+    const common = ["pkcs8", "-topk8", "-in", key, "-outform", "DER", "-passout", `pass:${PASSWORD}`];
+    return new Uint8Array(await output(openssl, [...common, ...args]));
+  }
+
+  const ciphers = ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "des3"];
+  const prfs = ["hmacWithSHA1", "hmacWithSHA224", "hmacWithSHA256", "hmacWithSHA384", "hmacWithSHA512"];
+  test.each([
+    ...ciphers.map((cipher) => ["-v2", cipher]),
+    ...prfs.map((prf) => ["-v2", "aes-256-cbc", "-v2prf", prf]),
+    ["-v2", "aes-256-cbc", "-iter", "100000"],
+    ["-scrypt"],
+    ["-scrypt", "-scrypt_N", "1024", "-scrypt_r", "4", "-scrypt_p", "2"],
+  ])("%s %s %s %s", async (...args) => {
+    const der = await encrypt(...args.filter((arg) => arg !== undefined));
+    expect(Buffer.from(decryptPkcs8(der, right()) as Uint8Array)).toEqual(PLAIN.pkcs8);
+    expect(decryptPkcs8(der, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
+  });
+
+  test("the first password that fits is taken", async () => {
+    const der = await encrypt("-v2", "aes-256-cbc");
+    const passwords = [secret(""), secret("wrong"), ...right(), secret("other")];
+    expect(Buffer.from(decryptPkcs8(der, passwords) as Uint8Array)).toEqual(PLAIN.pkcs8);
+    expect(decryptPkcs8(der, [])).toEqual(reason(/no password/));
+  });
+
+  test.each([["PBE-SHA1-3DES"], ["PBE-SHA1-RC4-128"]])("PBES1 (%s) is outdated", async (algorithm) => {
+    const der = await encrypt("-v1", algorithm, "-provider", "default", "-provider", "legacy");
+    expect(decryptPkcs8(der, right())).toEqual(reason(/outdated/));
+  });
+
+  test.each([["camellia-256-cbc"], ["aria-128-cbc"]])("%s is not supported", async (cipher) => {
+    expect(decryptPkcs8(await encrypt("-v2", cipher), right())).toEqual(reason(/cipher/));
+  });
+});
+
+describe("traditional PEM", () => {
+  test.each(["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "des-ede3-cbc"])("%s", (cipher) => {
+    const pem = EC.export({ format: "pem", type: "sec1", cipher, passphrase: PASSWORD });
+    const block = blockOf(String(pem));
+    expect(Buffer.from(decryptTraditional(block, right()) as Uint8Array)).toEqual(PLAIN.sec1);
+    expect(decryptTraditional(block, [secret("wrong"), ...right()])).toBeInstanceOf(Uint8Array);
+    expect(decryptTraditional(block, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
+    expect(decryptTraditional(block, [])).toEqual(reason(/no password/));
+  });
+
+  test.each([
+    ["none", ""],
+    ["an unknown cipher", "DEK-Info: DES-CBC,0011223344556677\n"],
+    ["no IV", "DEK-Info: AES-128-CBC\n"],
+    ["a short IV", "DEK-Info: AES-128-CBC,0011223344556677\n"],
+    ["a long IV", `DEK-Info: DES-EDE3-CBC,${"00".repeat(16)}\n`],
+    ["an IV that is no hex", `DEK-Info: AES-128-CBC,${"zz".repeat(16)}\n`],
+  ])("a DEK-Info that is %s", (_what, header) => {
+    const block = blockOf(
+      `-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n${header}\nAAAA\n-----END EC PRIVATE KEY-----`,
+    );
+    expect(decryptTraditional(block, right())).toEqual(reason(/DEK-Info/));
+  });
+});
+
+describe("hostile parameters", () => {
+  const AES = writeElement(
+    TAG.SEQUENCE,
+    writeOid("60864801650304012a"),
+    writeElement(TAG.OCTET_STRING, new Uint8Array(16)),
+  );
+  const SALT = writeElement(TAG.OCTET_STRING, new Uint8Array(8));
+  const number = (value: number) => writeInteger(Buffer.from(value.toString(16).padStart(10, "0"), "hex"));
+
+  function pbes2(kdf: Uint8Array, cipher = AES, data = new Uint8Array(32)): Uint8Array<ArrayBuffer> {
+    const parameters = writeElement(TAG.SEQUENCE, kdf, cipher);
+    const algorithm = writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01050d"), parameters);
+    return writeElement(TAG.SEQUENCE, algorithm, writeElement(TAG.OCTET_STRING, data));
+  }
+  const pbkdf2 = (...fields: Uint8Array[]) =>
+    writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01050c"), writeElement(TAG.SEQUENCE, ...fields));
+  const scrypt = (N: number, r: number, p: number) => {
+    const fields = [SALT, number(N), number(r), number(p)];
+    return writeElement(TAG.SEQUENCE, writeOid("2b06010401da47040b"), writeElement(TAG.SEQUENCE, ...fields));
+  };
+
+  test.each<[string, Uint8Array<ArrayBuffer>, RegExp]>([
+    ["too many iterations", pbes2(pbkdf2(SALT, number(LIMITS.pbkdf2Iterations + 1))), /too many/],
+    ["no iterations", pbes2(pbkdf2(SALT, number(0))), /derivation/],
+    ["no salt", pbes2(pbkdf2(number(1), number(1))), /derivation/],
+    [
+      "an unknown PRF",
+      pbes2(pbkdf2(SALT, number(1), writeElement(TAG.SEQUENCE, writeOid("2a864886f70d0205")))),
+      /derivation/,
+    ],
+    [
+      "an unknown derivation",
+      pbes2(writeElement(TAG.SEQUENCE, writeOid("2a03"), writeElement(TAG.SEQUENCE))),
+      /derivation/,
+    ],
+    ["scrypt of 1 GiB", pbes2(scrypt(2 ** 20, 8, 1)), /too large/],
+    ["scrypt of much parallel work", pbes2(scrypt(2 ** 14, 8, 2 ** 10)), /too large/],
+    ["scrypt with N that is no power of 2", pbes2(scrypt(1000, 8, 1)), /derivation/],
+    ["scrypt with N too large for r", pbes2(scrypt(2 ** 16, 1, 1)), /derivation/],
+    ["scrypt with N = 1", pbes2(scrypt(1, 8, 1)), /derivation/],
+    ["scrypt with r = 0", pbes2(scrypt(16, 0, 1)), /derivation/],
+    ["no cipher", pbes2(pbkdf2(SALT, number(1)), writeElement(TAG.SEQUENCE)), /cipher/],
+    [
+      "an IV of another length",
+      pbes2(pbkdf2(SALT, number(1)), writeElement(TAG.SEQUENCE, writeOid("60864801650304012a"), SALT)),
+      /./,
+    ],
+    [
+      "data of no whole blocks",
+      pbes2(pbkdf2(SALT, number(1)), AES, new Uint8Array(31)),
+      /none of the given passwords/,
+    ],
+    ["no data", pbes2(pbkdf2(SALT, number(1)), AES, new Uint8Array()), /none of the given passwords/],
+    ["nothing", new Uint8Array(), /outdated/],
+  ])("%s", (_what, der, why) => expect(decryptPkcs8(der, right())).toEqual(reason(why)));
+});
+
+test("a wrong password is known even when the padding happens to be right", () => {
+  const pem = EC.export({ format: "pem", type: "sec1", cipher: "aes-128-cbc", passphrase: PASSWORD });
+  const block = blockOf(String(pem));
+  const wrong = Array.from({ length: 600 }, (_, i) =>
+    secret(createHash("sha256").update(`${i}`).digest("hex")),
+  );
+  expect(decryptTraditional(block, wrong)).toEqual(reason(/none of the given passwords/));
+});
+
+test("the passwords are not destroyed: they may serve other keys", () => {
+  const pem = EC.export({ format: "pem", type: "sec1", cipher: "aes-128-cbc", passphrase: PASSWORD });
+  const [password] = right();
+  if (!password) throw new Error("no password");
+  for (let i = 0; i < 2; i++)
+    expect(decryptTraditional(blockOf(String(pem)), [password])).toBeInstanceOf(Uint8Array);
+});
