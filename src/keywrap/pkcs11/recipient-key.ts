@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { decodeBase64, encodeBase64Url } from "../../io/base64.ts";
 import { readSmallFile } from "../../io/small-file.ts";
+import { parsePrivateKey } from "../../keys/private-key.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
@@ -28,8 +29,9 @@ export async function readRecipientKey(
     throw badRecipient(file, `can't be read: ${describeSystemError(error)}`);
   }
   const text = Buffer.from(bytes.buffer).toString("latin1");
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text))
-    throw badRecipient(file, "is a private key: give the public half");
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text) || parsePrivateKey(bytes, { origin: file }) !== null) {
+    throw badRecipient(file, "is a private key", "give the public half: openssl pkey -in KEY -pubout");
+  }
   const isKey = text.includes("-----BEGIN ") || bytes[0] === SEQUENCE;
   const key = isKey ? parsePublicKey(bytes) : await tokenKey(bytes, file, hash, settings);
   const bits = key?.asymmetricKeyDetails?.modulusLength ?? 0;
