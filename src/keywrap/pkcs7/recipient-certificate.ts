@@ -38,12 +38,12 @@ export function readRecipientCertificate(path: string): CertificateRecipient {
   }
   const der = certificateIn(file);
   const fields = der && readCertificate(der);
-  if (!fields) throw refuse("it holds no X.509 certificate", "a public key alone can be given as jwe:FILE");
+  if (!fields) throw refuse("it holds no X.509 certificate", "jwe:FILE takes public keys");
   const publicKey = publicKeyOf(fields.publicKey);
   if (fields.rsa === null || publicKey?.asymmetricKeyType !== "rsa") {
     throw refuse(
       "its key is not RSA, and pkcs7 works with RSA alone",
-      "extract an EC public key and give it as jwe:FILE",
+      "jwe:FILE takes certificates with EC keys",
     );
   }
   const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
