@@ -1,7 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
-import { readSequence, TAG } from "./der.ts";
+import { readOnly, readSequence, TAG } from "./der.ts";
 import { parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
 import { type PemBlock, parsePem } from "./pem.ts";
@@ -49,13 +49,14 @@ export class KeyCollector {
 
   /** Adds what `data` holds, and tells which of ocicrypt's parameters it belongs to (undefined: skipped). */
   async add(data: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
-    if (this.keys.length > LIMITS.keyEntries) {
+    if (this.keys.length >= LIMITS.keyEntries) {
       this.skip(origin, `more than ${LIMITS.keyEntries} keys`);
       return undefined;
     }
-    if (data[0] === 0x30) return this.#addDer(data, origin, passwords);
-    if ((data[0] ?? 0) >= 0x80) return this.#addPgp(data, origin, passwords);
-    return this.#addText(data, origin, passwords);
+    // By the whole frame: a text may begin with a "0", too.
+    if (readOnly(data, TAG.SEQUENCE) !== null) return this.#addDer(data, origin, passwords);
+    if (PGP_KEY_TAGS.has(pgpTag(data[0] ?? 0))) return this.#addPgp(data, origin, passwords);
+    return this.#addText(withoutByteOrderMark(data), origin, passwords);
   }
 
   async #addDer(
@@ -93,13 +94,12 @@ export class KeyCollector {
   }
 
   #addPgp(data: Bytes, origin: string, passphrases: readonly Secret[]): ParameterName | undefined {
-    const tag = pgpTag(data[0] ?? 0);
-    if (tag === PGP_SECRET_KEY || tag === PGP_SECRET_SUBKEY) {
-      this.pgp.push({ data, origin, passphrases });
-      return "gpg-privatekeys";
+    if (pgpTag(data[0] ?? 0) === PGP_PUBLIC_KEY) {
+      this.skip(origin, "a public OpenPGP key");
+      return undefined;
     }
-    this.skip(origin, tag === PGP_PUBLIC_KEY ? "a public OpenPGP key" : NOT_A_KEY);
-    return undefined;
+    this.pgp.push({ data, origin, passphrases });
+    return "gpg-privatekeys";
   }
 
   async #addText(
@@ -107,9 +107,7 @@ export class KeyCollector {
     origin: string,
     passwords: readonly Secret[],
   ): Promise<ParameterName | undefined> {
-    const text = Buffer.from(data.buffer, data.byteOffset, data.length)
-      .toString("utf8")
-      .replace(/^\uFEFF/, "");
+    const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString("utf8");
     if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
       this.pgp.push({ data, origin, passphrases: passwords });
       return "gpg-privatekeys";
@@ -180,10 +178,17 @@ const NOT_A_KEY = "not a key of a known kind";
 const PGP_SECRET_KEY = 5;
 const PGP_PUBLIC_KEY = 6;
 const PGP_SECRET_SUBKEY = 7;
+const PGP_KEY_TAGS: ReadonlySet<number> = new Set([PGP_SECRET_KEY, PGP_PUBLIC_KEY, PGP_SECRET_SUBKEY]);
 
-/** RFC 9580 §4.2: the first octet, in the current and in the legacy format. */
+/** RFC 9580 §4.2: the first octet, in the current and in the legacy format; 0, which is reserved, for no packet. */
 function pgpTag(first: number): number {
+  if (first < 0x80) return 0;
   return (first & 0x40) !== 0 ? first & 0x3f : (first >> 2) & 0x0f;
+}
+
+/** Editors on Windows put one before UTF-8 text. */
+function withoutByteOrderMark(text: Bytes): Bytes {
+  return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text;
 }
 
 /** RFC 5280 §4.1: SEQUENCE { SEQUENCE tbsCertificate, SEQUENCE, BIT STRING }. */

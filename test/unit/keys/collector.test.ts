@@ -1,0 +1,235 @@
+import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { KeyCollector } from "../../../src/keys/collector.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { Secret } from "../../../src/secret.ts";
+import { describeWith, openssl, output } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const bytes = (data: string | Uint8Array) => new Uint8Array(Buffer.from(data as string));
+const secret = (text: string) => new Secret(bytes(text));
+
+const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const EC = generateKeyPairSync("ec", { namedCurve: "P-256" });
+
+const pem = (key: KeyObject, type: "pkcs1" | "sec1" | "pkcs8" | "spki") =>
+  String(key.export({ format: "pem", type } as never));
+const der = (key: KeyObject, type: "pkcs1" | "sec1" | "pkcs8" | "spki") =>
+  bytes(key.export({ format: "der", type } as never) as unknown as Uint8Array);
+
+/** Adds one file to a new collector. */
+async function collect(data: string | Uint8Array, passwords: readonly string[] = [], strict = false) {
+  const collector = new KeyCollector(strict);
+  const parameter = await collector.add(bytes(data), "file", passwords.map(secret));
+  const { keys, certificates, pgp, pkcs11, skipped } = collector.finish(new Map());
+  return { parameter, keys, certificates, pgp, pkcs11, skipped };
+}
+
+/** What was added, in short: "rsa ec", "certificate", or why nothing was. */
+async function kinds(data: string | Uint8Array, passwords: readonly string[] = []): Promise<string> {
+  const { keys, certificates, pgp, pkcs11, skipped } = await collect(data, passwords);
+  return [
+    ...keys.map(({ type }) => type),
+    ...certificates.map(() => "certificate"),
+    ...pgp.map(() => "pgp"),
+    ...pkcs11.map(() => "pkcs11"),
+    ...skipped.map(({ reason }) => reason),
+  ].join(" + ");
+}
+
+const JWK = JSON.stringify(EC.privateKey.export({ format: "jwk" }));
+const JWKS = `{"keys":[${JWK},${JSON.stringify(RSA.privateKey.export({ format: "jwk" }))}]}`;
+
+describe("private keys by what they are", () => {
+  test.each([
+    ["PKCS#1 PEM", pem(RSA.privateKey, "pkcs1"), "rsa"],
+    ["PKCS#8 PEM", pem(RSA.privateKey, "pkcs8"), "rsa"],
+    ["SEC1 PEM", pem(EC.privateKey, "sec1"), "ec"],
+    ["PKCS#1 DER", der(RSA.privateKey, "pkcs1"), "rsa"],
+    ["PKCS#8 DER", der(EC.privateKey, "pkcs8"), "ec"],
+    ["SEC1 DER", der(EC.privateKey, "sec1"), "ec"],
+    ["a JWK", JWK, "ec"],
+    ["a JWK after blanks", ` \n\t${JWK}`, "ec"],
+    ["a JWK set", JWKS, "ec + rsa"],
+    [
+      "PEM under a wrong name",
+      pem(RSA.privateKey, "pkcs1").replaceAll("RSA PRIVATE KEY", "PRIVATE KEY"),
+      "rsa",
+    ],
+    ["PEM with CRLF", pem(EC.privateKey, "pkcs8").replaceAll("\n", "\r\n"), "ec"],
+    ["PEM after a byte order mark", `\uFEFF${pem(EC.privateKey, "pkcs8")}`, "ec"],
+    ["PEM after text", `0 is how this text begins\n${pem(EC.privateKey, "pkcs8")}`, "ec"],
+    ["a JWK after a byte order mark", `\uFEFF${JWK}`, "ec"],
+    [
+      "what openssl ecparam -genkey writes",
+      `-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n${pem(EC.privateKey, "sec1")}`,
+      "ec",
+    ],
+    ["several in one PEM file", pem(RSA.privateKey, "pkcs1") + pem(EC.privateKey, "sec1"), "rsa + ec"],
+    [
+      "a key beside its public half",
+      pem(EC.publicKey, "spki") + pem(EC.privateKey, "sec1"),
+      "ec + a public key",
+    ],
+  ])("%s", async (_what, data, added) => {
+    expect(await kinds(data)).toBe(added);
+    expect((await collect(data)).parameter).toBe("privkeys");
+  });
+});
+
+describe("what is no private key is skipped with its reason", () => {
+  test.each([
+    ["nothing", "", "not a key of a known kind"],
+    ["text", "hello", "not a key of a known kind"],
+    ["binary", Uint8Array.of(1, 2, 3), "not a key of a known kind"],
+    ["text that begins like DER", "0123", "not a key of a known kind"],
+    ["a public key, PEM", pem(EC.publicKey, "spki"), "a public key"],
+    ["a public key, DER", der(EC.publicKey, "spki"), "a public key"],
+    ["a public key, PKCS#1 PEM", pem(RSA.publicKey, "pkcs1"), "a public key"],
+    ["a public key, PKCS#1 DER", der(RSA.publicKey, "pkcs1"), "a public key"],
+    ["a public JWK", JSON.stringify(EC.publicKey.export({ format: "jwk" })), "a public key"],
+    ["other JSON", '{"a":1}', "JSON, but no JWK or JWK set"],
+    ["broken JSON", '{"d":"hunter2', "JSON, but no JWK or JWK set"],
+    ["other DER", Uint8Array.of(0x30, 3, 2, 1, 5), "DER, but no private key or certificate"],
+    ["a cut PEM", pem(EC.privateKey, "sec1").slice(0, -20), "PEM without a complete block"],
+    [
+      "PEM that is no base64",
+      "-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----\n",
+      'a PEM block "PRIVATE KEY" that is no base64',
+    ],
+    [
+      "PEM with something else inside",
+      "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+      "not a well-formed private key",
+    ],
+    [
+      "another PEM",
+      "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+      'a PEM block "OPENSSH PRIVATE KEY"',
+    ],
+    [
+      "a certificate that is none",
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+      'a PEM block "CERTIFICATE"',
+    ],
+    [
+      "parameters alone",
+      "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n",
+      "PEM without a complete block",
+    ],
+    ["a public keyring", Uint8Array.of(0x99, 1, 0, 4), "a public OpenPGP key"],
+  ])("%s", async (_what, data, reason) => {
+    expect(await kinds(data)).toBe(reason);
+    expect((await collect(data)).parameter).toBeUndefined();
+    expect((await collect(data)).skipped[0]?.origin).toBe("file");
+  });
+});
+
+describe("keyrings and token files are kept as they are", () => {
+  test.each([
+    ["armoured", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nAAAA\n-----END PGP PRIVATE KEY BLOCK-----\n"],
+    ["legacy format", Uint8Array.of(0x95, 1, 0, 4)],
+    ["current format", Uint8Array.of(0xc5, 5, 4)],
+    ["a subkey first", Uint8Array.of(0x9d, 1, 0, 4)],
+  ])("OpenPGP, %s", async (_what, data) => {
+    const { parameter, pgp } = await collect(data, ["one", "two"]);
+    expect(parameter).toBe("gpg-privatekeys");
+    expect(pgp).toMatchObject([{ data: bytes(data), origin: "file" }]);
+    expect(pgp[0]?.passphrases.map((it) => Buffer.from(it.bytes).toString())).toEqual(["one", "two"]);
+  });
+
+  test.each([
+    "pkcs11:\n  uri: pkcs11:token=x\n",
+    "# a comment\npkcs11 : {}\nmodule: {}\n",
+    "\uFEFFpkcs11: {}\n",
+  ])("PKCS#11: %j", async (data) => {
+    const { parameter, pkcs11 } = await collect(data);
+    expect(parameter).toBe("pkcs11-yamls");
+    expect(Buffer.from(pkcs11[0]?.yaml.bytes ?? []).toString()).toBe(data.replace("\uFEFF", ""));
+  });
+});
+
+describeWith([openssl], "beside certificates", {}, () => {
+  let certificate = "";
+  let encrypted = "";
+  beforeAll(async () => {
+    const input = Buffer.from(pem(RSA.privateKey, "pkcs8"));
+    const file = join(folder, "key.pem");
+    writeFileSync(file, input);
+    certificate = String(await output(openssl, ["req", "-x509", "-key", file, "-subj", "/CN=node"]));
+    encrypted = String(await output(openssl, ["pkcs8", "-topk8", "-passout", "pass:open"], { input }));
+  });
+
+  test("certificates, PEM and DER", async () => {
+    const raw = bytes(
+      await output(openssl, ["x509", "-outform", "DER"], { input: Buffer.from(certificate) }),
+    );
+    for (const data of [certificate, raw, certificate.replaceAll("CERTIFICATE", "TRUSTED CERTIFICATE")]) {
+      const { parameter, certificates } = await collect(data);
+      expect(parameter).toBe("x509s");
+      expect(certificates).toEqual([{ der: raw, origin: "file" }]);
+    }
+  });
+
+  test("a bundle of key and certificate", async () => {
+    expect(await kinds(certificate + pem(RSA.privateKey, "pkcs8"))).toBe("rsa + certificate");
+    expect(await kinds(pem(RSA.privateKey, "pkcs8") + certificate)).toBe("rsa + certificate");
+  });
+
+  test("an encrypted key opens with its password only", async () => {
+    expect(await kinds(encrypted, ["open"])).toBe("rsa");
+    expect(await kinds(encrypted, ["other", "open"])).toBe("rsa");
+    expect(await kinds(encrypted, ["other"])).toBe("an encrypted key that none of the given passwords opens");
+    expect(await kinds(encrypted)).toBe("an encrypted key, and no password for it");
+    const body = Buffer.from(encrypted.replace(/-----.*-----/g, ""), "base64");
+    expect(await kinds(body, ["open"])).toBe("rsa");
+  });
+
+  test("a traditional encrypted key, too", async () => {
+    const input = Buffer.from(pem(RSA.privateKey, "pkcs8"));
+    const args = ["rsa", "-traditional", "-aes128", "-passout", "pass:open"];
+    const traditional = String(await output(openssl, args, { input }));
+    expect(traditional).toContain("Proc-Type: 4,ENCRYPTED");
+    expect(await kinds(traditional, ["open"])).toBe("rsa");
+    expect(await kinds(traditional.replaceAll("\n", "\r\n"), ["open"])).toBe("rsa");
+    expect(await kinds(traditional, ["other"])).toMatch(/none of the given passwords/);
+  });
+});
+
+test("strict: the first thing that can't be used is an error, and says which", async () => {
+  await expect(collect("hello", [], true)).rejects.toThrow(
+    expect.objectContaining({
+      code: "BAD_KEY",
+      message: "file can't be used: not a key of a known kind",
+      hint: expect.stringContaining("--strict-keys"),
+    }),
+  );
+  expect((await collect(JWKS, [], true)).keys).toHaveLength(2);
+});
+
+test("no more keys than the limit", async () => {
+  const collector = new KeyCollector(false);
+  const jwks = `{"keys":[${Array(1024).fill(JWK).join()}]}`;
+  for (let i = 0; i < LIMITS.keyEntries / 1024; i++) await collector.add(bytes(jwks), `file ${i}`, []);
+  expect([collector.keys.length, collector.skipped.length]).toEqual([LIMITS.keyEntries, 0]);
+  await collector.add(bytes(JWK), "one more", []);
+  expect(collector.keys).toHaveLength(LIMITS.keyEntries);
+  expect(collector.skipped).toMatchObject([{ origin: "one more" }]);
+});
+
+test("not more PEM blocks than the limit are looked at", async () => {
+  const added = await collect(pem(EC.privateKey, "sec1").repeat(300));
+  expect(added.keys.length).toBe(256);
+});
+
+test("a key is found again by its fingerprint", async () => {
+  const { fingerprint } = await import("../../../src/keys/fingerprint.ts");
+  const { keys } = await collect(JWKS);
+  const spki = [EC, RSA].map(({ publicKey }) =>
+    createHash("sha256").update(der(publicKey, "spki")).digest("hex"),
+  );
+  expect(keys.map(fingerprint)).toEqual(spki.map((hex) => `sha256:${hex}`));
+});
