@@ -123,6 +123,9 @@ describe("not the provider's layer", () => {
     const context = contextFor("a\n\u001b[2J\u202eb", settings);
     expect(await unwrap(packet, context)).toBeNull();
     expect(context.attempts[0]?.key).toBe('key provider "a [2J b"');
+    const long = contextFor("x".repeat(100_000), settings);
+    await unwrap(packet, long);
+    expect(String(long.attempts[0]?.key).length).toBeLessThan(1200);
   });
 
   test("an exhausted budget stops before the provider is asked", async () => {
