@@ -61,11 +61,11 @@ export const LIMITS = {
   /** What of a layer is compared with blobs of the content store, and what at most when several begin alike. */
   compareBytes: 64 * KiB,
   compareBytesMax: 16 * MiB,
-  /** The search for a layer's manifest in the content store: blobs held by pulls, blobs and manifests in all, and time. */
+  /** The search for a layer's manifest in the content store: blobs held by pulls, blobs and manifests in all, and the time of each. */
   leasedBlobs: 4096,
   storeBlobs: 200_000,
   storeManifests: 20_000,
-  storeScanMs: 5000,
+  storeScanMs: 3000,
   /** Different descriptors of one blob that are tried. */
   candidates: 64,
   /** Manifests and indexes: registries refuse longer ones. All of one image together, and how they may nest. */

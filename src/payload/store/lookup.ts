@@ -7,7 +7,7 @@ import { noPayload } from "../no-payload.ts";
 import type { Candidate, Handover } from "../payload.ts";
 import { type Blob, blobAt, identify } from "./blob.ts";
 import { blobPath } from "./digest-path.ts";
-import { leasedLayers, type NamedLayer, storedLayers } from "./manifests.ts";
+import { layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
 
 export interface StoreOptions {
@@ -37,8 +37,7 @@ function* candidates(
   const search = store === undefined ? openLayer(input) : anyLayer(input, storeAt(store));
   const seen = new Set<string>();
   let isComplete = true;
-  for (const source of [leasedLayers, storedLayers]) {
-    const scan = source(search.store, search.digest);
+  for (const scan of layersInStore(search.store, search.digest)) {
     isComplete = scan.isComplete;
     const found = preferred(unseen(search.match(scan.layers), seen), mediaType);
     if (found.length > 0) yield found;

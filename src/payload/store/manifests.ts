@@ -20,50 +20,53 @@ export interface Scan {
 
 const ALGORITHMS = ["sha256", "sha512"];
 const HEAD_BYTES = 16 * 1024;
-const DEADLINE_EVERY = 256;
-
-/** The encrypted layers in manifests that a pull holds now, together with the layer `digest` if that is known. */
-export function leasedLayers(store: string, digest: string | undefined): Scan {
-  const leases = leasedDigests(store).filter((held) => digest === undefined || held.includes(digest));
-  const blobs = [...new Set(leases.flat())].slice(0, LIMITS.leasedBlobs);
-  return { layers: blobs.flatMap((blob) => layersIn(blobPath(store, blob), digest)), isComplete: true };
-}
+/** Where a manifest that was just pulled is; a few ms to look at. */
+const NEWEST_BLOBS = 256;
 
 /**
- * The encrypted layers in all manifests of the store, the newest first. An index names manifests that lie in the store
- * themselves, so none is followed.
+ * The encrypted layers that manifests in the store name, or only those with `digest` if that is known: in manifests that
+ * pulls hold now, then in the newest blobs, then in all. An index names manifests that lie in the store themselves, so
+ * none is followed.
  */
-export function storedLayers(store: string, digest: string | undefined): Scan {
+export function* layersInStore(store: string, digest: string | undefined): Generator<Scan> {
+  const leases = leasedDigests(store).filter((held) => digest === undefined || held.includes(digest));
+  const leased = [...new Set(leases.flat())].slice(0, LIMITS.leasedBlobs);
+  yield scan(
+    leased.map((blob) => blobPath(store, blob)),
+    digest,
+  );
+  const { paths, isComplete } = smallBlobs(store);
+  yield scan(paths.slice(0, NEWEST_BLOBS), digest);
+  const rest = scan(paths.slice(NEWEST_BLOBS, LIMITS.storeManifests), digest);
+  yield { ...rest, isComplete: rest.isComplete && isComplete && paths.length <= LIMITS.storeManifests };
+}
+
+function scan(paths: readonly string[], digest: string | undefined): Scan {
   const deadline = performance.now() + LIMITS.storeScanMs;
-  const { blobs, isComplete } = smallBlobs(store, deadline);
   const layers: NamedLayer[] = [];
-  for (const [i, { path }] of blobs.entries()) {
-    if (i >= LIMITS.storeManifests || (i % DEADLINE_EVERY === 0 && performance.now() > deadline)) {
-      return { layers, isComplete: false };
-    }
+  for (const path of paths) {
+    if (performance.now() > deadline) return { layers, isComplete: false };
     layers.push(...layersIn(path, digest));
   }
-  return { layers, isComplete };
+  return { layers, isComplete: true };
 }
 
-interface SmallBlob {
-  readonly path: string;
-  readonly modified: number;
-}
-
-function smallBlobs(store: string, deadline: number): { blobs: SmallBlob[]; isComplete: boolean } {
-  const blobs: SmallBlob[] = [];
+/** The blobs that are small enough for a manifest, the newest first. */
+function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
+  const deadline = performance.now() + LIMITS.storeScanMs;
+  const blobs: { path: string; modified: number }[] = [];
   const paths = ALGORITHMS.flatMap((algorithm) => namesIn(`${store}/blobs/${algorithm}`));
   let isComplete = paths.length <= LIMITS.storeBlobs;
-  for (const [i, path] of paths.slice(0, LIMITS.storeBlobs).entries()) {
-    if (i % DEADLINE_EVERY === 0 && performance.now() > deadline) {
+  for (const path of paths.slice(0, LIMITS.storeBlobs)) {
+    if (performance.now() > deadline) {
       isComplete = false;
       break;
     }
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat?.isFile() && stat.size <= LIMITS.manifestBytes) blobs.push({ path, modified: stat.mtimeMs });
   }
-  return { blobs: blobs.sort((a, b) => b.modified - a.modified), isComplete };
+  blobs.sort((a, b) => b.modified - a.modified);
+  return { paths: blobs.map(({ path }) => path), isComplete };
 }
 
 function namesIn(folder: string): string[] {
