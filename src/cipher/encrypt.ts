@@ -1,4 +1,4 @@
-import { createCipheriv, createHash, createHmac, randomBytes } from "node:crypto";
+import { createCipheriv, createHash, createHmac, type Hash, randomBytes } from "node:crypto";
 import { encodeBase64 } from "../io/base64.ts";
 import { KEY_BYTES, LAYER_CIPHER, NONCE_BYTES } from "./options.ts";
 
@@ -16,11 +16,18 @@ export class LayerEncryptor {
   readonly #nonce = randomBytes(NONCE_BYTES);
   readonly #cipher = createCipheriv("aes-256-ctr", this.#key, this.#nonce);
   readonly #hmac = createHmac("sha256", this.#key);
-  readonly #digest = createHash("sha256");
+  readonly #digest: string | undefined;
+  readonly #hash: Hash | undefined;
+
+  /** @param digest of the plaintext, where it is known already */
+  constructor(digest?: string) {
+    this.#digest = digest;
+    this.#hash = digest === undefined ? createHash("sha256") : undefined;
+  }
 
   /** Plaintext in, as many bytes of ciphertext out. */
   update(plaintext: Uint8Array): Uint8Array {
-    this.#digest.update(plaintext);
+    this.#hash?.update(plaintext);
     const ciphertext = this.#cipher.update(plaintext);
     this.#hmac.update(ciphertext);
     return ciphertext;
@@ -29,7 +36,7 @@ export class LayerEncryptor {
   finish(): EncryptedOptions {
     const privateOptions = {
       symkey: encodeBase64(this.#key),
-      digest: `sha256:${this.#digest.digest("hex")}`,
+      digest: this.#digest ?? `sha256:${this.#hash?.digest("hex")}`,
       cipheroptions: { nonce: encodeBase64(this.#nonce) },
     };
     const publicOptions = { cipher: LAYER_CIPHER, hmac: this.#hmac.digest("base64"), cipheroptions: {} };

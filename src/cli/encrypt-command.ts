@@ -38,7 +38,7 @@ export const ENCRYPT: Command = {
     "all-platforms": { help: "every platform of an index (default)" },
     compression: {
       value: "KIND",
-      help: "of the layers before encryption; default keep, and gzip for rootfs: and tar:",
+      help: "of the layers before encryption; default keep, and gzip for docker-archive:, rootfs: and tar:",
       choices: ["keep", "gzip", "none"],
     },
     "compression-level": { value: "N", help: "of gzip, from 1 (fast) to 9 (small); default 6" },
@@ -93,6 +93,8 @@ type FromArguments = Omit<EncryptOptions, "target" | "progress" | "keys">;
 
 function encryptOptions(args: Arguments, source: Place): FromArguments {
   const isBuilt = source.kind === "rootfs" || source.kind === "tar";
+  // Docker saves layers uncompressed, and what is encrypted can't be compressed any more.
+  const compression = isBuilt || source.kind === "docker-archive" ? "gzip" : "keep";
   const [recipients, addRecipients] = [args.texts("recipient"), args.texts("add-recipient")];
   if (recipients.length + addRecipients.length === 0) {
     throw new DecoderError("USAGE", "no recipient is named to encrypt for", {
@@ -107,7 +109,7 @@ function encryptOptions(args: Arguments, source: Place): FromArguments {
     replace: args.flag("force"),
     settings: schemeSettings(args),
     selection: isBuilt ? { ...chosen, platforms: [] } : chosen,
-    compression: (args.text("compression") ?? (isBuilt ? "gzip" : "keep")) as TargetCompression,
+    compression: (args.text("compression") ?? compression) as TargetCompression,
     compressionLevel: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
     build: { entrypoint: entrypoint(args.text("entrypoint")), platform: builtPlatform(chosen.platforms) },
   };

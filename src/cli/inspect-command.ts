@@ -1,6 +1,7 @@
 import { parsePlace } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
 import { renderImage } from "./inspect-table.ts";
+import { interruptible } from "./interrupt.ts";
 import { KEY_OPTIONS, namedKeys, schemeSettings } from "./shared-options.ts";
 import { Ui } from "./ui.ts";
 
@@ -33,12 +34,8 @@ export const INSPECT: Command = {
     const keys = await namedKeys(args);
     const { inspectImage } = await import("../image/inspect.ts");
     const platforms = args.texts("platform").flatMap((text) => text.split(","));
-    const info = await inspectImage({
-      source,
-      platforms,
-      settings: schemeSettings(args),
-      ...(keys && { keys }),
-    });
+    const options = { source, platforms, settings: schemeSettings(args), ...(keys && { keys }) };
+    const info = await interruptible((signal) => inspectImage({ ...options, signal }));
     ui.result(info, () => renderImage(info, ui.style, ui.columns));
   },
 };

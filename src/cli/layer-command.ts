@@ -1,12 +1,14 @@
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { Input } from "../io/input.ts";
 import { Output } from "../io/output.ts";
+import { PipeOutput } from "../io/pipe.ts";
 import { readSmallFile } from "../io/small-file.ts";
 import { LIMITS } from "../limits.ts";
 import { parsePlace } from "../oci/reference.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
 import { decoderOptions, KEY_OPTIONS, requiredKeys, schemeSettings } from "./shared-options.ts";
 
 export const LAYER: Command = {
@@ -63,20 +65,29 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
   const keys = await requiredKeys(args);
   const { extractLayer } = await import("../image/layer.ts");
   const { openSource } = await import("../oci/source.ts");
-  const image = await openSource(place);
-  try {
-    const which = { position, ...(platform !== undefined && { platform }) };
-    await extractLayer(image, which, keys, schemeSettings(args), stdout());
-  } finally {
-    await image.close();
-  }
+  const which = { position, ...(platform !== undefined && { platform }) };
+  await interruptible(async (signal) => {
+    const image = await openSource(place, signal);
+    try {
+      await extractLayer(
+        image,
+        which,
+        keys,
+        schemeSettings(args),
+        new PipeOutput(1, "standard output"),
+        signal,
+      );
+    } finally {
+      await image.close();
+    }
+  });
 }
 
 async function fromInput(file: string, args: Arguments): Promise<void> {
   const { decryptStream } = await import("../image/layer.ts");
   const descriptor = await readDescriptor(file);
   const keys = await requiredKeys(args);
-  const streams = { input: new Input(0, "standard input"), output: stdout() };
+  const streams = { input: new Input(0, "standard input"), output: new Output(1, "standard output") };
   await decryptStream(descriptor, keys, schemeSettings(args), streams, decoderOptions(args));
 }
 
@@ -89,8 +100,4 @@ async function readDescriptor(file: string): Promise<Descriptor> {
     throw new DecoderError("IO", `can't read ${file}: ${describeSystemError(error)}`, { cause: error });
   }
   return parseDescriptorFile(bytes, file);
-}
-
-function stdout(): Output {
-  return new Output(1, "standard output");
 }

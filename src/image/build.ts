@@ -1,3 +1,4 @@
+import { stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import { type Blob, type FileRange, readBlob } from "../oci/blob.ts";
 import { gzip } from "../oci/gzip.ts";
@@ -23,6 +24,7 @@ export interface BuildSettings {
   /** "keep" is "none": a folder has no compression to keep. */
   readonly compression: "keep" | "gzip" | "none";
   readonly compressionLevel: number;
+  readonly signal?: AbortSignal;
 }
 
 interface BuiltLayer {
@@ -60,9 +62,9 @@ export async function buildImage<T>(
 
 async function buildLayer(place: Place, settings: BuildSettings, staging: Staging): Promise<BuiltLayer> {
   if (place.kind === "rootfs") return await stage(packTar(rootfsEntries(place.path)), settings, staging);
-  const { file, close } = await openFile(place.path);
+  const { file, close } = await openFile(place.path, settings.signal);
   try {
-    for await (const _entry of tarEntries(readBlob(file), place.path)) {
+    for await (const _entry of tarEntries(stoppable(readBlob(file), settings.signal), place.path)) {
       // Only whether it is a tar archive, before it becomes a layer.
     }
     return await stage(readBlob(file), settings, staging);
@@ -78,7 +80,7 @@ async function stage(
 ): Promise<BuiltLayer> {
   const compression = settings.compression === "gzip" ? "gzip" : "none";
   const [diffId, digest] = [new Digester(), new Digester()];
-  const hashed = diffId.tap(tar);
+  const hashed = diffId.tap(stoppable(tar, settings.signal));
   const layer = compression === "gzip" ? gzip(hashed, settings.compressionLevel) : hashed;
   const path = staging.newFile();
   const size = await writeDurably(path, digest.tap(layer));

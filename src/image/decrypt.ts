@@ -26,7 +26,7 @@ export interface DecryptOptions extends RewriteOptions {
  * @throws DecoderError NO_KEY, AUTHENTICATION, NOT_FOUND when nothing is encrypted, and what reading and writing throw
  */
 export async function decryptImage(options: DecryptOptions): Promise<RewriteResult> {
-  return await withImage(options.source, async (source) => {
+  return await withImage(options.source, options.signal, async (source) => {
     const tree = await readTree(source);
     const changes: LayerChange[] = [];
     for (const layer of encryptedLayers(chooseLayers(tree, options.selection))) {

@@ -62,7 +62,7 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     return await rewriteImage(source, tree, changes, options);
   };
   if (isBuildable(options.source)) return await buildImage(options.source, options, encrypt);
-  return await withImage(options.source, encrypt);
+  return await withImage(options.source, options.signal, encrypt);
 }
 
 async function prepare(

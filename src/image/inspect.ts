@@ -23,6 +23,7 @@ export interface InspectOptions {
   /** To tell which of them opens which layer. */
   readonly keys?: KeySet;
   readonly settings: SchemeSettings;
+  readonly signal?: AbortSignal;
 }
 
 export interface ImageInfo {
@@ -80,7 +81,7 @@ const STDIN_NAME = "the manifest on standard input";
  */
 export async function inspectImage(options: InspectOptions): Promise<ImageInfo> {
   const { source: place, platforms } = options;
-  const opened = await open(place);
+  const opened = await open(place, options.signal);
   if ("document" in opened) return await describe(parseDocument(opened.document), platforms, options);
   try {
     return await describe(await readTree(opened), platforms, options);
@@ -89,15 +90,18 @@ export async function inspectImage(options: InspectOptions): Promise<ImageInfo> 
   }
 }
 
-async function open(place: Place): Promise<ImageSource | { readonly document: Uint8Array }> {
-  if (place.path !== "-") return await openSource(place);
-  const opened = await openFile(place.path);
+async function open(
+  place: Place,
+  signal: AbortSignal | undefined,
+): Promise<ImageSource | { readonly document: Uint8Array }> {
+  if (place.path !== "-") return await openSource(place, signal);
+  const opened = await openFile(place.path, signal);
   const { file } = opened;
   const chunks: Uint8Array[] = [];
   for await (const chunk of readBlob({ ...file, size: Math.min(file.size, LIMITS.manifestBytes + 1) }))
     chunks.push(chunk);
   const head = Buffer.concat(chunks);
-  if (head[0] !== OPENING_BRACE) return await openArchive(place, opened);
+  if (head[0] !== OPENING_BRACE) return await openArchive(place, opened, signal);
   await opened.close();
   if (head.length <= LIMITS.manifestBytes) return { document: head };
   throw new DecoderError("LIMIT", `${STDIN_NAME} has more than ${LIMITS.manifestBytes} bytes`);

@@ -92,7 +92,9 @@ export async function runJob(job: LayerJob, onBytes: (count: number) => void): P
 }
 
 async function encrypt({ output, recompress, descriptor }: EncryptJob, input: Chunks): Promise<LayerOutput> {
-  const encryptor = new LayerEncryptor();
+  // Kept bytes are checked against their digest on the way: hashing them once is enough.
+  const isKept = recompress.from === recompress.to;
+  const encryptor = new LayerEncryptor(isKept ? descriptor.digest : undefined);
   const plain = recompressed(recompress, input, `layer ${descriptor.digest}`);
   const written = await write(
     output,

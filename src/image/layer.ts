@@ -3,7 +3,8 @@ import { parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
 import { type ReleaseOptions, releaseLayer } from "../cipher/release.ts";
 import { DecoderError } from "../errors.ts";
 import type { Input } from "../io/input.ts";
-import type { Output } from "../io/output.ts";
+import type { Sink } from "../io/output.ts";
+import { stoppable } from "../io/pipe.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { unwrapLayer } from "../keywrap/unwrap.ts";
@@ -32,7 +33,8 @@ export async function extractLayer(
   which: LayerOfImage,
   keys: KeySet,
   settings: SchemeSettings,
-  output: Output,
+  output: Sink,
+  signal?: AbortSignal,
 ): Promise<Descriptor> {
   const { position, platform } = which;
   const tree = await readTree(source);
@@ -50,9 +52,9 @@ export async function extractLayer(
   const opened = await openLayer(layer, keys, settings);
   const blob = await locateChecked(source.blobs, descriptor);
   const decryptor = new LayerDecryptor(opened.options);
-  for await (const chunk of checkedChunks(blob, descriptor)) decryptor.authenticate(chunk);
+  for await (const chunk of stoppable(checkedChunks(blob, descriptor), signal)) decryptor.authenticate(chunk);
   decryptor.finish(descriptor.digest);
-  for await (const chunk of readBlob(blob)) output.write(decryptor.decrypt(chunk));
+  for await (const chunk of stoppable(readBlob(blob), signal)) await output.write(decryptor.decrypt(chunk));
   closeLayer(opened);
   return descriptor;
 }
@@ -65,7 +67,7 @@ export async function decryptStream(
   descriptor: Descriptor,
   keys: KeySet,
   settings: SchemeSettings,
-  streams: { readonly input: Input; readonly output: Output },
+  streams: { readonly input: Input; readonly output: Sink },
   release: ReleaseOptions,
 ): Promise<void> {
   requireEncrypted(descriptor);

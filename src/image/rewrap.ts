@@ -32,7 +32,7 @@ export interface RewrapOptions extends RewriteOptions {
  */
 export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult> {
   const wrapper = await LayerWrapper.prepare(options.recipients, options.settings);
-  return await withImage(options.source, async (source) => {
+  return await withImage(options.source, options.signal, async (source) => {
     const tree = await readTree(source);
     const changes: LayerChange[] = [];
     for (const layer of encryptedLayers(chooseLayers(tree, options.selection))) {

@@ -60,6 +60,7 @@ export async function rewriteImage(
   options: RewriteOptions,
 ): Promise<RewriteResult> {
   const { progress, signal } = options;
+  checkRunning(signal);
   const target = await openTarget(options.target, options);
   const pool = new LayerPool(options.threads);
   const stop = () => void pool.close();
@@ -91,8 +92,12 @@ export async function rewriteImage(
 }
 
 /** Opens an image, reads its manifests, and closes it when the work is done. */
-export async function withImage<T>(place: Place, work: (source: ImageSource) => Promise<T>): Promise<T> {
-  const source = await openSource(place);
+export async function withImage<T>(
+  place: Place,
+  signal: AbortSignal | undefined,
+  work: (source: ImageSource) => Promise<T>,
+): Promise<T> {
+  const source = await openSource(place, signal);
   try {
     return await work(source);
   } finally {

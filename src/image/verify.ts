@@ -47,7 +47,7 @@ export interface VerifyFailure {
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyResult> {
   const { signal } = options;
-  return await withImage(options.source, async (source) => {
+  return await withImage(options.source, options.signal, async (source) => {
     const tree = await readTree(source);
     const layers = encryptedLayers(chooseLayers(tree, options.selection));
     const bytes = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);

@@ -123,8 +123,14 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof DecoderError) throw error;
-    throw new DecoderError("IO", `can't write ${path}: ${describeSystemError(error)}`, { cause: error });
+    throw new DecoderError("IO", `can't write ${shown(path)}: ${describeSystemError(error)}`, { cause: error });
   }
+}
+
+/** A path without the temporary names in it, which say nothing to anybody. */
+function shown(path: string): string {
+  const folder = path.split("/").findIndex((part) => NAME.test(part));
+  return folder < 0 ? path : path.split("/").slice(0, folder).join("/") || "/";
 }
 
 async function leftovers(parent: string): Promise<string[]> {

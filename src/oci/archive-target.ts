@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DecoderError } from "../errors.ts";
-import { Output } from "../io/output.ts";
+import { PipeOutput, stoppable } from "../io/pipe.ts";
 import { exists, moveDurably, Staging, writeDurably } from "../io/staging.ts";
 import { writeJson } from "../spec/json.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
@@ -48,11 +48,11 @@ export class ArchiveTarget implements ImageTarget {
   }
 
   async commit(root: IndexEntry): Promise<void> {
-    const chunks = packTar(this.#entries(named(root, this.#place.tag)));
+    const chunks = stoppable(packTar(this.#entries(named(root, this.#place.tag))), this.#options.signal);
     const { path } = this.#place;
     if (path === "-") {
-      const output = new Output(STDOUT, "standard output");
-      for await (const chunk of chunks) output.write(chunk);
+      const output = new PipeOutput(STDOUT, "standard output");
+      for await (const chunk of chunks) await output.write(chunk);
       return;
     }
     const file = this.newFile();

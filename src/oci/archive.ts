@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { DecoderError } from "../errors.ts";
+import { stoppable } from "../io/pipe.ts";
 import { LIMITS } from "../limits.ts";
 import type { Index } from "../spec/manifest.ts";
 import { type BlobStore, type FileRange, readBlob } from "./blob.ts";
@@ -22,12 +23,12 @@ export class Archive {
   /**
    * Reads an uncompressed archive through once.
    * @param name as the user wrote it
-   * @throws DecoderError BAD_IMAGE, LIMIT, IO
+   * @throws DecoderError BAD_IMAGE, LIMIT, IO, INTERRUPTED
    */
-  static async scan(file: FileRange, name: string): Promise<Archive> {
+  static async scan(file: FileRange, name: string, signal?: AbortSignal): Promise<Archive> {
     const entries = new Map<string, TarEntry>();
     let count = 0;
-    for await (const entry of tarEntries(readBlob(file), name)) {
+    for await (const entry of tarEntries(stoppable(readBlob(file), signal), name)) {
       count += 1;
       if (count > LIMITS.archiveEntries) {
         throw new DecoderError(

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { Input } from "../io/input.ts";
+import { readPipe, stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
 import { Archive, archiveBlobs, readArchiveIndex } from "./archive.ts";
@@ -20,10 +20,12 @@ export interface ImageSource {
 }
 
 const STDIN = 0;
-const PIPE_BYTES = 64 * 1024;
 
-/** @throws DecoderError NOT_FOUND, BAD_IMAGE, USAGE, LIMIT, IO */
-export async function openSource(place: Place): Promise<ImageSource> {
+/**
+ * @param signal stops it while an archive is read
+ * @throws DecoderError NOT_FOUND, BAD_IMAGE, USAGE, LIMIT, IO, INTERRUPTED
+ */
+export async function openSource(place: Place, signal?: AbortSignal): Promise<ImageSource> {
   if (place.kind === "oci") {
     const index = await readLayoutIndex(place.path);
     const root = chooseImage(index.value, place.tag, place.path);
@@ -32,7 +34,7 @@ export async function openSource(place: Place): Promise<ImageSource> {
   if (place.kind !== "oci-archive" && place.kind !== "docker-archive") {
     throw new DecoderError("USAGE", `${formatPlace(place)} is no image`);
   }
-  return await openArchive(place, await openFile(place.path));
+  return await openArchive(place, await openFile(place.path, signal), signal);
 }
 
 /** A file that can be read at any place, until it is closed. */
@@ -42,9 +44,13 @@ export interface OpenFile {
 }
 
 /** An image in an archive that is open; it is closed with the image, or when it holds none. */
-export async function openArchive(place: Place, { file, close }: OpenFile): Promise<ImageSource> {
+export async function openArchive(
+  place: Place,
+  { file, close }: OpenFile,
+  signal?: AbortSignal,
+): Promise<ImageSource> {
   try {
-    const archive = await Archive.scan(file, nameOf(place.path));
+    const archive = await Archive.scan(file, nameOf(place.path), signal);
     if (place.kind === "docker-archive") return { ...(await openDockerImage(archive, place.tag)), close };
     const index = await readArchiveIndex(archive);
     return { root: chooseImage(index.value, place.tag, archive.name), blobs: archiveBlobs(archive), close };
@@ -57,19 +63,19 @@ export async function openArchive(place: Place, { file, close }: OpenFile): Prom
 /**
  * A file to read at any place, uncompressed: what comes through a pipe or is compressed is put in a temporary file.
  * @param path "-" for standard input
- * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO
+ * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO, INTERRUPTED
  */
-export async function openFile(path: string): Promise<OpenFile> {
+export async function openFile(path: string, signal?: AbortSignal): Promise<OpenFile> {
   let file: FileRange;
   let staging: Staging | undefined;
   const close = async () => await staging?.remove();
-  const spool = async (chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => {
+  const spool = async (chunks: AsyncIterable<Uint8Array>) => {
     staging ??= await Staging.create();
     const copy = staging.newFile();
-    return { path: copy, offset: 0, size: await writeDurably(copy, chunks, 0o600) };
+    return { path: copy, offset: 0, size: await writeDurably(copy, stoppable(chunks, signal), 0o600) };
   };
   try {
-    file = path === "-" ? await spool(standardInput()) : await regularFile(path);
+    file = path === "-" ? await spool(readPipe(STDIN, "standard input")) : await regularFile(path);
     const compression = await sniffCompression(file);
     if (compression !== "none") file = await spool(decompress(compression, readBlob(file), nameOf(path)));
     return { file, close };
@@ -86,16 +92,6 @@ async function regularFile(path: string): Promise<FileRange> {
   });
   if (!found.isFile()) throw new DecoderError("BAD_IMAGE", `${path} is no regular file`);
   return { path, offset: 0, size: found.size };
-}
-
-function* standardInput(): Generator<Uint8Array> {
-  const input = new Input(STDIN, "standard input");
-  for (;;) {
-    const buffer = new Uint8Array(PIPE_BYTES);
-    const count = input.read(buffer);
-    if (count === 0) return;
-    yield buffer.subarray(0, count);
-  }
 }
 
 function nameOf(path: string): string {

@@ -20,6 +20,8 @@ export interface ImageTarget {
 export interface TargetOptions {
   /** Moves a tag, or replaces an archive, that is there already. */
   readonly replace: boolean;
+  /** Stops a `commit` that takes its time. */
+  readonly signal?: AbortSignal;
 }
 
 /** @throws DecoderError EXISTS, NOT_FOUND, BAD_IMAGE, IO */

@@ -1,0 +1,88 @@
+import { read, write } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import type { Sink } from "./output.ts";
+
+/**
+ * Pipes as the commands for people use them: while one waits for the other side the process still hears signals, unlike
+ * in `Input` and `Output`, which the decoder uses because they are faster.
+ */
+const CHUNK_BYTES = 64 * 1024;
+/** Between tries on a descriptor that somebody made non-blocking. */
+const RETRY_MS = 5;
+
+const readSome = promisify(read);
+const writeSome = promisify(write);
+
+/** All bytes that come from a descriptor. @throws DecoderError IO */
+export async function* readPipe(fd: number, name: string): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    const { bytesRead } = await retrying(`can't read ${name}`, () =>
+      readSome(fd, buffer, 0, buffer.length, null),
+    );
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Writes to a descriptor. */
+export class PipeOutput implements Sink {
+  readonly #fd: number;
+  readonly #name: string;
+
+  /** @param name for messages: "standard output" */
+  constructor(fd: number, name: string) {
+    this.#fd = fd;
+    this.#name = name;
+  }
+
+  /** Writes all of `bytes`. @throws DecoderError IO; its cause is EPIPE when the reader went away */
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let offset = 0; offset < bytes.length; ) {
+      const start = offset;
+      const { bytesWritten } = await retrying(`can't write ${this.#name}`, () =>
+        writeSome(this.#fd, bytes, start, bytes.length - start, null),
+      );
+      offset += bytesWritten;
+    }
+  }
+}
+
+/** The same chunks, until the signal says to stop, even while the next one is waited for. @throws DecoderError INTERRUPTED */
+export async function* stoppable(
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const stopped = Promise.withResolvers<never>();
+  stopped.promise.catch(() => undefined);
+  const stop = () => stopped.reject(new DecoderError("INTERRUPTED", "interrupted"));
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
+  const iterator = chunks[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), stopped.promise]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    // Not waited for: it may be waiting itself, for a writer that never comes.
+    iterator.return?.().catch(() => undefined);
+  }
+}
+
+async function retrying<T>(what: string, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EAGAIN") await sleep(RETRY_MS);
+      else if (errno !== "EINTR")
+        throw new DecoderError("IO", `${what}: ${describeSystemError(error)}`, { cause: error });
+    }
+  }
+}
