@@ -121,9 +121,14 @@ export async function copyImage(
   skopeo: Peer,
   source: string,
   destination: string,
-  options: { readonly recipients?: readonly string[]; readonly keys?: readonly string[] } = {},
+  options: {
+    readonly recipients?: readonly string[];
+    readonly keys?: readonly string[];
+    /** Added to skopeo's environment. */
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<void> {
-  await output(skopeo, [
+  const args = [
     "--insecure-policy",
     "copy",
     "--src-tls-verify=false",
@@ -133,5 +138,6 @@ export async function copyImage(
     ...(options.keys ?? []).flatMap((key) => ["--decryption-key", key]),
     source,
     destination,
-  ]);
+  ];
+  await output(skopeo, args, { env: { ...process.env, ...options.env } });
 }

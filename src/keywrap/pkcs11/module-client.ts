@@ -12,10 +12,10 @@ const CLOSE_MS = 2000;
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** All answers for one layer may take this many times as long as one. */
+/** All answers until a packet opens may take this many times as long as one. */
 const ANSWERS = 2;
 
-/** What modules may take for one layer or command, all calls together. */
+/** What modules may take until a packet opens, all calls together: an image may have many packets, and a token be slow. */
 export class TimeBudget {
   readonly #answerMs: number;
   #leftMs: number;
@@ -24,6 +24,10 @@ export class TimeBudget {
   constructor(answerMs: number) {
     this.#answerMs = answerMs;
     this.#leftMs = ANSWERS * answerMs;
+  }
+
+  restart(): void {
+    this.#leftMs = ANSWERS * this.#answerMs;
   }
 
   /** @throws DecoderError LIMIT when all of it has been used */

@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../../io/base64.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
-import { LayerKeys } from "./layer-keys.ts";
+import { TokenKeyring } from "./keyring.ts";
 import { describeRecipient, type Pkcs11Recipient, parseMessage } from "./message.ts";
 import { TokenModule } from "./module-client.ts";
 import { type OpenKey, openKey, type TokenKey } from "./token-key.ts";
@@ -35,13 +35,15 @@ export async function unwrap(
     context.record({ recipient: describeRecipient(first), outcome: "there is no PKCS#11 key file" });
     return null;
   }
-  const layer = LayerKeys.of(context);
-  for (const keys of layer.byModule()) {
-    const opened = await askModule(keys, recipients, layer, context);
-    if (opened !== null) return opened;
-  }
-  layer.reportRefusals(context);
-  return null;
+  const keyring = TokenKeyring.of(context);
+  return await keyring.exclusively(async () => {
+    for (const keys of keyring.byModule()) {
+      const opened = await askModule(keys, recipients, keyring, context);
+      if (opened !== null) return opened;
+    }
+    keyring.reportRefusals(context);
+    return null;
+  });
 }
 
 function usableRecipients(packet: Uint8Array<ArrayBuffer>, context: UnwrapContext): Pkcs11Recipient[] {
@@ -53,30 +55,44 @@ function usableRecipients(packet: Uint8Array<ArrayBuffer>, context: UnwrapContex
   return usable;
 }
 
+type KeysOfModule = readonly [TokenKey, ...TokenKey[]];
+
 async function askModule(
-  keys: readonly [TokenKey, ...TokenKey[]],
+  keys: KeysOfModule,
   recipients: readonly Pkcs11Recipient[],
-  layer: LayerKeys,
+  keyring: TokenKeyring,
   context: UnwrapContext,
 ): Promise<Opened | null> {
   const [{ module: path, environment }] = keys;
   try {
-    return await TokenModule.use(path, environment, context.settings, layer.time, async (module) => {
-      for (const key of keys) {
-        try {
-          const open = await openKey(module, key, "private", layer.refusedPins);
-          const opened = await tryRecipients(module, open, recipients, context);
-          if (opened !== null) return opened;
-        } catch (error) {
-          layer.refuse([key], error);
-        }
-      }
-      return null;
-    });
+    const opened = await TokenModule.use(path, environment, context.settings, keyring.time, (module) =>
+      tryKeys(module, keys, recipients, keyring, context),
+    );
+    if (opened !== null) keyring.time.restart();
+    return opened;
   } catch (error) {
-    layer.refuse(keys, error);
+    keyring.refuse(keys, error);
     return null;
   }
+}
+
+async function tryKeys(
+  module: TokenModule,
+  keys: KeysOfModule,
+  recipients: readonly Pkcs11Recipient[],
+  keyring: TokenKeyring,
+  context: UnwrapContext,
+): Promise<Opened | null> {
+  for (const key of keys) {
+    try {
+      const open = await openKey(module, key, "private", keyring.refusedPins);
+      const opened = await tryRecipients(module, open, recipients, context);
+      if (opened !== null) return opened;
+    } catch (error) {
+      keyring.refuse([key], error);
+    }
+  }
+  return null;
 }
 
 async function tryRecipients(

@@ -5,40 +5,48 @@ import { TimeBudget } from "./module-client.ts";
 import { loadPolicies } from "./module-policy.ts";
 import { prepareKey, type TokenKey } from "./token-key.ts";
 
-const LAYERS = new WeakMap<KeySet, LayerKeys>();
+const KEYRINGS = new WeakMap<KeySet, TokenKeyring>();
 /** Refused key files that one message names. */
 const REFUSALS_SHOWN = 8;
 
 /**
- * The key files for a layer. Its packets have them in common: neither a module that crashed nor a PIN that was wrong is
- * tried again for the next packet.
+ * The key files of a key set, for all packets of all layers: neither a module that crashed nor a PIN that was wrong is
+ * tried again for the next one.
  */
-export class LayerKeys {
+export class TokenKeyring {
   readonly refusedPins = new Set<string>();
   readonly time: TimeBudget;
+  #last: Promise<unknown> = Promise.resolve();
   readonly #keys: TokenKey[] = [];
   /** Why a key file can't be used, by its origin. */
   readonly #refusals = new Map<string, string>();
 
   /** @throws DecoderError PKCS11 when no module at all is allowed */
-  static of({ keys, settings }: UnwrapContext): LayerKeys {
-    const known = LAYERS.get(keys);
+  static of({ keys, settings }: UnwrapContext): TokenKeyring {
+    const known = KEYRINGS.get(keys);
     if (known !== undefined) return known;
     const policies = loadPolicies(settings.environment, keys.parameters);
-    const layer = new LayerKeys(new TimeBudget(settings.providerTimeoutMs));
+    const keyring = new TokenKeyring(new TimeBudget(settings.providerTimeoutMs));
     for (const { yaml, origin } of keys.pkcs11) {
       try {
-        layer.#keys.push(prepareKey(yaml.bytes, origin, policies));
+        keyring.#keys.push(prepareKey(yaml.bytes, origin, policies));
       } catch (error) {
-        layer.refuse([{ origin }], error);
+        keyring.refuse([{ origin }], error);
       }
     }
-    LAYERS.set(keys, layer);
-    return layer;
+    KEYRINGS.set(keys, keyring);
+    return keyring;
   }
 
   private constructor(time: TimeBudget) {
     this.time = time;
+  }
+
+  /** One packet after the other: side by side each of them would try a wrong PIN. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
   }
 
   /** The keys that are worth a try, those of one module in one environment together. */
