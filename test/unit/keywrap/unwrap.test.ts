@@ -1,0 +1,187 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { DecoderError } from "../../../src/errors.ts";
+import type { KeySet } from "../../../src/keys/keyset.ts";
+import { SCHEMES, schemeOf } from "../../../src/keywrap/registry.ts";
+import { packetsOf, unwrapLayer } from "../../../src/keywrap/unwrap.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { asymmetricKey, flattenedJwe, general, generalJwe, keySet } from "../../support/jwe.ts";
+
+const PREFIX = "org.opencontainers.image.enc.keys.";
+const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+const PLAIN = Buffer.from('{"symkey":"c2VjcmV0"}');
+
+const ec = () => generateKeyPairSync("ec", { namedCurve: "P-256" });
+const [MINE, OTHER] = [ec(), ec()];
+const jwe = (key: KeyObject, header: object = {}) =>
+  flattenedJwe({ key, alg: "ECDH-ES+A256KW", header: header as Record<string, unknown> }, PLAIN).toString(
+    "base64",
+  );
+const keys = (...privateKeys: KeyObject[]) => keySet(...privateKeys.map((key) => asymmetricKey(key)));
+
+async function failureOf(
+  annotations: Record<string, string>,
+  keySet: KeySet = keys(OTHER.privateKey),
+): Promise<DecoderError> {
+  try {
+    await unwrapLayer(annotations, keySet, SETTINGS);
+  } catch (error) {
+    if (error instanceof DecoderError) return error;
+    throw error;
+  }
+  throw new Error("it opened");
+}
+
+describe("the packets of an annotation", () => {
+  test("stand between commas", () => {
+    const packets = packetsOf("jwe", "Zm9v,,?,YmFy");
+    expect(packets.map((packet) => packet && Buffer.from(packet).toString())).toEqual([
+      "foo",
+      null,
+      null,
+      "bar",
+    ]);
+  });
+
+  test.each([
+    ["too many", "AAAA,".repeat(LIMITS.packets)],
+    ["too long", "A".repeat(LIMITS.annotationBytes + 4)],
+  ])("%s", (_what, value) =>
+    expect(() => packetsOf("jwe", value)).toThrow(expect.objectContaining({ code: "LIMIT" })),
+  );
+
+  test("as many as allowed", () => {
+    expect(packetsOf("jwe", Array(LIMITS.packets).fill("AAAA").join())).toHaveLength(LIMITS.packets);
+  });
+});
+
+describe("the right packet is found", () => {
+  test("at any place, and told", async () => {
+    const [good, foreign] = [jwe(MINE.publicKey, { kid: "me" }), jwe(OTHER.publicKey)];
+    for (const [packet, value] of [
+      [0, good],
+      [0, `${good},?`],
+      [1, `${foreign},${good}`],
+      [3, `?,,${foreign},${good}`],
+      [1, `${Buffer.from('{"no":"jwe"}').toString("base64")},${good}`],
+    ] as const) {
+      const opened = await unwrapLayer({ [`${PREFIX}jwe`]: value }, keys(MINE.privateKey), SETTINGS);
+      expect(opened).toMatchObject({ scheme: "jwe", packet, recipient: "ECDH-ES+A256KW P-256 kid=me" });
+      expect(Buffer.from(opened.options.bytes)).toEqual(PLAIN);
+    }
+  });
+
+  test("beside annotations of other schemes, broken ones and unknown ones", async () => {
+    const annotations = {
+      unrelated: "x",
+      [`${PREFIX}unknown`]: "x",
+      [`${PREFIX}pgp`]: "?",
+      [`${PREFIX}jwe`]: jwe(MINE.publicKey),
+    };
+    expect(await unwrapLayer(annotations, keys(MINE.privateKey), SETTINGS)).toMatchObject({ scheme: "jwe" });
+  });
+});
+
+describe("no wrapped key", () => {
+  test.each([
+    {},
+    { other: "x" },
+    { [`${PREFIX}unknown`]: "x" },
+    { [`${PREFIX}provider.`]: "x" },
+    { [`${PREFIX}provider`]: "x" },
+  ])("%j", async (annotations) =>
+    expect(await failureOf(annotations as Record<string, string>)).toMatchObject({ code: "BAD_ANNOTATION" }),
+  );
+
+  test("an unknown scheme is named", async () => {
+    expect((await failureOf({ [`${PREFIX}unknown`]: "x" })).message).toContain(`${PREFIX}unknown`);
+  });
+});
+
+describe("when nothing opens, the error", () => {
+  test("names what the layer is wrapped for and each key that was tried", async () => {
+    const skipped = [{ origin: "notes.txt", reason: "not a key of a known kind" }];
+    const set = {
+      ...keySet(
+        asymmetricKey(OTHER.privateKey, { origin: "sub/node.pem" }),
+        asymmetricKey(OTHER.privateKey, { origin: "b.jwk", kid: "bee" }),
+      ),
+      skipped,
+    };
+    const error = await failureOf({ [`${PREFIX}jwe`]: jwe(MINE.publicKey, { kid: "wanted" }) }, set);
+    expect(error.code).toBe("NO_KEY");
+    expect(error.message).toMatch(/wrapped for jwe \(ECDH-ES\+A256KW P-256 kid=wanted\)/);
+    expect(error.message).toMatch(
+      /with sub\/node\.pem \(EC P-256, sha256:[0-9a-f]{16}\): the key does not fit/,
+    );
+    expect(error.message).toMatch(/with b\.jwk \(EC P-256, kid=bee\): the key does not fit/);
+    expect(error.message).toMatch(/not usable: notes\.txt: not a key of a known kind/);
+    expect(error.hint).toMatch(/inspect/);
+  });
+
+  test("tells where to put a key when there is none", async () => {
+    const error = await failureOf({ [`${PREFIX}jwe`]: jwe(MINE.publicKey) }, keys());
+    expect(error).toMatchObject({ code: "NO_KEY", hint: expect.stringContaining("--decryption-keys-path") });
+    expect(error.message).toContain("no key here is of that type and size");
+  });
+
+  test("tells which packet", async () => {
+    const value = `${jwe(MINE.publicKey)},?,${jwe(MINE.publicKey)}`;
+    const { code, message } = await failureOf({ [`${PREFIX}jwe`]: value });
+    expect(code).toBe("NO_KEY");
+    expect(message).toMatch(/jwe packet 2: it is no base64/);
+    expect(message).toMatch(/jwe packet 3 ECDH-ES\+A256KW P-256 with/);
+  });
+
+  test("is that of the packets when all of them are broken", async () => {
+    expect(await failureOf({ [`${PREFIX}jwe`]: "?," })).toMatchObject({ code: "BAD_PACKET" });
+    const large = Buffer.alloc(LIMITS.packetBytes + 1, "{").toString("base64");
+    expect(await failureOf({ [`${PREFIX}jwe`]: large.slice(0, LIMITS.annotationBytes) })).toMatchObject({
+      code: "BAD_PACKET",
+    });
+  });
+
+  test("stays short, however much was tried", async () => {
+    const specs = Array.from({ length: 40 }, (_, i) => ({
+      key: MINE.publicKey,
+      alg: "ECDH-ES+A256KW",
+      header: { kid: `k${i}${"x".repeat(300)}` },
+    }));
+    const value = general(generalJwe(specs, PLAIN)).toString("base64");
+    const { message } = await failureOf({ [`${PREFIX}jwe`]: value }, keys(OTHER.privateKey));
+    expect(message.length).toBeLessThanOrEqual(LIMITS.messageChars);
+    expect(message).toMatch(/and 28 more/);
+  });
+});
+
+test("too many attempts end it, though a later packet would open", async () => {
+  const foreign = general(generalJwe(Array(70).fill({ key: MINE.publicKey, alg: "ECDH-ES+A256KW" }), PLAIN));
+  const value = `${foreign.toString("base64")},${jwe(OTHER.publicKey)}`;
+  const others = keySet(...Array(60).fill(asymmetricKey(OTHER.privateKey)));
+  const error = await failureOf({ [`${PREFIX}jwe`]: value }, others);
+  expect(error).toMatchObject({
+    code: "LIMIT",
+    message: expect.stringContaining(`${LIMITS.unwrapAttempts} attempts`),
+  });
+});
+
+test("a scheme is found by its annotation's suffix", () => {
+  expect(SCHEMES.map(({ name }) => schemeOf(name)?.name)).toEqual([
+    "jwe",
+    "pkcs7",
+    "pgp",
+    "pkcs11",
+    undefined,
+  ]);
+  expect(schemeOf("provider.kms")?.name).toBe("provider");
+  expect(schemeOf("provider.a.b")?.name).toBe("provider");
+  for (const suffix of ["", "JWE", "jwe.x", "provider.", "providerkms", "constructor"])
+    expect(schemeOf(suffix)).toBeUndefined();
+});
+
+test.each(SCHEMES.map((row) => row.name))("%s has all three parts", async (name) => {
+  const row = SCHEMES.find((it) => it.name === name);
+  expect((await row?.unwrap())?.unwrap).toBeTypeOf("function");
+  expect((await row?.wrap())?.prepare).toBeTypeOf("function");
+  expect((await row?.describe())?.describe).toBeTypeOf("function");
+});

@@ -1,0 +1,84 @@
+import { generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { describeLayer } from "../../../src/keywrap/describe.ts";
+import { unwrapLayer } from "../../../src/keywrap/unwrap.ts";
+import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
+import { asymmetricKey, keySet } from "../../support/jwe.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+const PLAIN = Buffer.from('{"symkey":"c2VjcmV0"}');
+const JWE = "org.opencontainers.image.enc.keys.jwe";
+
+const pairs = [1, 2].map(() => generateKeyPairSync("ec", { namedCurve: "P-256" }));
+const recipients = pairs.map(({ publicKey }, i) => {
+  const path = join(folder, `public-${i}.jwk`);
+  writeFileSync(path, JSON.stringify({ ...publicKey.export({ format: "jwk" }), kid: `key ${i}` }));
+  return `jwe:${path}`;
+});
+const badRecipient = expect.objectContaining({ code: "BAD_RECIPIENT" });
+
+test("all recipients of a scheme share one packet", async () => {
+  const annotations = await (await LayerWrapper.prepare(recipients, SETTINGS)).wrap(PLAIN);
+  expect(Object.keys(annotations)).toEqual([JWE]);
+  expect(annotations[JWE]).not.toContain(",");
+  for (const { privateKey } of pairs) {
+    const opened = await unwrapLayer(annotations, keySet(asymmetricKey(privateKey)), SETTINGS);
+    expect(Buffer.from(opened.options.bytes)).toEqual(PLAIN);
+  }
+});
+
+test("an existing packet stays, the new one comes after it", async () => {
+  const [first, second] = await Promise.all(recipients.map((it) => LayerWrapper.prepare([it], SETTINGS)));
+  const before = await first?.wrap(PLAIN);
+  const annotations = (await second?.wrap(PLAIN, { ...before, other: "x" })) ?? {};
+  expect(Object.keys(annotations)).toEqual([JWE]);
+  expect(annotations[JWE]?.split(",")[0]).toBe(before?.[JWE]);
+  for (const [packet, { privateKey }] of pairs.entries()) {
+    expect(await unwrapLayer(annotations, keySet(asymmetricKey(privateKey)), SETTINGS)).toMatchObject({
+      packet,
+    });
+  }
+  expect(await second?.wrap(PLAIN, { [JWE]: "" })).toEqual({ [JWE]: expect.not.stringContaining(",") });
+});
+
+test.each([
+  [[]],
+  [["jwe:"]],
+  [["jwe"]],
+  [["no-scheme:x"]],
+  [["JWE:x"]],
+  [[":x"]],
+  [[""]],
+  [["/a/path"]],
+  [[...recipients, "x:y"]],
+])("%j can't be encrypted for", async (list) => {
+  await expect(LayerWrapper.prepare(list, SETTINGS)).rejects.toThrow(badRecipient);
+  await expect(LayerWrapper.prepare(list, SETTINGS)).rejects.toThrow(
+    expect.objectContaining({ hint: expect.stringContaining("jwe:FILE") }),
+  );
+});
+
+test("what a layer is encrypted for can be told without a key", async () => {
+  const annotations = await (await LayerWrapper.prepare(recipients, SETTINGS)).wrap(PLAIN);
+  const packets = await describeLayer({
+    unrelated: "x",
+    [JWE]: `${annotations[JWE]},?,${Buffer.from("x").toString("base64")}`,
+    "org.opencontainers.image.enc.keys.unknown": "x",
+  });
+  expect(packets).toEqual([
+    {
+      scheme: "jwe",
+      recipients: [
+        { algorithm: "ECDH-ES+A256KW", id: "key 0" },
+        { algorithm: "ECDH-ES+A256KW", id: "key 1" },
+      ],
+    },
+    { scheme: "jwe", recipients: [], problem: "it is no base64" },
+    { scheme: "jwe", recipients: [], problem: expect.stringContaining("JWE") },
+    { scheme: "unknown", recipients: [], problem: expect.stringContaining("scheme") },
+  ]);
+});
