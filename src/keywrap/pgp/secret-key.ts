@@ -32,8 +32,8 @@ export class SecretKey {
   readonly label: string;
   /** Whether using it, the first time, costs deriving a key from each passphrase. */
   readonly isProtected: boolean;
-  readonly #keyring: PgpKeyring;
-  #refusal: string | undefined;
+  readonly #passphrases: PgpKeyring["passphrases"];
+  #unlocked: Promise<string | undefined> | undefined;
   #rsaKey: KeyObject | undefined;
 
   constructor(packet: KeyPacket, keyring: PgpKeyring) {
@@ -42,25 +42,26 @@ export class SecretKey {
     this.fingerprint = packet.getFingerprint();
     this.label = `${keyring.origin} 0x${this.keyId}`;
     this.isProtected = !packet.isDecrypted();
-    this.#keyring = keyring;
-    if (packet.isMissingSecretKeyMaterial()) {
-      this.#refusal =
-        "its secret part is not in the keyring, but on a smart card or nowhere, or protected in an unknown way";
+    this.#passphrases = keyring.passphrases;
+  }
+
+  /**
+   * Once for all packets and layers, also those that are opened at the same time.
+   * @returns why the key can't be used, or undefined when it can
+   */
+  unlock(context: UnwrapContext): Promise<string | undefined> {
+    this.#unlocked ??= this.#unlock(context);
+    return this.#unlocked;
+  }
+
+  async #unlock(context: UnwrapContext): Promise<string | undefined> {
+    if (!this.isProtected) return undefined;
+    if (this.packet.isMissingSecretKeyMaterial()) {
+      return "its secret part is not in the keyring, but on a smart card or nowhere, or protected in an unknown way";
     }
-  }
-
-  /** @returns why the key can't be used, or undefined once it can */
-  async unlock(context: UnwrapContext): Promise<string | undefined> {
-    if (this.packet.isDecrypted()) return undefined;
-    this.#refusal ??= await this.#tryPassphrases(context);
-    return this.#refusal;
-  }
-
-  async #tryPassphrases(context: UnwrapContext): Promise<string | undefined> {
-    const { passphrases } = this.#keyring;
-    if (passphrases.length === 0) return "it is protected with a passphrase, and none was given";
+    if (this.#passphrases.length === 0) return "it is protected with a passphrase, and none was given";
     const decrypt = this.packet.decrypt.bind(this.packet) as Unlock;
-    for (const passphrase of passphrases) {
+    for (const passphrase of this.#passphrases) {
       context.spend();
       try {
         await decrypt(Buffer.from(passphrase.bytes).toString("utf8"), SETTINGS);

@@ -59,11 +59,10 @@ async function openOther(
   const packet = new PublicKeyEncryptedSessionKeyPacket() as unknown as EncryptedSessionKey;
   packet.read(body);
   await packet.decrypt(key.packet);
-  const cipher = packet.sessionKeyAlgorithm ?? expected ?? 0;
+  const cipher = expected ?? packet.sessionKeyAlgorithm ?? 0;
   const found = new Uint8Array(packet.sessionKey);
   packet.sessionKey.fill(0);
-  const fits = CIPHERS.get(cipher)?.keyBytes === found.length && (expected ?? cipher) === cipher;
-  return fits ? { cipher, key: found } : random;
+  return CIPHERS.get(cipher)?.keyBytes === found.length ? { cipher, key: found } : random;
 }
 
 /** Runtimes refuse PKCS#1 v1.5 decryption, or do it with a rejection of their own choice: only RSA itself is theirs. */

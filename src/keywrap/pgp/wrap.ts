@@ -12,9 +12,8 @@ export async function prepare(
 }
 
 /**
- * A literal packet, not compressed, in integrity-protected data of version 1: what Go's decoder and every gpg read. Keys
- * may say that they also take version 2, but not which programs they will be used with. Version 6 keys are in none that
- * does not.
+ * A literal packet, not compressed, in integrity-protected data of version 1: what Go's decoder and every gpg read. Many
+ * keys claim to take version 2, but not every program that they are used with does; version 6 keys have no old ones.
  */
 async function wrapFor(keys: readonly PublicKey[], options: Uint8Array): Promise<Uint8Array> {
   const encryptionKeys = [...keys];

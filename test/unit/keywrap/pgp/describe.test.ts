@@ -48,6 +48,7 @@ describe("refused", () => {
   refused("data without session keys", () => data());
   refused("a message for a password alone", () => bytes(packet(3, [4, 9, 0, 8]), data()));
   refused("data without integrity protection", () => bytes(recipient(), packet(9, new Uint8Array(60))));
+  refused("data of another type", () => bytes(recipient(), packet(19, [1, 9, 2, 16], new Uint8Array(60))));
   refused("two parts of data", () => bytes(message, data()));
   refused("something after the data", () => bytes(message, literal()));
   refused("a signature before the data", () => bytes(packet(2, [4]), message));

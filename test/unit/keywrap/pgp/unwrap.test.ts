@@ -271,6 +271,13 @@ describe("protected keys", () => {
     expect(context.operations()).toBe(4);
   });
 
+  test("are unlocked once for layers that are opened at the same time", async () => {
+    const context = contextWith(keyring(locked, "wrong", passphrase));
+    const both = await Promise.all([opened(message, context), opened(message, context)]);
+    expect(both.map((options) => Buffer.from(options ?? []))).toEqual([OPTIONS, OPTIONS]);
+    expect(context.operations()).toBe(4);
+  });
+
   test("with another passphrase open nothing, and the attempt tells why", async () => {
     const context = contextWith(keyring(locked, "wrong"));
     for (let i = 0; i < 2; i++) expect(await unwrap(message, context)).toBeNull();
