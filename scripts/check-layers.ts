@@ -21,7 +21,8 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["image", ["oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["options", ["payload", "keys", "cipher", ...LEAVES]],
   ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
-  ["decoder", ["options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
+  ["audit", ["options", "candidates", "payload", "keys", ...LEAVES]],
+  ["decoder", ["audit", "options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
   ["cli", ["decoder", "options", "payload", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["main", ["decoder", "options", "exit", "cli", ...LEAVES]],
 ]);

@@ -70,14 +70,14 @@ function decryptAsContainerd(layout: string, layer: Descriptor, keys: string): P
       env: { ...process.env, STREAM_PROCESSOR_MEDIATYPE: layer.mediaType },
     });
     const output: Buffer[] = [];
-    child.stdout.on("data", (data: Buffer) => output.push(data));
+    child.stdout?.on("data", (data: Buffer) => output.push(data));
     child.on("error", reject);
     child.on("close", (code) => {
       if (code === 0) resolve(Buffer.concat(output));
       else reject(new Error(`ctd-decoder ended with exit code ${code}`));
     });
     (child.stdio[3] as NodeJS.WritableStream).end(payload);
-    child.stdin.end(readFileSync(join(folder, blobPath(layout, layer))));
+    child.stdin?.end(readFileSync(join(folder, blobPath(layout, layer))));
   });
 }
 

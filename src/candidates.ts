@@ -2,13 +2,15 @@ import { type LayerOptions, parseLayerOptions, parsePublicOptions } from "./ciph
 import { DecoderError } from "./errors.ts";
 import type { KeySet } from "./keys/keyset.ts";
 import type { SchemeSettings } from "./keywrap/scheme.ts";
-import { unwrapLayer } from "./keywrap/unwrap.ts";
+import { type OpenedLayer as Unwrapped, unwrapLayer } from "./keywrap/unwrap.ts";
 import type { Candidate, LayerDescriptor } from "./payload/payload.ts";
 import { parseLayerType } from "./spec/media-types.ts";
 
 export interface OpenedLayer {
   readonly descriptor: LayerDescriptor;
   readonly layer: LayerOptions;
+  /** Which wrapped key opened, and with what. */
+  readonly by: Pick<Unwrapped, "scheme" | "recipient" | "key">;
 }
 
 /**
@@ -26,7 +28,7 @@ export async function openOneOf(
     const opened: (OpenedLayer & Candidate)[] = [];
     for (const candidate of group) {
       try {
-        opened.push({ ...candidate, layer: await open(candidate.descriptor, keys, settings) });
+        opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
       } catch (error) {
         // Out of budget is out of budget, whatever else there is to try.
         if (!(error instanceof DecoderError) || error.code === "LIMIT") throw error;
@@ -43,7 +45,7 @@ async function open(
   { mediaType, annotations }: LayerDescriptor,
   keys: KeySet,
   settings: SchemeSettings,
-): Promise<LayerOptions> {
+): Promise<Pick<OpenedLayer, "layer" | "by">> {
   if (!parseLayerType(mediaType)?.encrypted) {
     throw new DecoderError(
       "BAD_MEDIA_TYPE",
@@ -54,8 +56,8 @@ async function open(
     );
   }
   const publicOptions = parsePublicOptions(annotations);
-  const opened = await unwrapLayer(annotations, keys, settings);
-  return parseLayerOptions(publicOptions, opened.options);
+  const { options, ...by } = await unwrapLayer(annotations, keys, settings);
+  return { layer: parseLayerOptions(publicOptions, options), by };
 }
 
 /** Anyone may make a manifest that names another's blob, with a key of his own for it: the right key's HMAC holds. */

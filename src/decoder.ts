@@ -1,12 +1,14 @@
+import { startAudit } from "./audit/audit.ts";
 import { openOneOf } from "./candidates.ts";
 import { releaseLayer } from "./cipher/release.ts";
 import type { Input } from "./io/input.ts";
-import type { Output } from "./io/output.ts";
+import type { Output, Sink } from "./io/output.ts";
 import { loadKeys } from "./keys/load.ts";
 import type { SchemeSettings } from "./keywrap/scheme.ts";
 import type { DecoderOptions } from "./options.ts";
 import { readPayloadBytes } from "./payload/channel.ts";
-import { type Handover, parsePayload } from "./payload/payload.ts";
+import { type Handover, type LayerDescriptor, parsePayload } from "./payload/payload.ts";
+import { parseLayerType } from "./spec/media-types.ts";
 
 type Environment = SchemeSettings["environment"];
 
@@ -17,13 +19,21 @@ export async function decode(
   input: Input,
   output: Output,
 ): Promise<void> {
-  const { candidates, parameters } = await receive(options, environment, input);
-  const keys = await loadKeys(options, parameters);
-  const { descriptor, layer } = await openOneOf(candidates, keys, { ...options, environment });
+  const audit = await startAudit(options, environment);
+  try {
+    const { candidates, parameters } = await receive(options, environment, input);
+    const keys = await loadKeys(options, parameters);
+    const opened = await openOneOf(audit.watch(candidates), keys, { ...options, environment });
+    const { descriptor, layer } = opened;
 
-  const expected = { size: descriptor.size, digest: options.verifyDigest ? descriptor.digest : undefined };
-  await releaseLayer(input, output, layer, expected, options);
-  layer.key.destroy();
+    const expected = { size: descriptor.size, digest: options.verifyDigest ? descriptor.digest : undefined };
+    const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
+    await releaseLayer(input, output, layer, expected, { ...options, onAuthentic });
+    layer.key.destroy();
+  } catch (error) {
+    audit.refused(error);
+    throw error;
+  }
 }
 
 /** The layer's descriptor from file descriptor 3, or else from containerd's content store. */
@@ -35,4 +45,15 @@ async function receive(options: DecoderOptions, environment: Environment, input:
   }
   const { searchStore } = await import("./payload/store/lookup.ts");
   return searchStore(input, options, environment["STREAM_PROCESSOR_MEDIATYPE"]);
+}
+
+/** `--returns tar`: what was authenticated is decompressed on its way out. */
+async function expanding(
+  output: Output,
+  { mediaType, size = 0 }: LayerDescriptor,
+  { maxExpansion: { times, atLeast } }: DecoderOptions,
+): Promise<Sink> {
+  if (parseLayerType(mediaType)?.compression === "none") return output;
+  const { Expander } = await import("./io/expander.ts");
+  return new Expander(output, Math.max(times * size, atLeast));
 }

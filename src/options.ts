@@ -7,9 +7,24 @@ import type { StoreOptions } from "./payload/store/lookup.ts";
 /** What the command line of a decoder call says. */
 export interface DecoderOptions extends KeyOptions, ReleaseOptions, StoreOptions {
   readonly verifyDigest: boolean;
+  /** "tar": a compressed layer is decompressed too. undefined: what was encrypted is what comes out. */
+  readonly returns?: "tar";
+  readonly maxExpansion: Expansion;
   readonly providerTimeoutMs: number;
   readonly providerLegacyDc: boolean;
   readonly verbose: boolean;
+  /** A file to which a line is added for each layer; undefined: the environment's OCICRYPT_AUDIT_LOG, if any. */
+  readonly auditLog?: string;
+  /** Release nothing that can't be written down there. */
+  readonly auditRequired: boolean;
+  /** Whether containerd, rather than the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
+  readonly trustCriAnnotations: boolean;
+}
+
+/** How large a decompressed layer may be: so many times the compressed one, or `atLeast` if that is more; in bytes. */
+export interface Expansion {
+  readonly times: number;
+  readonly atLeast: number;
 }
 
 type Mutable = { -readonly [K in keyof DecoderOptions]: DecoderOptions[K] };
@@ -24,6 +39,11 @@ interface Flag {
 /** Held in memory: below it WebCrypto alone does all, above it the temporary file's cost disappears. */
 const DEFAULT_SPOOL_MEMORY = 16 * 1024 * 1024;
 
+/** Layers of text and zeros reach 1:20; bombs start where gzip ends, at 1:1000. Nobody needs a bomb below 1 GiB. */
+const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 ** 3 };
+/** The end of a tar alone, 10 KiB of zeros, is 1:200 in gzip. */
+const SMALL_LAYER = 64 * 1024;
+
 const DEFAULTS: DecoderOptions = {
   strictKeys: false,
   allowExternalSymlinks: false,
@@ -31,10 +51,13 @@ const DEFAULTS: DecoderOptions = {
   spoolMemory: DEFAULT_SPOOL_MEMORY,
   spoolDirectory: undefined,
   verifyDigest: false,
+  maxExpansion: DEFAULT_EXPANSION,
   useContentStore: true,
   providerTimeoutMs: LIMITS.providerTimeoutMs,
   providerLegacyDc: false,
   verbose: false,
+  auditRequired: false,
+  trustCriAnnotations: false,
 };
 
 /** The decoder's flags. yargs, which reads the other commands', would double the start-up time of every layer. */
@@ -117,6 +140,26 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
     },
   ],
   [
+    "returns",
+    {
+      value: "tar",
+      help: "also decompress the layer, gzip or zstd",
+      set: (o, v, n) => {
+        o.returns = toReturns(v, n);
+      },
+    },
+  ],
+  [
+    "max-expansion",
+    {
+      value: "N|SIZE",
+      help: "largest decompressed layer, in compressed ones or as a size (default 200, or 1G if that is more)",
+      set: (o, v, n) => {
+        o.maxExpansion = toExpansion(v, n);
+      },
+    },
+  ],
+  [
     "content-store",
     {
       value: "DIR",
@@ -163,6 +206,34 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
       },
     },
   ],
+  [
+    "audit-log",
+    {
+      value: "FILE",
+      help: "add a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",
+      set: (o, v) => {
+        o.auditLog = v;
+      },
+    },
+  ],
+  [
+    "audit-required",
+    {
+      help: "release nothing when that line can't be written",
+      set: (o, v, n) => {
+        o.auditRequired = toBoolean(v, n);
+      },
+    },
+  ],
+  [
+    "trust-cri-annotations",
+    {
+      help: "mark the image's name in that line as containerd's own word",
+      set: (o, v, n) => {
+        o.trustCriAnnotations = toBoolean(v, n);
+      },
+    },
+  ],
 ]);
 
 /**
@@ -182,6 +253,10 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
     if (value === undefined) throw usageError(`--${name} needs a value (${flag.value})`);
     flag.set(options, value, name);
   }
+  if (options.returns === "tar" && options.release === "stream")
+    throw usageError(
+      "--returns tar needs --release verified: nothing is decompressed before it is authentic",
+    );
   return options;
 }
 
@@ -211,6 +286,17 @@ function toRelease(text: string, name: string): DecoderOptions["release"] {
   if (text !== "verified" && text !== "stream")
     throw usageError(`--${name} takes verified or stream, not "${text}"`);
   return text;
+}
+
+function toReturns(text: string, name: string): "tar" {
+  if (text !== "tar") throw usageError(`--${name} takes tar, not "${text}"`);
+  return text;
+}
+
+/** "200" → times, "20G" → bytes. */
+function toExpansion(text: string, name: string): Expansion {
+  if (/^[1-9]\d{0,8}$/.test(text)) return { times: Number(text), atLeast: SMALL_LAYER };
+  return { times: 0, atLeast: toSize(text, name) };
 }
 
 function usageError(message: string): DecoderError {

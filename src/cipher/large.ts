@@ -33,7 +33,7 @@ export async function releaseLarge(large: LargeLayer, options: ReleaseOptions): 
       : inlineAuthenticator(layer.key);
   try {
     await (options.release === "stream"
-      ? releaseStreaming(large, authenticator)
+      ? releaseStreaming(large, authenticator, options)
       : releaseVerified(large, authenticator, options));
   } finally {
     authenticator.close();
@@ -53,6 +53,7 @@ async function releaseVerified(
   try {
     for (const chunk of authenticatedChunks(large, authenticator)) held.append(chunk);
     conclude(large, authenticator);
+    options.onAuthentic?.(large.check.count);
     const decipher = newDecipher(large.layer);
     for (const piece of held.pieces()) await large.output.write(decipher.update(piece));
   } finally {
@@ -61,7 +62,11 @@ async function releaseVerified(
 }
 
 /** `--release=stream`: plaintext leaves as ciphertext arrives, but for the tail, which waits for the verdict. */
-async function releaseStreaming(large: LargeLayer, authenticator: Authenticator): Promise<void> {
+async function releaseStreaming(
+  large: LargeLayer,
+  authenticator: Authenticator,
+  options: ReleaseOptions,
+): Promise<void> {
   const decipher = newDecipher(large.layer);
   const withheld: Uint8Array[] = [];
   let withheldBytes = 0;
@@ -79,6 +84,7 @@ async function releaseStreaming(large: LargeLayer, authenticator: Authenticator)
     }
   }
   conclude(large, authenticator);
+  options.onAuthentic?.(large.check.count);
   for (const plaintext of withheld) await large.output.write(plaintext);
 }
 

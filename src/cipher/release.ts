@@ -10,6 +10,11 @@ export interface ReleaseOptions {
   /** Bytes of ciphertext held in memory; a larger layer goes to a temporary file. */
   readonly spoolMemory: number;
   readonly spoolDirectory: string | undefined;
+  /**
+   * Called once the whole layer is authenticated, with its bytes, and before they leave (with "stream": before the last
+   * of them do). What it throws keeps them back.
+   */
+  readonly onAuthentic?: (bytes: number) => void;
 }
 
 /**
@@ -39,6 +44,7 @@ export async function releaseLayer(
     const plaintext = await openInMemory(head.bytes, layer);
     if (plaintext === null) throw check.forged();
     check.finish();
+    options.onAuthentic?.(check.count);
     await output.write(plaintext);
   } else {
     const { releaseLarge } = await import("./large.ts");

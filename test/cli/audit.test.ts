@@ -1,0 +1,134 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { type DecoderCall, decode } from "../support/decoder.ts";
+import { type Encrypted, encryptFor } from "../support/encrypted.ts";
+import { type KeyFiles, writeKeys } from "../support/keys.ts";
+import { flipBit, plainBytes } from "../support/layer.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, openssl, ours, run } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+describeWith([ours, openssl], "the audit log", {}, () => {
+  const folder = temporaryFolder();
+  const log = join(folder, "audit.log");
+  let key: KeyFiles;
+  let other: KeyFiles;
+  let layer: Encrypted;
+  const plaintext = plainBytes(5000);
+
+  beforeAll(async () => {
+    key = await writeKeys(join(folder, "key"), "P-256");
+    other = await writeKeys(join(folder, "other"), "P-256");
+    layer = await encryptFor([`jwe:${key.publicPath("spki.pem")}`], plaintext);
+  });
+
+  const image = {
+    "containerd.io/snapshot/cri.image-ref": "registry.example/app:1",
+    "containerd.io/snapshot/cri.manifest-digest": `sha256:${"a".repeat(64)}`,
+  };
+
+  async function call(args: readonly string[], more: Partial<DecoderCall> = {}, keys = key) {
+    const { descriptor } = layer;
+    const annotated = { ...descriptor, annotations: { ...descriptor.annotations, ...image } };
+    return decode(ours, {
+      layer: layer.ciphertext,
+      payload: payload(annotated),
+      ...more,
+      args: ["--decryption-keys-path", dirname(keys.privatePath("pkcs8.pem")), ...args],
+    });
+  }
+
+  function lines(file = log): Record<string, unknown>[] {
+    const text = readFileSync(file, "utf8");
+    expect(text.endsWith("\n")).toBe(true);
+    return text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  test("one line tells of a layer that was decrypted: which, for which image, with which key", async () => {
+    const { exit, stdout, stderr } = await call(["--audit-log", log]);
+    expect([exit, stderr, stdout.equals(plaintext)]).toEqual([0, "", true]);
+    const spki = await run(openssl, [
+      "pkey",
+      "-in",
+      key.privatePath("pkcs8.pem"),
+      "-pubout",
+      "-outform",
+      "DER",
+    ]);
+    const { createHash } = await import("node:crypto");
+    const [line, ...others] = lines();
+    expect(others).toEqual([]);
+    expect(line).toMatchObject({
+      verdict: "authentic",
+      layer: layer.descriptor.digest,
+      mediaType: layer.descriptor.mediaType,
+      image: { reference: "registry.example/app:1", manifest: `sha256:${"a".repeat(64)}`, trusted: false },
+      scheme: "jwe",
+      fingerprint: `sha256:${createHash("sha256").update(spki.stdout).digest("hex")}`,
+      bytes: 5000,
+      release: "verified",
+    });
+    expect(Math.abs(Date.parse(String(line?.["time"])) - Date.now())).toBeLessThan(60_000);
+    expect(statSync(log).mode & 0o777).toBe(0o600);
+  });
+
+  test("a refused layer's line has the reason's code; lines are added, never replaced", async () => {
+    const before = lines().length;
+    const forged = await call(["--audit-log", log], { layer: flipBit(layer.ciphertext, 100) });
+    const wrongKey = await call(["--audit-log", log, "--trust-cri-annotations"], {}, other);
+    const noPayload = await call(["--audit-log", log, "--no-content-store"], {
+      payload: Buffer.from("garbage"),
+    });
+    expect([forged.exit, wrongKey.exit, noPayload.exit]).toEqual([1, 1, 1]);
+    const added = lines().slice(before);
+    expect(added.map(({ verdict }) => verdict)).toEqual(["AUTHENTICATION", "NO_KEY", "BAD_PAYLOAD"]);
+    expect(added[0]).toMatchObject({ layer: layer.descriptor.digest, image: { trusted: false } });
+    expect(added[1]).toMatchObject({ layer: layer.descriptor.digest, image: { trusted: true } });
+    expect(added[2]).not.toHaveProperty("layer");
+  });
+
+  test("the environment names the log too; the option counts more", async () => {
+    const [fromEnvironment, fromOption] = [join(folder, "environment.log"), join(folder, "option.log")];
+    const env = { OCICRYPT_AUDIT_LOG: fromEnvironment };
+    expect((await call([], { env })).exit).toBe(0);
+    expect((await call(["--audit-log", fromOption], { env })).exit).toBe(0);
+    expect([lines(fromEnvironment).length, lines(fromOption).length]).toEqual([1, 1]);
+  });
+
+  test.each(["/dev/full", "/nonexistent/audit.log"])(
+    "%s can't be written: the layer is released, but not with --audit-required",
+    async (file) => {
+      const lenient = await call(["--audit-log", file]);
+      expect([lenient.exit, lenient.stderr, lenient.stdout.equals(plaintext)]).toEqual([0, "", true]);
+      const strict = await call(["--audit-log", file, "--audit-required"]);
+      expect([strict.exit, strict.stdout.length]).toEqual([1, 0]);
+      expect(strict.stderr).toContain(`can't write the audit log ${file}`);
+    },
+  );
+
+  test("a required log that is missing at the end keeps back the tail of a streamed layer", async () => {
+    const long = plainBytes(3_000_000);
+    const large = await encryptFor([`jwe:${key.publicPath("spki.pem")}`], long);
+    const { exit, stdout } = await call(
+      ["--audit-log", "/dev/full", "--audit-required", "--release=stream"],
+      {
+        layer: large.ciphertext,
+        payload: payload(large.descriptor),
+      },
+    );
+    expect(exit).toBe(1);
+    expect(stdout.length).toBeLessThanOrEqual(3_000_000 - 64 * 1024);
+    expect(stdout.equals(long.subarray(0, stdout.length))).toBe(true);
+  });
+
+  test("without a log, none is made", async () => {
+    const file = join(folder, "none.log");
+    writeFileSync(file, "");
+    expect((await call([])).exit).toBe(0);
+    expect([statSync(file).size, existsSync(join(folder, "audit"))]).toEqual([0, false]);
+  });
+});
