@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { DecoderError, type ErrorCode } from "../errors.ts";
+import { IS_COMPILED } from "../io/compiled.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
 
 export type FromWorker =
@@ -96,6 +97,5 @@ function failure({ code, message, hint }: Extract<FromWorker, { kind: "failed" }
 
 /** Beside this file; in the executable, where the parts lie at the root, in the folder that it came from. */
 function workerUrl(): URL {
-  const isCompiled = /\/(?:\$bunfs|~BUN)\//.test(import.meta.url);
-  return new URL(isCompiled ? "./image/layer-worker.ts" : "./layer-worker.ts", import.meta.url);
+  return new URL(IS_COMPILED ? "./image/layer-worker.ts" : "./layer-worker.ts", import.meta.url);
 }

@@ -107,8 +107,7 @@ export class HelperProcess {
   }
 }
 
-/** A compiled executable carries its code below /$bunfs/ (on Windows B:/~BUN/) and needs no script. */
+/** The executable carries its code with it and needs no script. */
 function ownScript(): string[] {
-  if (/\/(?:\$bunfs|~BUN)\//.test(import.meta.url)) return [];
-  return [fileURLToPath(new URL("../main.ts", import.meta.url))];
+  return IS_COMPILED ? [] : [fileURLToPath(new URL("../main.ts", import.meta.url))];
 }

@@ -123,14 +123,18 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof DecoderError) throw error;
-    throw new DecoderError("IO", `can't write ${shown(path)}: ${describeSystemError(error)}`, { cause: error });
+    throw new DecoderError("IO", `can't write ${shown(path)}: ${describeSystemError(error)}`, {
+      cause: error,
+    });
   }
 }
 
 /** A path without the temporary names in it, which say nothing to anybody. */
 function shown(path: string): string {
-  const folder = path.split("/").findIndex((part) => NAME.test(part));
-  return folder < 0 ? path : path.split("/").slice(0, folder).join("/") || "/";
+  const parts = path.split("/");
+  const staging = parts.findIndex((part) => NAME.test(part));
+  if (staging < 0) return path;
+  return parts.slice(0, staging).join("/") || (path.startsWith("/") ? "/" : ".");
 }
 
 async function leftovers(parent: string): Promise<string[]> {

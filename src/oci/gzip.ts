@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
-
-/** zlib's own scale: 1 is fast, 9 is small. */
-export const GZIP_LEVELS = { least: 1, usual: 6, most: 9 } as const;
+import { IS_COMPILED } from "../io/compiled.ts";
 
 /** What deflate makes of a text doesn't depend on how it is cut, but for flushes; one cut for all rules the doubt out. */
 const CHUNK_BYTES = 64 * 1024;
@@ -66,12 +64,9 @@ async function instantiate(): Promise<void> {
   setWasmExports(exports);
 }
 
-/** Bun embeds the file in the executable and gives its path; Node has no such import, and finds it by the package. */
+/** Bun embeds the file in the executable and gives its path; elsewhere it is found by the package. */
 async function wasmPath(): Promise<string> {
-  try {
-    const { default: path } = await import("zlib-streams/zlib-streams.wasm", { with: { type: "file" } });
-    return path;
-  } catch {
-    return createRequire(import.meta.url).resolve("zlib-streams/zlib-streams.wasm");
-  }
+  if (!IS_COMPILED) return createRequire(import.meta.url).resolve("zlib-streams/zlib-streams.wasm");
+  const { default: path } = await import("zlib-streams/zlib-streams.wasm", { with: { type: "file" } });
+  return path;
 }
