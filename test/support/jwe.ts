@@ -148,7 +148,7 @@ export function wrapCek(
 }
 
 /** RFC 7518 §4.6.2. */
-function concatKdf(secret: Buffer, alg: string, bits: number, header: Header): Buffer {
+export function concatKdf(secret: Buffer, alg: string, bits: number, header: Header): Buffer {
   const number = (value: number) => {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(value);

@@ -1,0 +1,3 @@
+import { judgeAll } from "./verdicts.ts";
+
+process.stdout.write(JSON.stringify(await judgeAll()));
