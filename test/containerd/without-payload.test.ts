@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { layersOf, manifestOf, tar, writeImage, writeManifest } from "../support/images.ts";
-import { encryptAs, forRecipient } from "../support/jwe.ts";
 import { skopeo } from "../support/peers.ts";
+import { encryptAs, forRecipient } from "./forge.ts";
 import { setKey } from "./images.ts";
 import { byCri, byCtr, describeNode, type NodeSuite, type Pull, release } from "./suite.ts";
 
