@@ -100,7 +100,7 @@ function indexOf(keySet: KeySet): KeyIndex {
   const byModulus = new Map<string, RsaKey>();
   for (const key of keySet.keys) {
     const numbers = key.type === "rsa" ? rsaNumbersOf(key.pkcs8.bytes) : null;
-    if (key.type !== "rsa" || numbers === null || byModulus.has(modulusOf(numbers))) continue;
+    if (key.type !== "rsa" || numbers === null) continue;
     byModulus.set(modulusOf(numbers), key);
     add(keyIdentity(usualKeyId(numbers)), modulusOf(numbers));
   }

@@ -33,7 +33,6 @@ const ARMOUR_LABELS = ["CMS", "PKCS7"];
  * @throws DecoderError BAD_PACKET
  */
 export function readEnvelope(packet: Bytes): Envelope {
-  if (packet.length > LIMITS.packetBytes) throw malformed("it is too long");
   const bytes = withoutArmour(packet);
   const outer = readBer(bytes);
   if (outer.tag !== TAG.SEQUENCE || outer.whole.length !== bytes.length)

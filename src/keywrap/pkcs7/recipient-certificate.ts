@@ -40,7 +40,7 @@ export function readRecipientCertificate(path: string): CertificateRecipient {
   const fields = der && readCertificate(der);
   if (!fields) throw refuse("it holds no X.509 certificate", "jwe:FILE takes public keys");
   const publicKey = publicKeyOf(fields.publicKey);
-  if (fields.rsa === null || publicKey?.asymmetricKeyType !== "rsa") {
+  if (fields.rsa === null || publicKey === null) {
     throw refuse(
       "its key is not RSA, and pkcs7 works with RSA alone",
       "jwe:FILE takes certificates with EC keys",

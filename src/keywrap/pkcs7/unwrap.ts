@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import type { RsaKey } from "../../keys/keyset.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { candidates } from "./candidates.ts";
-import { decryptContent, readContent } from "./content.ts";
+import { readContent } from "./content.ts";
 import { readEnvelope } from "./envelope.ts";
 import { decryptContentKey } from "./key-transport.ts";
 import { recipientText } from "./recipient.ts";
@@ -29,7 +29,7 @@ export async function unwrap(
     context.spend();
     const { method, encryptedKey } = keyTransport;
     const contentKey = decryptContentKey(keyObject, method, encryptedKey, content.keyLength);
-    const options = decryptContent(content, contentKey);
+    const options = content.open(contentKey);
     contentKey.fill(0);
     if (options !== null) return { options, recipient: name, key };
     context.record({ recipient: name, key, outcome: NOT_OPENED });

@@ -69,7 +69,7 @@ test("what could change a terminal or the name's parts is escaped, and long valu
 });
 
 test("identifiers too long to be any", () => {
-  const parts = name([attribute("ff".repeat(40), 0x0c, "x")], [attribute("ff", 0x0c, "y")]);
+  const parts = name([attribute(`2a${"01".repeat(39)}`, 0x0c, "x")], [attribute("ff", 0x0c, "y")]);
   expect(idFor(parts)).toBe("issuer an unreadable identifier=y,an unreadable identifier=x serial 01ff");
 });
 
@@ -80,6 +80,7 @@ test.each([
     "an attribute with two values",
     name([writeElement(TAG.SEQUENCE, writeOid(CN), writeName("x"), writeName("y"))]),
   ],
+  ["a tag number of several octets", name([attribute(CN, 0x1f, "x")])],
   ["a hundred parts", name(...Array<Bytes[]>(100).fill([attribute(CN, 0x0c, "x")]))],
 ])("malformed: %s", (_, issuer) => {
   expect(() => idFor(issuer)).toThrow(expect.objectContaining({ code: "BAD_PACKET" }));

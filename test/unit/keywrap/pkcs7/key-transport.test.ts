@@ -103,6 +103,12 @@ test("a wrong key, wrong padding, wrong length and an impossible number give the
     new Uint8Array(publicEncrypt({ key: publicKey, padding: constants.RSA_PKCS1_PADDING }, message));
   expect(decrypted(privateKey, PKCS1, encrypt(contentKey), 16)).toBe(contentKey.toString("hex"));
 
+  const oaep: KeyTransport = { name: "OAEP", oaep: { hash: "sha256", label: new Uint8Array() } };
+  const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: "sha256" };
+  const longer = new Uint8Array(publicEncrypt({ key: publicKey, ...padding }, randomBytes(17)));
+  expect(decrypted(privateKey, oaep, longer, 17)).toHaveLength(34);
+  expect(decrypted(privateKey, oaep, longer, 16)).toBeNull();
+
   const stranger = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
   expect(decrypted(stranger, PKCS1, encrypt(contentKey), 16)).toBeNull();
   expect(decrypted(privateKey, PKCS1, encrypt(randomBytes(15)), 16)).toBeNull();

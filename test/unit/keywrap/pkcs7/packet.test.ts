@@ -78,10 +78,13 @@ test("opens with indefinite lengths, and with lengths longer than needed", async
   expect(await opening(new Uint8Array(padded))).toBe(OPTIONS);
 });
 
+function armoured(label: string, packet: Bytes): Bytes {
+  const base64 = Buffer.from(packet).toString("base64").replace(/.{64}/g, "$&\n");
+  return new Uint8Array(Buffer.from(`-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`));
+}
+
 test.each(["CMS", "PKCS7"])("opens with the armour of %s", async (label) => {
-  const base64 = Buffer.from(toAlice()).toString("base64").replace(/.{64}/g, "$&\n");
-  const text = `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
-  expect(await opening(new Uint8Array(Buffer.from(text)))).toBe(OPTIONS);
+  expect(await opening(armoured(label, toAlice()))).toBe(OPTIONS);
 });
 
 test("changed authenticated attributes open nothing", async () => {
@@ -92,9 +95,6 @@ test("changed authenticated attributes open nothing", async () => {
 });
 
 test.each([
-  ["AES-128-CBC", OID.aes128Cbc],
-  ["AES-192-CBC", OID.aes192Cbc],
-  ["AES-256-CBC", OID.aes256Cbc],
   ["3DES-CBC", OID.tripleDesCbc],
   ["DES-CBC", "2b0e030207"],
   ["RC2-CBC", "2a864886f70d0302"],
@@ -112,7 +112,7 @@ test.each([
   };
   const error: unknown = await unwrap(packet, context).catch((thrown: unknown) => thrown);
   expect(error).toEqual(refused());
-  expect(String(error)).toMatch(new RegExp(`${name}.*not authenticated`));
+  expect(String(error)).toMatch(new RegExp(`${name}.*outdated`));
 });
 
 test.each([
@@ -120,10 +120,7 @@ test.each([
   ["zeros", new Uint8Array(64)],
   ["text", new Uint8Array(Buffer.from("no CMS at all"))],
   ["armour around nothing", new Uint8Array(Buffer.from("-----BEGIN CMS-----\n-----END CMS-----\n"))],
-  [
-    "armour of a certificate",
-    new Uint8Array(Buffer.from("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----")),
-  ],
+  ["armour of another kind", armoured("CERTIFICATE", packetFor(alice))],
   ["armour without an end", new Uint8Array(Buffer.from("-----BEGIN CMS-----\nMAA="))],
   ["a byte after it", new Uint8Array([...packetFor(alice), 0])],
   ["another content type", toAlice({ contentType: OID.signedData })],
@@ -174,11 +171,14 @@ test.each([
   ],
   ["no content field", toAlice({ encode: () => new Uint8Array() })],
   ["more content than any layer key has", toAlice({ text: new Uint8Array(LIMITS.privateOptionsBytes + 1) })],
-  ["more than any packet has", new Uint8Array(LIMITS.packetBytes + 1)],
   ["a length beyond the end", Uint8Array.of(0x30, 0x84, 0xff, 0xff, 0xff, 0xff)],
   ["a length of a length beyond the end", Uint8Array.of(0x30, 0xff)],
   ["a long tag number", Uint8Array.of(0x3f, 0x81, 0x01, 0x00)],
-  ["a primitive element of indefinite length", Uint8Array.of(0x10, 0x80, 0, 0)],
+  [
+    "a primitive element of indefinite length",
+    toAlice({ encode: () => Uint8Array.of(0x80, 0x80, 0x04, 0x01, 0x00, 0x00, 0x00) }),
+  ],
+  ["a length of five bytes", new Uint8Array([0x30, 0x85, 0, 0, 0, ...packetFor(alice).subarray(2)])],
   ["an indefinite length without an end", Uint8Array.of(0x30, 0x80, 2, 1, 0)],
   ["nesting without end", new Uint8Array(LIMITS.packetBytes).map((_, i) => (i % 2 === 0 ? 0x30 : 0x80))],
 ] satisfies [string, Bytes][])("malformed: %s", async (_, packet) => {

@@ -13,7 +13,7 @@ import { Secret } from "../../../../src/secret.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export const OPTIONS = '{"symkey":"AAAA","digest":"sha256:00","cipheroptions":{"nonce":"AAAA"}}';
+export const OPTIONS = `{"symkey":"${Buffer.alloc(32, 7).toString("base64")}","digest":"sha256:00","cipheroptions":{"nonce":"AAAA"}}`;
 
 export const OID = {
   data: "2a864886f70d010701",
@@ -118,33 +118,44 @@ export function writeName(commonName: string): Bytes {
   return writeElement(TAG.SEQUENCE, writeElement(SET, attribute));
 }
 
+const EXTENSIONS = {
+  basicConstraints: "551d13",
+  subjectKeyIdentifier: "551d0e",
+} as const;
+
+function extension(oid: string, critical: boolean, value: Bytes): Bytes {
+  const flag = critical ? [writeElement(0x01, Uint8Array.of(0xff))] : [];
+  return writeElement(TAG.SEQUENCE, writeOid(oid), ...flag, writeElement(TAG.OCTET_STRING, value));
+}
+
 interface CertificateParts {
   readonly issuer: Bytes;
   readonly serial: Bytes;
   readonly publicKey: KeyObject;
+  /** None: a certificate of version 1, which has no extensions. */
   readonly keyId?: Bytes;
 }
 
 export function writeCertificate({ issuer, serial, publicKey, keyId }: CertificateParts): Bytes {
   const algorithm = writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01010b"));
   const time = writeElement(0x17, Buffer.from("260101000000Z"));
-  const extension =
+  const extensions =
     keyId &&
     writeElement(
       TAG.SEQUENCE,
-      writeOid("551d0e"),
-      writeElement(TAG.OCTET_STRING, writeElement(TAG.OCTET_STRING, keyId)),
+      extension(EXTENSIONS.basicConstraints, true, writeElement(TAG.SEQUENCE)),
+      extension(EXTENSIONS.subjectKeyIdentifier, false, writeElement(TAG.OCTET_STRING, keyId)),
     );
   const tbs = writeElement(
     TAG.SEQUENCE,
-    writeElement(TAG.CONTEXT_0, writeInteger(Uint8Array.of(2))),
+    ...(extensions ? [writeElement(TAG.CONTEXT_0, writeInteger(Uint8Array.of(2)))] : []),
     serial,
     algorithm,
     issuer,
     writeElement(TAG.SEQUENCE, time, time),
     issuer,
     publicKey.export({ format: "der", type: "spki" }),
-    ...(extension ? [writeElement(0xa3, writeElement(TAG.SEQUENCE, extension))] : []),
+    ...(extensions ? [writeElement(0xa3, extensions)] : []),
   );
   return writeElement(TAG.SEQUENCE, tbs, algorithm, writeElement(TAG.BIT_STRING, Uint8Array.of(0)));
 }

@@ -106,6 +106,13 @@ test("two certificates that share issuer and serial number: the keys of both are
   expect(result).toMatchObject({ options: OPTIONS, operations: 2 });
 });
 
+test("a certificate of version 1 names its key too", async () => {
+  const { issuer, serial, publicKey } = alice;
+  const certificates = [{ der: writeCertificate({ issuer, serial, publicKey }), origin: "v1.crt" }];
+  const result = await open(unwrap, packetFor(alice), { keys: [bob.key, alice.key], certificates });
+  expect(result).toMatchObject({ options: OPTIONS, operations: 1 });
+});
+
 test("a damaged key, an EC certificate and garbage beside the right ones do no harm", async () => {
   const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const certificates = [

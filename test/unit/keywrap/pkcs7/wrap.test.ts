@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { constants, createPrivateKey, generateKeyPairSync, privateDecrypt } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -10,6 +10,11 @@ import { type Bytes, holder, OPTIONS, open, writeCertificate } from "./packets.t
 
 const folder = temporaryFolder();
 const alice = holder({ name: "alice" });
+const privateKey = createPrivateKey({
+  key: Buffer.from(alice.key.pkcs8.bytes),
+  format: "der",
+  type: "pkcs8",
+});
 const bob = holder({ name: "bob", modulusLength: 4096 });
 
 const pem = (der: Uint8Array, label = "CERTIFICATE") =>
@@ -47,10 +52,16 @@ test("of a chain after a key, the first certificate counts", async () => {
 
 test("two packets share neither key nor nonce", async () => {
   const certificate = file(alice.certificate.der);
-  const [first, second] = [await wrapFor(certificate), await wrapFor(certificate)];
-  const nonceAt = first.length - OPTIONS.length - 16 - 22;
-  expect(first.slice(nonceAt, nonceAt + 12)).not.toEqual(second.slice(nonceAt, nonceAt + 12));
-  expect(first.slice(-40)).not.toEqual(second.slice(-40));
+  const drawn = async () => {
+    const packet = Buffer.from(await wrapFor(certificate));
+    const encryptedKey = packet.subarray(packet.indexOf(Buffer.from("04820100", "hex")) + 4).subarray(0, 256);
+    const block = privateDecrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, encryptedKey);
+    const nonce = packet.subarray(packet.indexOf(Buffer.from("3011840c", "hex")) + 4).subarray(0, 12);
+    return [block.subarray(-16).toString("hex"), nonce.toString("hex")];
+  };
+  const [[key, nonce], [otherKey, otherNonce]] = [await drawn(), await drawn()];
+  expect(key).not.toBe(otherKey);
+  expect(nonce).not.toBe(otherNonce);
 });
 
 test("the peers' own form, byte by byte but for what is random", async () => {
