@@ -28,7 +28,9 @@ export async function decode(
 
     const expected = { size: descriptor.size, digest: options.verifyDigest ? descriptor.digest : undefined };
     const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
-    await releaseLayer(input, output, layer, expected, { ...options, onAuthentic });
+    const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
+    await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
+    await sink.finish?.();
     layer.key.destroy();
   } catch (error) {
     audit.refused(error);

@@ -295,7 +295,9 @@ function toReturns(text: string, name: string): "tar" {
 
 /** "200" → times, "20G" → bytes. */
 function toExpansion(text: string, name: string): Expansion {
-  if (/^[1-9]\d{0,8}$/.test(text)) return { times: Number(text), atLeast: SMALL_LAYER };
+  if (/^0*[1-9]\d{0,8}$/.test(text)) return { times: Number(text), atLeast: SMALL_LAYER };
+  if (/^\d+$/.test(text))
+    throw usageError(`--${name} takes a number from 1 or a size such as 20G, not "${text}"`);
   return { times: 0, atLeast: toSize(text, name) };
 }
 

@@ -5,6 +5,8 @@ import { Backoff } from "./wait.ts";
 /** Takes bytes in order; each `write` is waited for before the next. */
 export interface Sink {
   write(bytes: Uint8Array): void | Promise<void>;
+  /** Called once, after the last `write`; only then is all of it taken. */
+  finish?(): Promise<void>;
 }
 
 /** Where the plaintext goes: a descriptor, blocking or not. */
