@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { IS_COMPILED } from "./compiled.ts";
 import {
   contentLength,
   decodeMessage,

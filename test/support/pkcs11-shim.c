@@ -6,8 +6,7 @@
  *   SHIM_LOG         a file that gets the name of each function called below, one a line
  *   SHIM_CRASH, SHIM_HANG  the function that does so
  *   SHIM_FLAGS       flags added to every token's, decimal
- *
- * Each call below also prints to stdout and stderr, as modules do that were left in debug mode.
+ *   SHIM_NOISE       when set, each of them prints to stdout and stderr, as a module left in debug mode
  */
 #include "pkcs11.h"
 #include <dlfcn.h>
@@ -37,9 +36,11 @@ static void called(const char *function) {
     fprintf(log, "%s\n", function);
     fclose(log);
   }
-  printf("stdout noise of %s\n", function);
-  fflush(stdout);
-  fprintf(stderr, "stderr noise of %s\n", function);
+  if (getenv("SHIM_NOISE") != NULL) {
+    printf("stdout noise of %s\n", function);
+    fflush(stdout);
+    fprintf(stderr, "stderr noise of %s\n", function);
+  }
   if (named("SHIM_CRASH", function)) abort();
   while (named("SHIM_HANG", function)) pause();
 }

@@ -5,8 +5,8 @@ import { encodeMessage, type OaepHash } from "./message.ts";
 import { badRecipient, readRecipientKey } from "./recipient-key.ts";
 
 const VARIABLE = "OCICRYPT_OAEP_HASHALG";
-/** ocicrypt's default: SoftHSM knows no other. */
-const DEFAULT_HASH = "sha1";
+/** ocicrypt's default. SoftHSM 2.6 needs sha1, and so does an RSA-2048 key. */
+const DEFAULT_HASH = "sha256";
 const HASH_BYTES: ReadonlyMap<string, number> = new Map([
   ["sha1", 20],
   ["sha256", 32],

@@ -283,7 +283,8 @@ describeWith([...SOFTHSM, cc], "a module that misbehaves", {}, () => {
 
   test("may print what it likes, and is closed when all is done", async () => {
     const made = await calls(async () => {
-      const { opened } = await open(packet("a"), keySet({ "a.yaml": yaml() }), { policy: policy() });
+      const keys = keySet({ "a.yaml": yaml({ SHIM_NOISE: "1" }) });
+      const { opened } = await open(packet("a"), keys, { policy: policy() });
       expect(text(opened)).toBe(OPTIONS.toString());
     });
     expect(made).toEqual(["C_Initialize", "C_Login", "C_Decrypt", "C_Finalize"]);
