@@ -13,7 +13,7 @@ import { Secret } from "../../../../src/secret.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export const OPTIONS = `{"symkey":"${Buffer.alloc(32, 7).toString("base64")}","digest":"sha256:00","cipheroptions":{"nonce":"AAAA"}}`;
+export const OPTIONS = `{"symkey":"${Buffer.alloc(32, 7).toString("base64")}","cipheroptions":{"nonce":"AAAA"}}`;
 
 export const OID = {
   data: "2a864886f70d010701",
