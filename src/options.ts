@@ -260,6 +260,9 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
   return options;
 }
 
+const USAGE =
+  "usage: ctd-decoder [--decryption-keys-path PATH] [FLAGS] < layer > plaintext; ctd-decoder --help tells all flags";
+
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 /** "16M", "1GiB", "65536" → bytes. */
@@ -302,5 +305,5 @@ function toExpansion(text: string, name: string): Expansion {
 }
 
 function usageError(message: string): DecoderError {
-  return new DecoderError("USAGE", message);
+  return new DecoderError("USAGE", message, { hint: USAGE });
 }
