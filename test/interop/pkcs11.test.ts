@@ -226,6 +226,13 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { time
         expect({ digest: sha256(stdout), stderr }).toEqual({ digest: plainDigest(), stderr: "" });
       });
 
+      test("that prints is heard with --verbose, on stderr alone", async () => {
+        const args = ["--decryption-keys-path", join(folder, "keys/heard"), "--verbose"];
+        const { stdout, stderr } = await openWith("heard", { SHIM_NOISE: "1" }, { args });
+        expect(sha256(stdout)).toBe(plainDigest());
+        expect(stderr).toMatch(/^stderr noise of C_Initialize$/m);
+      });
+
       test("that crashes tells so", async () => {
         const result = await openWith("crash", { SHIM_CRASH: "C_Decrypt" });
         expect(result).toMatchObject(refused);

@@ -1,8 +1,8 @@
 import { DecoderError } from "../../errors.ts";
 import type { KeySet } from "../../keys/keyset.ts";
 import type { UnwrapContext } from "../scheme.ts";
-import { TimeBudget } from "./module-client.ts";
 import { loadPolicies } from "./module-policy.ts";
+import { TimeBudget } from "./time-budget.ts";
 import { prepareKey, type TokenKey } from "./token-key.ts";
 
 const KEYRINGS = new WeakMap<KeySet, TokenKeyring>();

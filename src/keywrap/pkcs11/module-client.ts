@@ -4,44 +4,14 @@ import { NO_BODY } from "../../io/helper-message.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
 import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";
+import type { TimeBudget } from "./time-budget.ts";
 
 /** The helper's name on the command line. */
 const HELPER = "pkcs11-module";
 /** C_Finalize of a module that is done with. */
 const CLOSE_MS = 2000;
 
-export type Bytes = Uint8Array<ArrayBuffer>;
-
-/** All answers until a packet opens may take this many times as long as one. */
-const ANSWERS = 2;
-
-/** What modules may take until a packet opens, all calls together: an image may have many packets, and a token be slow. */
-export class TimeBudget {
-  readonly #answerMs: number;
-  #leftMs: number;
-
-  /** @param answerMs of one call */
-  constructor(answerMs: number) {
-    this.#answerMs = answerMs;
-    this.#leftMs = ANSWERS * answerMs;
-  }
-
-  restart(): void {
-    this.#leftMs = ANSWERS * this.#answerMs;
-  }
-
-  /** @throws DecoderError LIMIT when all of it has been used */
-  async measure<T>(work: (timeoutMs: number) => Promise<T>): Promise<T> {
-    if (this.#leftMs <= 0)
-      throw new DecoderError("LIMIT", "the PKCS#11 tokens took too long, and none opened the layer");
-    const start = performance.now();
-    try {
-      return await work(Math.min(this.#leftMs, this.#answerMs));
-    } finally {
-      this.#leftMs -= performance.now() - start;
-    }
-  }
-}
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A token's refusal, as CKR name. */
 export interface Refused {

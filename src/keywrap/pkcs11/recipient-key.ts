@@ -6,8 +6,9 @@ import { parsePrivateKey } from "../../keys/private-key.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
-import { TimeBudget, TokenModule } from "./module-client.ts";
+import { TokenModule } from "./module-client.ts";
 import { loadPolicies } from "./module-policy.ts";
+import { TimeBudget } from "./time-budget.ts";
 import { openKey, prepareKey } from "./token-key.ts";
 
 const SEQUENCE = 0x30;

@@ -320,6 +320,21 @@ describeWith([...SOFTHSM, cc], "a module that misbehaves", {}, () => {
     expect(made.at(-1)).toBe(call);
   });
 
+  test.each([
+    ["CKR_ENCRYPTED_DATA_INVALID", 0x40, "the key does not fit"],
+    ["CKR_ENCRYPTED_DATA_LEN_RANGE", 0x41, "the key does not fit"],
+    ["CKR_DATA_INVALID", 0x20, "the key does not fit"],
+    ["CKR_FUNCTION_FAILED", 0x06, "the key does not fit"],
+    ["CKR_GENERAL_ERROR", 0x05, "the key does not fit"],
+    ["CKR_DEVICE_ERROR", 0x30, "the token failed: CKR_DEVICE_ERROR"],
+    ["CKR_MECHANISM_PARAM_INVALID", 0x71, "the token failed: CKR_MECHANISM_PARAM_INVALID"],
+  ])("may answer %s: only what is no padding's fault is told", async (_name, code, outcome) => {
+    const keys = keySet({ "a.yaml": yaml({ SHIM_DECRYPT: String(code) }) });
+    const { opened, attempts } = await open(packet("a"), keys, { policy: policy() });
+    expect(opened).toBeNull();
+    expect(attempts).toMatchObject([{ outcome }]);
+  });
+
   test("may hang at the end: what it opened counts", async () => {
     const keys = keySet({ "hang.yaml": yaml({ SHIM_HANG: "C_Finalize" }) });
     const { opened } = await open(packet("a"), keys, { policy: policy() });
