@@ -68,8 +68,9 @@ export const LIMITS = {
   storeScanMs: 3000,
   /** Different descriptors of one blob that are tried. */
   candidates: 64,
-  /** Manifests and indexes: registries refuse longer ones. All of one image together, and how they may nest. */
+  /** A manifest or index: registries refuse longer ones. All of one image together, and how they may nest. */
   manifestBytes: 4 * MiB,
+  imageDocuments: 2048,
   imageDocumentsBytes: 64 * MiB,
   imageConfigBytes: 8 * MiB,
   indexEntries: 1024,

@@ -78,6 +78,7 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 
 class TreeReader {
   readonly #source: ImageSource;
+  #documents = 0;
   #bytes = 0;
 
   constructor(source: ImageSource) {
@@ -116,8 +117,12 @@ class TreeReader {
   }
 
   async #document(descriptor: Descriptor): Promise<Uint8Array> {
-    this.#bytes += descriptor.size;
     // An index may name the same manifest over and over: what is bounded is the work, not what lies there.
+    this.#documents += 1;
+    this.#bytes += descriptor.size;
+    if (this.#documents > LIMITS.imageDocuments) {
+      throw new DecoderError("LIMIT", `the image has more than ${LIMITS.imageDocuments} manifests`);
+    }
     if (this.#bytes > LIMITS.imageDocumentsBytes) {
       throw new DecoderError(
         "LIMIT",

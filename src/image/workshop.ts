@@ -1,3 +1,4 @@
+import { DecoderError } from "../errors.ts";
 import { type Blob, locateChecked } from "../oci/blob.ts";
 import type { ImageSource } from "../oci/source.ts";
 import type { ImageTarget } from "../oci/target.ts";
@@ -43,16 +44,29 @@ export class Workshop {
   }
 
   async #copy(descriptor: Descriptor): Promise<void> {
-    if (await this.#target.has(descriptor.digest, descriptor.size)) {
+    if (
+      (await this.#target.has(descriptor.digest, descriptor.size)) ||
+      (await this.#isElsewhere(descriptor))
+    ) {
       this.#progress.read(descriptor.size);
     } else {
       await this.make(descriptor, (input, output) => ({ kind: "copy", ...input, output }));
     }
   }
 
+  /** Whether a blob lies at its `urls` only, as foreign layers do: what isn't in the source need not be in the target. */
+  async #isElsewhere({ digest, urls }: Descriptor): Promise<boolean> {
+    if (!Array.isArray(urls) || urls.length === 0) return false;
+    return await this.#source.blobs.locate(digest).then(() => false, isMissing);
+  }
+
   #locate(descriptor: Descriptor): Promise<Blob> {
     return locateChecked(this.#source.blobs, descriptor);
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof DecoderError && error.code === "NOT_FOUND";
 }
 
 /** What a job needs: annotations, which may be long, would be copied to its thread for nothing. */
