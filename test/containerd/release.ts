@@ -42,7 +42,7 @@ export interface Processors {
   readonly args: readonly string[];
   /**
    * Which ID zstd layers have: "gzip" shares that of gzip, so that they get a payload as well; "own" never gets one;
-   * "tar" is one ID for all, whose decoder decompresses too.
+   * with "tar" the decoder decompresses too, and returns tar for all.
    */
   readonly zstd: "gzip" | "own" | "tar";
 }
@@ -98,7 +98,16 @@ function processorStanzas(processors: Processors): string[] {
   const encrypted = (suffix: string) => `${TAR}${suffix}+encrypted`;
   switch (processors.zstd) {
     case "tar":
-      return stanza(ID, TAR, encryptedTypes());
+      // containerd keeps the processors of its default configuration that a file doesn't name: left alone, the one of
+      // gzip would take turns with ours, by chance at each start.
+      return [
+        ...stanza(
+          ID,
+          TAR,
+          encryptedTypes().filter((type) => type !== encrypted("+gzip")),
+        ),
+        ...stanza(`${ID}.gzip`, TAR, [encrypted("+gzip")]),
+      ];
     case "gzip":
       return [
         ...stanza(ID, TAR, [encrypted("")]),

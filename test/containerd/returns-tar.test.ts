@@ -5,7 +5,7 @@ import { byCri, byCtr, describeNode } from "./suite.ts";
 
 const start = { zstd: "tar", args: ["--returns", "tar"], localPull: true } as const;
 
-describeNode("with one processor that decompresses too", start, (suite) => {
+describeNode("with processors that decompress too", start, (suite) => {
   beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);
 
   test("an image of gzip, plain and zstd layers runs, each layer decoded once, with a payload", async () => {
