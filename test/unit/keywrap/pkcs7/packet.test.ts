@@ -139,6 +139,14 @@ test.each([
   ["no recipients", toAlice({ recipients: () => [] })],
   ["a recipient that is a number", toAlice({ recipients: () => [Uint8Array.of(2, 1, 0)] })],
   ["an unlisted algorithm", toAlice({ algorithm: OID.aes128Ccm })],
+  [
+    "AES-CBC in AuthEnvelopedData",
+    toAlice({
+      algorithm: OID.aes256Cbc,
+      parameters: () => writeElement(TAG.OCTET_STRING, randomBytes(16)),
+      text: new Uint8Array(32),
+    }),
+  ],
   ["no GCM parameters", toAlice({ parameters: () => new Uint8Array() })],
   [
     "GCM parameters of another type",
