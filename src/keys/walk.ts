@@ -9,7 +9,7 @@ import {
   statSync,
 } from "node:fs";
 import { sep } from "node:path";
-import { DecoderError, describeSystemError } from "../errors.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 
 export interface KeyFile {
@@ -26,6 +26,8 @@ export interface WalkOptions {
 
 /** Kubernetes keeps a volume's versions in `..data` and `..2024_…`: the keys are linked from beside them. */
 const VOLUME_INTERNAL = "..";
+/** More often than this no volume is exchanged while one path is looked at. */
+const EXCHANGES = 3;
 
 /** O_NONBLOCK: a FIFO put there between the look and the opening must not stop the pull. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
@@ -88,7 +90,7 @@ class Walk {
 
   #link(name: string, place: string, depth: number): void {
     try {
-      const real = realpathSync.native(place);
+      const real = realPath(place);
       const inside = real === this.#root || real.startsWith(`${this.#root}${sep}`);
       if (!inside && !this.#options.allowExternalSymlinks) {
         return this.#options.onSkip(
@@ -96,8 +98,9 @@ class Walk {
           "a symlink that leaves the directory (--allow-external-symlinks follows it)",
         );
       }
-      if (statSync(real).isDirectory()) this.directory(name, real, depth + 1);
-      else this.file(name, real);
+      // By the link's own name: open(2) follows all of it at once, also while the kubelet exchanges `..data`.
+      if (statSync(place).isDirectory()) this.directory(name, real, depth + 1);
+      else this.file(name, place);
     } catch (error) {
       this.failed(name, error);
     }
@@ -129,6 +132,17 @@ class Walk {
     if (this.#seen.has(identity)) return false;
     this.#seen.add(identity);
     return true;
+  }
+}
+
+/** realpath(3) follows one link after the other: a volume that was exchanged meanwhile is looked at again. */
+function realPath(place: string): string {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return realpathSync.native(place);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || attempt === EXCHANGES) throw error;
+    }
   }
 }
 
