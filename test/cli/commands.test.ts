@@ -1,0 +1,275 @@
+import { createPublicKey } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
+import { diffId, readBlob, tar } from "../support/images.ts";
+import { putIndex, putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const folder = temporaryFolder();
+const plain = join(folder, "plain");
+const encrypted = join(folder, "encrypted");
+let keys: KeyPairFiles;
+let layerTar: Buffer;
+
+/** The executable is run here: relative names, and nothing to find but what the tests put here. */
+const cwd = folder;
+
+beforeAll(async () => {
+  keys = await rsaKeys(join(folder, "keys"), "node");
+  layerTar = await tar({ "hello.txt": Buffer.from("hello") });
+  const layer = { bytes: layerTar, compression: "none", diffId: diffId(layerTar) } as const;
+  const platforms = ["amd64", "arm64"].map((architecture) =>
+    putManifest(plain, [layer], { platform: { os: "linux", architecture } }),
+  );
+  tagRoot(plain, putIndex(plain, platforms));
+  await succeed([
+    "encrypt",
+    "-q",
+    "--recipient",
+    `jwe:${keys.publicKey}`,
+    `oci:${plain}`,
+    `oci:${encrypted}:v1`,
+  ]);
+}, 60_000);
+
+describeWith([ours], "the command line", {}, () => {
+  test.each([
+    [["--help"], /Commands:\n {2}encrypt /],
+    [["-h"], /Commands:/],
+    [["help"], /Commands:/],
+    [["help", "verify"], /ctd-decoder verify \[OPTIONS\] SOURCE/],
+    [["verify", "--help"], /Examples:/],
+    [["encrypt", "a", "b", "--help"], /Examples:/],
+    [["--version"], /^ctd-decoder \d+\.\d+\.\d+\n$/],
+    [["completion", "bash"], /complete -o default/],
+    [["man"], /^\.TH /],
+  ])("%j prints to standard output and exits 0", async (args, text) => {
+    const { exit, stdout, stderr } = await command(args, { cwd });
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+    expect(stdout.toString()).toMatch(text);
+  });
+
+  test.each([
+    [["frobnicate"], /no command "frobnicate"/],
+    [["encrypt"], /SOURCE is missing/],
+    [["encrypt", "oci:a"], /DEST is missing/],
+    [["encrypt", "oci:a", "oci:b", "oci:c"], /3 arguments/],
+    [["encrypt", "--unknown", "oci:a", "oci:b"], /unknown/],
+    [["encrypt", "oci:a", "oci:b"], /no recipient/],
+    [["encrypt", "--recipient", "rot13:key", "oci:plain", "oci:out"], /rot13/],
+    [["encrypt", "--recipient", "jwe:none.pem", "oci:plain", "oci:out"], /none\.pem/],
+    [["encrypt", "--recipient", "jwe:keys/node.pem", "docker://x", "oci:out"], /names no image/],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:none", "oci:out"], /none/],
+    [
+      [
+        "encrypt",
+        "--recipient",
+        "jwe:keys/node.pub.pem",
+        "--platform",
+        "linux/s390x",
+        "oci:plain",
+        "oci:out",
+      ],
+      /linux\/s390x/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--layer", "1", "oci:plain", "oci:out"],
+      /no layer 1/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression", "xz", "oci:plain", "oci:out"],
+      /compression/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression-level", "0", "oci:plain", "oci:out"],
+      /1 to 9/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--entrypoint", "[1]", "rootfs:keys", "oci:out"],
+      /entrypoint/,
+    ],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:encrypted", "oci:out"], /encrypted already/],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "oci:encrypted:v1"], /there already/],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "rootfs:out"], /can't be written/],
+    [["decrypt", "oci:encrypted", "oci:out"], /no private key/],
+    [["decrypt", "--key", "keys/node.pub.pem", "oci:encrypted", "oci:out"], /public key/],
+    [["decrypt", "--key", "keys/node.pem", "oci:plain", "oci:out"], /encrypted/],
+    [["decrypt", "--key", "keys/node.pem", "oci:encrypted:v2", "oci:out"], /"v2"/],
+    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no recipient/],
+    [["verify", "--key", "keys/node.pem", "oci:plain"], /encrypted/],
+    [["layer", "--key", "keys/node.pem"], /either/],
+    [["layer", "--key", "keys/node.pem", "--descriptor", "x", "oci:encrypted"], /either/],
+    [["layer", "--key", "keys/node.pem", "--descriptor", "none.json"], /none\.json/],
+    [["layer", "--key", "keys/node.pem", "oci:encrypted"], /several platforms/],
+    [["layer", "--key", "keys/node.pem", "--platform", "linux/arm64", "oci:plain"], /not encrypted/],
+    [["keygen", "keys/node.pem"], /there already/],
+    [["keygen", "--type", "ec", "--bits", "2048", "out"], /--bits/],
+    [["keygen", "--bits", "1024", "out"], /2048/],
+    [["completion", "tcsh"], /tcsh/],
+  ])("%j is an error", async (args, message) => {
+    const before = readdirSync(folder);
+    const { exit, stdout, stderr } = await command(args, { cwd });
+    expect({ exit, stdout: stdout.length }).toEqual({ exit: 1, stdout: 0 });
+    expect(stderr).toMatch(ONE_ERROR);
+    expect(stderr).toMatch(message);
+    expect(readdirSync(folder)).toEqual(before);
+  });
+});
+
+describeWith([ours], "keygen", {}, () => {
+  test("makes a pair that only its owner reads, and that works", async () => {
+    const file = join(folder, "made.jwk");
+    const shown = JSON.parse(
+      await succeed(["keygen", "--type", "ec", "--curve", "P-384", "--format", "jwk", "--json", file]),
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(readFileSync(`${file}.pub`, "utf8"))).toMatchObject({
+      crv: "P-384",
+      kid: shown.thumbprint,
+    });
+    await succeed([
+      "rewrap",
+      "-q",
+      "--key",
+      keys.privateKey,
+      "--recipient",
+      `jwe:${file}.pub`,
+      `oci:${encrypted}`,
+      `oci:${folder}/made:v1`,
+    ]);
+    expect(await succeed(["verify", "--key", file, `oci:${folder}/made`])).toMatch(
+      /2 layers, .*all authentic/,
+    );
+  });
+
+  test("makes PEM, and never writes over either file", async () => {
+    const file = join(folder, "made.pem");
+    await succeed(["keygen", "--bits", "2048", file]);
+    expect(createPublicKey(readFileSync(`${file}.pub`)).asymmetricKeyDetails?.modulusLength).toBe(2048);
+    writeFileSync(join(folder, "other.pub"), "mine");
+    expect((await command(["keygen", join(folder, "other")])).exit).toBe(1);
+    expect([existsSync(join(folder, "other")), readFileSync(join(folder, "other.pub"), "utf8")]).toEqual([
+      false,
+      "mine",
+    ]);
+  });
+});
+
+describeWith([ours], "layer", {}, () => {
+  const manifest = () => readDocument(encrypted, readDocument(encrypted, rootOf(encrypted)).manifests[0]);
+
+  test("decrypts one out of an image", async () => {
+    const args = [
+      "layer",
+      "--index",
+      "-1",
+      "--platform",
+      "linux/amd64",
+      "--keys",
+      join(folder, "keys"),
+      `oci:${encrypted}`,
+    ];
+    const { exit, stdout } = await command(args);
+    expect([exit, stdout]).toEqual([0, layerTar]);
+  });
+
+  test("decrypts one from standard input with its descriptor", async () => {
+    const [descriptor] = manifest().layers;
+    writeFileSync(join(folder, "desc.json"), JSON.stringify(descriptor));
+    const args = ["layer", "--descriptor", join(folder, "desc.json"), "--key", keys.privateKey];
+    const { exit, stdout } = await command(args, { input: readBlob(encrypted, descriptor) });
+    expect([exit, stdout]).toEqual([0, layerTar]);
+  });
+
+  test("releases nothing of one that is not authentic", async () => {
+    const [descriptor] = manifest().layers;
+    const forged = readBlob(encrypted, descriptor);
+    forged[0] = (forged[0] ?? 0) ^ 1;
+    const args = ["layer", "--descriptor", join(folder, "desc.json"), "--key", keys.privateKey];
+    const { exit, stdout, stderr } = await command(args, { input: forged });
+    expect([exit, stdout.length]).toEqual([1, 0]);
+    expect(stderr).toMatch(/not authentic/);
+  });
+});
+
+describeWith([ours], "results", {}, () => {
+  test("as JSON, with nothing beside", async () => {
+    const args = [
+      "encrypt",
+      "--json",
+      "--recipient",
+      `jwe:${keys.publicKey}`,
+      `oci:${plain}`,
+      `oci:${folder}/json:v1`,
+    ];
+    const { stdout, stderr } = await command(args);
+    expect(stderr).toBe("");
+    const result = JSON.parse(stdout.toString());
+    expect(result).toMatchObject({
+      destination: `oci:${folder}/json:v1`,
+      digest: rootOf(join(folder, "json")).digest,
+      keptLayers: 0,
+    });
+    expect(result.layers).toHaveLength(2);
+  });
+
+  test("as lines, without colours or a cursor that moves", async () => {
+    const args = ["decrypt", "--key", keys.privateKey, `oci:${encrypted}`, `oci:${folder}/lines:v1`];
+    const { stdout, stderr } = await command(args);
+    expect(stderr).toMatch(
+      /^layer 1\/2: linux\/(amd|arm)64 layer 0 decrypted: [^\n]+\nlayer 2\/2: [^\n]+\n$/,
+    );
+    expect(stdout.toString()).toMatch(/^decrypted 2 layers\noci:[^\n]+ sha256:[0-9a-f]{64}\n$/);
+    expect(stdout.toString() + stderr).not.toMatch(/\p{Cc}(?<!\n)/u);
+  });
+
+  test("not at all", async () => {
+    const args = ["verify", "-q", "--key", keys.privateKey, `oci:${encrypted}`];
+    expect(await command(args)).toMatchObject({ exit: 0, stdout: Buffer.alloc(0), stderr: "" });
+  });
+
+  test("of inspect: who opens what", async () => {
+    const shown = JSON.parse(
+      await succeed(["inspect", "--json", "--key", keys.privateKey, `oci:${encrypted}`]),
+    );
+    expect(shown.platforms.map(({ platform }: { platform: string }) => platform)).toEqual([
+      "linux/amd64",
+      "linux/arm64",
+    ]);
+    expect(shown.platforms[0].layers[0].encryption).toMatchObject({
+      cipher: "AES_256_CTR_HMAC_SHA256",
+      packets: [{ scheme: "jwe", recipients: [{ algorithm: "RSA-OAEP" }] }],
+      opens: { scheme: "jwe", key: keys.privateKey },
+    });
+  });
+
+  test("of inspect for a manifest, and an index, on standard input", async () => {
+    const root = rootOf(encrypted);
+    const index = JSON.parse(await succeed(["inspect", "--json", "-"], { input: readBlob(encrypted, root) }));
+    expect(index).toMatchObject({
+      digest: root.digest,
+      others: [{ platform: "linux/amd64" }, { platform: "linux/arm64" }],
+    });
+    const [entry] = readDocument(encrypted, root).manifests;
+    const manifest = JSON.parse(
+      await succeed(["inspect", "--json", "-"], { input: readBlob(encrypted, entry) }),
+    );
+    expect(manifest.platforms[0].layers[0].encryption.packets).toHaveLength(1);
+  });
+});
+
+describeWith([ours], "pipes", {}, () => {
+  test("an archive goes through commands from end to end", async () => {
+    const encrypt = await command(["encrypt", "--recipient", `jwe:${keys.publicKey}`, `oci:${plain}`, "-"]);
+    expect(encrypt.stderr).toMatch(/encrypted 2 layers\n/);
+    const decrypt = await command(["decrypt", "--key", keys.privateKey, "-", "oci-archive:-:v1"], {
+      input: encrypt.stdout,
+    });
+    expect(decrypt.exit).toBe(0);
+    const shown = await succeed(["inspect", "--json", "oci-archive:-:v1"], { input: decrypt.stdout });
+    expect(JSON.parse(shown).digest).toBe(rootOf(plain).digest);
+  });
+});

@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import { parseArguments } from "../../../src/cli/arguments.ts";
+import type { Command } from "../../../src/cli/command.ts";
+
+const command: Command = {
+  name: "do",
+  summary: "do it",
+  operands: [
+    { name: "FROM", completes: "files" },
+    { name: "TO", completes: "files", optional: true },
+  ],
+  options: {
+    layer: { help: "", value: "N", repeats: true },
+    name: { help: "", value: "NAME" },
+    kind: { help: "", value: "KIND", choices: ["a", "b"] },
+    quiet: { help: "", alias: "q" },
+    "long-name": { help: "", value: "X", alias: "keys" },
+  },
+  notes: [],
+  examples: [],
+  run: async () => undefined,
+};
+const parse = async (...args: string[]) => await parseArguments(command, args);
+
+test("operands and options may be mixed", async () => {
+  const args = await parse("--name", "n", "from", "--quiet", "to");
+  expect([args.operand(0), args.operand(1), args.text("name"), args.flag("quiet")]).toEqual([
+    "from",
+    "to",
+    "n",
+    true,
+  ]);
+});
+
+test("- is an operand, and -- ends the options", async () => {
+  expect((await parse("-", "-")).operand(1)).toBe("-");
+  expect((await parse("--", "--quiet")).operand(0)).toBe("--quiet");
+});
+
+test("values that look like options or numbers stay what they are", async () => {
+  const args = await parse("x", "--layer", "-1", "--layer=0,2", "--name", "007");
+  expect([args.integers("layer", -9, 9), args.text("name")]).toEqual([[-1, 0, 2], "007"]);
+});
+
+test("aliases, and the last of several", async () => {
+  const args = await parse("x", "-q", "--keys", "a", "--long-name=b");
+  expect([args.flag("quiet"), args.texts("long-name"), args.text("long-name")]).toEqual([
+    true,
+    ["a", "b"],
+    "b",
+  ]);
+});
+
+test.each([
+  ["no operand", []],
+  ["too many operands", ["a", "b", "c"]],
+  ["an unknown option", ["a", "--foo"]],
+  ["an unknown short option", ["a", "-x"]],
+  ["an option that objects have", ["a", "--constructor"]],
+  ["a negated switch", ["a", "--no-quiet"]],
+  ["a part of an option's name", ["a", "--nam", "x"]],
+  ["an option without its value", ["a", "--name"]],
+  ["a value that is none of the choices", ["a", "--kind", "c"]],
+])("%s is wrong usage", async (_, args) => {
+  await expect(parse(...args)).rejects.toMatchObject({ code: "USAGE", hint: "see ctd-decoder do --help" });
+});
+
+test.each(["x", "1.5", "", "10", "-10", "1e0", "0x1"])("%j is no number from -9 to 9", async (text) => {
+  const args = await parse("a", `--layer=${text}`);
+  expect(() => args.integers("layer", -9, 9)).toThrow(expect.objectContaining({ code: "USAGE" }));
+});

@@ -1,0 +1,78 @@
+import { generateKeyPairSync } from "node:crypto";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { loadKeys } from "../../../src/keys/load.ts";
+import { addNamedKeys } from "../../../src/keys/named.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const path = (name: string) => join(folder, name);
+
+beforeAll(() => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pkcs8 = { format: "pem", type: "pkcs8" } as const;
+  writeFileSync(path("plain.pem"), privateKey.export(pkcs8));
+  writeFileSync(
+    path("locked.pem"),
+    privateKey.export({ ...pkcs8, cipher: "aes-256-cbc", passphrase: "se:cret" }),
+  );
+  writeFileSync(path("odd:name.pem"), privateKey.export(pkcs8));
+  writeFileSync(path("public.pem"), publicKey.export({ format: "pem", type: "spki" }));
+  writeFileSync(path("password"), "se:cret\r\n");
+});
+
+async function named(...specs: string[]) {
+  return await addNamedKeys(specs, await loadKeys({ strictKeys: false, allowExternalSymlinks: false }));
+}
+
+test.each([
+  ["a plain key", () => "plain.pem"],
+  ["a name with a colon", () => "odd:name.pem"],
+  ["a password on the command line", () => "locked.pem:pass=se:cret"],
+  ["a password in a file, without its line end", () => `locked.pem:file=${path("password")}`],
+])("%s", async (_, spec) => {
+  expect((await named(path(spec()))).keys).toMatchObject([{ type: "ec", curve: "P-256" }]);
+});
+
+test("a password from a file descriptor", async () => {
+  const fd = openSync(path("password"), "r");
+  expect((await named(`${path("locked.pem")}:fd=${fd}`)).keys).toHaveLength(1);
+  closeSync(fd);
+});
+
+test.each([
+  ["a file that isn't there", "none.pem"],
+  ["a public key", "public.pem"],
+  ["no password", "locked.pem"],
+  ["a wrong password", "locked.pem:pass=wrong"],
+  ["a password file that isn't there", "locked.pem:file=/none"],
+  ["a descriptor that is no number", "locked.pem:fd=x"],
+])("%s is an error, and tells no password", async (_, spec) => {
+  const failed = await named(path(spec)).catch((error) => error);
+  expect(failed).toMatchObject({ code: "BAD_KEY" });
+  expect(failed.message).not.toMatch(/wrong$|se:cret/);
+});
+
+test("what a key provider is told", async () => {
+  const { parameters, keys } = await named("provider:kms:region=x", "provider:other");
+  expect(keys).toEqual([]);
+  const told = [...parameters].map(([name, values]) => [
+    name,
+    values.map((it) => Buffer.from(it ?? []).toString()),
+  ]);
+  expect(told).toEqual([
+    ["kms", ["region=x"]],
+    ["other", [""]],
+  ]);
+});
+
+test("keys that are named come before those of the folder", async () => {
+  const base = await loadKeys({
+    keysPath: path("odd:name.pem"),
+    strictKeys: false,
+    allowExternalSymlinks: false,
+  });
+  const { keys } = await addNamedKeys([path("plain.pem")], base);
+  expect(keys.map(({ origin }) => origin.split("/").at(-1))).toEqual(["plain.pem", "odd:name.pem"]);
+});
