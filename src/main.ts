@@ -1,14 +1,18 @@
 import { decode } from "./decoder.ts";
 import { fail } from "./exit.ts";
+import { IS_COMPILED } from "./io/compiled.ts";
 import { HELPER_COMMAND } from "./io/helper-message.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
+import { keepOutOfCoreDumps, refuseSteering } from "./io/runtime.ts";
 import { parseDecoderFlags } from "./options.ts";
 
 const HELP_OR_VERSION = /^--?(h|help|version)$/;
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
 async function main(args: readonly string[]): Promise<void> {
+  keepOutOfCoreDumps();
+  if (IS_COMPILED) refuseSteering(process.env);
   const [first] = args;
   if (first === HELPER_COMMAND) {
     const { runHelper } = await import("./cli/helper.ts");
