@@ -1,13 +1,15 @@
-import { constants, publicEncrypt } from "node:crypto";
+import { constants, generateKeyPairSync, publicEncrypt } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { DecoderError } from "../../../../src/errors.ts";
 import type { KeySet } from "../../../../src/keys/keyset.ts";
+import { TokenKeyring } from "../../../../src/keywrap/pkcs11/keyring.ts";
 import { encodeMessage, type OaepHash } from "../../../../src/keywrap/pkcs11/message.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs11/unwrap.ts";
 import type { Attempt, Opened, UnwrapContext } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";
-import { cc, describeWith } from "../../../support/peers.ts";
+import { cc, describeWith, output, softhsmUtil } from "../../../support/peers.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import {
   keyFile,
@@ -24,12 +26,13 @@ import {
 const folder = temporaryFolder();
 const OPTIONS = Buffer.from(JSON.stringify({ symkey: "k".repeat(44), digest: "d".repeat(71) }));
 
-interface Try {
-  readonly opened: Opened | null;
-  readonly attempts: readonly Attempt[];
+interface Done {
+  attempts: Attempt[];
   /** Private-key operations. */
-  readonly spent: number;
+  spent: number;
 }
+
+const none = (): Done => ({ attempts: [], spent: 0 });
 
 function keySet(files: Readonly<Record<string, string>>): KeySet {
   const pkcs11 = Object.entries(files).map(([origin, yaml]) => ({
@@ -45,30 +48,31 @@ interface Circumstances {
   readonly budget?: number;
 }
 
-/** Opens a packet with these key files. */
-async function open(
-  packet: Uint8Array<ArrayBuffer>,
+function contextOf(
   keys: KeySet,
-  circumstances: Circumstances = {},
-): Promise<Try> {
-  const attempts: Attempt[] = [];
-  let spent = 0;
-  const context: UnwrapContext = {
+  { policy, timeoutMs, budget = 100 }: Circumstances,
+  done: Done = none(),
+): UnwrapContext {
+  return {
     keys,
     providerName: "",
     settings: {
-      environment: { PATH: process.env["PATH"], OCICRYPT_CONFIG: circumstances.policy ?? "internal" },
-      providerTimeoutMs: circumstances.timeoutMs ?? 20_000,
+      environment: { PATH: process.env["PATH"], OCICRYPT_CONFIG: policy ?? "internal" },
+      providerTimeoutMs: timeoutMs ?? 20_000,
       providerLegacyDc: false,
       verbose: false,
     },
-    record: (attempt) => attempts.push(attempt),
+    record: (attempt) => done.attempts.push(attempt),
     spend: () => {
-      if (++spent > (circumstances.budget ?? 100))
-        throw Object.assign(new Error("budget"), { code: "LIMIT" });
+      if (++done.spent > budget) throw new DecoderError("LIMIT", "the budget is spent");
     },
   };
-  return { opened: await unwrap(packet, context), attempts, spent };
+}
+
+/** Opens a packet with these key files. */
+async function open(packet: Uint8Array<ArrayBuffer>, keys: KeySet, circumstances: Circumstances = {}) {
+  const done = none();
+  return { opened: await unwrap(packet, contextOf(keys, circumstances, done)), ...done };
 }
 
 function blobFor(token: TestToken, key: string, hash: OaepHash, options = OPTIONS) {
@@ -105,6 +109,41 @@ describeWith(SOFTHSM, "keys in SoftHSM", {}, () => {
     const yaml = keyFile(token, "a").replace("object=a", path);
     const { opened } = await open(encodeMessage([blobFor(token, "b", "sha1")]), keySet({ "b.yaml": yaml }));
     expect(text(opened)).toBe(OPTIONS.toString());
+  });
+
+  test("are found without a word of the token, when there is one", async () => {
+    const yaml = keyFile(token, "a").replace("token=node%201;", "");
+    const { opened } = await open(encodeMessage([blobFor(token, "a", "sha1")]), keySet({ "a.yaml": yaml }));
+    expect(text(opened)).toBe(OPTIONS.toString());
+  });
+
+  test("are RSA keys: others of the same name are passed over", async () => {
+    const file = join(folder, "ec.pem");
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeFileSync(file, privateKey.export({ type: "pkcs8", format: "pem" }));
+    const ec = ["--import", file, "--token", token.label, "--label", "a", "--id", "ec", "--pin", token.pin];
+    await output(softhsmUtil, ec, { env: { ...process.env, ...token.environment } });
+    const keys = keySet({ "a.yaml": keyFile(token, "a") });
+    const { opened } = await open(encodeMessage([blobFor(token, "a", "sha1")]), keys);
+    expect(text(opened)).toBe(OPTIONS.toString());
+  });
+
+  test("have the time for a packet again once one was opened", async () => {
+    const keys = keySet({ "a.yaml": keyFile(token, "a") });
+    const packet = encodeMessage([blobFor(token, "a", "sha1")]);
+    const { time } = TokenKeyring.of(contextOf(keys, { timeoutMs: 20_000 }));
+    const spend = async (milliseconds: number) => {
+      const clock = vi.spyOn(performance, "now").mockReturnValueOnce(0).mockReturnValueOnce(milliseconds);
+      await time.measure(async () => {});
+      clock.mockRestore();
+    };
+    await spend(30_000);
+    await open(packet, keys);
+    await spend(30_000);
+    expect(await time.measure(async (timeoutMs) => timeoutMs)).toBeLessThanOrEqual(10_000);
+    await spend(10_000);
+    await expect(time.measure(async () => {})).rejects.toMatchObject({ code: "LIMIT" });
+    await expect(open(packet, keys)).rejects.toMatchObject({ code: "LIMIT" });
   });
 
   test("of several recipients only those of the key's size are tried", async () => {
@@ -234,14 +273,26 @@ describeWith(SOFTHSM, "keys in SoftHSM", {}, () => {
       );
     });
 
+    test.each(["serial=ffff", "model=other", "manufacturer=other"])("the token's %s", async (attribute) => {
+      const yaml = keyFile(token, "a").replace(";object", `;${attribute};object`);
+      await expect(one(yaml)).rejects.toEqual(refusal(/no token "node 1" that matches the URI, of 1/));
+    });
+
     test("several tokens match: none is tried, lest one be locked", async () => {
       const twins = join(folder, "twins");
       const twin = await softhsmToken(twins, "twin", { a: 2048 });
       await softhsmToken(twins, "twin", {});
-      const keys = keySet({ "x.yaml": keyFile(twin, "a") });
-      await expect(open(encodeMessage([blobFor(twin, "a", "sha1")]), keys)).rejects.toEqual(
-        refusal(/serial=/),
-      );
+      const packet = encodeMessage([blobFor(twin, "a", "sha1")]);
+      const ambiguous = open(packet, keySet({ "x.yaml": keyFile(twin, "a") }));
+      await expect(ambiguous).rejects.toEqual(refusal(/add serial=[0-9a-f]+ or the other's, [0-9a-f]+$/));
+
+      const serials = await ambiguous.catch((error: Error) => error.message.match(/[0-9a-f]{16}/g));
+      const files = [serials].flat().map((serial) => {
+        return [`${serial}.yaml`, keyFile(twin, "a").replace(";object", `;serial=${serial};object`)];
+      });
+      expect(files).toHaveLength(2);
+      const { opened } = await open(packet, keySet(Object.fromEntries(files)));
+      expect(text(opened)).toBe(OPTIONS.toString());
     });
   });
 
