@@ -38,6 +38,8 @@ export const LIMITS = {
   scryptBytes: 128 * MiB,
   /** What of an error message is shown: pod events are cut at 1 KiB, terminals are not. */
   messageChars: 4096,
+  /** Parameters of one JWE header: RFC 7516 and 7518 have 18, writers use 5. */
+  jweHeaderParameters: 64,
   /** OpenPGP packets in one message or keyring: each recipient, key, user ID and signature is one. */
   pgpPackets: 16384,
   /** The encrypted part of an OpenPGP message, and what it may inflate to: real ones have 300 bytes, 1 KiB if signed. */

@@ -1,5 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import { decodeBase64Url } from "../../io/base64.ts";
+import { LIMITS } from "../../limits.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -94,13 +95,20 @@ function recipientsOf(json: Header, shared: Header): JweRecipient[] {
 function parseHeader(base64url: string): Header {
   const header = parseJsonObject(bytesOf(base64url, "protected header"));
   if (header === null) throw badJwe("has a protected header that is no JSON object");
-  return header;
+  return bounded(header);
 }
 
 function headerOf(value: unknown): Header {
   if (value === undefined || value === null) return {};
   if (!isObject(value)) throw badJwe("has a header that is no object");
-  return value;
+  return bounded(value);
+}
+
+/** The shared headers are merged with each recipient's: their size counts once for every recipient. */
+function bounded(header: Header): Header {
+  if (Object.keys(header).length > LIMITS.jweHeaderParameters)
+    throw badJwe(`has a header of more than ${LIMITS.jweHeaderParameters} parameters`);
+  return header;
 }
 
 /** RFC 7516 §7.2.1: the names of the three headers must be disjoint, or an unprotected one could pose as protected. */

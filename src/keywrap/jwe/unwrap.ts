@@ -1,4 +1,5 @@
 import type { AsymmetricKey } from "../../keys/keyset.ts";
+import { LIMITS } from "../../limits.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { CekUnwrapper } from "./cek.ts";
@@ -49,7 +50,7 @@ export async function unwrap(
 /** The pairs of recipient and key worth a try, those with the same `kid` first; the rest is recorded with its reason. */
 function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
   const content = contentAlgorithm(jwe);
-  const candidates: Candidate[] = [];
+  const byRank: [Candidate[], Candidate[], Candidate[]] = [[], [], []];
   for (const recipient of jwe.recipients) {
     const wrapped = wrappedCek(recipient, content);
     if ("reason" in wrapped) {
@@ -63,16 +64,21 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
         outcome: "no key here is of that type and size",
       });
     }
-    for (const key of keys) candidates.push({ recipient, wrapped, key });
+    for (const key of keys) {
+      const candidate = { recipient, wrapped, key };
+      const others = byRank[kidRank(candidate)];
+      // Thousands of recipients and a thousand keys are millions of pairs, and so many are never tried.
+      if (others.length <= LIMITS.unwrapAttempts) others.push(candidate);
+    }
   }
-  return candidates.sort((a, b) => kidRank(a) - kidRank(b));
+  return byRank.flat();
 }
 
 /**
  * RFC 7517 §4.5: a kid is a hint for choosing. A pair that disagrees is tried last rather than never: the same key may
  * have been given two names.
  */
-function kidRank({ recipient, key }: Candidate): number {
+function kidRank({ recipient, key }: Candidate): 0 | 1 | 2 {
   const wanted = recipient.header["kid"];
   if (wanted === undefined || key.kid === undefined) return 1;
   return wanted === key.kid ? 0 : 2;
