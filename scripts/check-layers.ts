@@ -19,11 +19,12 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["keywrap", ["keys", ...LEAVES]],
   ["payload", ["keys", ...LEAVES]],
   ["image", ["oci", "keywrap", "keys", "cipher", ...LEAVES]],
+  ["node", ["options", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["options", ["payload", "keys", "cipher", ...LEAVES]],
   ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
   ["audit", ["options", "candidates", "payload", "keys", ...LEAVES]],
   ["decoder", ["audit", "options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
-  ["cli", ["decoder", "options", "payload", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
+  ["cli", ["decoder", "options", "payload", "node", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["main", ["decoder", "options", "exit", "cli", ...LEAVES]],
 ]);
 /** Each layer of every decoder call pays for what main imports at once. */

@@ -70,6 +70,9 @@ export const LIMITS = {
   storeScanMs: 3000,
   /** Different descriptors of one blob that are tried. */
   candidates: 64,
+  /** containerd's configuration: one file, and how many it imports. */
+  configBytes: MiB,
+  configFiles: 256,
   /** A manifest or index: registries refuse longer ones. All of one image together, and how they may nest. */
   manifestBytes: 4 * MiB,
   imageDocuments: 2048,

@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import { COMPLETION } from "./completion-command.ts";
+import { CONFIG } from "./config-command.ts";
 import { DECRYPT } from "./decrypt-command.ts";
 import { ENCRYPT } from "./encrypt-command.ts";
 import { INSPECT } from "./inspect-command.ts";
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   VERIFY,
   LAYER,
   KEYGEN,
+  CONFIG,
   COMPLETION,
   MAN,
 ];

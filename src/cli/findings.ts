@@ -1,0 +1,19 @@
+import type { Finding } from "../node/finding.ts";
+import type { Style } from "./style.ts";
+import { printable } from "./units.ts";
+
+const INDENT = "  ";
+
+/** A line for each finding, errors first, and one for what to do about it. */
+export function renderFindings(findings: readonly Finding[], style: Style): string {
+  if (findings.length === 0) return `${INDENT}${style.good("ok")}\n`;
+  const order: Finding["severity"][] = ["error", "warning", "note"];
+  return order
+    .flatMap((severity) => findings.filter((finding) => finding.severity === severity))
+    .map(({ severity, message, hint }) => {
+      const label = severity === "error" ? style.bad(severity) : style.bold(severity);
+      const advice = hint === undefined ? "" : `${INDENT}${INDENT}${style.dim(printable(hint))}\n`;
+      return `${INDENT}${label}: ${printable(message)}\n${advice}`;
+    })
+    .join("");
+}

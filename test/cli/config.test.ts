@@ -1,0 +1,99 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { describeWith, ours, PROJECT, run } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+describeWith([ours], "ctd-decoder config", {}, () => {
+  const folder = temporaryFolder();
+
+  async function config(...args: string[]) {
+    const { exit, stdout, stderr } = await run(ours, ["config", ...args]);
+    return { exit, stdout: stdout.toString(), stderr };
+  }
+
+  /** The stanza for a containerd, in a file. */
+  async function stanzaFile(...args: string[]): Promise<string> {
+    const { exit, stdout } = await config("--path", ours.command, "--keys-path", folder, ...args);
+    expect(exit).toBe(0);
+    const file = join(folder, "config.toml");
+    writeFileSync(file, stdout);
+    return file;
+  }
+
+  test("prints containerd-config.example.toml", async () => {
+    const example = readFileSync(join(PROJECT, "containerd-config.example.toml"), "utf8");
+    expect(await config()).toEqual({ exit: 0, stdout: example, stderr: "" });
+    expect(await config("--containerd", "2.x")).toEqual({ exit: 0, stdout: example, stderr: "" });
+  });
+
+  test.each(["1.x", "1.6", "1.7.24"])("prints version 2 for containerd %s", async (version) => {
+    expect((await config("--containerd", version)).stdout).toMatch(/^version = 2$/m);
+  });
+
+  test("prints where keys, providers and the program lie", async () => {
+    const { stdout } = await config(
+      "--keys-path",
+      "/k",
+      "--path",
+      "/p",
+      "--provider-config",
+      "/c",
+      "--returns",
+      "tar",
+    );
+    expect(stdout).toMatch(/^ {2}path = "\/p"$/m);
+    expect(stdout).toMatch(/^ {2}args = \["--decryption-keys-path", "\/k", "--returns", "tar"\]$/m);
+    expect(stdout).toMatch(/^ {2}env = \["OCICRYPT_KEYPROVIDER_CONFIG=\/c"\]$/m);
+  });
+
+  test.each([["3.x"], ["new"], [""]])("refuses --containerd %j", async (version) => {
+    const { exit, stdout, stderr } = await config("--containerd", version);
+    expect({ exit, stdout }).toEqual({ exit: 1, stdout: "" });
+    expect(stderr).toMatch(/--containerd takes 1.x, 2.x/);
+  });
+
+  test("what it prints passes its check", async () => {
+    const file = await stanzaFile("--containerd", "1.x");
+    expect(await config("--check", file, "--containerd", "1.7.24")).toEqual({
+      exit: 0,
+      stdout: `${file}, for containerd 1.7.24: pulls by Kubernetes pass the layer's descriptor\n  ok\n`,
+      stderr: "",
+    });
+    const checked = await config("--check", file, "--json");
+    expect(JSON.parse(checked.stdout)).toEqual({
+      files: [file],
+      containerd: "1.x",
+      payload: true,
+      findings: [],
+    });
+  });
+
+  test("a check that finds an error fails, and says what to do", async () => {
+    const file = await stanzaFile();
+    writeFileSync(file, readFileSync(file, "utf8").replace(/.*zstd.*\n/, ""));
+    const text = await config("--check", file);
+    expect(text.exit).toBe(1);
+    expect(text.stdout).toMatch(
+      /^ {2}error: no stream processor accepts \S+zstd\+encrypted\n {4}see ctd-decoder config/m,
+    );
+    expect(text.stderr).toMatch(/^ctd-decoder: error: with .* containerd can't decrypt every image\n$/);
+    const json = await config("--check", file, "--json");
+    expect(json.exit).toBe(1);
+    expect(JSON.parse(json.stdout).findings[0]).toMatchObject({ severity: "error" });
+    expect((await config("--check", file, "--quiet")).stdout).toBe("");
+  });
+
+  test("a file that is none, or no TOML, is told", async () => {
+    expect(await config("--check", join(folder, "none"))).toMatchObject({
+      exit: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/can't read .*none: no such file/),
+    });
+    writeFileSync(join(folder, "bad.toml"), 'password = "secret\n');
+    const { exit, stderr } = await config("--check", join(folder, "bad.toml"));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/bad.toml is no valid TOML in line 1/);
+    expect(stderr).not.toMatch(/secret/);
+  });
+});
