@@ -16,6 +16,8 @@ export interface RsaKey extends KeyBase {
   readonly type: "rsa";
   /** Bits. */
   readonly modulusLength: number;
+  /** Big-endian, without leading zeros. Public. */
+  readonly modulus: Uint8Array<ArrayBuffer>;
 }
 
 export interface EcKey extends KeyBase {

@@ -1,3 +1,5 @@
+import type { RsaKey } from "./keyset.ts";
+
 /** RFC 8017 §7.2.1: 00 ‖ 02 ‖ at least eight padding octets, none of them 0 ‖ 00 ‖ message. */
 const PADDING_START = 2;
 const PADDING_MIN = 8;
@@ -17,4 +19,12 @@ export function unpadPkcs1(block: Uint8Array, substitute: Uint8Array<ArrayBuffer
   // All ones when nothing is wrong, all zeros otherwise.
   const right = (wrong - 1) >> 31;
   return substitute.map((byte, i) => (at(separator + 1 + i) & right) | (byte & ~right));
+}
+
+/**
+ * Whether a ciphertext can be one for this key: RFC 8017 §5.1.2 and §7 want it as long as the modulus and a smaller
+ * number. Spares the private-key operation that could only fail.
+ */
+export function mayBeFor(key: RsaKey, ciphertext: Uint8Array): boolean {
+  return key.modulus.length === ciphertext.length && Buffer.compare(ciphertext, key.modulus) < 0;
 }

@@ -107,7 +107,8 @@ function rsaKey(
   const modulus = numbers?.[1];
   if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER))
     return null;
-  const modulusLength = bitLength(modulus.content);
+  const magnitude = withoutZeros(modulus.content);
+  const modulusLength = bitLength(magnitude);
   if (modulusLength < LIMITS.rsaBitsMin) {
     return {
       reason: `an RSA key of ${modulusLength} bits, less than the ${LIMITS.rsaBitsMin} that RFC 7518 asks for`,
@@ -116,7 +117,7 @@ function rsaKey(
   if (modulusLength > LIMITS.rsaBitsMax) {
     return { reason: `an RSA key of ${modulusLength} bits, more than ${LIMITS.rsaBitsMax}` };
   }
-  return { type: "rsa", modulusLength, pkcs8: new Secret(pkcs8), ...labels };
+  return { type: "rsa", modulusLength, modulus: magnitude.slice(), pkcs8: new Secret(pkcs8), ...labels };
 }
 
 /** An EC key in PKCS#8, from its numbers. `point` is the uncompressed public point, 04 ‖ x ‖ y, where it is known. */
@@ -158,9 +159,13 @@ function curveOidOf(curve: Curve): string {
   throw new Error(`bug: no OID for ${curve}`);
 }
 
-function bitLength(integer: Uint8Array): number {
+function withoutZeros(integer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   let start = 0;
   while (start < integer.length && integer[start] === 0) start++;
-  const first = integer[start];
-  return first === undefined ? 0 : (integer.length - start) * 8 - Math.clz32(first) + 24;
+  return integer.subarray(start);
+}
+
+function bitLength(magnitude: Uint8Array): number {
+  const [first] = magnitude;
+  return first === undefined ? 0 : magnitude.length * 8 - Math.clz32(first) + 24;
 }

@@ -11,6 +11,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
  */
 export class CekUnwrapper {
   readonly #imported = new Map<AsymmetricKey, Map<string, Promise<CryptoKey>>>();
+  readonly #importedEpks = new Map<WrappedCek, Promise<CryptoKey>>();
 
   /** The content encryption key, or null when this key does not fit. Which step failed is not told. */
   async unwrap(wrapped: WrappedCek, key: AsymmetricKey, cekBytes: number): Promise<Bytes | null> {
@@ -37,7 +38,7 @@ export class CekUnwrapper {
   async #ecdh(wrapped: WrappedCek & { type: "ecdh" }, key: EcKey): Promise<Bytes> {
     const curve = { name: "ECDH", namedCurve: wrapped.curve };
     const privateKey = await this.#import(key, curve, "deriveBits");
-    const epk = await crypto.subtle.importKey("raw", wrapped.epk, curve, false, []);
+    const epk = await this.#importEpk(wrapped, curve);
     const derivation = { name: "ECDH", public: epk };
     const secret = new Uint8Array(
       await crypto.subtle.deriveBits(derivation, privateKey, CURVE_BITS[wrapped.curve]),
@@ -45,6 +46,16 @@ export class CekUnwrapper {
     const kek = await concatKdf(secret, wrapped.otherInfo, wrapped.kekBytes);
     secret.fill(0);
     return unwrapAesKw(kek, wrapped.encryptedKey);
+  }
+
+  #importEpk(
+    wrapped: WrappedCek & { type: "ecdh" },
+    curve: { name: string; namedCurve: string },
+  ): Promise<CryptoKey> {
+    const epk =
+      this.#importedEpks.get(wrapped) ?? crypto.subtle.importKey("raw", wrapped.epk, curve, false, []);
+    this.#importedEpks.set(wrapped, epk);
+    return epk;
   }
 
   #import(

@@ -1,5 +1,6 @@
 import { decodeBase64Url } from "../../io/base64.ts";
 import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
+import { mayBeFor } from "../../keys/pkcs1.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
 import { isObject } from "../../spec/go-json.ts";
 import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
@@ -71,10 +72,7 @@ export function wrappedCek(
 
 /** Whether a key of this type and size can be the one; only then is a private-key operation worth it. */
 export function mayOpen(wrapped: WrappedCek, key: AsymmetricKey): boolean {
-  if (wrapped.type === "rsa") {
-    // RFC 8017 §7.1.2: the ciphertext is as long as the modulus.
-    return key.type === "rsa" && Math.ceil(key.modulusLength / 8) === wrapped.encryptedKey.length;
-  }
+  if (wrapped.type === "rsa") return key.type === "rsa" && mayBeFor(key, wrapped.encryptedKey);
   return key.type === "ec" && key.curve === wrapped.curve;
 }
 

@@ -13,8 +13,8 @@ interface Candidate {
   readonly key: AsymmetricKey;
 }
 
-/** After the first, this many are tried at once: WebCrypto works on the thread pool. */
-const CONCURRENT_TRIES = 4;
+/** After the first, this many are tried at once: WebCrypto works on the thread pool, which must not run dry in between. */
+const CONCURRENT_TRIES = 32;
 
 /** Opens a JWE (RFC 7516 §5.2) with the RSA and EC keys; see {@link UnwrapScheme}. */
 export async function unwrap(

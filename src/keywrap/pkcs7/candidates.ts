@@ -1,4 +1,5 @@
 import type { KeySet, RsaKey } from "../../keys/keyset.ts";
+import { mayBeFor } from "../../keys/pkcs1.ts";
 import { type RsaNumbers, readCertificate, rsaNumbersOf, usualKeyId } from "./certificate.ts";
 import { issuerIdentity, type KeyTransportRecipient, keyIdentity, type Recipient } from "./recipient.ts";
 
@@ -85,7 +86,7 @@ function* guessed(
 
 /** RFC 8017 §7.2.2 step 1: what was encrypted is as long as the modulus. */
 function fits(key: RsaKey, { encryptedKey }: KeyTransportRecipient): boolean {
-  return Math.ceil(key.modulusLength / 8) === encryptedKey.length;
+  return mayBeFor(key, encryptedKey);
 }
 
 function indexOf(keySet: KeySet): KeyIndex {

@@ -69,13 +69,23 @@ export function holder({ modulusLength = 2048, name = "node", ...given }: Holder
   const pkcs8 = new Uint8Array(privateKey.export({ format: "der", type: "pkcs8" }));
   const origin = `${name}-${holders}`;
   return {
-    key: { type: "rsa", modulusLength, pkcs8: new Secret(pkcs8), origin: `${origin}.key` },
+    key: {
+      type: "rsa",
+      modulusLength,
+      modulus: modulusOf(publicKey),
+      pkcs8: new Secret(pkcs8),
+      origin: `${origin}.key`,
+    },
     publicKey,
     certificate: { der: writeCertificate({ issuer, serial, publicKey, keyId }), origin: `${origin}.crt` },
     issuer,
     serial,
     keyId,
   };
+}
+
+function modulusOf(publicKey: KeyObject): Bytes {
+  return new Uint8Array(Buffer.from(publicKey.export({ format: "jwk" }).n ?? "", "base64url"));
 }
 
 function keySet(parts: Partial<KeySet>): KeySet {

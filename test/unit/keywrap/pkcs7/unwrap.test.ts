@@ -22,8 +22,7 @@ const big = holder({ name: "big", modulusLength: 3072 });
 
 /** A key with a modulus of its own, and nothing but NULL where the private numbers should be. */
 function damagedKey(modulusLength: number): RsaKey {
-  const modulus = randomBytes(modulusLength / 8);
-  modulus[0] = (modulus[0] ?? 0) | 0x80;
+  const modulus = new Uint8Array(randomBytes(modulusLength / 8)).fill(0xff, 0, 2); // above any ciphertext
   const version = writeInteger(Uint8Array.of(0));
   const numbers = [writeInteger(modulus), writeInteger(Uint8Array.of(3)), writeElement(TAG.NULL)];
   const pkcs8 = writeElement(
@@ -32,7 +31,7 @@ function damagedKey(modulusLength: number): RsaKey {
     writeElement(TAG.SEQUENCE, writeOid(OID.rsaEncryption), writeElement(TAG.NULL)),
     writeElement(TAG.OCTET_STRING, writeElement(TAG.SEQUENCE, version, ...numbers)),
   );
-  return { type: "rsa", modulusLength, pkcs8: new Secret(pkcs8), origin: "damaged.key" };
+  return { type: "rsa", modulusLength, modulus, pkcs8: new Secret(pkcs8), origin: "damaged.key" };
 }
 
 const outcomes = (attempts: readonly { outcome: string }[]) => attempts.map(({ outcome }) => outcome);
