@@ -1,0 +1,145 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
+import { decode } from "../support/decoder.ts";
+import { flipBit, plainBytes } from "../support/layer.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { expectMessage, expectRefusal, JWE, type Sealed, seal, secretsOf } from "../support/sealed.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const KiB = 1024;
+const WITHHELD = 64 * KiB;
+/** Decoders at a time: their starting, not their work, takes the time. */
+const PARALLEL = 4;
+
+const folder = temporaryFolder();
+const PAIR = generateKeyPairSync("ec", { namedCurve: "P-256" });
+mkdirSync(join(folder, "keys"));
+writeFileSync(join(folder, "keys/node.pem"), PAIR.privateKey.export({ format: "pem", type: "pkcs8" }));
+
+const WAYS = [
+  { way: "in memory", flags: [] },
+  { way: "spooled", flags: ["--spool-memory=4K"] },
+  { way: "streaming", flags: ["--release=stream", "--spool-memory=4K"] },
+];
+const SMALL = seal(plainBytes(40 * KiB), PAIR.publicKey);
+const LARGE = seal(plainBytes(200 * KiB + 5), PAIR.publicKey);
+
+interface Change {
+  readonly layer: Sealed;
+  readonly ciphertext: Buffer;
+  /** What the descriptor says; undefined: nothing. */
+  readonly size: number | undefined;
+}
+
+/** Gives the layer to decoders as it was changed, and expects each to refuse it without having released it. */
+async function refuseAll(changes: readonly Change[], flags: readonly string[]): Promise<void> {
+  const left = [...changes];
+  async function worker(): Promise<void> {
+    for (let change = left.pop(); change !== undefined; change = left.pop()) await refuse(change, flags);
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+}
+
+async function refuse({ layer, ciphertext, size }: Change, flags: readonly string[]): Promise<void> {
+  const args = ["--decryption-keys-path", join(folder, "keys"), ...flags];
+  const descriptor = { ...layer.descriptor, size: size ?? 0 };
+  const result = await decode(ours, { layer: ciphertext, payload: payload(descriptor), args });
+  const secrets = secretsOf(layer, ciphertext);
+  if (flags.includes("--release=stream")) {
+    expect(result).toMatchObject({ exit: 1, signal: null });
+    expect(result.stdout.length).toBeLessThanOrEqual(Math.max(0, ciphertext.length - WITHHELD));
+    expectMessage(result.stderr, /not authentic|size mismatch/, secrets);
+  } else {
+    expectRefusal(result, /not authentic|size mismatch/, secrets);
+  }
+}
+
+/** The first and the last byte, and those around the borders at which something inside changes. */
+function positions(length: number): number[] {
+  const borders = [16, 32, 4 * KiB, 64 * KiB, 128 * KiB, length - WITHHELD, length - 16];
+  const around = borders.flatMap((border) => [border - 1, border, border + 1]);
+  return [...new Set([0, 1, ...around, length - 1])].filter((position) => position >= 0 && position < length);
+}
+
+describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
+  describe.each(WAYS)("$way", ({ flags }) => {
+    test.each([SMALL, LARGE])("with one bit changed: layer %#", async (layer) => {
+      const { ciphertext } = layer;
+      const size = ciphertext.length;
+      await refuseAll(
+        positions(size).map((position) => ({ layer, ciphertext: flipBit(ciphertext, position), size })),
+        flags,
+      );
+    });
+
+    test("cut", async () => {
+      const lengths = [...positions(40 * KiB), ...Array.from({ length: 40 }, (_, i) => i * 1021)];
+      const small = lengths.flatMap((length) => {
+        const ciphertext = SMALL.ciphertext.subarray(0, length);
+        const size = length % 2 === 0 ? SMALL.ciphertext.length : undefined;
+        return { layer: SMALL, ciphertext, size };
+      });
+      const large = positions(LARGE.ciphertext.length).map((length) => ({
+        layer: LARGE,
+        ciphertext: LARGE.ciphertext.subarray(0, length),
+        size: undefined,
+      }));
+      await refuseAll([...small, ...large], flags);
+    });
+
+    test("with bytes after it", async () => {
+      const changes = [SMALL, LARGE].flatMap((layer) =>
+        [1, 16, 4 * KiB, 64 * KiB].flatMap((more) => {
+          const ciphertext = Buffer.concat([layer.ciphertext, Buffer.alloc(more)]);
+          return [undefined, layer.ciphertext.length, ciphertext.length].map((size) => ({
+            layer,
+            ciphertext,
+            size,
+          }));
+        }),
+      );
+      await refuseAll(changes, flags);
+    });
+  });
+});
+
+describeWith([ours], "a changed descriptor", { timeout: 30_000 }, () => {
+  const args = ["--decryption-keys-path", join(folder, "keys")];
+  const { annotations } = SMALL.descriptor;
+
+  async function refused(name: string, value: string, message: RegExp): Promise<void> {
+    const descriptor = { ...SMALL.descriptor, annotations: { ...annotations, [name]: value } };
+    const result = await decode(ours, { layer: SMALL.ciphertext, payload: payload(descriptor), args });
+    expectRefusal(result, message, secretsOf(SMALL, SMALL.ciphertext));
+  }
+
+  test("another HMAC, which does not become known", async () => {
+    for (const position of [0, 15, 31]) {
+      const json = {
+        cipher: "AES_256_CTR_HMAC_SHA256",
+        hmac: flipBit(SMALL.hmac, position).toString("base64"),
+      };
+      await refused(PUBLIC_OPTIONS, Buffer.from(JSON.stringify(json)).toString("base64"), /not authentic/);
+    }
+  });
+
+  test("a byte changed anywhere in the wrapped key", async () => {
+    const packet = Buffer.from(annotations[JWE] ?? "", "base64");
+    const step = Math.floor(packet.length / 24);
+    for (let position = 0; position < packet.length; position += step) {
+      // The case of a letter, a digit, or what JSON is made of.
+      await refused(JWE, flipBit(packet, position, 0).toString("base64"), /no key here opens/);
+    }
+  });
+
+  test("the wrapped key of another layer for the same node", async () => {
+    const other = seal(plainBytes(40 * KiB), PAIR.publicKey, {
+      privateOptions: { symkey: Buffer.alloc(32, 1).toString("base64") },
+    });
+    await refused(JWE, other.descriptor.annotations[JWE] ?? "", /not authentic/);
+  });
+});

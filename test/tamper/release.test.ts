@@ -1,0 +1,157 @@
+import { describe, expect, test } from "vitest";
+import { type ReleaseOptions, releaseLayer } from "../../src/cipher/release.ts";
+import { Input } from "../../src/io/input.ts";
+import { type EncryptedLayer, encryptLayer, flipBit, plainBytes } from "../support/layer.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+/** Every possible cut, and a changed bit around every block of the cipher, straight through the release in memory. */
+
+const KiB = 1024;
+/** At least so much streaming keeps back. */
+const WITHHELD = 64 * KiB;
+const spoolDirectory = temporaryFolder();
+
+/** `step`: a cut at each so many bytes, and a bit of each so many blocks. By default every one; the opt-out has fewer. */
+const PATHS: readonly [name: string, step: number, options: ReleaseOptions][] = [
+  ["in memory", 1, { release: "verified", spoolMemory: 16 * KiB * KiB, spoolDirectory }],
+  ["spooled", 1, { release: "verified", spoolMemory: 4 * KiB, spoolDirectory }],
+  ["streaming", 7, { release: "stream", spoolMemory: 4 * KiB, spoolDirectory }],
+];
+
+class MemoryInput extends Input {
+  #rest: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    super(-1, "the ciphertext");
+    this.#rest = bytes;
+  }
+
+  override read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
+    const part = this.#rest.subarray(0, Math.min(length, WITHHELD));
+    buffer.set(part, offset);
+    this.#rest = this.#rest.subarray(part.length);
+    return part.length;
+  }
+}
+
+/** The error's code ("" for none) and how many bytes came out. */
+async function outcome(
+  layer: EncryptedLayer,
+  ciphertext: Uint8Array,
+  options: ReleaseOptions,
+  size?: number,
+): Promise<string> {
+  let released = 0;
+  const sink = {
+    write: (bytes: Uint8Array) => {
+      released += bytes.length;
+    },
+  };
+  try {
+    await releaseLayer(
+      new MemoryInput(ciphertext),
+      sink,
+      layer.options(),
+      { size, digest: undefined },
+      options,
+    );
+    return `released ${released}`;
+  } catch (error) {
+    return `${(error as { code?: string }).code} ${released}`;
+  }
+}
+
+/** How often which outcome came. */
+async function tally(outcomes: Iterable<Promise<string>>): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const one of outcomes) {
+    const text = await one;
+    counts[text] = (counts[text] ?? 0) + 1;
+  }
+  return counts;
+}
+
+const LAYER = encryptLayer(plainBytes(40 * KiB));
+const { ciphertext } = LAYER;
+const LENGTH = ciphertext.length;
+
+describe.each(PATHS)("a layer of 40 KiB, %s", (_name, step, options) => {
+  test("whole, it opens", async () => {
+    expect(await outcome(LAYER, ciphertext, options)).toBe(`released ${LENGTH}`);
+    expect(await outcome(LAYER, ciphertext, options, LENGTH)).toBe(`released ${LENGTH}`);
+  });
+
+  test("cut short, nothing comes out", { timeout: 120_000 }, async () => {
+    function* cuts() {
+      // The size is told for every other one.
+      for (let length = 0; length < LENGTH; length += step) {
+        yield outcome(LAYER, ciphertext.subarray(0, length), options, length % 2 === 0 ? LENGTH : undefined);
+      }
+    }
+    expect(await tally(cuts())).toEqual({ "AUTHENTICATION 0": Math.ceil(LENGTH / step) });
+  });
+
+  test("with a bit changed around every block, nothing comes out", { timeout: 120_000 }, async () => {
+    const positions = new Set([0, LENGTH - 1]);
+    for (let block = 0; block <= LENGTH; block += 16 * step) {
+      for (const position of [block - 1, block, block + 1]) {
+        if (position >= 0 && position < LENGTH) positions.add(position);
+      }
+    }
+    function* flips() {
+      for (const position of positions) yield outcome(LAYER, flipBit(ciphertext, position), options);
+    }
+    expect(await tally(flips())).toEqual({ "AUTHENTICATION 0": positions.size });
+  });
+
+  test("with bytes after it, nothing comes out", async () => {
+    for (const more of [1, 15, 16, 17, 1000, 4 * KiB]) {
+      for (const tail of [Buffer.alloc(more), plainBytes(more)]) {
+        const longer = Buffer.concat([ciphertext, tail]);
+        expect(await outcome(LAYER, longer, options)).toBe("AUTHENTICATION 0");
+        expect(await outcome(LAYER, longer, options, LENGTH)).toBe("SIZE_MISMATCH 0");
+        expect(await outcome(LAYER, longer, options, LENGTH + more)).toBe("AUTHENTICATION 0");
+      }
+    }
+  });
+
+  test("with blocks exchanged, doubled or left out, nothing comes out", async () => {
+    const part = (from: number, to: number) => ciphertext.subarray(from, to);
+    for (const size of [16, 4 * KiB]) {
+      for (const mixed of [
+        [part(size, 2 * size), part(0, size), part(2 * size, LENGTH)],
+        [part(0, size), part(0, LENGTH - size)],
+        [part(size, LENGTH)],
+        [part(size, LENGTH), part(0, size)],
+      ]) {
+        expect(await outcome(LAYER, Buffer.concat(mixed), options)).toBe("AUTHENTICATION 0");
+      }
+    }
+  });
+
+  test("with any bit of the HMAC changed, nothing comes out", async () => {
+    function* flips() {
+      for (let bit = 0; bit < 256; bit++) {
+        const changed = {
+          ...LAYER,
+          options: () => LAYER.options({ hmac: flipBit(LAYER.hmac, bit >> 3, bit & 7) }),
+        };
+        yield outcome(changed, ciphertext, options);
+      }
+    }
+    expect(await tally(flips())).toEqual({ "AUTHENTICATION 0": 256 });
+  });
+});
+
+test("streaming never releases the last 64 KiB of what is not authentic", async () => {
+  const large = encryptLayer(plainBytes(300_000));
+  const [, , streaming] = PATHS[2] ?? [];
+  if (!streaming) throw new Error("bug: no streaming path");
+  for (let length = 0; length < 300_000; length += 997) {
+    const [code, released] = (await outcome(large, large.ciphertext.subarray(0, length), streaming)).split(
+      " ",
+    );
+    expect(code).toBe("AUTHENTICATION");
+    expect(Number(released)).toBeLessThanOrEqual(Math.max(0, length - WITHHELD));
+  }
+});
