@@ -83,9 +83,18 @@ async function tryKeys(
   keyring: TokenKeyring,
   context: UnwrapContext,
 ): Promise<Opened | null> {
+  /** By slot and handle: the key file that named it first. */
+  const tried = new Map<string, string>();
   for (const key of keys) {
     try {
       const open = await openKey(module, key, "private", keyring.refusedPins);
+      const identity = `${open.slotId} ${open.handle}`;
+      const before = tried.get(identity);
+      tried.set(identity, before ?? key.origin);
+      if (before !== undefined) {
+        context.record({ key: open.name, outcome: `the same key as ${before}` });
+        continue;
+      }
       const opened = await tryRecipients(module, open, recipients, context);
       if (opened !== null) return opened;
     } catch (error) {

@@ -176,6 +176,21 @@ describeWith(SOFTHSM, "keys in SoftHSM", {}, () => {
     expect(spent).toBeLessThanOrEqual(3);
   });
 
+  test("that several key files name are tried once", async () => {
+    const keys = keySet({
+      "1.yaml": keyFile(token, "c"),
+      "2.yaml": keyFile(token, "c"),
+      "3.yaml": keyFile(token, "a"),
+    });
+    const { opened, attempts, spent } = await open(encodeMessage([blobFor(token, "a", "sha1")]), keys);
+    expect(text(opened)).toBe(OPTIONS.toString());
+    expect(attempts).toMatchObject([
+      { key: '1.yaml (token "node 1")', outcome: "the key does not fit" },
+      { key: '2.yaml (token "node 1")', outcome: "the same key as 1.yaml" },
+    ]);
+    expect(spent).toBe(2);
+  });
+
   test("when none fits, each is named with the reason", async () => {
     const keys = keySet({
       "a.yaml": keyFile(token, "a"),
