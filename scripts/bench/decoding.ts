@@ -1,0 +1,139 @@
+/** Rows of single layers, of small ones above all the start, of large ones above all SHA-256. */
+import { join } from "node:path";
+import { openssl } from "../../test/support/peers.ts";
+import { writeKeys, writeLayer } from "./inputs.ts";
+import { check, timeOf, timeOnFiles, timeThroughPipes } from "./programs.ts";
+import { atMost, type Line, type Row } from "./row.ts";
+import { GiB, KiB, MiB } from "./units.ts";
+
+/** From here on the few milliseconds of a shell with its pipes are no matter. */
+const PIPED_BYTES = 16 * MiB;
+
+interface Size {
+  readonly bytes: number;
+  readonly name: string;
+  readonly rounds: number;
+  readonly option?: "large";
+  readonly lines: readonly Line[];
+}
+
+const versusGo = (name: string, limit: number): Line => ({
+  title: `${name} layer`,
+  of: "ours",
+  over: "go",
+  goal: atMost(limit),
+});
+const shown = (name: string): Line => ({ title: `${name} layer`, of: "ours", over: "go" });
+
+/** Of each contestant's time there is a point in the plot. */
+const SIZES: readonly Size[] = [
+  { bytes: 4 * KiB, name: "4 KiB", rounds: 60, lines: [versusGo("4 KiB", 0.85)] },
+  { bytes: 64 * KiB, name: "64 KiB", rounds: 20, lines: [shown("64 KiB")] },
+  { bytes: 256 * KiB, name: "256 KiB", rounds: 20, lines: [shown("256 KiB")] },
+  { bytes: MiB, name: "1 MiB", rounds: 60, lines: [versusGo("1 MiB", 0.8)] },
+  { bytes: 4 * MiB, name: "4 MiB", rounds: 20, lines: [shown("4 MiB")] },
+  { bytes: 16 * MiB, name: "16 MiB", rounds: 40, lines: [versusGo("16 MiB", 0.8)] },
+  { bytes: 64 * MiB, name: "64 MiB", rounds: 12, lines: [shown("64 MiB")] },
+  {
+    bytes: 512 * MiB,
+    name: "512 MiB",
+    rounds: 10,
+    lines: [
+      versusGo("512 MiB", 0.75),
+      { title: "512 MiB layer, --release=stream", of: "stream", over: "go", goal: atMost(0.6) },
+      {
+        title: "512 MiB layer, --release=stream, rate",
+        of: "stream",
+        over: "sha256",
+        goal: { kind: "rate at least", limit: 0.85 },
+      },
+      { title: "limit: SHA-256 of 512 MiB", of: "sha256" },
+    ],
+  },
+  { bytes: 10 * GiB, name: "10 GiB", rounds: 3, option: "large", lines: [shown("10 GiB")] },
+];
+
+const layerRows: readonly Row[] = SIZES.map(({ name, ...row }) => ({
+  ...row,
+  id: `layer-${name.replace(" ", "")}`,
+  unit: "ms",
+  prepare: async (workspace) => {
+    const layer = await workspace.layer(row.bytes);
+    const { ours, stream, go } = await workspace.decoders();
+    for (const decoder of [ours, stream, go]) check(decoder, layer);
+    const time = row.bytes < PIPED_BYTES ? timeOnFiles : timeThroughPipes;
+    return {
+      contestants: {
+        ours: () => time(ours, layer, workspace.folder),
+        go: () => time(go, layer, workspace.folder),
+        stream: () => time(stream, layer, workspace.folder),
+        sha256: () => timeOf([openssl.command, "dgst", "-sha256", layer.path], workspace.folder),
+      },
+    };
+  },
+}));
+
+const startRow: Row = {
+  id: "start",
+  unit: "ms",
+  rounds: 60,
+  lines: [
+    { title: "limit: an empty Bun executable", of: "empty" },
+    { title: "the harness itself: /bin/true", of: "harness" },
+  ],
+  prepare: async (workspace) => {
+    const empty = workspace.emptyExecutable();
+    return {
+      contestants: {
+        empty: () => timeOf(empty, workspace.folder),
+        harness: () => timeOf(["/bin/true"], workspace.folder),
+      },
+    };
+  },
+};
+
+const keyRows: readonly Row[] = (["rsa", "ec"] as const).map((kind) => ({
+  id: `keys-${kind}`,
+  unit: "ms",
+  rounds: 10,
+  lines: [
+    {
+      title: `100 wrong keys + 1 right, 20 recipients, ${kind === "rsa" ? "RSA-2048" : "P-256"}`,
+      of: "ours",
+      over: "go",
+      goal: atMost(0.3),
+    },
+  ],
+  prepare: async (workspace) => {
+    const folder = workspace.newFolder(`keys-${kind}`);
+    const keys = await writeKeys(join(folder, "keys"), kind, 100, 20);
+    const layer = await writeLayer(folder, 4 * KiB, keys.recipients);
+    const { ours, go } = workspace.decodersWith(keys);
+    for (const decoder of [ours, go]) check(decoder, layer);
+    return {
+      contestants: {
+        ours: () => timeOnFiles(ours, layer, folder),
+        go: () => timeOnFiles(go, layer, folder),
+      },
+    };
+  },
+}));
+
+const parallelRow: Row = {
+  id: "parallel",
+  unit: "ms",
+  rounds: 8,
+  lines: [{ title: "8 decoders at once, 64 MiB each", of: "ours", over: "go", goal: atMost(0.8) }],
+  prepare: async (workspace) => {
+    const layer = await workspace.layer(64 * MiB);
+    const { ours, go } = await workspace.decoders();
+    return {
+      contestants: {
+        ours: () => timeThroughPipes(ours, layer, workspace.folder, 8),
+        go: () => timeThroughPipes(go, layer, workspace.folder, 8),
+      },
+    };
+  },
+};
+
+export const DECODING: readonly Row[] = [startRow, ...layerRows, ...keyRows, parallelRow];

@@ -1,0 +1,84 @@
+/** Rows of pulls through containerd's CRI: what encryption adds to the time of the same image in the clear. */
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Node, REGISTRY } from "../../test/containerd/node.ts";
+import { testedRelease } from "../../test/containerd/release.ts";
+import { output, skopeo } from "../../test/support/peers.ts";
+import { writeImage } from "./images.ts";
+import { type CommandLine, timeOf } from "./programs.ts";
+import { atMost, type Row } from "./row.ts";
+
+const MB = 1_000_000;
+/** The largest comes last: this snapshotter copies all layers below for each. */
+const FILES = [...Array.from({ length: 7 }, () => MB), 200 * MB];
+const KINDS = [
+  { compression: "none", name: "plain tar" },
+  { compression: "gzip", name: "gzip" },
+] as const;
+
+export const PULLING: readonly Row[] = KINDS.map(({ compression, name }) => ({
+  id: `pull-${compression}`,
+  unit: "ms",
+  rounds: 7,
+  option: "containerd",
+  lines: [
+    {
+      title: `added to a pull, 1 × 200 MB + 7 × 1 MB, ${name}`,
+      of: "ours",
+      over: "go",
+      beyond: "unencrypted",
+      goal: atMost(0.7),
+    },
+    { title: `a pull of that image unencrypted, ${name}`, of: "unencrypted" },
+  ],
+  prepare: async (workspace) => {
+    const folder = workspace.newFolder(`pull-${compression}`);
+    const layout = join(folder, "layout");
+    await writeImage(
+      layout,
+      "plain",
+      FILES.map((bytes) => ({ bytes, compression })),
+    );
+    const [recipient] = (await workspace.keys()).recipients;
+    const places = [`oci:${layout}:plain`, `oci:${layout}:encrypted`];
+    timeOf([workspace.ours, "encrypt", "--quiet", "--recipient", `jwe:${recipient}`, ...places], folder);
+
+    const { ours, go } = await workspace.decoders();
+    const node = await Node.start(testedRelease());
+    const references = [await push(node, layout, "plain"), await push(node, layout, "encrypted")] as const;
+    return {
+      contestants: {
+        unencrypted: () => timeOfPull(node, references[0]),
+        ours: () => timeOfPull(node, references[1], ours),
+        go: () => timeOfPull(node, references[1], go),
+      },
+      end: () => node.stop(),
+    };
+  },
+}));
+
+/** Layers stay as they are: skopeo would compress those that are not. */
+async function push(node: Node, layout: string, tag: string): Promise<string> {
+  const reference = `${REGISTRY}/bench:${tag}`;
+  await output(node.inside(skopeo), [
+    ...["--insecure-policy", "copy", "--preserve-digests", "--dest-tls-verify=false"],
+    ...[`oci:${layout}:${tag}`, `docker://${reference}`],
+  ]);
+  return reference;
+}
+
+async function timeOfPull(node: Node, reference: string, decoder?: CommandLine): Promise<number> {
+  if (decoder !== undefined) setDecoder(node, decoder);
+  const start = performance.now();
+  await node.images.pull(reference);
+  const milliseconds = performance.now() - start;
+  await node.clear();
+  return milliseconds;
+}
+
+/** In place of the script that the node's configuration names, whose arguments only ours knows. */
+function setDecoder(node: Node, decoder: CommandLine): void {
+  const script = join(node.folder, "decoder");
+  writeFileSync(script, `#!/bin/busybox sh\nexec ${decoder.join(" ")}\n`);
+  chmodSync(script, 0o755);
+}

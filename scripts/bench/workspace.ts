@@ -1,0 +1,88 @@
+/** What all rows share: the programs, a key and layers, in one temporary folder. */
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { defaultDirectory } from "../../src/io/spool.ts";
+import { goDecoder, ours, PROJECT } from "../../test/support/peers.ts";
+import { type Keys, type LayerFiles, writeKeys, writeLayer } from "./inputs.ts";
+import type { CommandLine } from "./programs.ts";
+import { GiB } from "./units.ts";
+
+/** Larger layers are removed when a row is done. */
+const KEPT_BYTES = 4 * GiB;
+
+/** What is compared. */
+export type Decoders = Readonly<Record<"ours" | "stream" | "go", CommandLine>>;
+
+export class Workspace {
+  readonly folder = mkdtempSync(join(defaultDirectory(), "ctd-decoder-bench-"));
+  readonly ours = join(this.folder, "ctd-decoder");
+  readonly #layers = new Map<number, LayerFiles>();
+  #keys: Promise<Keys> | undefined;
+
+  constructor() {
+    // A build meanwhile would replace it.
+    copyFileSync(ours.command, this.ours);
+  }
+
+  /** One RSA-2048 key pair, which opens every {@link layer}. */
+  keys(): Promise<Keys> {
+    this.#keys ??= writeKeys(join(this.folder, "keys"), "rsa");
+    return this.#keys;
+  }
+
+  async layer(bytes: number): Promise<LayerFiles> {
+    const known = this.#layers.get(bytes);
+    if (known !== undefined) return known;
+    const { recipients } = await this.keys();
+    const made = await writeLayer(join(this.folder, `layer-${bytes}`), bytes, recipients);
+    this.#layers.set(bytes, made);
+    return made;
+  }
+
+  async decoders(): Promise<Decoders> {
+    return this.decodersWith(await this.keys());
+  }
+
+  decodersWith(keys: Keys): Decoders {
+    const args = ["--decryption-keys-path", keys.folder] as const;
+    return {
+      ours: [this.ours, ...args],
+      stream: [this.ours, ...args, "--release=stream"],
+      go: [goDecoder.command, ...args],
+    };
+  }
+
+  /** A folder for one row, empty. */
+  newFolder(name: string): string {
+    const path = join(this.folder, name);
+    mkdirSync(path);
+    return path;
+  }
+
+  /** An executable that does nothing, from the same compiler: what every start costs. */
+  emptyExecutable(): CommandLine {
+    const [source, target] = [join(this.folder, "empty.ts"), join(this.folder, "empty")];
+    writeFileSync(source, "export {};\n");
+    const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];
+    const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
+    execFileSync(
+      join(PROJECT, "node_modules/.bin/bun"),
+      ["build", ...flags, ...closed, `--outfile=${target}`, source],
+      { cwd: this.folder, stdio: "ignore" },
+    );
+    return [target];
+  }
+
+  removeLargeLayers(): void {
+    for (const [bytes, { path }] of this.#layers) {
+      if (bytes <= KEPT_BYTES) continue;
+      rmSync(path);
+      this.#layers.delete(bytes);
+    }
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
