@@ -19,7 +19,7 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["keywrap", ["keys", ...LEAVES]],
   ["payload", ["keys", ...LEAVES]],
   ["image", ["oci", "keywrap", "keys", "cipher", ...LEAVES]],
-  ["node", ["options", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
+  ["node", ["options", "payload", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["options", ["payload", "keys", "cipher", ...LEAVES]],
   ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
   ["audit", ["options", "candidates", "payload", "keys", ...LEAVES]],

@@ -2,6 +2,7 @@ import type { Command } from "./command.ts";
 import { COMPLETION } from "./completion-command.ts";
 import { CONFIG } from "./config-command.ts";
 import { DECRYPT } from "./decrypt-command.ts";
+import { DOCTOR } from "./doctor-command.ts";
 import { ENCRYPT } from "./encrypt-command.ts";
 import { INSPECT } from "./inspect-command.ts";
 import { KEYGEN } from "./keygen-command.ts";
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   LAYER,
   KEYGEN,
   CONFIG,
+  DOCTOR,
   COMPLETION,
   MAN,
 ];

@@ -76,7 +76,7 @@ function stanza(args: Arguments): string {
 }
 
 /** @throws DecoderError USAGE */
-function containerdVersion(args: Arguments): ContainerdVersion | undefined {
+export function containerdVersion(args: Arguments): ContainerdVersion | undefined {
   const text = args.text("containerd");
   if (text === undefined) return undefined;
   const version = parseContainerdVersion(text);

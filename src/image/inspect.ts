@@ -71,6 +71,8 @@ export interface OpensInfo {
   readonly key?: string;
 }
 
+type Details = Pick<InspectOptions, "keys" | "settings">;
+
 /** `{`: a manifest rather than an archive comes through the pipe. */
 const OPENING_BRACE = 0x7b;
 const STDIN_NAME = "the manifest on standard input";
@@ -88,6 +90,14 @@ export async function inspectImage(options: InspectOptions): Promise<ImageInfo> 
   } finally {
     await opened.close();
   }
+}
+
+/** The same for an image that is open already, which stays so. @throws as inspectImage */
+export async function inspectSource(
+  source: ImageSource,
+  options: Omit<InspectOptions, "source">,
+): Promise<ImageInfo> {
+  return await describe(await readTree(source), options.platforms, options);
 }
 
 async function open(
@@ -123,18 +133,14 @@ function parseDocument(bytes: Uint8Array): Node {
   return { kind: "index", descriptor, bytes, document, children };
 }
 
-async function describe(
-  tree: Node,
-  platforms: readonly string[],
-  options: InspectOptions,
-): Promise<ImageInfo> {
+async function describe(tree: Node, platforms: readonly string[], options: Details): Promise<ImageInfo> {
   const { digest, mediaType } = tree.descriptor;
   const described: PlatformInfo[] = [];
   for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, options));
   return { digest, mediaType, platforms: described, others: [...others(tree)] };
 }
 
-async function describeManifest(node: ManifestNode, options: InspectOptions): Promise<PlatformInfo> {
+async function describeManifest(node: ManifestNode, options: Details): Promise<PlatformInfo> {
   const layers: LayerInfo[] = [];
   for (const [position, descriptor] of node.document.value.layers.entries()) {
     const { digest, size, mediaType } = descriptor;
@@ -151,7 +157,7 @@ async function describeEncryption(
   node: ManifestNode,
   position: number,
   descriptor: Descriptor,
-  { keys, settings }: InspectOptions,
+  { keys, settings }: Details,
 ): Promise<EncryptionInfo> {
   const annotations = descriptor.annotations ?? {};
   const opens =

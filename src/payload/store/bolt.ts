@@ -38,17 +38,23 @@ export class Bolt {
     return null;
   }
 
+  /** The value of a name in a bucket. */
+  value(parent: Bucket | null, name: string): Buffer | null {
+    for (const [key, , value] of this.entries(parent, name)) if (key === name) return value;
+    return null;
+  }
+
   /**
-   * The keys of a bucket in order, with the buckets that some of them are. With `only`, pages that can't hold that key
+   * The keys of a bucket in order, with the buckets that some of them are, and the values of the others. With `only`, pages that can't hold that key
    * are not read.
    */
-  *entries(bucket: Bucket | null, only?: string): Generator<[key: string, bucket: Bucket | null]> {
+  *entries(bucket: Bucket | null, only?: string): Generator<Entry> {
     if (bucket === null) return;
     const page = "inline" in bucket ? bucket.inline : this.#page(bucket.page);
     if (page !== null) yield* this.#pageEntries(page, only, 0);
   }
 
-  *#pageEntries(page: Buffer, only: string | undefined, depth: number): Generator<[string, Bucket | null]> {
+  *#pageEntries(page: Buffer, only: string | undefined, depth: number): Generator<Entry> {
     const elements = elementsOf(page);
     if (flagsOf(page) === LEAF_PAGE) {
       for (const at of elements) {
@@ -76,6 +82,8 @@ export class Bolt {
 
 /** A bucket with pages of its own, or a small one inside its parent's. */
 export type Bucket = { readonly page: number } | { readonly inline: Buffer };
+
+type Entry = readonly [key: string, bucket: Bucket | null, value: Buffer];
 
 const MAGIC = 0xed0cdaed;
 const FORMAT = 2;
@@ -122,14 +130,15 @@ function elementsOf(page: Buffer): number[] {
 }
 
 /** Leaf element: flags, position of the key from here, its size, the size of the value behind it: 4 bytes each. */
-function leafAt(page: Buffer, at: number): [string, Bucket | null] | null {
+function leafAt(page: Buffer, at: number): Entry | null {
   const keyAt = at + page.readUInt32LE(at + 4);
   const valueAt = keyAt + page.readUInt32LE(at + 8);
   const end = valueAt + page.readUInt32LE(at + 12);
   if (end > page.length) return null;
   const key = page.toString("latin1", keyAt, valueAt);
   const isBucket = page.readUInt32LE(at) === BUCKET_ELEMENT && end - valueAt >= BUCKET_HEADER_BYTES;
-  return [key, isBucket ? bucketOf(page.subarray(valueAt, end)) : null];
+  const value = page.subarray(valueAt, end);
+  return [key, isBucket ? bucketOf(value) : null, value];
 }
 
 function bucketOf(value: Buffer): Bucket | null {

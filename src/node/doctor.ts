@@ -1,0 +1,215 @@
+import { DecoderError } from "../errors.ts";
+import type { ImageInfo } from "../image/inspect.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import { loadKeys } from "../keys/load.ts";
+import type { WrapSettings } from "../keywrap/scheme.ts";
+import { parseDecoderFlags } from "../options.ts";
+import { type ConfigCheck, checkConfig } from "./check-config.ts";
+import { findExecutable } from "./check-processors.ts";
+import { type ContainerdConfig, readContainerdConfig } from "./containerd-config.ts";
+import {
+  knownConfigFiles,
+  printedVersion,
+  type RunningContainerd,
+  runningContainerds,
+} from "./containerd-process.ts";
+import { type Finding, isHealthy } from "./finding.ts";
+import { type KeyReport, reportKeys } from "./key-report.ts";
+import {
+  flagValue,
+  GZIP_ID,
+  KEYS_PATH,
+  PROVIDER_CONFIG,
+  PROVIDER_VARIABLE,
+  type StreamProcessor,
+  TAR_ID,
+  variableValue,
+} from "./processors.ts";
+import { type ProviderReport, reportProviders } from "./provider-report.ts";
+import { type SelfTest, selfTest } from "./self-test.ts";
+import { type ContainerdVersion, parseContainerdVersion } from "./version.ts";
+
+export interface DoctorOptions {
+  /** containerd's configuration; undefined: that of the one that runs, else the one that lies where it usually does. */
+  readonly configFile?: string;
+  readonly version?: ContainerdVersion;
+  /** Where the keys lie; undefined: where the configuration says. */
+  readonly keysPath?: string;
+  /** An image whose layers the keys are to be tried on: "oci:DIR", or a name in containerd's store. */
+  readonly image?: string;
+  /** PATH is what commands are looked for in when containerd doesn't run. */
+  readonly settings: WrapSettings;
+}
+
+/** What a node needs to pull encrypted images, and whether it is there. Nothing in here is secret. */
+export interface Diagnosis {
+  readonly healthy: boolean;
+  readonly containerd: ContainerdReport;
+  readonly config?: ConfigCheck;
+  readonly keys?: KeyReport;
+  readonly providers?: ProviderReport;
+  readonly selfTest: readonly SelfTest[];
+  readonly image?: ImageInfo;
+  /** What belongs to none of these. */
+  readonly findings: readonly Finding[];
+}
+
+export interface ContainerdReport {
+  readonly running?: Pick<RunningContainerd, "pid" | "executable">;
+  /** As it prints it. */
+  readonly version?: string;
+  readonly configFile?: string;
+}
+
+/** containerd's, unless its configuration says otherwise. */
+const USUAL_ROOT = "/var/lib/containerd";
+
+/** Looks at everything that decrypting on this node needs. Changes nothing, and never throws for what it finds. */
+export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
+  const findings: Finding[] = [];
+  const running = findContainerd(options, findings);
+  const printed = running === undefined ? "" : printedVersion(running.executable).trim();
+  const version = options.version ?? parseContainerdVersion(printed);
+  const configFile = options.configFile ?? running?.configFile ?? knownConfigFiles()[0];
+  const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
+
+  const config = attempt(findings, () =>
+    configFile === undefined ? undefined : readContainerdConfig(configFile),
+  );
+  const check = config && checkConfig(config, { searchPath, ...(version && { version }) });
+  const decoder = decoderOf(config);
+  const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
+  const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
+  const keyReport = keys && reportKeys(keysPath, keys);
+  const providers = await reportProviders(
+    variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
+    searchPath,
+  );
+  const tests =
+    keys === undefined ? [] : await testKeys({ ...options, keysPath }, keys, decoder, searchPath, findings);
+  const image = await attempt(findings, () => inspect(options, keys, config?.root ?? USUAL_ROOT));
+  if (image !== undefined) findings.push(...unopenedLayers(image));
+
+  const all = [findings, check?.findings, keyReport?.findings, providers.findings].flatMap((it) => it ?? []);
+  return {
+    healthy: isHealthy(all) && tests.every(({ problem }) => problem === undefined),
+    containerd: {
+      ...(running && { running: { pid: running.pid, executable: running.executable } }),
+      ...(printed !== "" && { version: printed }),
+      ...(configFile !== undefined && { configFile }),
+    },
+    ...(check && { config: check }),
+    ...(keyReport && { keys: keyReport }),
+    providers,
+    selfTest: tests,
+    ...(image && { image }),
+    findings,
+  };
+}
+
+function findContainerd({ configFile }: DoctorOptions, findings: Finding[]): RunningContainerd | undefined {
+  const all = runningContainerds();
+  const here = all.filter(({ sharesFiles }) => sharesFiles);
+  const [first, ...others] = here.filter((it) => (configFile ?? it.configFile) === it.configFile);
+  if (first === undefined) findings.push(notFound(all));
+  if (first !== undefined && others.length > 0) {
+    findings.push({
+      severity: "note",
+      message: `several containerds are running; this is about process ${first.pid}`,
+      hint: `name another's configuration with --config: ${others.map((it) => it.configFile).join(", ")}`,
+    });
+  }
+  return first;
+}
+
+function notFound(all: readonly RunningContainerd[]): Finding {
+  const elsewhere = all.find(({ sharesFiles }) => !sharesFiles);
+  return {
+    severity: "warning",
+    message: "no containerd is running that may be looked at and has this program's files",
+    ...(elsewhere && {
+      hint: `process ${elsewhere.pid} has others: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
+    }),
+  };
+}
+
+/** A result, or undefined with a finding that says why there is none. */
+function attempt<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined>;
+function attempt<T>(findings: Finding[], work: () => T): T | undefined;
+function attempt<T>(findings: Finding[], work: () => T | Promise<T>): T | undefined | Promise<T | undefined> {
+  const failed = (error: unknown) => {
+    if (!(error instanceof DecoderError)) throw error;
+    const { message, hint } = error;
+    findings.push({ severity: "error", message, ...(hint !== undefined && { hint }) });
+    return undefined;
+  };
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(failed) : result;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+function decoderOf(config: ContainerdConfig | undefined): StreamProcessor | undefined {
+  return config?.processors.get(TAR_ID) ?? config?.processors.get(GZIP_ID);
+}
+
+/** The keys as the decoder would load them with these arguments; wrong ones are the configuration check's business. */
+async function loadKeysAs(decoder: StreamProcessor | undefined, keysPath: string): Promise<KeySet> {
+  const passwords = flagValue(decoder?.args ?? [], "key-passwords-path");
+  const flags = (decoder?.args ?? []).filter((arg) => /^--?allow-external-symlinks(=|$)/.test(arg));
+  const options = parseDecoderFlags([
+    `--decryption-keys-path=${keysPath}`,
+    ...(passwords === undefined ? [] : [`--key-passwords-path=${passwords}`]),
+    ...flags,
+  ]);
+  return await loadKeys(options);
+}
+
+async function testKeys(
+  { settings, keysPath }: DoctorOptions & { readonly keysPath: string },
+  keys: KeySet,
+  decoder: StreamProcessor | undefined,
+  searchPath: string,
+  findings: Finding[],
+): Promise<SelfTest[]> {
+  const program = decoder && findExecutable(decoder.path, searchPath);
+  if (decoder === undefined || program === undefined) {
+    findings.push({ severity: "warning", message: "no decoder is configured that could be tested" });
+    return [];
+  }
+  const variables = decoder.env.map((it) => [it.slice(0, it.indexOf("=")), it.slice(it.indexOf("=") + 1)]);
+  const environment = { ...settings.environment, PATH: searchPath, ...Object.fromEntries(variables) };
+  // The tested layer is a tar, and a decoder takes the last of a flag.
+  const args = [...decoder.args, "--decryption-keys-path", keysPath];
+  return await selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
+}
+
+async function inspect(
+  { image, settings }: DoctorOptions,
+  keys: KeySet | undefined,
+  root: string,
+): Promise<ImageInfo | undefined> {
+  if (image === undefined) return undefined;
+  const { inspectImage, inspectSource } = await import("../image/inspect.ts");
+  const options = { platforms: [], settings, ...(keys && { keys }) };
+  if (/^(oci|oci-archive|docker-archive):/.test(image)) {
+    const { parsePlace } = await import("../oci/reference.ts");
+    return await inspectImage({ ...options, source: parsePlace(image) });
+  }
+  const { openContainerdImage } = await import("./containerd-image.ts");
+  return await inspectSource(await openContainerdImage(root, image), options);
+}
+
+function* unopenedLayers({ platforms }: ImageInfo): Generator<Finding> {
+  for (const { platform, layers } of platforms) {
+    for (const { position, encryption } of layers) {
+      if (encryption === undefined || encryption.opens) continue;
+      yield {
+        severity: "error",
+        message: `no key here opens layer ${position} of the image for ${platform}`,
+      };
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import { spawn } from "node:child_process";
+import { createPrivateKey, createPublicKey, randomBytes, X509Certificate } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Writable } from "node:stream";
+import { LayerEncryptor } from "../cipher/encrypt.ts";
+import { DecoderError, describeSystemError } from "../errors.ts";
+import { encodeBase64 } from "../io/base64.ts";
+import { encodeField } from "../io/protobuf.ts";
+import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
+import type { WrapSettings } from "../keywrap/scheme.ts";
+import { LayerWrapper } from "../keywrap/wrap.ts";
+import { PAYLOAD_TYPE } from "../payload/any.ts";
+import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
+import { digestOf } from "../spec/digest.ts";
+import { TAR_TYPE } from "./processors.ts";
+
+export interface SelfTest {
+  /** The key's file. */
+  readonly key: string;
+  readonly scheme: string;
+  /** Why the layer could not be encrypted or decrypted. */
+  readonly problem?: string;
+  /** Why it was not tried. */
+  readonly untested?: string;
+}
+
+export interface SelfTestOptions {
+  readonly keys: KeySet;
+  readonly keysPath: string;
+  /** The decoder as containerd calls it. */
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly settings: WrapSettings;
+}
+
+const LAYER_BYTES = 10_000;
+const TIMEOUT_MS = 60_000;
+const MESSAGE_CHARS = 2000;
+
+interface Recipient {
+  readonly key: string;
+  readonly scheme: string;
+  /** What `encrypt --recipient` would be given; undefined when there is nothing to give. */
+  readonly recipient?: string;
+}
+
+/** Encrypts a small layer for each key, and has the decoder decrypt it. Public keys are put in a temporary folder. */
+export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
+  const folder = await mkdtemp(join(tmpdir(), "ctd-decoder-doctor-"));
+  try {
+    const results: SelfTest[] = [];
+    for (const { key, scheme, recipient } of await recipientsOf(options, folder)) {
+      if (recipient === undefined) results.push({ key, scheme, untested: "its public key is not at hand" });
+      else results.push({ key, scheme, ...(await tryKey(recipient, options)) });
+    }
+    return results;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function recipientsOf({ keys, keysPath }: SelfTestOptions, folder: string): Promise<Recipient[]> {
+  const recipients: Recipient[] = [];
+  const put = async (scheme: string, key: string, pem: string) => {
+    const file = join(folder, String(recipients.length));
+    await writeFile(file, pem);
+    recipients.push({ key, scheme, recipient: `${scheme}:${file}` });
+  };
+  for (const key of keys.keys) await put("jwe", key.origin, publicPem(key));
+  for (const { der, origin } of keys.certificates) {
+    const certificate = new X509Certificate(der);
+    const hasKey = keys.keys.some(
+      (key) => key.type === "rsa" && certificate.checkPrivateKey(privateKey(key)),
+    );
+    if (hasKey) await put("pkcs7", origin, certificate.toString());
+  }
+  for (const { origin } of keys.pgp) recipients.push({ key: origin, scheme: "pgp" });
+  for (const { origin } of keys.pkcs11)
+    recipients.push({ key: origin, scheme: "pkcs11", recipient: `pkcs11:${join(keysPath, origin)}` });
+  return recipients;
+}
+
+function privateKey(key: AsymmetricKey) {
+  return createPrivateKey({ key: Buffer.from(key.pkcs8.bytes), format: "der", type: "pkcs8" });
+}
+
+function publicPem(key: AsymmetricKey): string {
+  return createPublicKey(privateKey(key)).export({ format: "pem", type: "spki" }) as string;
+}
+
+async function tryKey(recipient: string, options: SelfTestOptions): Promise<Pick<SelfTest, "problem">> {
+  const plaintext = randomBytes(LAYER_BYTES);
+  try {
+    const { ciphertext, payload } = await encryptFor(recipient, plaintext, options.settings);
+    const { output, errors, code } = await decode(options, ciphertext, payload);
+    if (output.equals(plaintext) && code === 0) return {};
+    return { problem: errors.trim().slice(0, MESSAGE_CHARS) || `the decoder ended with exit code ${code}` };
+  } catch (error) {
+    if (error instanceof DecoderError) return { problem: error.message };
+    return { problem: `the decoder can't be run: ${describeSystemError(error)}` };
+  }
+}
+
+async function encryptFor(recipient: string, plaintext: Uint8Array, settings: WrapSettings) {
+  const encryptor = new LayerEncryptor();
+  const ciphertext = encryptor.update(plaintext);
+  const { privateOptions, publicOptions } = encryptor.finish();
+  const wrapper = await LayerWrapper.prepare([recipient], settings);
+  const annotations = {
+    ...(await wrapper.wrap(privateOptions)),
+    [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
+  };
+  privateOptions.fill(0);
+  const descriptor = {
+    mediaType: `${TAR_TYPE}+encrypted`,
+    digest: digestOf(ciphertext),
+    size: ciphertext.length,
+    annotations,
+  };
+  return { ciphertext, payload: payloadOf(descriptor) };
+}
+
+/** What containerd passes on file descriptor 3: google.protobuf.Any with imgcrypt's payload in JSON. */
+function payloadOf(descriptor: object): Buffer {
+  const json = JSON.stringify({ DecryptConfig: { Parameters: null }, Descriptor: descriptor });
+  return Buffer.concat([encodeField(1, Buffer.from(PAYLOAD_TYPE)), encodeField(2, Buffer.from(json))]);
+}
+
+interface Decoded {
+  readonly output: Buffer;
+  readonly errors: string;
+  readonly code: number | null;
+}
+
+function decode(
+  { program, args, settings }: SelfTestOptions,
+  layer: Uint8Array,
+  payload: Uint8Array,
+): Promise<Decoded> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      stdio: ["pipe", "pipe", "pipe", "pipe"],
+      env: { ...settings.environment, STREAM_PROCESSOR_MEDIATYPE: `${TAR_TYPE}+encrypted` },
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
+    const [output, errors]: [Buffer[], Buffer[]] = [[], []];
+    child.stdout?.on("data", (chunk: Buffer) => output.push(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => errors.push(chunk));
+    child.on("error", reject);
+    child.on("close", (code) =>
+      resolve({ output: Buffer.concat(output), errors: Buffer.concat(errors).toString(), code }),
+    );
+    for (const [pipe, bytes] of [
+      [child.stdin, layer],
+      [child.stdio[3] as Writable, payload],
+    ] as const) {
+      // A decoder that refuses early reads neither to its end.
+      pipe?.on("error", () => {});
+      pipe?.end(bytes);
+    }
+  });
+}
