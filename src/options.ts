@@ -182,7 +182,7 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
     "provider-timeout",
     {
       value: "SECONDS",
-      help: "longest wait for a key provider (default 30)",
+      help: "longest wait for a key provider or token (default 30)",
       set: (o, v, n) => {
         o.providerTimeoutMs = toSeconds(v, n) * 1000;
       },

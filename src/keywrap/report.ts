@@ -9,6 +9,8 @@ export interface RecordedAttempt extends Attempt {
   readonly packet: number;
   /** Set when the packet itself, or the service asked, was at fault rather than the key. */
   readonly error?: ErrorCode;
+  /** Its own advice. */
+  readonly hint?: string | undefined;
 }
 
 /** Lines of each list that a message shows; the rest is counted. */
@@ -29,7 +31,9 @@ export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySe
       keys.skipped.length,
     ),
   ].join("");
-  return new DecoderError(code, message.slice(0, LIMITS.messageChars), { hint: hintFor(code, keys) });
+  return new DecoderError(code, message.slice(0, LIMITS.messageChars), {
+    hint: hintFor(code, attempts, keys),
+  });
 }
 
 function wrappedFor(attempts: readonly RecordedAttempt[]): string {
@@ -76,10 +80,11 @@ async function shortFingerprint(key: Exclude<KeyName, string>): Promise<string> 
   }
 }
 
-function hintFor(code: ErrorCode, keys: KeySet): string {
+function hintFor(code: ErrorCode, attempts: readonly RecordedAttempt[], keys: KeySet): string {
+  if (code !== "NO_KEY") return attempts.find(({ hint }) => hint !== undefined)?.hint ?? ELSEWHERE;
   const have = keys.keys.length + keys.pgp.length + keys.pkcs11.length;
-  if (code !== "NO_KEY")
-    return "the image's annotations or the service named above are at fault, not the keys";
   if (have === 0) return "put this node's private key into the folder that --decryption-keys-path names";
   return "compare with the recipients the image was encrypted for: ctd-decoder inspect IMAGE";
 }
+
+const ELSEWHERE = "the image's annotations, or the service or token named above, are at fault, not the keys";

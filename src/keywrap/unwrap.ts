@@ -54,10 +54,10 @@ export async function unwrapLayer(
 }
 
 /** One packet's failure is no reason not to try the next; running out of budget is. */
-function failure(error: unknown): Pick<RecordedAttempt, "outcome" | "error"> {
+function failure(error: unknown): Pick<RecordedAttempt, "outcome" | "error" | "hint"> {
   if (!(error instanceof DecoderError)) return { outcome: "it can't be read", error: "BAD_PACKET" };
   if (error.code === "LIMIT") throw error;
-  return { outcome: error.message, error: error.code };
+  return { outcome: error.message, error: error.code, hint: error.hint };
 }
 
 /** The annotations with wrapped keys, in the registry's order of trial. */

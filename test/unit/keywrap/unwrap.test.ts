@@ -125,6 +125,14 @@ describe("when nothing opens, the error", () => {
     expect(error.message).toContain("no key here is of that type and size");
   });
 
+  test("hands on the advice of what was at fault, when it was not the keys", async () => {
+    const environment = { OCICRYPT_KEYPROVIDER_CONFIG: "relative.json" };
+    const settings = { environment, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+    const annotations = { [`${PREFIX}provider.kms`]: Buffer.from("packet").toString("base64") };
+    const thrown: unknown = await unwrapLayer(annotations, keys(), settings).catch((error: unknown) => error);
+    expect(thrown).toMatchObject({ code: "CONFIG", hint: expect.stringMatching(/absolute/) });
+  });
+
   test("tells which packet", async () => {
     const value = `${jwe(MINE.publicKey)},?,${jwe(MINE.publicKey)}`;
     const { code, message } = await failureOf({ [`${PREFIX}jwe`]: value });
