@@ -1,0 +1,255 @@
+import { generateKeyPairSync } from "node:crypto";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { beforeAll, expect, test } from "vitest";
+import { encryptFor } from "../support/encrypted.ts";
+import { writeBlob, writeManifest } from "../support/images.ts";
+import { describeWith, openssl, ours, output, type Peer, run } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+interface Report {
+  readonly healthy: boolean;
+  readonly keys: { readonly rows: readonly Record<string, string>[]; readonly findings: readonly unknown[] };
+  readonly providers: { readonly providers: readonly Record<string, string>[] };
+  readonly selfTest: readonly Record<string, string>[];
+  readonly image?: { readonly platforms: readonly { readonly layers: readonly Record<string, unknown>[] }[] };
+  readonly findings: readonly Record<string, string>[];
+}
+
+describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
+  const folder = temporaryFolder();
+  const template = join(folder, "template");
+
+  beforeAll(async () => {
+    mkdirSync(join(template, "keys"), { recursive: true });
+    await output(ours, ["keygen", join(template, "keys/ec.pem")]);
+    await output(ours, [
+      "keygen",
+      "--type",
+      "rsa",
+      "--bits",
+      "2048",
+      "--format",
+      "jwk",
+      join(template, "keys/rsa.jwk"),
+    ]);
+    const request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=node", "-days", "2"];
+    const files = ["-keyout", join(template, "keys/node.key"), "-out", join(template, "keys/node.crt")];
+    await output(openssl, [...request, ...files]);
+  }, 60_000);
+
+  /** A node's files: keys, and a configuration that names them and this decoder. */
+  async function newNode(program: Peer = ours): Promise<string> {
+    const node = mkdtempSync(join(folder, "node-"));
+    cpSync(template, node, { recursive: true });
+    for (const key of ["ec.pem", "rsa.jwk", "node.key"]) chmodSync(join(node, "keys", key), 0o600);
+    const paths = ["--keys-path", join(node, "keys"), "--provider-config", join(node, "providers.json")];
+    const stanza = await output(ours, ["config", "--containerd", "1.x", "--path", program.command, ...paths]);
+    writeFileSync(join(node, "config.toml"), stanza);
+    writeFileSync(join(node, "providers.json"), '{"key-providers":{}}');
+    return node;
+  }
+
+  async function doctor(
+    node: string,
+    ...args: string[]
+  ): Promise<{ exit: number | null; report: Report; all: string }> {
+    const options = ["--config", join(node, "config.toml"), "--containerd", "1.7", "--json", ...args];
+    const { exit, stdout, stderr } = await run(ours, ["doctor", ...options]);
+    return { exit, report: JSON.parse(stdout.toString()), all: stdout.toString() + stderr };
+  }
+
+  test("a node with keys is healthy, each key tried through the decoder", async () => {
+    const node = await newNode();
+    const { exit, report } = await doctor(node);
+    expect(exit).toBe(0);
+    expect(report).toMatchObject({ healthy: true, config: { findings: [], payload: true } });
+    expect(report.selfTest).toEqual([
+      { key: "ec.pem", scheme: "jwe" },
+      { key: "node.key", scheme: "jwe" },
+      { key: "rsa.jwk", scheme: "jwe" },
+      { key: "node.crt", scheme: "pkcs7" },
+    ]);
+    const text = await run(ours, ["doctor", "--config", join(node, "config.toml"), "--containerd", "1.7"]);
+    expect(text.exit).toBe(0);
+    expect(text.stdout.toString()).toMatch(/ec\.pem \(jwe\): ok\n[\s\S]*\nhealthy\n$/);
+  });
+
+  test("keys are described as openssl and JWK tools would", async () => {
+    const node = await newNode();
+    const { report } = await doctor(node);
+    const der = await output(openssl, [
+      "pkey",
+      "-in",
+      join(node, "keys/ec.pem"),
+      "-pubout",
+      "-outform",
+      "DER",
+    ]);
+    const digest = await output(openssl, ["dgst", "-sha256", "-r"], { input: der });
+    const { kid } = JSON.parse(readFileSync(join(node, "keys/rsa.jwk"), "utf8"));
+    const row = (file: string) => report.keys.rows.find((it) => it["file"] === file);
+    expect(row("ec.pem")).toEqual({
+      file: "ec.pem",
+      kind: "EC P-256",
+      fingerprint: `sha256:${digest.toString().slice(0, 64)}`,
+      mode: "0600",
+    });
+    expect(row("rsa.jwk")).toMatchObject({ kind: "RSA 2048", kid });
+    expect(row("node.crt")).toMatchObject({ kind: "X.509 certificate", subject: "CN=node" });
+    expect(row("ec.pem.pub")).toMatchObject({ skipped: "a public key" });
+  });
+
+  test("nothing secret is printed, nothing is changed, and nothing is left behind", async () => {
+    const node = await newNode();
+    const list = () =>
+      readdirSync(node, { recursive: true, encoding: "utf8" })
+        .sort()
+        .map((name) => [name, statSync(join(node, name)).mtimeMs]);
+    const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("ctd-decoder-doctor"));
+    const before = list();
+    const { all } = await doctor(node);
+    expect(list()).toEqual(before);
+    expect(leftovers()).toEqual([]);
+    for (const file of ["ec.pem", "node.key"]) {
+      const [, secret = ""] = readFileSync(join(node, "keys", file), "utf8").split("\n");
+      expect(secret.length).toBeGreaterThan(40);
+      expect(all).not.toContain(secret.slice(0, 40));
+    }
+    expect(all).not.toContain(JSON.parse(readFileSync(join(node, "keys/rsa.jwk"), "utf8")).d);
+  });
+
+  test("without a private key, or with none that works, it is not healthy", async () => {
+    const node = await newNode();
+    mkdirSync(join(node, "empty"));
+    const empty = await doctor(node, "--keys-path", join(node, "empty"));
+    expect(empty).toMatchObject({ exit: 1, report: { healthy: false, selfTest: [] } });
+    expect(empty.report.keys.findings).toContainEqual(
+      expect.objectContaining({ severity: "error", message: expect.stringMatching(/no usable private key/) }),
+    );
+    expect((await doctor(node, "--keys-path", join(node, "none"))).exit).toBe(1);
+  });
+
+  test("a decoder that can't decrypt is found out", async () => {
+    const broken = join(folder, "ctd-decoder-broken");
+    writeFileSync(broken, "#!/bin/sh\necho it broke >&2\nexit 1\n");
+    chmodSync(broken, 0o755);
+    const node = await newNode({ name: "a broken decoder", command: broken, args: [] });
+    const { exit, report } = await doctor(node);
+    expect(exit).toBe(1);
+    expect(report.selfTest.map((it) => it["problem"])).toEqual(Array(4).fill("it broke"));
+  });
+
+  test("a key that others can read is a warning", async () => {
+    const node = await newNode();
+    chmodSync(join(node, "keys/ec.pem"), 0o644);
+    const { exit, report } = await doctor(node);
+    expect(exit).toBe(0);
+    expect(report.keys.findings).toEqual([
+      expect.objectContaining({
+        severity: "warning",
+        message: "ec.pem can be read by others than its owner",
+      }),
+    ]);
+  });
+
+  test("key providers are looked for", async () => {
+    const node = await newNode();
+    const server = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as { port: number };
+    const provider = (it: object) => JSON.stringify({ "key-providers": it });
+    writeFileSync(
+      join(node, "providers.json"),
+      provider({ command: { cmd: { path: "/bin/cat" } }, service: { grpc: `127.0.0.1:${port}` } }),
+    );
+    const good = await doctor(node);
+    server.close();
+    expect(good.exit).toBe(0);
+    expect(good.report.providers.providers).toEqual([
+      { name: "command", where: "/bin/cat" },
+      { name: "service", where: `127.0.0.1:${port}` },
+    ]);
+    writeFileSync(
+      join(node, "providers.json"),
+      provider({ command: { cmd: { path: "/none" } }, service: { grpc: "127.0.0.1:1" }, other: {} }),
+    );
+    const bad = await doctor(node);
+    expect(bad.exit).toBe(1);
+    expect(bad.report.providers.providers.map((it) => it["problem"])).toEqual([
+      "is no executable",
+      expect.stringMatching(/can't be reached/),
+      "has neither cmd nor grpc",
+    ]);
+    writeFileSync(join(node, "providers.json"), "{}");
+    expect((await doctor(node)).exit).toBe(1);
+  });
+
+  test("with an image, which key opens which layer", async () => {
+    const node = await newNode();
+    const layout = join(node, "layout");
+    const stranger = join(node, "stranger.pem");
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeFileSync(stranger, publicKey.export({ format: "pem", type: "spki" }));
+    const layerFor = async (file: string) => {
+      const type = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
+      const { ciphertext, descriptor } = await encryptFor([`jwe:${file}`], gzipSync("a layer"), type);
+      return { ...descriptor, ...writeBlob(layout, descriptor.mediaType, ciphertext) };
+    };
+    const config = writeBlob(
+      layout,
+      "application/vnd.oci.image.config.v1+json",
+      Buffer.from('{"os":"linux","architecture":"amd64"}'),
+    );
+    const mine = [
+      await layerFor(join(node, "keys/ec.pem.pub")),
+      await layerFor(join(node, "keys/rsa.jwk.pub")),
+    ];
+    writeManifest(layout, "mine", { config, layers: mine });
+    writeManifest(layout, "theirs", { config, layers: [...mine, await layerFor(stranger)] });
+
+    const good = await doctor(node, "--image", `oci:${layout}:mine`);
+    expect(good.exit).toBe(0);
+    expect(good.report.image?.platforms[0]?.layers).toEqual([
+      expect.objectContaining({
+        encryption: expect.objectContaining({ opens: expect.objectContaining({ key: "ec.pem" }) }),
+      }),
+      expect.objectContaining({
+        encryption: expect.objectContaining({ opens: expect.objectContaining({ key: "rsa.jwk" }) }),
+      }),
+    ]);
+    const bad = await doctor(node, "--image", `oci:${layout}:theirs`);
+    expect(bad.exit).toBe(1);
+    expect(bad.report.findings).toContainEqual({
+      severity: "error",
+      message: "no key here opens layer 2 of the image for linux/amd64",
+    });
+    expect((await doctor(node, "--image", `oci:${layout}:none`)).exit).toBe(1);
+  });
+
+  test("a configuration that is broken is told, and the rest is looked at all the same", async () => {
+    const node = await newNode();
+    writeFileSync(join(node, "config.toml"), "version = \n");
+    const { exit, report } = await doctor(node, "--keys-path", join(node, "keys"));
+    expect(exit).toBe(1);
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({
+        severity: "error",
+        message: expect.stringMatching(/no valid TOML in line 1/),
+      }),
+    );
+    expect(report.keys.rows.length).toBeGreaterThan(3);
+  });
+});
