@@ -223,6 +223,15 @@ describeWith([ours], "the decoder's command line", { timeout: 30_000 }, () => {
     expect(stderr).toContain("dcrypt");
   });
 
+  test("without a payload, and nobody reading a content store, says which clients pass one", async () => {
+    const result = await decode(ours, { layer: LAYER.ciphertext, args: KEYS });
+    expectRefusal(
+      result,
+      /passed no payload .*\n.*hint: .*io\.containerd\.ocicrypt\.decoder\.v1\.tar/s,
+      SECRETS,
+    );
+  });
+
   describe("refuses the payload", () => {
     const json = JSON.stringify({ Descriptor: descriptor });
     test.each<[string, Uint8Array, RegExp]>([

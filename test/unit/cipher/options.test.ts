@@ -64,6 +64,16 @@ describe("public options", () => {
   ])("%s", (_what, json) => expect(() => publicOptions(json)).toThrow(failing("BAD_OPTIONS")));
 });
 
+test("options as long as they may be", () => {
+  const padded = (json: object, length: number) => JSON.stringify(json).padEnd(length);
+  const longest = padded(PUBLIC, (LIMITS.publicOptionsBytes / 4) * 3);
+  expect(annotation(longest)).toHaveLength(LIMITS.publicOptionsBytes);
+  expect(layerOptions(longest, padded(PRIVATE, LIMITS.privateOptionsBytes)).nonce).toEqual(bytes(16, 3));
+  expect(() => layerOptions(PUBLIC, padded(PRIVATE, LIMITS.privateOptionsBytes + 1))).toThrow(
+    failing("BAD_OPTIONS"),
+  );
+});
+
 describe("layer options", () => {
   test("key and nonce of the wrapped, hmac of the public ones", () => {
     const options = layerOptions(PUBLIC, PRIVATE);

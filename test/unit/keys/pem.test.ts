@@ -32,6 +32,13 @@ describe("a block", () => {
     ]);
   });
 
+  test("headers without a blank, and not without a name", () => {
+    expect(parsed(block("KEY", "A:b\n C : d : e \n\nZm9v"))).toMatchObject([
+      { headers: { A: "b", "C ": "d : e" }, body: "foo" },
+    ]);
+    expect(parsed(block("KEY", ":b\n\nZm9v"))).toMatchObject([{ headers: {}, body: null }]);
+  });
+
   test("what is no base64 has no body", () => {
     for (const body of ["Zm9", "Zm9v!", "Zm9v\nName: x"])
       expect(parsed(block("KEY", body))).toMatchObject([{ body: null }]);
