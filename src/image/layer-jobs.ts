@@ -63,7 +63,7 @@ export interface Recompression {
 export type LayerJob = CopyJob | EncryptJob | DecryptJob | VerifyJob;
 
 export interface LayerOutput {
-  /** Of what was written, or of the plaintext when nothing is. */
+  /** Of what was written, or read when nothing is. */
   readonly digest: string;
   readonly size: number;
   /** Only of "encrypt". */
@@ -74,7 +74,7 @@ type Chunks = AsyncIterable<Uint8Array>;
 
 /**
  * Does one job.
- * @param onBytes told of each chunk of input, in bytes
+ * @param onBytes told of each chunk of input, in bytes, and of what is read once more as 0; may throw to end the job
  * @throws DecoderError of all that can be wrong with a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
@@ -87,7 +87,7 @@ export async function runJob(job: LayerJob, onBytes: (count: number) => void): P
     case "decrypt":
       return await write(job.output, decrypted(job, input));
     case "verify":
-      return await verify(job, input);
+      return await verify(job, input, onBytes);
   }
 }
 
@@ -119,7 +119,7 @@ async function* decrypted({ options, descriptor }: DecryptJob, input: Chunks): A
 }
 
 /** First whether it is authentic: nobody needs to know how well-formed a forgery is. */
-async function verify(job: VerifyJob, input: Chunks): Promise<LayerOutput> {
+async function verify(job: VerifyJob, input: Chunks, onBytes: (count: number) => void): Promise<LayerOutput> {
   const { digest } = job.descriptor;
   const verifier = newDecryptor(job.options);
   for await (const chunk of input) verifier.authenticate(chunk);
@@ -127,9 +127,11 @@ async function verify(job: VerifyJob, input: Chunks): Promise<LayerOutput> {
 
   const name = `the plaintext of layer ${digest}`;
   const decryptor = newDecryptor(job.options);
-  const plain = new Digester();
   const tar = new Digester();
-  const plaintext = plain.tap(mapped(readBlob(job.blob), (chunk) => decryptor.decrypt(chunk)));
+  const plaintext = mapped(readBlob(job.blob), (chunk) => {
+    onBytes(0);
+    return decryptor.decrypt(chunk);
+  });
   const entries = tarEntries(tar.tap(decompress(job.compression, plaintext, name)), name);
   for await (const _entry of entries) {
     // What it is does not matter, only that one follows the other to the end.
@@ -140,7 +142,7 @@ async function verify(job: VerifyJob, input: Chunks): Promise<LayerOutput> {
       `${name}, uncompressed, is not ${job.diffId}, as the image's configuration says`,
     );
   }
-  return { digest: plain.digest(), size: job.descriptor.size };
+  return job.descriptor;
 }
 
 async function write(path: string, chunks: Chunks): Promise<LayerOutput> {

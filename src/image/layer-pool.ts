@@ -4,6 +4,8 @@ import { DecoderError, type ErrorCode } from "../errors.ts";
 import { IS_COMPILED } from "../io/compiled.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
 
+export type ToWorker = { readonly kind: "job"; readonly job: LayerJob } | { readonly kind: "end" };
+
 export type FromWorker =
   | { readonly kind: "bytes"; readonly count: number }
   | { readonly kind: "done"; readonly output: LayerOutput }
@@ -20,10 +22,11 @@ const MOST_THREADS = 16;
 /** Threads that work on layers, as many as cores; they start with the first jobs and end with `close`. */
 export class LayerPool {
   readonly #size: number;
-  readonly #idle: Worker[] = [];
-  readonly #all: Worker[] = [];
-  readonly #waiting: ((worker: Worker) => void)[] = [];
-  #isClosed = false;
+  readonly #threads: LayerThread[] = [];
+  readonly #idle: LayerThread[] = [];
+  readonly #waiting: ((thread: LayerThread) => void)[] = [];
+  /** Shared with the threads, which look at it between chunks: ending a thread from outside is not safe on every runtime. */
+  readonly #stopped = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(size = availableParallelism()) {
     this.#size = Math.min(Math.max(1, size), MOST_THREADS);
@@ -31,57 +34,90 @@ export class LayerPool {
 
   /** Does a job on the next free thread. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
   async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-    const worker = await this.#acquire();
+    const thread = await this.#acquire();
     try {
       if (this.#isClosed) throw interrupted();
-      return await converse(worker, job, onBytes);
+      return await thread.run(job, onBytes);
     } finally {
-      this.#release(worker);
+      this.#release(thread);
     }
   }
 
   /** Ends the threads, and with them what they are at; jobs that wait are not begun. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.all(this.#all.map((worker) => worker.terminate()));
+    Atomics.store(this.#stopped, 0, 1);
+    await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
-  #acquire(): Worker | Promise<Worker> {
+  get #isClosed(): boolean {
+    return Atomics.load(this.#stopped, 0) !== 0;
+  }
+
+  #acquire(): LayerThread | Promise<LayerThread> {
+    if (this.#isClosed) throw interrupted();
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    if (this.#all.length < this.#size) {
-      const worker = new Worker(workerUrl());
-      this.#all.push(worker);
-      return worker;
+    if (this.#threads.length < this.#size) {
+      const thread = new LayerThread(this.#stopped);
+      this.#threads.push(thread);
+      return thread;
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #release(worker: Worker): void {
+  #release(thread: LayerThread): void {
     const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(worker);
-    else next(worker);
+    if (next === undefined) this.#idle.push(thread);
+    else next(thread);
   }
 }
 
-async function converse(
-  worker: Worker,
-  job: LayerJob,
-  onBytes: (count: number) => void,
-): Promise<LayerOutput> {
-  const answer = Promise.withResolvers<LayerOutput>();
-  const onMessage = (message: FromWorker) => {
-    if (message.kind === "bytes") onBytes(message.count);
-    else if (message.kind === "done") answer.resolve(message.output);
-    else answer.reject(failure(message));
-  };
-  const onExit = () => answer.reject(interrupted());
-  worker.on("message", onMessage).on("error", answer.reject).on("exit", onExit);
-  worker.postMessage(job);
-  try {
-    return await answer.promise;
-  } finally {
-    worker.off("message", onMessage).off("error", answer.reject).off("exit", onExit);
+/** One thread, from which one job at a time is asked. */
+class LayerThread {
+  readonly #worker: Worker;
+  readonly #ended = Promise.withResolvers<void>();
+  #onBytes: (count: number) => void = () => undefined;
+  #answer = Promise.withResolvers<LayerOutput>();
+  #failure: unknown;
+
+  constructor(stopped: Int32Array) {
+    this.#worker = new Worker(workerUrl(), { workerData: stopped });
+    this.#worker.on("message", (message: FromWorker) => this.#receive(message));
+    this.#worker.on("error", (error) => this.#fail(error));
+    this.#worker.on("exit", () => {
+      this.#fail(interrupted());
+      this.#ended.resolve();
+    });
+    this.#answer.promise.catch(() => undefined);
+  }
+
+  async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#onBytes = onBytes;
+    this.#answer = Promise.withResolvers();
+    this.#post({ kind: "job", job });
+    return await this.#answer.promise;
+  }
+
+  async end(): Promise<void> {
+    this.#post({ kind: "end" });
+    await this.#ended.promise;
+  }
+
+  /** For this job and all that might follow: nobody is there any more to answer. */
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#answer.reject(error);
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.kind === "bytes") this.#onBytes(message.count);
+    else if (message.kind === "done") this.#answer.resolve(message.output);
+    else this.#answer.reject(failure(message));
   }
 }
 

@@ -1,15 +1,18 @@
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
 import { type LayerJob, runJob } from "./layer-jobs.ts";
-import type { FromWorker } from "./layer-pool.ts";
+import type { FromWorker, ToWorker } from "./layer-pool.ts";
+
+/** Not 0 when the pool closes: what is being done is given up. */
+const stopped = workerData as Int32Array;
 
 /** A thread of the pool: one job after the other, as they come. */
-parentPort?.on("message", (job: LayerJob) => {
-  void work(job);
+parentPort?.on("message", (message: ToWorker) => {
+  if (message.kind === "end") parentPort?.close();
+  else void work(message.job);
 });
 
 async function work(job: LayerJob): Promise<void> {
-  const onBytes = (count: number) => post({ kind: "bytes", count });
   try {
     const output = await runJob(job, onBytes);
     post({ kind: "done", output });
@@ -17,6 +20,11 @@ async function work(job: LayerJob): Promise<void> {
   } catch (error) {
     post({ kind: "failed", ...describe(error) });
   }
+}
+
+function onBytes(count: number): void {
+  if (Atomics.load(stopped, 0) !== 0) throw new DecoderError("INTERRUPTED", "interrupted");
+  if (count > 0) post({ kind: "bytes", count });
 }
 
 /** An error as plain data: what a runtime's own copying makes of a class is a bare Error. */

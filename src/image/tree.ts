@@ -119,17 +119,18 @@ class TreeReader {
   async #document(descriptor: Descriptor): Promise<Uint8Array> {
     // An index may name the same manifest over and over: what is bounded is the work, not what lies there.
     this.#documents += 1;
-    this.#bytes += descriptor.size;
     if (this.#documents > LIMITS.imageDocuments) {
       throw new DecoderError("LIMIT", `the image has more than ${LIMITS.imageDocuments} manifests`);
     }
+    const bytes = await readSmall(this.#source.blobs, descriptor, LIMITS.manifestBytes);
+    this.#bytes += bytes.length;
     if (this.#bytes > LIMITS.imageDocumentsBytes) {
       throw new DecoderError(
         "LIMIT",
         `the image's manifests have more than ${LIMITS.imageDocumentsBytes} bytes together`,
       );
     }
-    return await readSmall(this.#source.blobs, descriptor, LIMITS.manifestBytes);
+    return bytes;
   }
 
   async #platformOf(config: Descriptor): Promise<Platform | undefined> {
