@@ -1,0 +1,88 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { describeWith, ours, type Peer, PROJECT, root, run } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+/** The commands of README.md, by the heading they stand under. */
+function commandsBySection(): Map<string, string[]> {
+  const sections = new Map<string, string[]>();
+  const pattern = /^##+ (?<heading>.+)$|^```sh\n(?<commands>[\s\S]*?)^```$/gm;
+  let heading = "";
+  for (const { groups } of readFileSync(`${PROJECT}README.md`, "utf8").matchAll(pattern)) {
+    if (groups?.["heading"]) heading = groups["heading"];
+    else sections.set(heading, [...(sections.get(heading) ?? []), groups?.["commands"] ?? ""]);
+  }
+  return sections;
+}
+
+const SECTIONS = commandsBySection();
+const bash: Peer = { name: "bash", command: "bash", args: ["-euo", "pipefail", "-c"] };
+const PATH = [dirname(ours.command), join(PROJECT, "scripts"), process.env["PATH"]].join(delimiter);
+
+async function runAll(commands: string, cwd: string, shell = bash) {
+  return run(shell, [commands], { cwd, env: { ...process.env, PATH } });
+}
+
+test("each section with commands is known here", () => {
+  expect([...SECTIONS.keys()]).toEqual(["Try it", "Use it on a node", "Publish an encrypted image"]);
+});
+
+describe("Try it", () => {
+  test("both commands are programs of this project; the tests are what runs now", async () => {
+    const commands = (SECTIONS.get("Try it") ?? []).map((block) => block.split(/\s+/)[0]);
+    expect(commands).toEqual(["scripts/demo", "scripts/test"]);
+    const demo = await run({ name: "demo", command: `${PROJECT}scripts/demo`, args: [] }, [], {
+      cwd: PROJECT,
+    });
+    expect(demo).toMatchObject({ exit: 0, stderr: "" });
+    expect(demo.stdout.toString()).toMatch(/— the same[\s\S]*all authentic/);
+  });
+});
+
+describeWith([ours], "Publish an encrypted image", {}, () => {
+  const folder = temporaryFolder();
+
+  beforeAll(async () => {
+    mkdirSync(join(folder, "files"));
+    writeFileSync(join(folder, "files/hello"), "hello\n");
+    const made = await runAll(
+      "ctd-decoder keygen first.pem && ctd-decoder encrypt --recipient jwe:first.pem.pub rootfs:files oci:app:0 && ctd-decoder decrypt --key first.pem oci:app:0 oci:app:1.0",
+      folder,
+    );
+    expect(made.exit, made.stderr).toBe(0);
+  });
+
+  test("all commands, in their order", async () => {
+    for (const block of SECTIONS.get("Publish an encrypted image") ?? []) {
+      const { exit, stderr } = await runAll(block, folder);
+      expect(exit, `${block}\n${stderr}`).toBe(0);
+    }
+    const listed = await runAll("tar tzf layer.tar.gz", folder);
+    expect(listed.stdout.toString()).toContain("hello");
+    const next = await runAll("ctd-decoder verify --key next.jwk oci:app:1.0-next", folder);
+    expect(next.stdout.toString()).toContain("all authentic");
+    const before = await runAll("ctd-decoder verify --key node.pem oci:app:1.0-next", folder);
+    expect(before.exit).toBe(1);
+  });
+});
+
+describeWith([ours, root], "Use it on a node", {}, () => {
+  test("the commands install, and doctor agrees, on a node without containerd's configuration", async () => {
+    const [block = ""] = SECTIONS.get("Use it on a node") ?? [];
+    // A private view of the folders that the commands write to: nothing of it stays on this machine.
+    const node: Peer = {
+      name: "unshare",
+      command: "unshare",
+      args: ["--mount", "bash", "-euo", "pipefail", "-c"],
+    };
+    const mounts = "for d in /etc/containerd /usr/local/bin; do mkdir -p $d; mount -t tmpfs tmpfs $d; done";
+    const { exit, stdout, stderr } = await runAll(
+      `${mounts}\n${block}\nls -R /etc/containerd /usr/local/bin`,
+      PROJECT,
+      node,
+    );
+    expect(exit, `${stdout}\n${stderr}`).toBe(0);
+    expect(stdout.toString()).toMatch(/node\.pem\n/);
+  });
+});
