@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import {
-  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -18,7 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Finished, ours, type Peer, registry, run } from "../support/peers.ts";
 import { ImageService } from "./cri.ts";
-import { configOf, type NodeOptions, type Processors, type Release } from "./release.ts";
+import { configOf, type NodeOptions, type Release, zstdApart } from "./release.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 export const REGISTRY = "127.0.0.1:5000";
@@ -75,15 +74,10 @@ export class Node {
 
   private constructor(release: Release, options: Start) {
     this.folder = mkdtempSync(join(tmpdir(), "ctd-decoder-node-"));
-    for (const name of ["keys", "spool", "registry", "images"]) mkdirSync(join(this.folder, name));
-    this.#writeDecoder();
-    const args = [
-      ...["--decryption-keys-path", join(this.folder, "keys")],
-      ...["--spool-dir", join(this.folder, "spool"), "--spool-memory", "1MiB"],
-      ...(options.args ?? []),
-    ];
-    const processors = { path: join(this.folder, "decoder"), args, zstd: options.zstd ?? "gzip" };
-    writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, processors, options));
+    for (const name of ["keys", "spool", "registry", "conf.d"]) mkdirSync(join(this.folder, name));
+    this.#writeDecoder(options.args ?? []);
+    writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, options));
+    writeFileSync(join(this.folder, "conf.d/ctd-decoder.toml"), this.#processors(release, options));
     writeFileSync(join(this.folder, "registry.yml"), registryConfig(this.folder));
     const unshare = ["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT, "init"];
     this.#init = spawn("unshare", [...unshare, this.folder, release.chroot ?? "", registry.command], {
@@ -94,14 +88,25 @@ export class Node {
   }
 
   /** containerd runs this script, which notes the call before it becomes the decoder. */
-  #writeDecoder(): void {
+  #writeDecoder(args: readonly string[]): void {
     copyFileSync(ours.command, join(this.folder, "ctd-decoder"));
-    const script = join(this.folder, "decoder");
-    writeFileSync(
-      script,
-      `#!/bin/busybox sh\necho "$STREAM_PROCESSOR_MEDIATYPE" >>${this.folder}/calls\nexec ${this.folder}/ctd-decoder "$@"\n`,
-    );
-    chmodSync(script, 0o755);
+    const spool = ["--spool-dir", join(this.folder, "spool"), "--spool-memory", "1MiB"];
+    const lines = [
+      "#!/bin/busybox sh",
+      `echo "$STREAM_PROCESSOR_MEDIATYPE" >>${this.folder}/calls`,
+      `exec ${this.folder}/ctd-decoder "$@" ${[...spool, ...args].join(" ")}`,
+      "",
+    ];
+    writeFileSync(join(this.folder, "decoder"), lines.join("\n"), { mode: 0o755 });
+  }
+
+  #processors(release: Release, options: NodeOptions): string {
+    const [decoder, keys] = [join(this.folder, "decoder"), join(this.folder, "keys")];
+    if (options.processors === "zstd apart")
+      return zstdApart(release, decoder, ["--decryption-keys-path", keys]);
+    const args = ["config", "--containerd", release.version, "--path", decoder, "--keys-path", keys];
+    if (options.processors === "printed for tar") args.push("--returns", "tar");
+    return execFileSync(ours.command, args, { encoding: "utf8" });
   }
 
   async #ready(): Promise<void> {
@@ -218,7 +223,6 @@ function inodeOfProgram(pid: string): number | undefined {
 export interface Start extends NodeOptions {
   /** More arguments for the decoder, which has those for its keys and for spooling early. */
   readonly args?: readonly string[];
-  readonly zstd?: Processors["zstd"];
 }
 
 function registryConfig(folder: string): string {

@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { encryptedTypes } from "../../src/spec/media-types.ts";
 import { containerd, type Need, PROJECT, runc } from "../support/peers.ts";
 
 /** A containerd to test with: this machine's own, or one unpacked below .peers/, which runs in a chroot there. */
@@ -35,48 +34,34 @@ export function testedRelease(): Release {
   return release;
 }
 
-/** How containerd is told about the decoder. */
-export interface Processors {
-  /** The decoder's executable and arguments. */
-  readonly path: string;
-  readonly args: readonly string[];
-  /**
-   * Which ID zstd layers have: "gzip" shares that of gzip, so that they get a payload as well; "own" never gets one;
-   * with "tar" the decoder decompresses too, and returns tar for all.
-   */
-  readonly zstd: "gzip" | "own" | "tar";
-}
-
 export interface NodeOptions {
   /** containerd 2.x: pull in the CRI plugin, which passes a payload, not by the transfer service, which doesn't. */
   readonly localPull?: boolean;
+  /**
+   * How containerd is told of the decoder: as `ctd-decoder config` prints it, as it does with `--returns tar`, or with
+   * an ID of its own for zstd layers, which gets no payload.
+   */
+  readonly processors?: "printed" | "printed for tar" | "zstd apart";
 }
 
-const TAR = "application/vnd.oci.image.layer.v1.tar";
-const ID = "io.containerd.ocicrypt.decoder.v1.tar";
-
-/** config.toml for a containerd that has all it writes in `folder`. */
-export function configOf(
-  release: Release,
-  folder: string,
-  processors: Processors,
-  options: NodeOptions = {},
-): string {
+/** config.toml for a containerd that has all it writes in `folder`, and its stream processors in conf.d there. */
+export function configOf(release: Release, folder: string, options: NodeOptions): string {
   const isV2 = release.version.startsWith("2.");
-  const images = isV2 ? "io.containerd.cri.v1.images" : "io.containerd.grpc.v1.cri";
-  const section = isV2 ? `plugins."${images}"` : `plugins."${images}".containerd`;
+  const cri = isV2 ? "io.containerd.cri.v1.images" : "io.containerd.grpc.v1.cri";
+  const unused = ["btrfs", "aufs", "zfs", "devmapper"].map(
+    (name) => `"io.containerd.snapshotter.v1.${name}"`,
+  );
   return [
     `version = ${isV2 ? 3 : 2}`,
+    `imports = ["${folder}/conf.d/*.toml"]`,
     `root = "${folder}/root"`,
     `state = "${folder}/state"`,
-    `disabled_plugins = [${["btrfs", "aufs", "zfs", "devmapper"].map((it) => `"io.containerd.snapshotter.v1.${it}"`)}]`,
+    `disabled_plugins = [${unused}]`,
     "[grpc]",
     `address = "${folder}/containerd.sock"`,
-    `[${section}]`,
+    isV2 ? `[plugins."${cri}"]` : `[plugins."${cri}".containerd]`,
     `snapshotter = "native"`,
     ...(isV2 ? [`use_local_image_pull = ${options.localPull ?? false}`, ...TRANSFER_CONFIG] : []),
-    ...(isV2 ? [] : [`[plugins."${images}"]`, "restrict_oom_score_adj = true"]),
-    ...processorStanzas(processors),
     "",
   ].join("\n");
 }
@@ -87,37 +72,17 @@ const TRANSFER_CONFIG = [
   `snapshotter = "native"`,
 ];
 
-function processorStanzas(processors: Processors): string[] {
-  const stanza = (id: string, returns: string, accepts: readonly string[]) => [
-    `[stream_processors."${id}"]`,
-    `accepts = ${JSON.stringify(accepts)}`,
-    `returns = "${returns}"`,
-    `path = "${processors.path}"`,
-    `args = ${JSON.stringify(processors.args)}`,
-  ];
-  const encrypted = (suffix: string) => `${TAR}${suffix}+encrypted`;
-  switch (processors.zstd) {
-    case "tar":
-      // containerd keeps the processors of its default configuration that a file doesn't name: left alone, the one of
-      // gzip would take turns with ours, by chance at each start.
-      return [
-        ...stanza(
-          ID,
-          TAR,
-          encryptedTypes().filter((type) => type !== encrypted("+gzip")),
-        ),
-        ...stanza(`${ID}.gzip`, TAR, [encrypted("+gzip")]),
-      ];
-    case "gzip":
-      return [
-        ...stanza(ID, TAR, [encrypted("")]),
-        ...stanza(`${ID}.gzip`, `${TAR}+gzip`, [encrypted("+gzip"), encrypted("+zstd")]),
-      ];
-    case "own":
-      return [
-        ...stanza(ID, TAR, [encrypted("")]),
-        ...stanza(`${ID}.gzip`, `${TAR}+gzip`, [encrypted("+gzip")]),
-        ...stanza(`${ID}.zstd`, `${TAR}+zstd`, [encrypted("+zstd")]),
-      ];
-  }
+/** What `ctd-decoder config` never prints: an ID of its own for zstd layers. */
+export function zstdApart(release: Release, path: string, args: readonly string[]): string {
+  const rows = ["", "+gzip", "+zstd"].map((suffix) => {
+    const type = `application/vnd.oci.image.layer.v1.tar${suffix}`;
+    return [
+      `[stream_processors."io.containerd.ocicrypt.decoder.v1.tar${suffix.replace("+", ".")}"]`,
+      `accepts = ["${type}+encrypted"]`,
+      `returns = "${type}"`,
+      `path = "${path}"`,
+      `args = ${JSON.stringify(args)}`,
+    ];
+  });
+  return [`version = ${release.version.startsWith("2.") ? 3 : 2}`, ...rows.flat(), ""].join("\n");
 }

@@ -3,7 +3,7 @@ import { skopeo } from "../support/peers.ts";
 import { tamper } from "./images.ts";
 import { byCri, byCtr, describeNode } from "./suite.ts";
 
-const start = { zstd: "tar", args: ["--returns", "tar"], localPull: true } as const;
+const start = { processors: "printed for tar", localPull: true } as const;
 
 describeNode("with processors that decompress too", start, (suite) => {
   beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);

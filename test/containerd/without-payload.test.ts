@@ -6,18 +6,22 @@ import { encryptAs, forRecipient } from "./forge.ts";
 import { setKey } from "./images.ts";
 import { byCri, byCtr, describeNode, type NodeSuite, type Pull, release } from "./suite.ts";
 
-describeNode("pulling with stock ctr, which passes no payload", { zstd: "own" }, (suite) => {
+describeNode("pulling with stock ctr, which passes no payload", { processors: "zstd apart" }, (suite) => {
   pullsWithoutPayload(suite, byCtr);
 });
 
 if (release.version.startsWith("2.")) {
-  describeNode("pulling by the transfer service, which passes no payload", { zstd: "own" }, (suite) => {
-    pullsWithoutPayload(suite, byCri);
-  });
+  describeNode(
+    "pulling by the transfer service, which passes no payload",
+    { processors: "zstd apart" },
+    (suite) => {
+      pullsWithoutPayload(suite, byCri);
+    },
+  );
 } else {
   describeNode(
     "zstd layers with a processor of their own, which gets no payload",
-    { zstd: "own" },
+    { processors: "zstd apart" },
     (suite) => {
       test("an image of gzip, plain and zstd layers runs, each layer decoded once", async () => {
         await suite.encrypt(skopeo, "plain", "encrypted");
