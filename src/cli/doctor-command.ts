@@ -75,8 +75,10 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
 }
 
 function renderContainerd({ containerd: { running, version } }: Diagnosis, style: Style): string {
-  if (running === undefined) return `${style.bold("containerd")}: not running\n`;
-  return `${style.bold("containerd")}: process ${running.pid}, ${running.executable}\n${INDENT}${printable(version ?? "of an unknown version")}\n`;
+  const where =
+    running === undefined ? "not running" : `process ${running.pid}, ${printable(running.executable)}`;
+  const what = version === undefined ? "" : `${INDENT}${printable(version)}\n`;
+  return `${style.bold("containerd")}: ${where}\n${what}`;
 }
 
 function renderKeys({ path, rows, findings }: KeyReport, style: Style): string {

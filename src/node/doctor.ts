@@ -68,10 +68,11 @@ const USUAL_ROOT = "/var/lib/containerd";
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const findings: Finding[] = [];
   const running = findContainerd(options, findings);
-  const printed = running === undefined ? "" : printedVersion(running.executable).trim();
+  const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
+  const executable = running?.executable ?? findExecutable("containerd", searchPath);
+  const printed = executable === undefined ? "" : printedVersion(executable).trim();
   const version = options.version ?? parseContainerdVersion(printed);
   const configFile = options.configFile ?? running?.configFile ?? knownConfigFiles()[0];
-  const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
 
   const config = attempt(findings, () =>
     configFile === undefined ? undefined : readContainerdConfig(configFile),
