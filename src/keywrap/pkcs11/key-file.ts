@@ -16,10 +16,12 @@ export interface TokenKeyFile {
 
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /**
- * Variables by which the loader, the C library or the JavaScript runtime would run other code than the allowed module
- * in the process that loads it.
+ * Variables by which the loader, the C library, OpenSSL (which modules are linked with, and whose configuration names
+ * libraries to load) or the JavaScript runtime would run other code than the allowed module in the process that loads
+ * it. The runtime puts the native part of this program into the folder for temporary files, and loads it from there.
  */
-const RUNTIME_VARIABLE = /^(?:LD_|DYLD_|GLIBC_|GCONV_|LOCPATH$|MALLOC_|NODE_|BUN_|JSC_|UV_)/i;
+const RUNTIME_VARIABLE =
+  /^(?:LD_|DYLD_|GLIBC_|GCONV_|LOCPATH$|MALLOC_|OPENSSL_|NODE_|BUN_|JSC_|UV_|(?:TMPDIR|TMP|TEMP)$)/i;
 
 /** @throws DecoderError BAD_KEY that quotes nothing of it: it may hold a PIN */
 export function parseKeyFile(yaml: Uint8Array): TokenKeyFile {

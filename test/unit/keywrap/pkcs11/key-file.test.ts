@@ -66,6 +66,12 @@ describe("a key file", () => {
     "BUN_BE_BUN",
     "BUN_OPTIONS",
     "NODE_OPTIONS",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
+    "OPENSSL_ENGINES",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
   ])("can't set %s: it would run other code than the allowed module", (name) => {
     expect(() => parse(`pkcs11: {uri: 'pkcs11:object=k'}\nmodule: {env: {${name}: /tmp/x}}`)).toThrow(badKey);
   });
