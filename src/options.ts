@@ -28,6 +28,10 @@ export interface Expansion {
 }
 
 type Mutable = { -readonly [K in keyof DecoderOptions]: DecoderOptions[K] };
+/** The options that are on or off. */
+type Switch = {
+  [K in keyof DecoderOptions]-?: DecoderOptions[K] extends boolean ? K : never;
+}[keyof DecoderOptions];
 
 interface Flag {
   /** Shown in usage; undefined for a switch. */
@@ -61,180 +65,121 @@ const DEFAULTS: DecoderOptions = {
 };
 
 /** The decoder's flags. yargs, which reads the other commands', would double the start-up time of every layer. */
-export const FLAGS: ReadonlyMap<string, Flag> = new Map<string, Flag>([
+export const FLAGS: ReadonlyMap<string, Flag> = new Map([
   [
     "decryption-keys-path",
-    {
-      value: "PATH",
-      help: "private keys: a folder, read with its subfolders, or one file",
-      set: (o, v) => {
-        o.keysPath = v;
-      },
-    },
+    takes("keysPath", "PATH", "private keys: a folder, read with its subfolders, or one file", toText),
   ],
   [
     "key-passwords-path",
-    {
-      value: "DIR",
-      help: "passwords of encrypted keys: files named as the keys'",
-      set: (o, v) => {
-        o.keyPasswordsPath = v;
-      },
-    },
+    takes("keyPasswordsPath", "DIR", "passwords of encrypted keys: files named as the keys'", toText),
   ],
   [
     "allow-external-symlinks",
-    {
-      help: "follow symlinks that leave the keys folder",
-      set: (o, v, n) => {
-        o.allowExternalSymlinks = toBoolean(v, n);
-      },
-    },
+    turns("allowExternalSymlinks", true, "follow symlinks that leave the keys folder"),
   ],
   [
     "strict-keys",
-    {
-      help: "fail at the first file of the keys folder that is no usable key",
-      set: (o, v, n) => {
-        o.strictKeys = toBoolean(v, n);
-      },
-    },
+    turns("strictKeys", true, "fail at the first file of the keys folder that is no usable key"),
   ],
   [
     "release",
-    {
-      value: "verified|stream",
-      help: "release nothing before the whole layer is authenticated (default), or all but the tail",
-      set: (o, v, n) => {
-        o.release = toRelease(v, n);
-      },
-    },
+    takes(
+      "release",
+      "verified|stream",
+      "release nothing before the whole layer is authenticated (default), or all but the tail",
+      toRelease,
+    ),
   ],
   [
     "spool-memory",
-    {
-      value: "SIZE",
-      help: "largest layer held in memory; others go to a temporary file (default 16M)",
-      set: (o, v, n) => {
-        o.spoolMemory = toSize(v, n);
-      },
-    },
+    takes(
+      "spoolMemory",
+      "SIZE",
+      "largest layer held in memory; others go to a temporary file (default 16M)",
+      toSize,
+    ),
   ],
   [
     "spool-dir",
-    {
-      value: "DIR",
-      help: "folder of that temporary file (default $TMPDIR or /var/tmp)",
-      set: (o, v) => {
-        o.spoolDirectory = v;
-      },
-    },
+    takes("spoolDirectory", "DIR", "folder of that temporary file (default $TMPDIR or /var/tmp)", toText),
   ],
-  [
-    "verify-digest",
-    {
-      help: "also check the layer against the descriptor's digest",
-      set: (o, v, n) => {
-        o.verifyDigest = toBoolean(v, n);
-      },
-    },
-  ],
-  [
-    "returns",
-    {
-      value: "tar",
-      help: "also decompress the layer, gzip or zstd",
-      set: (o, v, n) => {
-        o.returns = toReturns(v, n);
-      },
-    },
-  ],
+  ["verify-digest", turns("verifyDigest", true, "also check the layer against the descriptor's digest")],
+  ["returns", takes("returns", "tar", "also decompress the layer, gzip or zstd", toReturns)],
   [
     "max-expansion",
-    {
-      value: "N|SIZE",
-      help: "largest decompressed layer, in compressed ones or as a size (default 200, or 1G if that is more)",
-      set: (o, v, n) => {
-        o.maxExpansion = toExpansion(v, n);
-      },
-    },
+    takes(
+      "maxExpansion",
+      "N|SIZE",
+      "largest decompressed layer, in compressed ones or as a size (default 200, or 1G if that is more)",
+      toExpansion,
+    ),
   ],
   [
     "content-store",
-    {
-      value: "DIR",
-      help: "containerd's content store, where a layer without a payload is looked up (default: where containerd has blobs open)",
-      set: (o, v) => {
-        o.contentStore = v;
-      },
-    },
+    takes(
+      "contentStore",
+      "DIR",
+      "containerd's content store, where a layer without a payload is looked up (default: where containerd has blobs open)",
+      toText,
+    ),
   ],
-  [
-    "no-content-store",
-    {
-      help: "don't look up layers without a payload",
-      set: (o, v, n) => {
-        o.useContentStore = !toBoolean(v, n);
-      },
-    },
-  ],
+  ["no-content-store", turns("useContentStore", false, "don't look up layers without a payload")],
   [
     "provider-timeout",
-    {
-      value: "SECONDS",
-      help: "longest wait for a key provider or token (default 30)",
-      set: (o, v, n) => {
-        o.providerTimeoutMs = toSeconds(v, n) * 1000;
-      },
-    },
+    takes(
+      "providerTimeoutMs",
+      "SECONDS",
+      "longest wait for a key provider or token (default 30)",
+      toMilliseconds,
+    ),
   ],
   [
     "provider-legacy-dc",
-    {
-      help: "hand key providers all private keys, as the Go decoder does",
-      set: (o, v, n) => {
-        o.providerLegacyDc = toBoolean(v, n);
-      },
-    },
+    turns("providerLegacyDc", true, "hand key providers all private keys, as the Go decoder does"),
   ],
-  [
-    "verbose",
-    {
-      help: "show what key providers print when they fail",
-      set: (o, v, n) => {
-        o.verbose = toBoolean(v, n);
-      },
-    },
-  ],
+  ["verbose", turns("verbose", true, "show what key providers print when they fail")],
   [
     "audit-log",
-    {
-      value: "FILE",
-      help: "add a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",
-      set: (o, v) => {
-        o.auditLog = v;
-      },
-    },
+    takes(
+      "auditLog",
+      "FILE",
+      "add a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",
+      toText,
+    ),
   ],
-  [
-    "audit-required",
-    {
-      help: "release nothing when that line can't be written",
-      set: (o, v, n) => {
-        o.auditRequired = toBoolean(v, n);
-      },
-    },
-  ],
+  ["audit-required", turns("auditRequired", true, "release nothing when that line can't be written")],
   [
     "trust-cri-annotations",
-    {
-      help: "mark the image's name in that line as containerd's own word",
-      set: (o, v, n) => {
-        o.trustCriAnnotations = toBoolean(v, n);
-      },
-    },
+    turns("trustCriAnnotations", true, "mark the image's name in that line as containerd's own word"),
   ],
 ]);
+
+/** A flag with a value. */
+function takes<K extends keyof DecoderOptions>(
+  option: K,
+  value: string,
+  help: string,
+  read: (text: string, name: string) => Mutable[K],
+): Flag {
+  return {
+    value,
+    help,
+    set: (options, text, name) => {
+      options[option] = read(text, name);
+    },
+  };
+}
+
+/** A switch. @param to what the option is when it is given */
+function turns(option: Switch, to: boolean, help: string): Flag {
+  return {
+    help,
+    set: (options, text, name) => {
+      options[option] = toBoolean(text, name) === to;
+    },
+  };
+}
 
 /**
  * Reads the flags in all of Go's forms: `-name value`, `--name value`, `--name=value`; the last of each counts.
@@ -274,10 +219,14 @@ function toSize(text: string, name: string): number {
   return bytes;
 }
 
-function toSeconds(text: string, name: string): number {
+function toText(text: string): string {
+  return text;
+}
+
+function toMilliseconds(text: string, name: string): number {
   const seconds = /^\d{1,6}(\.\d{1,3})?s?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
   if (!(seconds > 0)) throw usageError(`--${name} takes a number of seconds, not "${text}"`);
-  return seconds;
+  return seconds * 1000;
 }
 
 function toBoolean(text: string, name: string): boolean {
