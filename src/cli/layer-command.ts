@@ -75,6 +75,7 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
         keys,
         schemeSettings(args),
         new PipeOutput(1, "standard output"),
+        decoderOptions(args),
         signal,
       );
     } finally {

@@ -1,4 +1,5 @@
 import { LayerDecryptor } from "../cipher/decrypt.ts";
+import { HeldCiphertext } from "../cipher/held.ts";
 import { parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
 import { type ReleaseOptions, releaseLayer } from "../cipher/release.ts";
 import { DecoderError } from "../errors.ts";
@@ -8,7 +9,7 @@ import { stoppable } from "../io/pipe.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { unwrapLayer } from "../keywrap/unwrap.ts";
-import { checkedChunks, locateChecked, readBlob } from "../oci/blob.ts";
+import { checkedChunks, locateChecked } from "../oci/blob.ts";
 import { checkDescriptor, parseObject } from "../oci/documents.ts";
 import type { ImageSource } from "../oci/source.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
@@ -25,7 +26,8 @@ export interface LayerOfImage {
 }
 
 /**
- * Writes one layer's plaintext, decrypted if it is encrypted. Nothing is written before all of it is authenticated.
+ * Writes one layer's plaintext, decrypted. Nothing is written before all of it is authenticated; and what is decrypted is
+ * what was authenticated, even if somebody changes the image meanwhile.
  * @throws DecoderError NOT_FOUND, USAGE when the platform is not clear, and all that reading and opening throw
  */
 export async function extractLayer(
@@ -34,6 +36,7 @@ export async function extractLayer(
   keys: KeySet,
   settings: SchemeSettings,
   output: Sink,
+  { spoolMemory, spoolDirectory }: ReleaseOptions,
   signal?: AbortSignal,
 ): Promise<Descriptor> {
   const { position, platform } = which;
@@ -52,10 +55,21 @@ export async function extractLayer(
   const opened = await openLayer(layer, keys, settings);
   const blob = await locateChecked(source.blobs, descriptor);
   const decryptor = new LayerDecryptor(opened.options);
-  for await (const chunk of stoppable(checkedChunks(blob, descriptor), signal)) decryptor.authenticate(chunk);
-  decryptor.finish(descriptor.digest);
-  for await (const chunk of stoppable(readBlob(blob), signal)) await output.write(decryptor.decrypt(chunk));
-  closeLayer(opened);
+  const held = new HeldCiphertext(spoolMemory, spoolDirectory);
+  try {
+    for await (const chunk of stoppable(checkedChunks(blob, descriptor), signal)) {
+      decryptor.authenticate(chunk);
+      held.append(chunk);
+    }
+    decryptor.finish(descriptor.digest);
+    for (const piece of held.pieces()) {
+      if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
+      await output.write(decryptor.decrypt(piece));
+    }
+  } finally {
+    held.close();
+    closeLayer(opened);
+  }
   return descriptor;
 }
 
