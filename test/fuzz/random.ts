@@ -36,7 +36,7 @@ export class Random {
     return item;
   }
 
-  bytes(length: number): Buffer {
+  bytes(length: number): Buffer<ArrayBuffer> {
     const bytes = Buffer.alloc(length);
     for (let i = 0; i < length; i++) bytes[i] = this.next() & 0xff;
     return bytes;
