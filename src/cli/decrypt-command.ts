@@ -1,6 +1,5 @@
 import { parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
 import { checkOutput, printRewrite } from "./rewrite-result.ts";
 import {
   KEY_OPTIONS,
@@ -48,13 +47,10 @@ export const DECRYPT: Command = {
       replace: args.flag("force"),
       settings: schemeSettings(args),
       selection: selection(args),
-      progress: ui.progress("decrypting"),
     };
-    printRewrite(
-      ui,
-      "decrypted",
-      target,
-      await interruptible((signal) => decryptImage({ ...options, signal })),
+    const result = await ui.work("decrypting", (progress, signal) =>
+      decryptImage({ ...options, progress, signal }),
     );
+    printRewrite(ui, "decrypted", target, result);
   },
 };

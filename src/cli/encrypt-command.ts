@@ -4,7 +4,6 @@ import { type Place, parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Platform } from "../spec/manifest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
 import { checkOutput, printRewrite } from "./rewrite-result.ts";
 import {
   KEY_OPTIONS,
@@ -81,10 +80,11 @@ export const ENCRYPT: Command = {
     const options = {
       ...encryptOptions(args, source),
       target,
-      progress: ui.progress("encrypting"),
       ...(keys && { keys }),
     };
-    const result = await interruptible((signal) => encryptImage({ ...options, signal }));
+    const result = await ui.work("encrypting", (progress, signal) =>
+      encryptImage({ ...options, progress, signal }),
+    );
     printRewrite(ui, "encrypted", target, result);
   },
 };

@@ -37,7 +37,7 @@ function renderPlatform({ platform, digest, layers }: PlatformInfo, style: Style
   const [header = "", ...body] = lines;
   const text = layers.flatMap((layer, i) => [body[i] ?? "", ...renderEncryption(layer, style)]);
   return [
-    `${style.bold(printable(platform))}${GAP}${style.dim(digest)}`,
+    `${style.bold(printable(platform))}${GAP}${style.dim(columns >= WIDE_COLUMNS ? digest : shortDigest(digest))}`,
     style.dim(GAP + header),
     ...text.map((line) => GAP + line),
     "",

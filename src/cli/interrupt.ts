@@ -18,7 +18,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     return await work(controller.signal);
   } catch (error) {
     if (received === undefined) throw error;
-    new Output(2, "standard error").write(Buffer.from("\nctd-decoder: interrupted; nothing was changed\n"));
+    new Output(2, "standard error").write(Buffer.from("ctd-decoder: interrupted; nothing was changed\n"));
     for (const name of SIGNALS) process.off(name, stop);
     process.kill(process.pid, received);
     throw error;

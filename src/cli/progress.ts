@@ -1,16 +1,23 @@
 import type { LayerReport, Progress } from "../image/progress.ts";
 import type { Style } from "./style.ts";
-import { formatBytes, formatSeconds, printable, shortDigest } from "./units.ts";
+import { formatBytes, formatSeconds, printable, shortHex } from "./units.ts";
 
 type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
 
 const REDRAW_MS = 100;
 const CLEAR_LINE = "\r\u001b[K";
-const BAR_COLUMNS = 24;
+const BAR_COLUMNS = 32;
+/** A shorter bar tells nothing. */
+const LEAST_BAR_COLUMNS = 5;
 const USUAL_COLUMNS = 80;
 
+export interface ShownProgress extends Progress {
+  /** Takes away what is of no use once the work is over. */
+  end(): void;
+}
+
 /** A line for each layer: what a log can take. */
-export function lineProgress(stream: Stream): Progress {
+export function lineProgress(stream: Stream): ShownProgress {
   let [total, done] = [0, 0];
   return {
     begin: ({ layers }) => {
@@ -21,16 +28,18 @@ export function lineProgress(stream: Stream): Progress {
       done += 1;
       stream.write(`layer ${done}/${total}: ${describe(layer)}\n`);
     },
+    end: () => undefined,
   };
 }
 
 /** One line that is drawn over and over: bar, bytes, rate, layers. Lines of finished layers go above it. */
-export function terminalProgress(verb: string, stream: Stream, style: Style): Progress {
+export function terminalProgress(verb: string, stream: Stream, style: Style): ShownProgress {
   const bar = new Bar(verb, stream, style);
   return {
     begin: (total) => bar.begin(total),
     read: (count) => bar.read(count),
     finish: (layer) => bar.finish(layer),
+    end: () => bar.end(),
   };
 }
 
@@ -68,6 +77,10 @@ class Bar {
     if (this.#layers.done < this.#layers.total) this.#draw();
   }
 
+  end(): void {
+    this.#stream.write(CLEAR_LINE);
+  }
+
   #draw(): void {
     this.#drawn = performance.now();
     this.#stream.write(CLEAR_LINE + shorten(this.#line(), this.#columns()));
@@ -75,18 +88,14 @@ class Bar {
 
   #line(): string {
     const { done, total } = this.#bytes;
-    const share = total === 0 ? 1 : Math.min(1, done / total);
-    const full = Math.round(share * BAR_COLUMNS);
     const seconds = (performance.now() - this.#start) / 1000;
     const rate = seconds > 0 ? done / seconds : 0;
     const left = rate > 0 ? `, ${formatSeconds((total - done) / rate)} left` : "";
     const layer = Math.min(this.#layers.done + 1, this.#layers.total);
-    return [
-      `${this.#verb} layer ${layer} of ${this.#layers.total}`,
-      `[${"#".repeat(full)}${".".repeat(BAR_COLUMNS - full)}]`,
-      `${formatBytes(done)} of ${formatBytes(total)}`,
-      `${formatBytes(rate)}/s${left}`,
-    ].join("  ");
+    const before = `${this.#verb} layer ${layer} of ${this.#layers.total}  `;
+    const after = `${formatBytes(done)} of ${formatBytes(total)}  ${formatBytes(rate)}/s${left}`;
+    const room = this.#columns() - before.length - after.length - "[]  ".length;
+    return before + bar(total === 0 ? 1 : Math.min(1, done / total), Math.min(room, BAR_COLUMNS)) + after;
   }
 
   /** One column stays free: in the last one some terminals break the line. */
@@ -95,9 +104,16 @@ class Bar {
   }
 }
 
+function bar(share: number, columns: number): string {
+  if (columns < LEAST_BAR_COLUMNS) return "";
+  const full = Math.round(share * columns);
+  return `[${"#".repeat(full)}${".".repeat(columns - full)}]  `;
+}
+
+/** Short enough for 80 columns. */
 function describe({ platform, position, action, from, digest, size }: LayerReport): string {
-  const change = from === digest ? shortDigest(digest) : `${shortDigest(from)} -> ${shortDigest(digest)}`;
-  return `${printable(platform)} layer ${position} ${action}: ${change}, ${formatBytes(size)}`;
+  const change = from === digest ? shortHex(digest) : `${shortHex(from)} -> ${shortHex(digest)}`;
+  return `${printable(platform)} layer ${position} ${action}, ${formatBytes(size)}: ${change}`;
 }
 
 function shorten(text: string, columns: number): string {

@@ -1,7 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
 import { checkOutput, printRewrite } from "./rewrite-result.ts";
 import {
   KEY_OPTIONS,
@@ -65,13 +64,10 @@ export const REWRAP: Command = {
       replace: args.flag("force"),
       settings: schemeSettings(args),
       selection: selection(args),
-      progress: ui.progress("rewrapping"),
     };
-    printRewrite(
-      ui,
-      "rewrapped",
-      target,
-      await interruptible((signal) => rewrapImage({ ...options, signal })),
+    const result = await ui.work("rewrapping", (progress, signal) =>
+      rewrapImage({ ...options, progress, signal }),
     );
+    printRewrite(ui, "rewrapped", target, result);
   },
 };

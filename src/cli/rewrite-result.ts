@@ -22,6 +22,6 @@ export function printRewrite(ui: Ui, verb: string, target: Place, result: Rewrit
         : "",
     ].filter((note) => note !== "");
     const more = notes.length > 0 ? `; ${notes.join("; ")}` : "";
-    return `${verb} ${count(layers.length, "layer")}${more}\n${ui.style.bold(formatPlace(target))} ${digest}\n`;
+    return `${verb} ${count(layers.length, "layer")} into ${ui.style.bold(formatPlace(target))}${more}\n${digest}\n`;
   });
 }

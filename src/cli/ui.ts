@@ -1,7 +1,8 @@
 import { type Progress, SILENT } from "../image/progress.ts";
 import { Output } from "../io/output.ts";
 import type { Arguments } from "./arguments.ts";
-import { lineProgress, terminalProgress } from "./progress.ts";
+import { interruptible } from "./interrupt.ts";
+import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
 import { type Style, styleFor } from "./style.ts";
 
 const STDOUT = 1;
@@ -37,9 +38,24 @@ export class Ui {
     this.#output.write(Buffer.from(text));
   }
 
-  /** Bars on a terminal, lines elsewhere. */
-  progress(verb: string): Progress {
-    if (this.isQuiet || this.isJson) return SILENT;
+  /**
+   * Does long work: it can be stopped by Ctrl-C and the like, and shows how far it is, with a bar on a terminal and with
+   * lines elsewhere.
+   * @param verb "encrypting"
+   */
+  async work<T>(verb: string, work: (progress: Progress, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const progress = this.#progress(verb);
+    return await interruptible(async (signal) => {
+      try {
+        return await work(progress, signal);
+      } finally {
+        progress.end();
+      }
+    });
+  }
+
+  #progress(verb: string): ShownProgress {
+    if (this.isQuiet || this.isJson) return { ...SILENT, end: () => undefined };
     const { stderr } = process;
     return stderr.isTTY
       ? terminalProgress(verb, stderr, styleFor(stderr, process.env))

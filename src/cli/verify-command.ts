@@ -1,7 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { parsePlace } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
 import {
   KEY_OPTIONS,
   OUTPUT_OPTIONS,
@@ -42,9 +41,10 @@ export const VERIFY: Command = {
       keys,
       settings: schemeSettings(args),
       selection: selection(args),
-      progress: ui.progress("verifying"),
     };
-    const result = await interruptible((signal) => verifyImage({ ...options, signal }));
+    const result = await ui.work("verifying", (progress, signal) =>
+      verifyImage({ ...options, progress, signal }),
+    );
     const { layers, failures, bytes } = result;
     const total = layers.length + failures.length;
     ui.result(result, () =>

@@ -220,9 +220,9 @@ describeWith([ours], "results", {}, () => {
     const args = ["decrypt", "--key", keys.privateKey, `oci:${encrypted}`, `oci:${folder}/lines:v1`];
     const { stdout, stderr } = await command(args);
     expect(stderr).toMatch(
-      /^layer 1\/2: linux\/(amd|arm)64 layer 0 decrypted: [^\n]+\nlayer 2\/2: [^\n]+\n$/,
+      /^layer 1\/2: linux\/(amd|arm)64 layer 0 decrypted, 2\.0 KiB: [^\n]+\nlayer 2\/2: [^\n]+\n$/,
     );
-    expect(stdout.toString()).toMatch(/^decrypted 2 layers\noci:[^\n]+ sha256:[0-9a-f]{64}\n$/);
+    expect(stdout.toString()).toMatch(/^decrypted 2 layers into oci:[^\n]+\nsha256:[0-9a-f]{64}\n$/);
     expect(stdout.toString() + stderr).not.toMatch(/\p{Cc}(?<!\n)/u);
   });
 
@@ -264,7 +264,7 @@ describeWith([ours], "results", {}, () => {
 describeWith([ours], "pipes", {}, () => {
   test("an archive goes through commands from end to end", async () => {
     const encrypt = await command(["encrypt", "--recipient", `jwe:${keys.publicKey}`, `oci:${plain}`, "-"]);
-    expect(encrypt.stderr).toMatch(/encrypted 2 layers\n/);
+    expect(encrypt.stderr).toMatch(/encrypted 2 layers into oci-archive:-\n/);
     const decrypt = await command(["decrypt", "--key", keys.privateKey, "-", "oci-archive:-:v1"], {
       input: encrypt.stdout,
     });

@@ -41,6 +41,8 @@ export const gpgNew = unpacked("gpg");
 export const umoci = onPath("umoci");
 export const zstd = onPath("zstd");
 export const strace = onPath("strace");
+/** util-linux's, which runs a program on a terminal of its own. */
+export const script = onPath("script");
 export const containerd = onPath("containerd");
 export const ctr = onPath("ctr");
 export const runc = onPath("runc");
