@@ -190,8 +190,10 @@ export class Node {
 
   /** The decoders that run in the node now, by process ID. Their paths differ in a chroot; the file is the same. */
   decoders(): string[] {
-    const { ino } = statSync(join(this.folder, "ctd-decoder"));
-    return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && inodeOfProgram(pid) === ino);
+    const decoder = identity(join(this.folder, "ctd-decoder"));
+    return readdirSync("/proc").filter(
+      (pid) => /^\d+$/.test(pid) && identity(`/proc/${pid}/exe`) === decoder,
+    );
   }
 
   /** The media types the decoder was called for since the last time this was asked. */
@@ -211,11 +213,12 @@ export class Node {
   }
 }
 
-function inodeOfProgram(pid: string): number | undefined {
+/** Which file a path leads to, or undefined where it leads nowhere: the process ended, or is a kernel thread. */
+function identity(path: string): string | undefined {
   try {
-    return statSync(`/proc/${pid}/exe`).ino;
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
   } catch {
-    // It ended meanwhile, or is a kernel thread.
     return undefined;
   }
 }
