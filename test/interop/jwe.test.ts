@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { decode } from "../support/decoder.ts";
-import { copyImage, diffId, layersOf, readBlob, sha256, tar, writeImage } from "../support/images.ts";
+import { decodedDiffIds, diffIds } from "../support/diff-ids.ts";
+import { copyImage, layersOf, readBlob, sha256, tar, writeImage } from "../support/images.ts";
 import {
   ALGORITHMS,
   type Algorithm,
@@ -38,24 +39,6 @@ function keysOf(algorithm: Algorithm): KeyFiles {
   if (!pair) throw new Error(`no ${algorithm} keys`);
   return pair;
 }
-
-/** The diff ID of each layer of an encrypted layout, opened by a decoder with a folder of keys; else the message. */
-async function decodedDiffIds(decoder: typeof ours, layout: string, tag: string, keysFolder: string) {
-  const digests: string[] = [];
-  for (const layer of layersOf(layout, tag)) {
-    const { exit, stdout, stderr } = await decode(decoder, {
-      layer: readBlob(layout, layer),
-      payload: payload(layer),
-      mediaType: layer.mediaType,
-      args: ["--decryption-keys-path", keysFolder],
-    });
-    digests.push(exit === 0 ? diffId(stdout) : stderr);
-  }
-  return digests;
-}
-
-const diffIds = (layout: string, tag: string) =>
-  layersOf(layout, tag).map((layer) => diffId(readBlob(layout, layer)));
 
 for (const tool of [skopeo, skopeoNew]) {
   describeWith(

@@ -7,7 +7,8 @@ import { unwrap } from "../../src/keywrap/pkcs7/unwrap.ts";
 import type { Attempt } from "../../src/keywrap/scheme.ts";
 import { KEYS_PREFIX } from "../../src/spec/annotations.ts";
 import { decode } from "../support/decoder.ts";
-import { copyImage, diffId, layersOf, readBlob, sha256, tar, writeImage } from "../support/images.ts";
+import { decodedDiffIds, diffIds } from "../support/diff-ids.ts";
+import { copyImage, layersOf, readBlob, sha256, tar, writeImage } from "../support/images.ts";
 import { payload } from "../support/payload.ts";
 import { describeWith, goDecoder, openssl, ours, output, skopeo, skopeoNew } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -155,24 +156,6 @@ describeWith([openssl], "packets by openssl open with our code", { timeout: 60_0
     });
   });
 });
-
-/** The diff ID of each layer of an encrypted layout, opened by a decoder with a folder of keys; else the message. */
-async function decodedDiffIds(decoder: typeof ours, layout: string, tag: string, keysFolder: string) {
-  const digests: string[] = [];
-  for (const layer of layersOf(layout, tag)) {
-    const { exit, stdout, stderr } = await decode(decoder, {
-      layer: readBlob(layout, layer),
-      payload: payload(layer),
-      mediaType: layer.mediaType,
-      args: ["--decryption-keys-path", keysFolder],
-    });
-    digests.push(exit === 0 ? diffId(stdout) : stderr);
-  }
-  return digests;
-}
-
-const diffIds = (layout: string, tag: string) =>
-  layersOf(layout, tag).map((layer) => diffId(readBlob(layout, layer)));
 
 for (const tool of [skopeo, skopeoNew]) {
   describeWith([tool, openssl], `layers encrypted by ${tool.name}`, { timeout: 60_000 }, () => {
