@@ -6,5 +6,11 @@ import { join } from "node:path";
 export default function setup(): () => void {
   const folder = mkdtempSync(join(tmpdir(), "ctd-decoder-tests-"));
   process.env["TMPDIR"] = folder;
-  return () => rmSync(folder, { recursive: true, force: true });
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  // vitest tears down when it is interrupted, but not when it is terminated, as by timeout(1).
+  process.once("SIGTERM", () => {
+    remove();
+    process.exit(143);
+  });
+  return remove;
 }
