@@ -103,10 +103,14 @@ export async function namedKeys(args: Arguments): Promise<KeySet | undefined> {
   return await addNamedKeys(files, await loadKeys(options));
 }
 
-/** @throws DecoderError USAGE when the command line names no keys, BAD_KEY */
+/** @throws DecoderError USAGE when the command line names no keys and nobody else could have any, BAD_KEY */
 export async function requiredKeys(args: Arguments): Promise<KeySet> {
   const keys = await namedKeys(args);
   if (keys !== undefined) return keys;
+  if (process.env["OCICRYPT_KEYPROVIDER_CONFIG"]) {
+    const { loadKeys } = await import("../keys/load.ts");
+    return await loadKeys(decoderOptions(args));
+  }
   throw new DecoderError("USAGE", "no private key is named", {
     hint: "name one with --key FILE, or a folder of keys with --decryption-keys-path DIR",
   });

@@ -1,0 +1,142 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, test } from "vitest";
+import { command, type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
+import { diffId, tar } from "../support/images.ts";
+import { putManifest, rootOf, tagRoot } from "../support/layouts.ts";
+import { describeWith, gpg, openssl, ours, output } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { keyFile, policyFile, SOFTHSM, softhsmToken } from "../support/tokens.ts";
+
+/** One image for recipients of every scheme, opened by each of them alone. */
+const folder = temporaryFolder();
+const path = (name: string) => join(folder, name);
+const encrypted = `oci:${path("encrypted")}`;
+const env: Record<string, string> = {};
+let keys: KeyPairFiles;
+
+async function makeCertificate(): Promise<void> {
+  mkdirSync(path("x509"));
+  const files = ["-keyout", path("x509/key.pem"), "-out", path("x509/cert.pem")];
+  await output(openssl, [
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-subj",
+    "/CN=node",
+    "-days",
+    "2",
+    ...files,
+  ]);
+}
+
+async function makeGpgKey(): Promise<void> {
+  mkdirSync(path("gpg"), { mode: 0o700 });
+  const gpgRun = (...args: string[]) =>
+    output(gpg, ["--homedir", path("gpg"), "--batch", "--quiet", "--passphrase", "", ...args]);
+  await gpgRun("--quick-generate-key", "ops@example.com", "rsa2048", "default", "never");
+  const listing = (await gpgRun("--list-keys", "--with-colons")).toString();
+  await gpgRun(
+    "--quick-add-key",
+    /^fpr:+([0-9A-F]+)/m.exec(listing)?.[1] ?? "",
+    "rsa2048",
+    "encrypt",
+    "never",
+  );
+  writeFileSync(path("pgp.asc"), await gpgRun("--armor", "--export-secret-keys"));
+}
+
+function makeProvider(): void {
+  const program = fileURLToPath(new URL("../support/providers/command.mjs", import.meta.url));
+  const cmd = { path: process.execPath, args: [program, "the provider's secret", path("provider.log")] };
+  writeFileSync(path("providers.json"), JSON.stringify({ "key-providers": { kms: { cmd } } }));
+  env["OCICRYPT_KEYPROVIDER_CONFIG"] = path("providers.json");
+}
+
+async function makeToken(): Promise<void> {
+  const token = await softhsmToken(path("token"), "cli", { key: 2048 });
+  policyFile(path("ocicrypt.conf"), [token.module]);
+  writeFileSync(path("token.yaml"), keyFile(token, "key"));
+  Object.assign(env, token.environment, {
+    OCICRYPT_CONFIG: path("ocicrypt.conf"),
+    OCICRYPT_OAEP_HASHALG: "sha1",
+  });
+}
+
+describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", { timeout: 60_000 }, () => {
+  beforeAll(async () => {
+    keys = await rsaKeys(path("jwe"), "node");
+    makeProvider();
+    await Promise.all([makeCertificate(), makeGpgKey(), makeToken()]);
+    const bytes = await tar({ a: Buffer.from("a") });
+    tagRoot(
+      path("plain"),
+      putManifest(path("plain"), [{ bytes, compression: "none", diffId: diffId(bytes) }]),
+    );
+    const recipients = [
+      `jwe:${keys.publicKey}`,
+      `pkcs7:${path("x509/cert.pem")}`,
+      "pgp:ops@example.com",
+      `pkcs11:${path("token.yaml")}`,
+      "provider:kms:region=x",
+    ];
+    const named = recipients.flatMap((it) => ["--recipient", it]);
+    await succeed(
+      ["encrypt", "-q", "--gpg-homedir", path("gpg"), ...named, `oci:${path("plain")}`, `${encrypted}:v1`],
+      { env },
+    );
+  }, 120_000);
+
+  test("are all told by inspect", async () => {
+    const shown = JSON.parse(await succeed(["inspect", "--json", encrypted]));
+    const packets = shown.platforms[0].layers[0].encryption.packets.map(
+      ({ scheme }: { scheme: string }) => scheme,
+    );
+    expect(packets.sort()).toEqual(["jwe", "pgp", "pkcs11", "pkcs7", "provider.kms"]);
+    expect(await succeed(["inspect", encrypted])).toMatch(/pkcs7: .*CN=node/);
+  });
+
+  test.each([
+    ["jwe", () => ["--key", keys.privateKey]],
+    ["pkcs7", () => ["--keys", path("x509")]],
+    ["pgp", () => ["--key", path("pgp.asc")]],
+    ["pkcs11", () => ["--key", path("token.yaml")]],
+  ])("each open it alone: %s", async (scheme, key) => {
+    const { OCICRYPT_KEYPROVIDER_CONFIG: _, ...others } = env;
+    const shown = JSON.parse(await succeed(["inspect", "--json", ...key(), encrypted], { env: others }));
+    expect(shown.platforms[0].layers[0].encryption.opens).toMatchObject({ scheme });
+    await succeed(["decrypt", "-q", ...key(), encrypted, `oci:${path(scheme)}-out:v1`], { env: others });
+    expect(rootOf(path(`${scheme}-out`)).digest).toBe(rootOf(path("plain")).digest);
+  });
+
+  test("a key provider needs no key to be named", async () => {
+    await succeed(["decrypt", "-q", encrypted, `oci:${path("provider-out")}:v1`], { env });
+    expect(rootOf(path("provider-out")).digest).toBe(rootOf(path("plain")).digest);
+  });
+
+  test("that can't be used stop the work before it begins, by name", async () => {
+    for (const bad of [
+      "pkcs7:none.pem",
+      "pgp:nobody@example.com",
+      "pkcs11:none.yaml",
+      "provider:none",
+      "jwe:none",
+    ]) {
+      const args = [
+        "encrypt",
+        "--gpg-homedir",
+        path("gpg"),
+        "--recipient",
+        bad,
+        `oci:${path("plain")}`,
+        `oci:${path("bad")}`,
+      ];
+      const { exit, stderr } = await command(args, { env });
+      expect(exit).toBe(1);
+      expect(stderr).toContain(bad.slice(bad.indexOf(":") + 1));
+    }
+  });
+});
