@@ -31,7 +31,11 @@ writeFileSync(join(keys, "node.pem"), PAIR.privateKey.export({ format: "pem", ty
 
 const SMALL = seal(plainBytes(3000), PAIR.publicKey);
 const LARGE = seal(plainBytes(3_000_001), PAIR.publicKey);
-const WAYS = [[], ["--spool-memory=4K"], ["--release=stream", "--spool-memory=4K"]];
+const WAYS = [
+  { way: "in memory", flags: [] },
+  { way: "spooled", flags: ["--spool-memory=4K"] },
+  { way: "streaming", flags: ["--release=stream", "--spool-memory=4K"] },
+];
 
 const call = (layer: Sealed, flags: readonly string[] = [], changes: Partial<DecoderCall> = {}) =>
   decode(ours, {
@@ -55,7 +59,7 @@ async function shell(script: string, layer = LARGE, flags: readonly string[] = [
 }
 
 describeWith([ours, linux], "the decoder's streams", { timeout: 30_000 }, () => {
-  describe.each(WAYS)("%s %s", (...flags) => {
+  describe.each(WAYS)("$way", ({ flags }) => {
     test("byte by byte, payload and layer", async () => {
       expectPlaintext(await call(SMALL, flags, { chunk: 1 }), SMALL);
     });

@@ -333,15 +333,17 @@ describeWith([ours], "the decoder's command line", { timeout: 30_000 }, () => {
   });
 
   describe("a layer of another size or digest", () => {
-    test.each([[], ["--spool-memory=1K"], ["--release=stream"], ["--spool-memory=1K", "--release=stream"]])(
-      "that goes on beyond its size ends at once, though stdin stays open: %s %s",
-      async (...flags) => {
-        const args = [...KEYS, ...flags];
-        const longer = Buffer.concat([LAYER.ciphertext, Buffer.of(0)]);
-        const result = await call({ args, layer: longer, keepStdinOpen: true, timeoutMs: 10_000 });
-        expectRefusal(result, /size mismatch: more bytes arrive than the 10000/, SECRETS);
-      },
-    );
+    test.each([
+      { flags: [] },
+      { flags: ["--spool-memory=1K"] },
+      { flags: ["--release=stream"] },
+      { flags: ["--spool-memory=1K", "--release=stream"] },
+    ])("that goes on beyond its size ends at once, though stdin stays open: $flags", async ({ flags }) => {
+      const args = [...KEYS, ...flags];
+      const longer = Buffer.concat([LAYER.ciphertext, Buffer.of(0)]);
+      const result = await call({ args, layer: longer, keepStdinOpen: true, timeoutMs: 10_000 });
+      expectRefusal(result, /size mismatch: more bytes arrive than the 10000/, SECRETS);
+    });
 
     test("whose size is understated is refused, too", async () => {
       expectRefusal(
@@ -359,25 +361,28 @@ describeWith([ours], "the decoder's command line", { timeout: 30_000 }, () => {
       ]);
     });
 
-    test.each([[], ["--spool-memory=1K"]])("with --verify-digest: %s", async (...flags) => {
-      const args = [...KEYS, "--verify-digest", ...flags];
-      const digest = sha256(Buffer.of(1));
-      expectRefusal(
-        await call({ args, payload: payload({ ...descriptor, digest }) }),
-        /digest is sha256:.* the descriptor says sha256:/,
-        SECRETS,
-      );
-      expectRefusal(
-        await call({ args, payload: payload({ ...descriptor, digest: "md5:00" }) }),
-        /can't be checked/,
-        SECRETS,
-      );
-      const forged = flipBit(LAYER.ciphertext, 500);
-      expectRefusal(await call({ args, layer: forged }), /not authentic/, [
-        ...SECRETS,
-        ...secretsOf(LAYER, forged),
-      ]);
-    });
+    test.each([{ flags: [] }, { flags: ["--spool-memory=1K"] }])(
+      "with --verify-digest: $flags",
+      async ({ flags }) => {
+        const args = [...KEYS, "--verify-digest", ...flags];
+        const digest = sha256(Buffer.of(1));
+        expectRefusal(
+          await call({ args, payload: payload({ ...descriptor, digest }) }),
+          /digest is sha256:.* the descriptor says sha256:/,
+          SECRETS,
+        );
+        expectRefusal(
+          await call({ args, payload: payload({ ...descriptor, digest: "md5:00" }) }),
+          /can't be checked/,
+          SECRETS,
+        );
+        const forged = flipBit(LAYER.ciphertext, 500);
+        expectRefusal(await call({ args, layer: forged }), /not authentic/, [
+          ...SECRETS,
+          ...secretsOf(LAYER, forged),
+        ]);
+      },
+    );
   });
 
   describe("when no key opens it, the message", () => {
