@@ -1,6 +1,6 @@
 import { DecoderError } from "../errors.ts";
 
-/** Which containerds pass a payload, as seen with 1.6 to 2.3. */
+/** Which containerds pass a payload. */
 const WHO_PASSES =
   "containerd 1.6 and 1.7 pass it to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
   'and later with use_local_image_pull = true in [plugins."io.containerd.cri.v1.images"] of a config of version 3; ' +
