@@ -9,7 +9,7 @@ import { isEncryptedPkcs8, type KeyResult, parsePrivateKey } from "./private-key
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** ocicrypt's parameter names, by which a legacy key provider is handed what was found (PROTOCOL §2). */
+/** ocicrypt's parameter names, by which a legacy key provider is handed what was found. */
 export type ParameterName = "privkeys" | "x509s" | "gpg-privatekeys" | "pkcs11-yamls";
 
 const PEM_PRIVATE_KEYS = new Set(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]);

@@ -56,7 +56,7 @@ export interface SkippedKey {
 /** ocicrypt's DecryptConfig.Parameters: lists of raw values by name ("privkeys", "x509s", a provider's name). */
 export type Parameters = ReadonlyMap<string, readonly (Uint8Array<ArrayBuffer> | null)[]>;
 
-/** Everything that may open a layer, the keys path's first, then the payload's (PROTOCOL order). */
+/** Everything that may open a layer, the keys path's first, then the payload's. */
 export interface KeySet {
   readonly keys: readonly AsymmetricKey[];
   readonly certificates: readonly Certificate[];

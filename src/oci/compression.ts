@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { DecoderError } from "../errors.ts";
+import { ZstdFrames } from "../io/zstd-frames.ts";
 import type { Compression } from "../spec/media-types.ts";
 import { type Blob, readBlob } from "./blob.ts";
 
@@ -38,10 +39,12 @@ export async function* decompress(
     return;
   }
   const inflate = compression === "gzip" ? zlib.createGunzip() : zlib.createZstdDecompress();
-  const feeding = new Feeding(inflate, chunks);
+  const frames = compression === "zstd" ? new ZstdFrames() : undefined;
+  const feeding = new Feeding(inflate, frames ? followed(chunks, frames) : chunks);
   try {
     for await (const chunk of inflate) yield chunk;
     await feeding.done;
+    if (frames?.isWhole === false) throw new Error("the data end in the middle of a frame");
   } catch (error) {
     await feeding.done;
     throw new DecoderError("BAD_IMAGE", `${name} is damaged: it is no complete ${compression} data`, {
@@ -50,6 +53,13 @@ export async function* decompress(
   } finally {
     feeding.abandon();
     inflate.destroy();
+  }
+}
+
+async function* followed(chunks: Chunks, frames: ZstdFrames): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    frames.update(chunk);
+    yield chunk;
   }
 }
 

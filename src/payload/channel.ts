@@ -3,7 +3,7 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../io/wait.ts";
 import { LIMITS } from "../limits.ts";
 
-/** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (PROTOCOL: stream processors). */
+/** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (containerd docs, stream processors). */
 const PAYLOAD_FD = 3;
 const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
 const CHUNK_BYTES = 64 * 1024;
