@@ -114,7 +114,7 @@ describeWith([ours, linux], "what the decoder inherits", { timeout: 30_000 }, ()
       ["BUN_INSPECT_PRELOAD", "/missing"],
       ["BUN_JSC_useGC", "0"],
       ["BUN_JSC_validateOptions", "1"],
-      ["BUN_BYTECODE_ORDER_OUT", "/dev/null"],
+      ["BUN_BYTECODE_ORDER_OUT", join(folder, "bytecode-order")],
     ])("%s=%s", async (name, value) => {
       expectRefusal(
         await call({ [name]: value }),
