@@ -1,25 +1,12 @@
-import { parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
-import { checkOutput, printRewrite } from "./rewrite-result.ts";
-import {
-  KEY_OPTIONS,
-  OUTPUT_OPTIONS,
-  requiredKeys,
-  SELECTION_OPTIONS,
-  schemeSettings,
-  selection,
-  TARGET_OPTIONS,
-} from "./shared-options.ts";
-import { Ui } from "./ui.ts";
+import { FROM_TO, REWRITE_OPTIONS, runRewrite } from "./rewrite-command.ts";
+import { requiredKeys } from "./shared-options.ts";
 
 export const DECRYPT: Command = {
   name: "decrypt",
   summary: "decrypt an image's layers into another image",
-  operands: [
-    { name: "SOURCE", completes: "files" },
-    { name: "DEST", completes: "files" },
-  ],
-  options: { ...KEY_OPTIONS, ...SELECTION_OPTIONS, ...TARGET_OPTIONS, ...OUTPUT_OPTIONS },
+  operands: FROM_TO,
+  options: REWRITE_OPTIONS,
   notes: [
     "Every layer is authenticated; if one is not what was encrypted, DEST stays as it was. Where the encrypting tool kept the compressed bytes and the manifest's form, as this one does, the result has the very digests of the image that was encrypted.",
   ],
@@ -34,23 +21,12 @@ export const DECRYPT: Command = {
       does: "decrypts with a password-protected key, into a pipe",
     },
   ],
-  async run(args) {
-    const [source, target] = [parsePlace(args.operand(0)), parseTarget(args.operand(1))];
-    const ui = new Ui(args, target.path === "-");
-    checkOutput(target);
-    const keys = await requiredKeys(args);
-    const { decryptImage } = await import("../image/decrypt.ts");
-    const options = {
-      source,
-      target,
-      keys,
-      replace: args.flag("force"),
-      settings: schemeSettings(args),
-      selection: selection(args),
-    };
-    const result = await ui.work("decrypting", (progress, signal) =>
-      decryptImage({ ...options, progress, signal }),
-    );
-    printRewrite(ui, "decrypted", target, result);
-  },
+  run: runRewrite({
+    verbs: ["decrypting", "decrypted"],
+    async prepare(args, common) {
+      const keys = await requiredKeys(args);
+      const { decryptImage } = await import("../image/decrypt.ts");
+      return async (running) => await decryptImage({ ...common, keys, ...running });
+    },
+  }),
 };

@@ -1,39 +1,23 @@
 import { DecoderError } from "../errors.ts";
 import type { EncryptOptions, TargetCompression } from "../image/encrypt.ts";
-import { type Place, parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Platform } from "../spec/manifest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { checkOutput, printRewrite } from "./rewrite-result.ts";
-import {
-  KEY_OPTIONS,
-  namedKeys,
-  OUTPUT_OPTIONS,
-  RECIPIENT_OPTION,
-  SELECTION_OPTIONS,
-  schemeSettings,
-  selection,
-  TARGET_OPTIONS,
-  WRAP_OPTIONS,
-} from "./shared-options.ts";
-import { Ui } from "./ui.ts";
+import { type CommonOptions, FROM_TO, REWRITE_OPTIONS, runRewrite } from "./rewrite-command.ts";
+import { namedKeys, RECIPIENT_OPTION, WRAP_OPTIONS } from "./shared-options.ts";
 
 const USUAL_LEVEL = 6;
 
 export const ENCRYPT: Command = {
   name: "encrypt",
   summary: "encrypt an image's layers",
-  operands: [
-    { name: "SOURCE", completes: "files" },
-    { name: "DEST", completes: "files" },
-  ],
+  operands: FROM_TO,
   options: {
     recipient: RECIPIENT_OPTION,
     "add-recipient": {
       ...RECIPIENT_OPTION,
       help: "one more recipient for layers that are encrypted already (needs --key); their data stays",
     },
-    ...SELECTION_OPTIONS,
     "all-platforms": { help: "every platform of an index (default)" },
     compression: {
       value: "KIND",
@@ -42,10 +26,8 @@ export const ENCRYPT: Command = {
     },
     "compression-level": { value: "N", help: "of gzip, from 1 (fast) to 9 (small); default 6" },
     entrypoint: { value: "COMMAND", help: "of an image made from rootfs: or tar:, a program or a JSON list" },
-    ...TARGET_OPTIONS,
-    ...KEY_OPTIONS,
     ...WRAP_OPTIONS,
-    ...OUTPUT_OPTIONS,
+    ...REWRITE_OPTIONS,
   },
   notes: [
     "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input; rootfs:DIR and tar:FILE make a one-layer image. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for standard output.",
@@ -71,47 +53,45 @@ export const ENCRYPT: Command = {
       does: "lets one more key open an encrypted image",
     },
   ],
-  async run(args) {
-    const [source, target] = [parsePlace(args.operand(0)), parseTarget(args.operand(1))];
-    const ui = new Ui(args, target.path === "-");
-    checkOutput(target);
-    const keys = await namedKeys(args);
-    const { encryptImage } = await import("../image/encrypt.ts");
-    const options = {
-      ...encryptOptions(args, source),
-      target,
-      ...(keys && { keys }),
-    };
-    const result = await ui.work("encrypting", (progress, signal) =>
-      encryptImage({ ...options, progress, signal }),
-    );
-    printRewrite(ui, "encrypted", target, result);
-  },
+  run: runRewrite({
+    verbs: ["encrypting", "encrypted"],
+    async prepare(args, common) {
+      const options = { ...common, ...encryptOptions(args, common) };
+      const keys = await namedKeys(args);
+      const { encryptImage } = await import("../image/encrypt.ts");
+      return async (running) => await encryptImage({ ...options, ...(keys && { keys }), ...running });
+    },
+  }),
 };
 
-type FromArguments = Omit<EncryptOptions, "target" | "progress" | "keys">;
+type OwnOptions = Pick<
+  EncryptOptions,
+  "recipients" | "addRecipients" | "selection" | "compression" | "compressionLevel" | "build"
+>;
 
-function encryptOptions(args: Arguments, source: Place): FromArguments {
+function encryptOptions(args: Arguments, { source, selection }: CommonOptions): OwnOptions {
   const isBuilt = source.kind === "rootfs" || source.kind === "tar";
   // Docker saves layers uncompressed, and what is encrypted can't be compressed any more.
-  const compression = isBuilt || source.kind === "docker-archive" ? "gzip" : "keep";
+  const usual = isBuilt || source.kind === "docker-archive" ? "gzip" : "keep";
   const [recipients, addRecipients] = [args.texts("recipient"), args.texts("add-recipient")];
   if (recipients.length + addRecipients.length === 0) {
     throw new DecoderError("USAGE", "no recipient is named to encrypt for", {
       hint: "name one: --recipient jwe:FILE",
     });
   }
-  const chosen = selection(args);
+  if (args.flag("all-platforms") && selection.platforms.length > 0) {
+    throw new DecoderError("USAGE", "--all-platforms and --platform say different things");
+  }
   return {
-    source,
     recipients,
     addRecipients,
-    replace: args.flag("force"),
-    settings: schemeSettings(args),
-    selection: isBuilt ? { ...chosen, platforms: [] } : chosen,
-    compression: (args.text("compression") ?? compression) as TargetCompression,
+    selection: isBuilt ? { ...selection, platforms: [] } : selection,
+    compression: (args.text("compression") ?? usual) as TargetCompression,
     compressionLevel: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
-    build: { entrypoint: entrypoint(args.text("entrypoint")), platform: builtPlatform(chosen.platforms) },
+    build: {
+      entrypoint: entrypoint(args.text("entrypoint")),
+      platform: builtPlatform(isBuilt ? selection.platforms : []),
+    },
   };
 }
 

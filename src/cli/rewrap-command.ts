@@ -1,35 +1,17 @@
 import { DecoderError } from "../errors.ts";
-import { parsePlace, parseTarget } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
-import { checkOutput, printRewrite } from "./rewrite-result.ts";
-import {
-  KEY_OPTIONS,
-  OUTPUT_OPTIONS,
-  RECIPIENT_OPTION,
-  requiredKeys,
-  SELECTION_OPTIONS,
-  schemeSettings,
-  selection,
-  TARGET_OPTIONS,
-  WRAP_OPTIONS,
-} from "./shared-options.ts";
-import { Ui } from "./ui.ts";
+import { FROM_TO, REWRITE_OPTIONS, runRewrite } from "./rewrite-command.ts";
+import { RECIPIENT_OPTION, requiredKeys, WRAP_OPTIONS } from "./shared-options.ts";
 
 export const REWRAP: Command = {
   name: "rewrap",
   summary: "change for whom an image is encrypted, without encrypting it anew",
-  operands: [
-    { name: "SOURCE", completes: "files" },
-    { name: "DEST", completes: "files" },
-  ],
+  operands: FROM_TO,
   options: {
     recipient: RECIPIENT_OPTION,
     keep: { help: "keep the recipients that there are, and add the new ones" },
-    ...KEY_OPTIONS,
     ...WRAP_OPTIONS,
-    ...SELECTION_OPTIONS,
-    ...TARGET_OPTIONS,
-    ...OUTPUT_OPTIONS,
+    ...REWRITE_OPTIONS,
   },
   notes: [
     "Without --keep the recipients named take the place of all others: to remove one, name those that are to stay.",
@@ -45,29 +27,17 @@ export const REWRAP: Command = {
       does: "lets one more recipient in",
     },
   ],
-  async run(args) {
-    const [source, target] = [parsePlace(args.operand(0)), parseTarget(args.operand(1))];
-    const ui = new Ui(args, target.path === "-");
-    checkOutput(target);
-    const recipients = args.texts("recipient");
-    if (recipients.length === 0) {
-      throw new DecoderError("USAGE", "no recipient is named", { hint: "name one: --recipient jwe:FILE" });
-    }
-    const keys = await requiredKeys(args);
-    const { rewrapImage } = await import("../image/rewrap.ts");
-    const options = {
-      source,
-      target,
-      keys,
-      recipients,
-      keep: args.flag("keep"),
-      replace: args.flag("force"),
-      settings: schemeSettings(args),
-      selection: selection(args),
-    };
-    const result = await ui.work("rewrapping", (progress, signal) =>
-      rewrapImage({ ...options, progress, signal }),
-    );
-    printRewrite(ui, "rewrapped", target, result);
-  },
+  run: runRewrite({
+    verbs: ["rewrapping", "rewrapped"],
+    async prepare(args, common) {
+      const recipients = args.texts("recipient");
+      if (recipients.length === 0) {
+        throw new DecoderError("USAGE", "no recipient is named", { hint: "name one: --recipient jwe:FILE" });
+      }
+      const keys = await requiredKeys(args);
+      const { rewrapImage } = await import("../image/rewrap.ts");
+      const options = { ...common, keys, recipients, keep: args.flag("keep") };
+      return async (running) => await rewrapImage({ ...options, ...running });
+    },
+  }),
 };

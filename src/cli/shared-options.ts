@@ -14,10 +14,6 @@ export const OUTPUT_OPTIONS: Options = {
   json: { help: "print the result as JSON" },
 };
 
-export const TARGET_OPTIONS: Options = {
-  force: { help: "replace DEST's tag or archive if it is there already" },
-};
-
 export const SELECTION_OPTIONS: Options = {
   platform: {
     value: "OS/ARCH",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, readBlob, tar } from "../support/images.ts";
-import { putIndex, putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
+import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -21,10 +21,7 @@ beforeAll(async () => {
   keys = await rsaKeys(join(folder, "keys"), "node");
   layerTar = await tar({ "hello.txt": Buffer.from("hello") });
   const layer = { bytes: layerTar, compression: "none", diffId: diffId(layerTar) } as const;
-  const platforms = ["amd64", "arm64"].map((architecture) =>
-    putManifest(plain, [layer], { platform: { os: "linux", architecture } }),
-  );
-  tagRoot(plain, putIndex(plain, platforms));
+  putPlatforms(plain, [layer]);
   await succeed([
     "encrypt",
     "-q",

@@ -4,7 +4,7 @@ import { Node } from "../containerd/node.ts";
 import { testedRelease } from "../containerd/release.ts";
 import { type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, layersOf, readBlob, tar, writeImage } from "../support/images.ts";
-import { putIndex, putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
+import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
 import { busybox, ctrImgcrypt, describeWith, ours, output, registry, root } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -35,10 +35,7 @@ describeWith(needs, "ctr-enc", { timeout: 120_000 }, () => {
       const bytes = readBlob(plain, it);
       return { bytes, compression: i === 0 ? "gzip" : "none", diffId: diffId(bytes) } as const;
     });
-    const entries = ["amd64", "arm64"].map((architecture) =>
-      putManifest(index, contents, { platform: { os: "linux", architecture } }),
-    );
-    tagRoot(index, putIndex(index, entries));
+    putPlatforms(index, contents);
     node = await Node.start(release);
   }, 120_000);
   afterAll(() => node.stop());

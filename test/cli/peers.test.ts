@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { copyImage, diffId, layersOf, readBlob, tar, writeImage } from "../support/images.ts";
-import { putIndex, putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
+import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
 import { describeWith, ours, output, run, skopeo, skopeoNew, umoci } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -26,10 +26,7 @@ beforeAll(async () => {
     const bytes = readBlob(plain, it);
     return { bytes, compression: i === 0 ? "gzip" : "none", diffId: diffId(bytes) } as const;
   });
-  const entries = ["amd64", "arm64"].map((architecture) =>
-    putManifest(index, contents, { platform: { os: "linux", architecture } }),
-  );
-  tagRoot(index, putIndex(index, entries));
+  putPlatforms(index, contents);
 }, 60_000);
 
 const fresh = () => join(folder, String(count++));

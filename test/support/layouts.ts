@@ -56,6 +56,18 @@ export function putIndex(folder: string, manifests: readonly Descriptor[], more:
   return writeBlob(folder, OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests, ...more }));
 }
 
+/** An image of the same layers for amd64 and arm64. */
+export function putPlatforms(folder: string, layers: readonly LayerContent[]): void {
+  const platforms = ["amd64", "arm64"].map((architecture) => ({ os: "linux", architecture }));
+  tagRoot(
+    folder,
+    putIndex(
+      folder,
+      platforms.map((platform) => putManifest(folder, layers, { platform })),
+    ),
+  );
+}
+
 /** Makes `root` the layout's image of that tag. */
 export function tagRoot(folder: string, root: IndexEntry, tag = "v1"): void {
   const annotations = { ...root.annotations, "org.opencontainers.image.ref.name": tag };

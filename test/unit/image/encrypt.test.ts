@@ -1,0 +1,155 @@
+import { existsSync, readFileSync } from "node:fs";
+import { zstdCompressSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { EVERYTHING } from "../../../src/image/select.ts";
+import { DOCKER_CONFIG, DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { blobPath, diffId, tar, writeBlob } from "../../support/images.ts";
+import {
+  type LayerContent,
+  putIndex,
+  putManifest,
+  readDocument,
+  rootOf,
+  tagRoot,
+} from "../../support/layouts.ts";
+import { decrypt, encrypt, forge, layer, manifest, Workbench } from "./setup.ts";
+
+const bench = new Workbench();
+
+describe("encrypt", () => {
+  test("removes what leads to the plain content", async () => {
+    const embedded = await layer("embedded");
+    const extra = {
+      data: Buffer.from(embedded.bytes).toString("base64"),
+      urls: ["https://example.com/layer"],
+    };
+    const [made] = manifest(await bench.encrypted(bench.image([{ ...embedded, extra }]))).layers;
+    expect(Object.keys(made).sort()).toEqual(["annotations", "digest", "mediaType", "size"]);
+  });
+
+  test("embeds the new manifest where the old one was embedded", async () => {
+    const path = bench.fresh();
+    const entry = putManifest(path, [await layer("x")], { platform: { os: "linux", architecture: "amd64" } });
+    const data = readFileSync(blobPath(path, entry.digest)).toString("base64");
+    tagRoot(path, putIndex(path, [{ ...entry, data }]));
+    const target = await bench.encrypted(path);
+    const [made] = manifest(target).manifests;
+    expect(made.data).toBe(readFileSync(blobPath(target, made.digest)).toString("base64"));
+  });
+
+  test("turns Docker's types into OCI's", async () => {
+    const { bytes, diffId } = await layer("docker");
+    const path = bench.fresh();
+    const config = writeBlob(
+      path,
+      DOCKER_CONFIG,
+      Buffer.from(
+        JSON.stringify({
+          os: "linux",
+          architecture: "amd64",
+          rootfs: { type: "layers", diff_ids: [diffId, diffId] },
+        }),
+      ),
+    );
+    const layers = [writeBlob(path, "application/vnd.docker.image.rootfs.diff.tar.gzip", bytes)];
+    const foreign = {
+      mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+      digest: diffId,
+      size: 7,
+      urls: ["https://example.com"],
+    };
+    const text = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: DOCKER_MANIFEST,
+      config,
+      layers: [...layers, foreign],
+    });
+    tagRoot(path, writeBlob(path, DOCKER_MANIFEST, Buffer.from(text)));
+    const target = await bench.encrypted(path, { selection: { ...EVERYTHING, layers: [0] } });
+    expect(rootOf(target).mediaType).toBe(OCI_MANIFEST);
+    expect(manifest(target)).toMatchObject({
+      mediaType: OCI_MANIFEST,
+      config: { ...config, mediaType: OCI_CONFIG },
+      layers: [
+        { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip+encrypted" },
+        { ...foreign, mediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip" },
+      ],
+    });
+  });
+
+  test("compresses, and leaves zstd alone", async () => {
+    const text = await tar({ a: Buffer.from("zstd") });
+    const zstd: LayerContent = { bytes: zstdCompressSync(text), compression: "zstd", diffId: diffId(text) };
+    const source = bench.image([await layer("plain", "none"), await layer("packed"), zstd]);
+    const types = (path: string) =>
+      manifest(path).layers.map((it: { mediaType: string }) => it.mediaType.split("v1.").at(-1));
+    const [gzip, none] = [
+      await bench.encrypted(source, { compression: "gzip" }),
+      await bench.encrypted(source, { compression: "none" }),
+    ];
+    expect(types(gzip)).toEqual(["tar+gzip+encrypted", "tar+gzip+encrypted", "tar+zstd+encrypted"]);
+    expect(types(none)).toEqual(["tar+encrypted", "tar+encrypted", "tar+zstd+encrypted"]);
+
+    const again = await bench.encrypted(source, { compression: "gzip" });
+    const [first, second] = [await bench.decrypted(gzip), await bench.decrypted(again)];
+    expect(rootOf(first).digest).toBe(rootOf(second).digest);
+    for (const path of [first, await bench.decrypted(none)]) {
+      const ids = manifest(path).layers.map(({ digest }: { digest: string }) =>
+        diffId(readFileSync(blobPath(path, digest))),
+      );
+      expect(ids).toEqual(readDocument(path, manifest(path).config).rootfs.diff_ids);
+    }
+  });
+
+  test("fails for a chosen layer that is none, and leaves others alone", async () => {
+    const source = bench.image([
+      await layer("x"),
+      { ...(await layer("y")), extra: { mediaType: "application/vnd.example.model" } },
+    ]);
+    await expect(bench.encrypted(source)).rejects.toMatchObject({ code: "BAD_MEDIA_TYPE" });
+    const made = manifest(await bench.encrypted(source, { selection: { ...EVERYTHING, layers: [0] } }));
+    expect(made.layers[1].mediaType).toBe("application/vnd.example.model");
+  });
+
+  test("fails where nothing is left to encrypt", async () => {
+    const source = bench.image([await layer("x")]);
+    await expect(
+      bench.encrypted(source, { selection: { ...EVERYTHING, exceptBase: 1 } }),
+    ).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
+  });
+
+  test("fails before anything is read for a recipient that is none", async () => {
+    const recipients = [bench.a.recipient, `jwe:${bench.b.file}.none`];
+    await expect(encrypt("oci:nowhere", "oci:nowhere", { recipients })).rejects.toMatchObject({
+      code: "BAD_RECIPIENT",
+    });
+  });
+
+  test("stops when told to, and leaves nothing", async () => {
+    const [source, target] = [bench.image([await layer("x")]), bench.fresh()];
+    const signal = AbortSignal.abort();
+    const stopped = encrypt(`oci:${source}`, `oci:${target}`, { recipients: [bench.a.recipient], signal });
+    await expect(stopped).rejects.toMatchObject({ code: "INTERRUPTED" });
+    expect(existsSync(target)).toBe(false);
+  });
+});
+
+describe("decrypt", () => {
+  test("fails where nothing is encrypted", async () => {
+    await expect(bench.decrypted(bench.image([await layer("x")]))).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
+  });
+
+  test("leaves nothing of a layer that is not authentic", async () => {
+    const source = await bench.encrypted(bench.image([await layer("x")]));
+    forge(source);
+    const target = bench.fresh();
+    await expect(decrypt(`oci:${source}`, `oci:${target}`, bench.a)).rejects.toMatchObject({
+      code: "AUTHENTICATION",
+    });
+    expect(existsSync(target)).toBe(false);
+  });
+});
