@@ -139,7 +139,15 @@ function shown(path: string): string {
 
 async function leftovers(parent: string): Promise<string[]> {
   const names = await readdir(parent);
-  return names.filter((name) => isLeftover(basename(name))).map((name) => join(parent, name));
+  const paths = names.filter((name) => isLeftover(basename(name))).map((name) => join(parent, name));
+  const areOwn = await Promise.all(paths.map(isOwnFolder));
+  return paths.filter((_path, i) => areOwn[i]);
+}
+
+/** In a folder that many may write to, such as /tmp, another user's may hold anything: a FIFO to wait at, or links. */
+async function isOwnFolder(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isDirectory() === true && found.uid === (process.getuid?.() ?? found.uid);
 }
 
 function isLeftover(name: string): boolean {

@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -159,6 +161,25 @@ describe("leftovers", () => {
     for (const name of names) mkdirSync(join(folder, name, "blobs"), { recursive: true });
     await write(archive(), "one");
     expect(readdirSync(folder).sort()).toEqual([...names.slice(1), "a.tar"].sort());
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "of other users are not touched (skipped without root, who alone can make one)",
+    async () => {
+      const foreign = join(folder, leftover(DEAD));
+      mkdirSync(foreign);
+      writeFileSync(join(foreign, "file"), "");
+      chownSync(foreign, 65534, 65534);
+      await write(archive(), "one");
+      expect(existsSync(join(foreign, "file"))).toBe(true);
+    },
+  );
+
+  test("that are links are left alone, and so is what they lead to", async () => {
+    mkdirSync(join(folder, "precious"));
+    symlinkSync("precious", join(folder, leftover(DEAD)));
+    await write(archive(), "one");
+    expect(readdirSync(folder).sort()).toEqual([leftover(DEAD), "a.tar", "precious"].sort());
   });
 
   /** What a SIGKILL leaves between the first rename of a commit and the last. */
