@@ -22,6 +22,8 @@ export type HelperEnd =
   | { readonly kind: "exit"; readonly code: number }
   | { readonly kind: "signal"; readonly signal: string }
   | { readonly kind: "deadline" }
+  /** Foreign code wrote to where the answers come in. */
+  | { readonly kind: "garbled" }
   | { readonly kind: "not started"; readonly cause: unknown };
 
 export type HelperAnswer = (HelperMessage & { readonly kind: "answer" }) | HelperEnd;
@@ -60,7 +62,13 @@ export class HelperProcess {
     });
     // EPIPE: how it ended tells more.
     for (const stream of this.#child.stdio) stream?.on("error", () => {});
-    this.#child.stdio[ANSWERS]?.on("data", (chunk: Buffer) => this.#receive(chunk));
+    this.#child.stdio[ANSWERS]?.on("data", (chunk: Buffer) => {
+      try {
+        this.#receive(chunk);
+      } catch {
+        this.#finish({ kind: "garbled" });
+      }
+    });
   }
 
   /** One question, one answer, one after the other. After an end, that is the answer to every question. */
@@ -90,6 +98,7 @@ export class HelperProcess {
     else this.#child?.kill("SIGKILL");
   }
 
+  /** @throws Error for what is no message */
   #receive(chunk: Buffer): void {
     const received = new Uint8Array(this.#received.length + chunk.length);
     received.set(this.#received);

@@ -133,6 +133,8 @@ function describeEnd(end: HelperEnd): string {
   switch (end.kind) {
     case "deadline":
       return "did not answer in time";
+    case "garbled":
+      return "wrote something else than an answer";
     case "signal":
       return `crashed (${end.signal})`;
     case "exit":

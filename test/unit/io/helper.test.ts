@@ -48,6 +48,17 @@ describe("a helper process", () => {
     expect(await helper.ask(load, 20_000)).toEqual({ kind: "deadline" });
   });
 
+  test.each([
+    ["too long a message", "Buffer.alloc(8, 255)"],
+    ["no JSON", "Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0x7b])"],
+  ])("in which foreign code writes %s is ended, and is no exception", async (_what, bytes) => {
+    const script = `import { writeSync } from "node:fs"; writeSync(3, ${bytes});`;
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
+    const helper = start("pkcs11-module", { environment });
+    expect(await helper.ask(load, 20_000)).toEqual({ kind: "garbled" });
+    await helper.stop();
+  });
+
   test("that can't be started is no exception", async () => {
     const environment = { LARGE: "x".repeat(4 * 1024 * 1024) };
     const helper = start("pkcs11-module", { environment });
