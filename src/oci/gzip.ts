@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
 import { IS_COMPILED } from "../io/compiled.ts";
 
-/** What deflate makes of a text doesn't depend on how it is cut, but for flushes; one cut for all rules the doubt out. */
+/** Tar gives a chunk for every header and file: gathered, since each costs the stream below as much as a large one. */
 const CHUNK_BYTES = 64 * 1024;
 
 /**

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { SILENT } from "../../../src/image/progress.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
 import { DOCKER_CONFIG, DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
 import { blobPath, diffId, tar, writeBlob } from "../../support/images.ts";
@@ -125,6 +126,20 @@ describe("encrypt", () => {
     await expect(encrypt("oci:nowhere", "oci:nowhere", { recipients })).rejects.toMatchObject({
       code: "BAD_RECIPIENT",
     });
+  });
+
+  test("stops when told to as the last layer is done, and leaves nothing", async () => {
+    const [source, target, controller] = [
+      bench.image([await layer("x")]),
+      bench.fresh(),
+      new AbortController(),
+    ];
+    const progress = { ...SILENT, finish: () => controller.abort() };
+    const options = { recipients: [bench.a.recipient], progress, signal: controller.signal };
+    await expect(encrypt(`oci:${source}`, `oci:${target}`, options)).rejects.toMatchObject({
+      code: "INTERRUPTED",
+    });
+    expect(existsSync(target)).toBe(false);
   });
 
   test("stops when told to, and leaves nothing", async () => {
