@@ -7,8 +7,8 @@ const MiB = 1024 * KiB;
 export const LIMITS = {
   /** containerd's gRPC messages, which carry the payload's source, end at 16 MiB. */
   payloadBytes: 16 * MiB,
-  /** The payload is written at once: one that isn't complete after this never will be. */
-  payloadWaitMs: 10_000,
+  /** The payload is written at once, but 64 pulls on a node with two processors have been seen to take 10 s for it. */
+  payloadWaitMs: 30_000,
   /** One annotation. Registries refuse manifests over 4 MiB, so no pulled image has a longer one. */
   annotationBytes: 4 * MiB,
   /** One wrapped key, decoded: an RSA-4096 recipient takes 1 KiB, and a packet may have thousands. */
