@@ -1,0 +1,52 @@
+import { readFileSync, statSync } from "node:fs";
+import { expect, test } from "vitest";
+import { checkHotPath, type Metafile } from "../../scripts/hot-path.ts";
+import { describeWith, ours, PROJECT } from "../support/peers.ts";
+
+/** What a layer loads today, and a little more. Whoever needs another module for every layer raises these knowingly. */
+const MODULES = 52;
+const CODE_BYTES = 56_000;
+/** What the executable has beyond its runtime, mostly bytecode of the commands. */
+const ADDED_BYTES = 14_000_000;
+
+describeWith([ours], "what the executable loads for a layer", {}, () => {
+  const metafile = JSON.parse(readFileSync(`${PROJECT}dist/metafile.json`, "utf8")) as Metafile;
+
+  test("it is few modules of little code", () => {
+    const { modules, bytes } = checkHotPath(metafile);
+    expect(modules).toContain("decoder.ts");
+    expect(modules).toContain("keywrap/jwe/unwrap.ts");
+    expect(modules.length).toBeLessThanOrEqual(MODULES);
+    expect(bytes).toBeLessThanOrEqual(CODE_BYTES);
+  });
+
+  test.each([
+    ["a package", "node_modules/yargs/index.mjs"],
+    ["a command", "src/cli/cli.ts"],
+    ["another scheme", "src/keywrap/pgp/unwrap.ts"],
+  ])("%s in it would be noticed", (_what, input) => {
+    expect(() => checkHotPath(withInput(metafile, input))).toThrow(input);
+  });
+
+  test("node:crypto in it would be noticed", () => {
+    const [main] = Object.keys(metafile.inputs).filter((name) => name.endsWith("src/main.ts"));
+    const imports = [{ path: "node:crypto", kind: "import-statement", external: true }];
+    const inputs = { ...metafile.inputs, [main ?? ""]: { imports } };
+    expect(() => checkHotPath({ ...metafile, inputs })).toThrow("node:crypto");
+  });
+
+  test("the executable is hardly larger than the runtime in it", () => {
+    const runtime = statSync(`${PROJECT}node_modules/.bin/bun`).size;
+    expect(statSync(ours.command).size - runtime).toBeLessThanOrEqual(ADDED_BYTES);
+  });
+});
+
+/** The same build, had the part with main.ts that module in it. */
+function withInput(metafile: Metafile, input: string): Metafile {
+  const outputs = Object.entries(metafile.outputs).map(([name, output]) =>
+    output.entryPoint?.endsWith("src/main.ts")
+      ? [name, { ...output, inputs: { ...output.inputs, [input]: {} } }]
+      : [name, output],
+  );
+  return { ...metafile, outputs: Object.fromEntries(outputs) };
+}

@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { constants, readFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { type Keys, type LayerFiles, writeKeys, writeLayer } from "../../scripts/bench/inputs.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+/** More than sockets hold. */
+const LAYER_BYTES = 4 * 1024 * 1024;
+/** By then what there is to do has been done, so far. */
+const START_MS = 1000;
+const STALL_MS = 3000;
+/** Of proc_pid_stat(5). */
+const TICK_MS = 10;
+const IDLE_SHARE = 0.02;
+
+/** stdin and stdout come in on 4 and 5, from where the shell moves them: libuv makes 0 to 2 blocking. */
+const SCRIPT = 'exec "$@" <&4 >&5 3<"$PAYLOAD" 4<&- 5>&-';
+
+describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, () => {
+  const folder = temporaryFolder();
+  let keys: Keys;
+  let layer: LayerFiles;
+
+  beforeAll(async () => {
+    keys = await writeKeys(join(folder, "keys"), "rsa");
+    layer = await writeLayer(join(folder, "layer"), LAYER_BYTES, keys.recipients);
+  }, 30_000);
+
+  test.concurrent.each(["verified", "stream"])(
+    "sleeps while its input stalls, released %s",
+    async (release) => {
+      const { child, input, output } = await start(release);
+      onTestFinished(() => void child.kill("SIGKILL"));
+      const ciphertext = readFileSync(layer.path);
+      input.write(ciphertext.subarray(0, LAYER_BYTES / 2));
+      const written = collect(output);
+      expect(await shareOfProcessor(child)).toBeLessThan(IDLE_SHARE);
+      input.end(ciphertext.subarray(LAYER_BYTES / 2));
+      expect(await written).toBe(layer.digest);
+    },
+  );
+
+  test.concurrent.each(["verified", "stream"])(
+    "sleeps while its output stalls, released %s",
+    async (release) => {
+      const { child, input, output } = await start(release);
+      onTestFinished(() => void child.kill("SIGKILL"));
+      input.end(readFileSync(layer.path));
+      expect(await shareOfProcessor(child)).toBeLessThan(IDLE_SHARE);
+      expect(await collect(output)).toBe(layer.digest);
+    },
+  );
+
+  async function start(release: string): Promise<{ child: ChildProcess; input: Socket; output: Socket }> {
+    const [input, stdin] = await socketPair();
+    const [output, stdout] = await socketPair();
+    const args = [ours.command, "--decryption-keys-path", keys.folder, "--release", release];
+    const child = spawn("sh", ["-c", SCRIPT, "sh", ...args], {
+      stdio: ["ignore", "ignore", "inherit", "ignore", stdin, stdout],
+      env: { PATH: process.env["PATH"], PAYLOAD: layer.payload },
+    });
+    await once(child, "spawn");
+    stdin.destroy();
+    stdout.destroy();
+    return { child, input, output };
+  }
+
+  let sockets = 0;
+
+  /** Both ends of a connection, which Node makes non-blocking. */
+  async function socketPair(): Promise<[Socket, Socket]> {
+    const path = join(folder, `socket-${++sockets}`);
+    const server = createServer({ pauseOnConnect: true }).listen(path);
+    await once(server, "listening");
+    const accepted = once(server, "connection");
+    const near = connect(path);
+    const [far] = (await accepted) as [Socket];
+    server.close();
+    return [near, far];
+  }
+});
+
+/** Of one processor, while the decoder waits. */
+async function shareOfProcessor({ pid }: ChildProcess): Promise<number> {
+  await sleep(START_MS);
+  for (const fd of [0, 1]) expect(isNonBlocking(pid, fd)).toBe(true);
+  const before = ticks(pid);
+  await sleep(STALL_MS);
+  return ((ticks(pid) - before) * TICK_MS) / STALL_MS;
+}
+
+/** utime and stime, the 14th and 15th field; the name, which may have spaces, is the 2nd. */
+function ticks(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+/** proc_pid_fdinfo(5): the flags in octal, of how the descriptor was opened. */
+function isNonBlocking(pid: number | undefined, fd: number): boolean {
+  const [, flags = ""] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")) ?? [];
+  return (Number.parseInt(flags, 8) & constants.O_NONBLOCK) !== 0;
+}
+
+async function collect(socket: Socket): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const bytes of socket) hash.update(bytes as Buffer);
+  return hash.digest("hex");
+}
