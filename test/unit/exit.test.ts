@@ -62,6 +62,8 @@ test("text from outside moves no cursor and forges no line", () => {
 test("a message is cut at its limit", () => {
   const { stderr } = failWith(`new DecoderError("IO", "x".repeat(100_000))`);
   expect(stderr).toBe(`ctd-decoder: error: ${"x".repeat(LIMITS.messageChars)}…\n`);
+  const whole = failWith(`new DecoderError("IO", "x".repeat(${LIMITS.messageChars}))`);
+  expect(whole.stderr).toBe(`ctd-decoder: error: ${"x".repeat(LIMITS.messageChars)}\n`);
 });
 
 test("without anybody to read stderr the code still tells", () => {

@@ -82,6 +82,23 @@ describe("the right packet is found", () => {
   });
 });
 
+test("the schemes are tried in the registry's order, not the annotations'", async () => {
+  const annotations = {
+    [`${PREFIX}pgp`]: "?",
+    [`${PREFIX}pkcs7`]: "?",
+    [`${PREFIX}jwe`]: jwe(MINE.publicKey),
+  };
+  const { message } = await failureOf(annotations);
+  const order = ["tried: jwe ", "; pkcs7: ", "; pgp: "].map((part) => message.indexOf(part));
+  expect(order).toEqual(order.toSorted((a, b) => a - b));
+  expect(order[0]).toBeGreaterThan(0);
+});
+
+test("another annotation that ends as one of ours is none", async () => {
+  const annotations = { [`${"x".repeat(PREFIX.length)}jwe`]: jwe(MINE.publicKey) };
+  expect(await failureOf(annotations, keys(MINE.privateKey))).toMatchObject({ code: "BAD_ANNOTATION" });
+});
+
 describe("no wrapped key", () => {
   test.each([
     {},
