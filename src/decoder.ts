@@ -1,6 +1,7 @@
 import { startAudit } from "./audit/audit.ts";
 import { openOneOf } from "./candidates.ts";
 import { releaseLayer } from "./cipher/release.ts";
+import { DecoderError } from "./errors.ts";
 import type { Input } from "./io/input.ts";
 import type { Output, Sink } from "./io/output.ts";
 import { loadKeys } from "./keys/load.ts";
@@ -26,7 +27,10 @@ export async function decode(
     const opened = await openOneOf(audit.watch(candidates), keys, { ...options, environment });
     const { descriptor, layer } = opened;
 
-    const expected = { size: descriptor.size, digest: options.verifyDigest ? descriptor.digest : undefined };
+    const expected = {
+      size: descriptor.size,
+      digest: options.verifyDigest ? digestOf(descriptor) : undefined,
+    };
     const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
     const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
     await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
@@ -47,6 +51,15 @@ async function receive(options: DecoderOptions, environment: Environment, input:
   }
   const { searchStore } = await import("./payload/store/lookup.ts");
   return searchStore(input, options, environment["STREAM_PROCESSOR_MEDIATYPE"]);
+}
+
+/** `--verify-digest`: without a digest there is nothing to compare with, which must not pass for a match. */
+function digestOf({ digest }: LayerDescriptor): string {
+  if (digest !== undefined) return digest;
+  throw new DecoderError(
+    "BAD_DESCRIPTOR",
+    "the layer's descriptor has no digest, so that --verify-digest can't compare",
+  );
 }
 
 /** `--returns tar`: what was authenticated is decompressed on its way out. */

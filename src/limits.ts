@@ -13,6 +13,8 @@ export const LIMITS = {
   annotationBytes: 4 * MiB,
   /** One wrapped key, decoded: an RSA-4096 recipient takes 1 KiB, and a packet may have thousands. */
   packetBytes: 3 * MiB,
+  /** Annotations with wrapped keys: one a scheme, and one for each key provider. */
+  wrappedKeyAnnotations: 64,
   /** Wrapped keys in one annotation: each added recipient set appends one. */
   packets: 1024,
   /** The unwrapped private options: real ones have 200 bytes. */

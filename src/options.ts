@@ -198,9 +198,13 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
     if (value === undefined) throw usageError(`--${name} needs a value (${flag.value})`);
     flag.set(options, value, name);
   }
-  if (options.returns === "tar" && options.release === "stream")
+  if (options.release === "stream" && options.returns === "tar")
     throw usageError(
       "--returns tar needs --release verified: nothing is decompressed before it is authentic",
+    );
+  if (options.release === "stream" && options.auditRequired)
+    throw usageError(
+      "--audit-required needs --release verified: a line can't be written before what it tells is known",
     );
   return options;
 }

@@ -84,6 +84,12 @@ function wrappedKeys(annotations: Annotations): { row: SchemeRow; suffix: string
       },
     );
   }
+  if (found.length > LIMITS.wrappedKeyAnnotations) {
+    throw new DecoderError(
+      "LIMIT",
+      `the layer has ${found.length} annotations with wrapped keys, more than ${LIMITS.wrappedKeyAnnotations}`,
+    );
+  }
   return found.sort((a, b) => SCHEMES.indexOf(a.row) - SCHEMES.indexOf(b.row));
 }
 

@@ -101,6 +101,7 @@ describe("what is refused", () => {
     [["--spool-memory="]],
     [["--returns", "tar+gzip"]],
     [["--returns=tar", "--release=stream"]],
+    [["--audit-required", "--release=stream"]],
     [["--max-expansion", "0"]],
     [["--max-expansion", "-1"]],
     [["--max-expansion", "1.5"]],

@@ -8,8 +8,9 @@ import type { SealedContent } from "./content.ts";
 
 /**
  * AES-CBC (RFC 3565 §4.1): what `openssl cms` writes unless told otherwise, and what the Go decoder opens. It is not
- * authenticated; but nothing is released without the layer's HMAC, whose key is in here, so a changed packet can only
- * make the layer fail. That it failed is all that may be learnt: one answer for padding, JSON and lengths.
+ * authenticated, but nothing is released without the layer's HMAC, whose key is in here: a changed packet can only make
+ * the layer fail. Padding, JSON and lengths have one answer; that a changed symkey fails later, at the HMAC, tells
+ * something of it to whoever can have the same layer pulled thousands of times. Hence nothing here is written this way.
  */
 type CbcCipher = "aes-128-cbc" | "aes-192-cbc" | "aes-256-cbc";
 

@@ -115,6 +115,14 @@ describe("no wrapped key", () => {
   });
 });
 
+test("more annotations with wrapped keys than there are schemes and providers are refused", async () => {
+  const many = Array.from({ length: LIMITS.wrappedKeyAnnotations + 1 }, (_, i) => [
+    `${PREFIX}provider.p${i}`,
+    "AA==",
+  ]);
+  expect(await failureOf(Object.fromEntries(many))).toMatchObject({ code: "LIMIT" });
+});
+
 describe("when nothing opens, the error", () => {
   test("names what the layer is wrapped for and each key that was tried", async () => {
     const skipped = [{ origin: "notes.txt", reason: "not a key of a known kind" }];
