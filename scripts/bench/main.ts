@@ -1,6 +1,6 @@
 /**
  * Compares ctd-decoder with imgcrypt's Go decoder on this machine: `npm run bench -- --help`. Both run in turns on the
- * same inputs; ratios are taken in each round, and their median and quartiles over all rounds are shown.
+ * same inputs. Ratios are taken in each round; shown are their median and quartiles over all rounds.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -19,7 +19,7 @@ const KINDS = [
 export const PULLING: readonly Row[] = KINDS.map(({ compression, name }) => ({
   id: `pull-${compression}`,
   unit: "ms",
-  rounds: 7,
+  rounds: 10,
   option: "containerd",
   lines: [
     {

@@ -27,7 +27,7 @@ export interface Line {
   readonly title: string;
   readonly of: string;
   readonly over?: string;
-  /** Only what the two took more than this one in the same round is compared. */
+  /** Only what the two took more than this one in the same round is compared: {@link ratioOf}. */
   readonly beyond?: string;
   readonly goal?: Goal;
 }
@@ -91,13 +91,16 @@ function judge(line: Line, samples: Samples): LineResult {
   const numbers = counted(line.of);
   if (line.over === undefined) return withVerdict({ ...line, numbers: spreadOf(numbers) });
   const others = counted(line.over);
-  const ratio = line.goal?.kind === "rate at least" ? ratios(others, numbers) : ratios(numbers, others);
-  return withVerdict({
-    ...line,
-    numbers: spreadOf(numbers),
-    otherNumbers: spreadOf(others),
-    ratio: spreadOf(ratio),
-  });
+  const ratio =
+    line.goal?.kind === "rate at least" ? ratioOf(line, others, numbers) : ratioOf(line, numbers, others);
+  return withVerdict({ ...line, numbers: spreadOf(numbers), otherNumbers: spreadOf(others), ratio });
+}
+
+/** Of each round; but of small differences, where a round's may be next to nothing, over the other's median. */
+function ratioOf({ beyond }: Line, over: readonly number[], under: readonly number[]): Spread {
+  if (beyond === undefined) return spreadOf(ratios(over, under));
+  const { median } = spreadOf(under);
+  return spreadOf(over.map((value) => value / median));
 }
 
 function withVerdict(result: LineResult): LineResult {

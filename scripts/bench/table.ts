@@ -38,7 +38,7 @@ function columns(title: string, ...rest: readonly [string, string, string, strin
 export function bar(value: number, goal: Goal | undefined): string {
   if (goal === undefined) return "";
   const part = goal.kind === "at most" ? value / goal.limit : goal.limit / value;
-  const filled = Math.min(BAR_CELLS, Math.round(part * GOAL_CELLS));
+  const filled = Math.max(0, Math.min(BAR_CELLS, Math.round(part * GOAL_CELLS)));
   const cells = "█".repeat(filled).padEnd(BAR_CELLS, "·");
   return `${cells.slice(0, GOAL_CELLS)}|${cells.slice(GOAL_CELLS).replaceAll("·", " ")}`;
 }

@@ -31,10 +31,10 @@ describe("a line's result", () => {
     expect(judged({ of: "ours", over: "go", goal })?.ratio?.median).toBe(1.25);
   });
 
-  test("beyond a third one takes that off both first", () => {
+  test("beyond a third one takes that off both first, and compares with the other's median", () => {
     const line = judged({ of: "ours", over: "go", beyond: "plain", goal: atMost(0.6) });
-    expect(line).toMatchObject({ numbers: { median: 5 }, otherNumbers: { median: 5 }, reached: true });
-    expect(line?.ratio?.median).toBe(0.6);
+    expect(line).toMatchObject({ numbers: { median: 5 }, otherNumbers: { median: 5 }, reached: false });
+    expect(line?.ratio).toEqual({ low: 0.8, median: 1, high: 1.2 });
   });
 
   test("of one alone is judged by its number", () => {
