@@ -3,7 +3,7 @@ import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
 import { prepared, type Target } from "./targets.ts";
 
-/** One input, however odd, is judged in less than this; everything that can take longer has a limit of its own. */
+/** One input, however odd, is judged in less processor time; everything that can take longer has a limit of its own. */
 const SLOW_MS = 2000;
 /** What a campaign's inputs and results may keep in memory, all together. */
 const GROWTH_BYTES = 512 * 1024 * 1024;
@@ -44,9 +44,10 @@ export async function campaign(target: Target, options: Campaign): Promise<Repor
       const seed = options.seed + executions;
       const input = mutate(target.structure, seeds, new Random(seed));
       const found = (what: string) => findings.push({ seed, input, what });
-      const start = performance.now();
+      const start = process.cpuUsage();
       const outcome = await outcomeOf(run, input, found);
-      const took = performance.now() - start;
+      const { user, system } = process.cpuUsage(start);
+      const took = (user + system) / 1000;
       slowestMs = Math.max(slowestMs, took);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       if (took > SLOW_MS) found(`it took ${Math.round(took)} ms`);
