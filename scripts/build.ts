@@ -3,18 +3,19 @@
  * its own code.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkHotPath, type Metafile } from "./hot-path.ts";
 
 const root = dirname(import.meta.dirname);
 const dist = join(root, "dist");
 const target = join(dist, "ctd-decoder");
-const unfinished = `${target}.unfinished`;
+// Builds that run at the same time stay out of each other's way.
+const unfinished = `${target}.${process.pid}.unfinished`;
 const metafile = join(dist, "metafile.json");
+const unfinishedMetafile = `${metafile}.${process.pid}.unfinished`;
 
 mkdirSync(dist, { recursive: true });
-rmSync(unfinished, { force: true });
 execFileSync(
   join(root, "node_modules/.bin/bun"),
   [
@@ -30,7 +31,7 @@ execFileSync(
     "--no-compile-autoload-bunfig",
     // OpenPGP.js in development prints to stdout, which is the layer. Bun's default is development.
     '--define=process.env.NODE_ENV="production"',
-    `--metafile=${metafile}`,
+    `--metafile=${unfinishedMetafile}`,
     `--outfile=${unfinished}`,
     join(root, "src/main.ts"),
     // Threads' own entries, found inside the executable by their paths below src/.
@@ -39,8 +40,9 @@ execFileSync(
   ],
   { cwd: dist, stdio: ["ignore", "ignore", "inherit"] },
 );
-const hotPath = checkHotPath(JSON.parse(readFileSync(metafile, "utf8")) as Metafile);
+const hotPath = checkHotPath(JSON.parse(readFileSync(unfinishedMetafile, "utf8")) as Metafile);
 renameSync(unfinished, target);
+renameSync(unfinishedMetafile, metafile);
 process.stdout.write(
   `dist/ctd-decoder: a layer loads ${hotPath.modules.length} modules, ${hotPath.bytes} bytes of code\n`,
 );

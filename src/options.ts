@@ -40,8 +40,8 @@ interface Flag {
   readonly set: (options: Mutable, value: string, name: string) => void;
 }
 
-/** Held in memory: below it WebCrypto alone does all, above it the temporary file's cost disappears. */
-const DEFAULT_SPOOL_MEMORY = 16 * 1024 * 1024;
+/** What most layers fit in, and what keeps a decoder of any layer below 96 MiB: each MiB more costs it several. */
+const DEFAULT_SPOOL_MEMORY = 4 * 1024 * 1024;
 
 /** Layers of text and zeros reach 1:20; bombs start where gzip ends, at 1:1000. Nobody needs a bomb below 1 GiB. */
 const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 ** 3 };
@@ -96,7 +96,7 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
     takes(
       "spoolMemory",
       "SIZE",
-      "largest layer held in memory; others go to a temporary file (default 16M)",
+      "largest layer held in memory; others go to a temporary file (default 4M)",
       toSize,
     ),
   ],

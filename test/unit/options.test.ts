@@ -5,7 +5,7 @@ const DEFAULTS: DecoderOptions = {
   strictKeys: false,
   allowExternalSymlinks: false,
   release: "verified",
-  spoolMemory: 16 * 1024 * 1024,
+  spoolMemory: 4 * 1024 * 1024,
   spoolDirectory: undefined,
   verifyDigest: false,
   maxExpansion: { times: 200, atLeast: 1024 ** 3 },
