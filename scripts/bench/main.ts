@@ -53,6 +53,12 @@ function roundsOf(row: Row): number {
 
 async function measure(rows: readonly Row[], tell: (text: string) => void): Promise<RowResult[]> {
   const workspace = new Workspace();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      workspace.remove();
+      process.kill(process.pid, signal);
+    });
+  }
   const results: RowResult[] = [];
   try {
     for (const row of rows) {

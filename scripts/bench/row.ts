@@ -1,4 +1,5 @@
 /** What a row of the benchmark is, and how its numbers are taken and judged. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { differences, ratios, type Spread, spreadOf } from "./statistics.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -64,6 +65,8 @@ export async function run(row: Row, rounds: number, workspace: Workspace): Promi
   try {
     // The first round, in which files and programs come into memory, doesn't count.
     for (let round = -1; round < rounds; round++) {
+      // Signals are heard in between only: programs are waited for without a break.
+      await nextTurn();
       for (const [name, measure] of contestants) {
         const number = await measure();
         if (round >= 0) samples.get(name)?.push(number);
