@@ -5,16 +5,17 @@ import { constants, readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { beforeAll, expect, type TestContext, test } from "vitest";
 import { type Keys, type LayerFiles, writeKeys, writeLayer } from "../../scripts/bench/inputs.ts";
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** More than sockets hold. */
 const LAYER_BYTES = 4 * 1024 * 1024;
-/** By then what there is to do has been done, so far. */
-const START_MS = 1000;
 const STALL_MS = 3000;
+/** On a busy machine, the first may have the decoder's start in it, and what it did before it waited. */
+const LOOKS = 3;
+const START_MS = 10_000;
 /** Of proc_pid_stat(5). */
 const TICK_MS = 10;
 const IDLE_SHARE = 0.02;
@@ -32,11 +33,10 @@ describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, (
     layer = await writeLayer(join(folder, "layer"), LAYER_BYTES, keys.recipients);
   }, 30_000);
 
-  test.concurrent.each(["verified", "stream"])(
+  test.concurrent.for(["verified", "stream"])(
     "sleeps while its input stalls, released %s",
-    async (release) => {
-      const { child, input, output } = await start(release);
-      onTestFinished(() => void child.kill("SIGKILL"));
+    async (release, context) => {
+      const { child, input, output } = await start(context, release);
       const ciphertext = readFileSync(layer.path);
       input.write(ciphertext.subarray(0, LAYER_BYTES / 2));
       const written = collect(output);
@@ -46,18 +46,20 @@ describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, (
     },
   );
 
-  test.concurrent.each(["verified", "stream"])(
+  test.concurrent.for(["verified", "stream"])(
     "sleeps while its output stalls, released %s",
-    async (release) => {
-      const { child, input, output } = await start(release);
-      onTestFinished(() => void child.kill("SIGKILL"));
+    async (release, context) => {
+      const { child, input, output } = await start(context, release);
       input.end(readFileSync(layer.path));
       expect(await shareOfProcessor(child)).toBeLessThan(IDLE_SHARE);
       expect(await collect(output)).toBe(layer.digest);
     },
   );
 
-  async function start(release: string): Promise<{ child: ChildProcess; input: Socket; output: Socket }> {
+  async function start(
+    context: TestContext,
+    release: string,
+  ): Promise<{ child: ChildProcess; input: Socket; output: Socket }> {
     const [input, stdin] = await socketPair();
     const [output, stdout] = await socketPair();
     const args = [ours.command, "--decryption-keys-path", keys.folder, "--release", release];
@@ -65,6 +67,7 @@ describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, (
       stdio: ["ignore", "ignore", "inherit", "ignore", stdin, stdout],
       env: { PATH: process.env["PATH"], PAYLOAD: layer.payload },
     });
+    context.onTestFinished(() => void child.kill("SIGKILL"));
     await once(child, "spawn");
     stdin.destroy();
     stdout.destroy();
@@ -88,11 +91,14 @@ describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, (
 
 /** Of one processor, while the decoder waits. */
 async function shareOfProcessor({ pid }: ChildProcess): Promise<number> {
-  await sleep(START_MS);
-  for (const fd of [0, 1]) expect(isNonBlocking(pid, fd)).toBe(true);
-  const before = ticks(pid);
-  await sleep(STALL_MS);
-  return ((ticks(pid) - before) * TICK_MS) / STALL_MS;
+  await expect.poll(() => [0, 1].every((fd) => isNonBlocking(pid, fd)), { timeout: START_MS }).toBe(true);
+  let share = 1;
+  for (let look = 0; look < LOOKS && share >= IDLE_SHARE; look++) {
+    const before = ticks(pid);
+    await sleep(STALL_MS);
+    share = ((ticks(pid) - before) * TICK_MS) / STALL_MS;
+  }
+  return share;
 }
 
 /** utime and stime, the 14th and 15th field; the name, which may have spaces, is the 2nd. */
