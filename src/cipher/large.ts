@@ -55,7 +55,7 @@ async function releaseVerified(
     conclude(large, authenticator);
     options.onAuthentic?.(large.check.count);
     const decipher = newDecipher(large.layer);
-    for (const piece of held.pieces()) await large.output.write(decipher.update(piece));
+    for (const piece of held.pieces()) await writeOnce(large.output, decipher.update(piece));
   } finally {
     held.close();
   }
@@ -78,14 +78,24 @@ async function releaseStreaming(
       first && withheldBytes - first.length >= WITHHELD_BYTES;
       [first] = withheld
     ) {
-      await large.output.write(first);
       withheld.shift();
       withheldBytes -= first.length;
+      await writeOnce(large.output, first);
     }
   }
   conclude(large, authenticator);
   options.onAuthentic?.(large.check.count);
   for (const plaintext of withheld) await large.output.write(plaintext);
+}
+
+/**
+ * Writes plaintext that nobody else has, and gives its memory back at once: left to the garbage collector, that of a large
+ * layer piles up.
+ */
+async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
+  await output.write(plaintext);
+  const { buffer, byteLength } = plaintext;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 /** The ciphertext, each piece handed to the authenticator first; it is gone when the next is asked for. */
