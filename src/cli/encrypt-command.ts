@@ -35,21 +35,21 @@ export const ENCRYPT: Command = {
   ],
   examples: [
     {
-      command: "ctd-decoder encrypt --recipient jwe:node.pub.pem oci:app:1.0 oci:app:1.0-enc",
+      command: "ctd-decoder encrypt --recipient jwe:node.pem.pub oci:app:1.0 oci:app:1.0-enc",
       does: "encrypts all layers of all platforms for the holder of one key",
     },
     {
       command:
-        "ctd-decoder encrypt --recipient jwe:a.pem --recipient pgp:ops@example.com --layer -1 oci:app oci-archive:app.tar:enc",
+        "ctd-decoder encrypt --recipient jwe:a.pem.pub --recipient pgp:ops@example.com --layer -1 oci:app oci-archive:app.tar:enc",
       does: "encrypts the last layer only, for two recipients, into an archive",
     },
     {
       command:
-        "ctd-decoder encrypt --recipient jwe:node.pub.pem --entrypoint /hello rootfs:./files oci:hello:enc",
+        "ctd-decoder encrypt --recipient jwe:node.pem.pub --entrypoint /hello rootfs:./files oci:hello:enc",
       does: "makes an encrypted image of a folder",
     },
     {
-      command: "ctd-decoder encrypt --add-recipient jwe:new.pem --key old.key oci:app:enc oci:app:enc2",
+      command: "ctd-decoder encrypt --add-recipient jwe:new.pem.pub --key old.key oci:app:enc oci:app:enc2",
       does: "lets one more key open an encrypted image",
     },
   ],

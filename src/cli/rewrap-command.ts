@@ -19,7 +19,7 @@ export const REWRAP: Command = {
   ],
   examples: [
     {
-      command: "ctd-decoder rewrap --key old.pem --recipient jwe:new.pub.pem oci:app:enc oci:app:enc2",
+      command: "ctd-decoder rewrap --key old.pem --recipient jwe:new.pem.pub oci:app:enc oci:app:enc2",
       does: "replaces a key that is to be retired",
     },
     {
