@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { COMPILE_FLAGS } from "./compile-flags.ts";
 import { checkHotPath, type Metafile } from "./hot-path.ts";
 
 const root = dirname(import.meta.dirname);
@@ -20,15 +21,9 @@ execFileSync(
   join(root, "node_modules/.bin/bun"),
   [
     "build",
-    "--compile",
-    "--minify",
-    "--bytecode",
-    "--format=esm",
+    ...COMPILE_FLAGS,
     // Each lazily imported part is a file of its own inside the executable: unused, it costs nothing at start.
     "--splitting",
-    // Otherwise a file in the working directory is read, and a bunfig.toml's preload executed.
-    "--no-compile-autoload-dotenv",
-    "--no-compile-autoload-bunfig",
     // OpenPGP.js in development prints to stdout, which is the layer. Bun's default is development.
     '--define=process.env.NODE_ENV="production"',
     `--metafile=${unfinishedMetafile}`,

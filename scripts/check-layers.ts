@@ -29,6 +29,8 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 /** Each layer of every decoder call pays for what main imports at once. */
 const ONLY_LAZY_FROM_MAIN = "cli";
+/** The one scheme that every start may pay for: nearly all layers are wrapped with it. */
+const HOT_SCHEME = "jwe";
 
 const MAY_USE_PROCESS = new Set(["main", "exit", "io", "payload", "cli"]);
 const FORBIDDEN: ReadonlyMap<string, string> = new Map([
@@ -81,7 +83,7 @@ function relativeProblem(from: Place, { lazy }: Import, to: Place): string | und
     if (from.scheme !== undefined)
       return `the scheme ${from.scheme} must not import its sibling ${to.scheme}`;
     if (from.file !== "keywrap/registry.ts") return `only keywrap/registry.ts may name a scheme (${to.file})`;
-    if (!lazy) return `a scheme is loaded by import() only (${to.file})`;
+    if (!lazy && to.scheme !== HOT_SCHEME) return `a scheme is loaded by import() only (${to.file})`;
   }
   if (from.scheme !== undefined && to.unit === "keywrap" && to.scheme === undefined) {
     if (to.file !== "keywrap/scheme.ts") return `a scheme sees of keywrap only scheme.ts, not ${to.file}`;

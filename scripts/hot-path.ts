@@ -29,8 +29,8 @@ export interface HotPath {
   readonly bytes: number;
 }
 
-/** A JWE layer with a payload: the start, and the one scheme that nearly all images use. */
-const ENTRIES = ["src/main.ts", "src/keywrap/jwe/unwrap.ts"];
+/** A JWE layer with a payload: the one scheme that nearly all images use is there from the start. */
+const ENTRY = "src/main.ts";
 /** Of the runtime; node:crypto alone would add a third to the start. */
 const BUILTINS = new Set(["fs", "path"]);
 const FORBIDDEN = /(^|\/)node_modules\/|src\/(cli|image|oci|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
@@ -55,11 +55,9 @@ export function checkHotPath(metafile: Metafile): HotPath {
 
 function outputsFrom({ outputs }: Metafile): Set<string> {
   const reached = new Set<string>();
-  const queue = ENTRIES.map((entry) => {
-    const found = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith(entry));
-    if (found === undefined) throw new Error(`the build has no part for ${entry}`);
-    return found;
-  });
+  const start = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith(ENTRY));
+  if (start === undefined) throw new Error(`the build has no part for ${ENTRY}`);
+  const queue = [start];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (reached.has(name)) continue;
     reached.add(name);

@@ -7,7 +7,7 @@ import { Output } from "./io/output.ts";
 import { keepOutOfCoreDumps, refuseSteering } from "./io/runtime.ts";
 import { parseDecoderFlags } from "./options.ts";
 
-const HELP_OR_VERSION = /^--?(h|help|version)$/;
+const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
 async function main(args: readonly string[]): Promise<void> {
@@ -19,7 +19,7 @@ async function main(args: readonly string[]): Promise<void> {
     return runHelper(args[1]);
   }
   const isCommand = first !== undefined && !first.startsWith("-");
-  if (isCommand || args.some((arg) => HELP_OR_VERSION.test(arg))) {
+  if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {
     const { run } = await import("./cli/cli.ts");
     return run(args);
   }

@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { defaultDirectory } from "../../src/io/spool.ts";
 import { goDecoder, ours, PROJECT } from "../../test/support/peers.ts";
+import { COMPILE_FLAGS } from "../compile-flags.ts";
 import { type Keys, type LayerFiles, writeKeys, writeLayer } from "./inputs.ts";
 import type { CommandLine } from "./programs.ts";
 import { GiB } from "./units.ts";
@@ -67,11 +68,9 @@ export class Workspace {
   emptyExecutable(): CommandLine {
     const [source, target] = [join(this.folder, "empty.ts"), join(this.folder, "empty")];
     writeFileSync(source, "export {};\n");
-    const flags = ["--compile", "--minify", "--bytecode", "--format=esm"];
-    const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
     execFileSync(
       join(PROJECT, "node_modules/.bin/bun"),
-      ["build", ...flags, ...closed, `--outfile=${target}`, source],
+      ["build", ...COMPILE_FLAGS, `--outfile=${target}`, source],
       { cwd: this.folder, stdio: "ignore" },
     );
     copyFileSync(target, `${target}.copy`);

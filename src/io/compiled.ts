@@ -1,2 +1,2 @@
 /** Whether this code lies in the executable: Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
-export const IS_COMPILED = /\/(?:\$bunfs|~BUN)\//.test(import.meta.url);
+export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");

@@ -6,10 +6,11 @@ const FIRST_MS = 0.05;
 const LONGEST_MS = 10;
 
 export class Backoff {
-  readonly #cell = new Int32Array(new SharedArrayBuffer(4));
+  #cell: Int32Array | undefined;
   #next = FIRST_MS;
 
   sleep(): void {
+    this.#cell ??= new Int32Array(new SharedArrayBuffer(4));
     Atomics.wait(this.#cell, 0, 0, this.#next);
     this.#next = Math.min(this.#next * 2, LONGEST_MS);
   }

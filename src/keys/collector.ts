@@ -1,6 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
+import { decodeUtf8 } from "../spec/utf8.ts";
 import { readOnly, readSequence, TAG } from "./der.ts";
 import { parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
@@ -107,7 +108,7 @@ export class KeyCollector {
     origin: string,
     passwords: readonly Secret[],
   ): Promise<ParameterName | undefined> {
-    const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString("utf8");
+    const text = decodeUtf8(data);
     if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
       this.pgp.push({ data, origin, passphrases: passwords });
       return "gpg-privatekeys";

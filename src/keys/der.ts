@@ -76,7 +76,7 @@ export function readSmallInteger(element: DerElement | undefined): number | null
 /** An OID's content octets as lower-case hex, which serves as its name here ("2a8648ce3d0201"). */
 export function readOid(element: DerElement | undefined): string | null {
   if (element?.tag !== TAG.OID) return null;
-  return Buffer.from(element.content).toString("hex");
+  return element.content.toHex();
 }
 
 /** One element with the given content. */
@@ -104,7 +104,7 @@ export function writeInteger(magnitude: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 export function writeOid(hex: string): Uint8Array<ArrayBuffer> {
-  return writeElement(TAG.OID, Buffer.from(hex, "hex"));
+  return writeElement(TAG.OID, Uint8Array.fromHex(hex));
 }
 
 function lengthOctets(length: number): number[] {

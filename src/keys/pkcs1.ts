@@ -26,5 +26,8 @@ export function unpadPkcs1(block: Uint8Array, substitute: Uint8Array<ArrayBuffer
  * number. Spares the private-key operation that could only fail.
  */
 export function mayBeFor(key: RsaKey, ciphertext: Uint8Array): boolean {
-  return key.modulus.length === ciphertext.length && Buffer.compare(ciphertext, key.modulus) < 0;
+  const { modulus } = key;
+  if (modulus.length !== ciphertext.length) return false;
+  const first = modulus.findIndex((byte, i) => byte !== ciphertext[i]);
+  return first >= 0 && (ciphertext[first] ?? 0) < (modulus[first] ?? 0);
 }

@@ -26,9 +26,10 @@ const CURVE_OIDS: ReadonlyMap<string, Curve> = new Map([
 
 export const CURVE_BYTES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
 
-const NULL = writeElement(TAG.NULL);
-const VERSION_0 = writeInteger(Uint8Array.of(0));
-const VERSION_1 = writeInteger(Uint8Array.of(1));
+/** Whole elements. */
+const NULL = new Uint8Array([TAG.NULL, 0]);
+const VERSION_0 = new Uint8Array([TAG.INTEGER, 1, 0]);
+const VERSION_1 = new Uint8Array([TAG.INTEGER, 1, 1]);
 
 /** What a parser of keys answers: a key, or why these bytes are none that can be used. */
 export type KeyResult = AsymmetricKey | { readonly reason: string };
@@ -166,6 +167,6 @@ function withoutZeros(integer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>
 }
 
 function bitLength(magnitude: Uint8Array): number {
-  const [first] = magnitude;
+  const first = magnitude[0];
   return first === undefined ? 0 : magnitude.length * 8 - Math.clz32(first) + 24;
 }

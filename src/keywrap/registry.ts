@@ -1,7 +1,11 @@
 import { PROVIDER_PREFIX } from "../spec/annotations.ts";
+import * as jwe from "./jwe/unwrap.ts";
 import type { DescribeScheme, UnwrapScheme, WrapScheme } from "./scheme.ts";
 
-/** A row of the table of schemes; each part is loaded when a layer or a command first needs it. */
+/**
+ * A row of the table of schemes; each part is loaded when a layer or a command first needs it. Only JWE, which nearly all
+ * layers are wrapped with, is there from the start.
+ */
 export interface SchemeRow {
   readonly name: SchemeName;
   readonly unwrap: () => Promise<UnwrapScheme>;
@@ -15,7 +19,7 @@ export type SchemeName = "jwe" | "pkcs7" | "pgp" | "pkcs11" | "provider";
 export const SCHEMES: readonly SchemeRow[] = [
   {
     name: "jwe",
-    unwrap: () => import("./jwe/unwrap.ts"),
+    unwrap: async () => jwe,
     wrap: () => import("./jwe/wrap.ts"),
     describe: () => import("./jwe/describe.ts"),
   },

@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { decodeFields } from "../io/protobuf.ts";
+import { decodeUtf8 } from "../spec/utf8.ts";
 
 /** What containerd wraps the payload in, and its only type (imgcrypt `RegisterType`). */
 export const PAYLOAD_TYPE = "io.containerd.ocicrypt.v1.Payload";
@@ -22,7 +23,7 @@ export function parseAny(bytes: Uint8Array<ArrayBuffer>): Any {
     );
   }
   return {
-    typeUrl: Buffer.from(fields.get(TYPE_URL_FIELD) ?? []).toString("utf8"),
+    typeUrl: decodeUtf8(fields.get(TYPE_URL_FIELD) ?? new Uint8Array(0)),
     value: fields.get(VALUE_FIELD) ?? new Uint8Array(0),
   };
 }

@@ -6,7 +6,8 @@ import { LIMITS } from "../limits.ts";
 /** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (containerd docs, stream processors). */
 const PAYLOAD_FD = 3;
 const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
-const CHUNK_BYTES = 64 * 1024;
+/** Holds nearly every payload; it is doubled for a longer one. */
+const FIRST_BUFFER_BYTES = 8 * 1024;
 
 /** The payload's bytes, or null when containerd passed none. @throws DecoderError BAD_PAYLOAD, LIMIT */
 export function readPayloadBytes(): Uint8Array<ArrayBuffer> | null {
@@ -48,16 +49,14 @@ function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
 }
 
 function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
-  const chunks: Uint8Array[] = [];
+  let buffer = new Uint8Array(FIRST_BUFFER_BYTES);
   const backoff = new Backoff();
   const deadline = performance.now() + LIMITS.payloadWaitMs;
   let length = 0;
   for (;;) {
-    const chunk = new Uint8Array(CHUNK_BYTES);
     try {
-      const count = readSync(fd, chunk, 0, chunk.length, null);
+      const count = readSync(fd, buffer, length, buffer.length - length, null);
       if (count === 0) break;
-      chunks.push(chunk.subarray(0, count));
       length += count;
       backoff.reset();
       if (length > LIMITS.payloadBytes) {
@@ -66,6 +65,7 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
           `the payload that containerd passed is larger than ${LIMITS.payloadBytes} bytes`,
         );
       }
+      if (length === buffer.length) buffer = enlarged(buffer);
     } catch (error) {
       if (error instanceof DecoderError) throw error;
       if (errnoOf(error) !== "EAGAIN") {
@@ -85,5 +85,11 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
       backoff.sleep();
     }
   }
-  return new Uint8Array(Buffer.concat(chunks, length));
+  return buffer.subarray(0, length);
+}
+
+function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(buffer.length * 2);
+  larger.set(buffer);
+  return larger;
 }

@@ -1,5 +1,7 @@
 /** JSON as Go's encoding/json reads it into a struct: what the peers write for each other is read by these rules. */
 
+import { decodeUtf8 } from "./utf8.ts";
+
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function isObject(value: unknown): value is JsonObject {
@@ -20,8 +22,7 @@ export function goField(value: unknown, name: string): unknown {
 /** The object that a JSON text holds, or null. Never the parser's message: it quotes its input, which may be secret. */
 export function parseJsonObject(bytes: Uint8Array): JsonObject | null {
   try {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(decodeUtf8(bytes));
     return isObject(value) ? value : null;
   } catch {
     return null;

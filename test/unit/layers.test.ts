@@ -92,11 +92,11 @@ const BAD: readonly [rule: string, file: string, source: string, violation: RegE
   ["a scheme's driver", "keywrap/pgp/x.ts", 'import "../unwrap.ts";', /sees of keywrap only scheme.ts/],
   ["a scheme named by a driver", "keywrap/unwrap.ts", 'import("./jwe/unwrap.ts");', /only keywrap\/registry/],
   ["a scheme named from above", "image/x.ts", 'import "../keywrap/jwe/header.ts";', /only keywrap\/registry/],
-  ["the registry loads at once", "keywrap/registry.ts", 'import "./jwe/unwrap.ts";', /by import\(\) only/],
+  ["the registry loads at once", "keywrap/registry.ts", 'import "./pgp/unwrap.ts";', /by import\(\) only/],
   [
     "the registry loads a type",
     "keywrap/registry.ts",
-    'import type { U } from "./jwe/unwrap.ts";',
+    'import type { U } from "./pgp/unwrap.ts";',
     /by import\(\) only/,
   ],
   ["a computed import", "keys/x.ts", "await import(name);", /one literal path/],

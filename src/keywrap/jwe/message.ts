@@ -2,6 +2,7 @@ import { DecoderError } from "../../errors.ts";
 import { decodeBase64Url } from "../../io/base64.ts";
 import { LIMITS } from "../../limits.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
+import { decodeUtf8 } from "../../spec/utf8.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Header = JsonObject;
@@ -28,7 +29,7 @@ export function badJwe(what: string): DecoderError {
 
 /** Parses a packet. The JSON is attacker-made: its text goes into no message. */
 export function parseJwe(packet: Bytes): JweMessage {
-  const text = Buffer.from(packet.buffer, packet.byteOffset, packet.length).toString("utf8").trim();
+  const text = decodeUtf8(packet).trim();
   return text.startsWith("{") ? parseJson(packet) : parseCompact(text);
 }
 

@@ -4,6 +4,7 @@ import { mayBeFor } from "../../keys/pkcs1.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
 import { isObject } from "../../spec/go-json.ts";
 import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
+import { concat } from "./content.ts";
 import { badJwe, type JweMessage, type JweRecipient } from "./message.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -108,15 +109,13 @@ function concatKdfInfo(header: JweRecipient["header"], kekBytes: number): Bytes 
     if (bytes === null) return null;
     parts.push(bytes);
   }
-  const info = Buffer.alloc(parts.reduce((sum, part) => sum + 4 + part.length, 4));
-  let offset = 0;
-  for (const part of parts) {
-    offset = info.writeUInt32BE(part.length, offset);
-    info.set(part, offset);
-    offset += part.length;
-  }
-  info.writeUInt32BE(kekBytes * 8, offset);
-  return new Uint8Array(info);
+  return concat(...parts.flatMap((part) => [uint32(part.length), part]), uint32(kekBytes * 8));
+}
+
+function uint32(value: number): Bytes {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
 }
 
 /** An attacker's value made fit for one line of a message. */
