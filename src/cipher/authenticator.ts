@@ -1,8 +1,6 @@
 import { createHmac } from "node:crypto";
 import type { Secret } from "../secret.ts";
-
-/** A pipe holds 64 KiB, so no read gives more; and so much stays in the processor's cache from one step to the next. */
-export const CHUNK_BYTES = 64 * 1024;
+import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 
 /** Computes the layer's HMAC, and lends the buffers that the ciphertext is read into. */
 export interface Authenticator {
@@ -23,7 +21,7 @@ export function inlineAuthenticator(key: Secret): Authenticator {
   return {
     buffer: () => chunk,
     push: (length) => {
-      hmac.update(chunk.subarray(0, length));
+      hmac.update(firstOf(chunk, length));
     },
     digest: () => hmac.digest(),
     close: () => {},

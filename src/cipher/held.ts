@@ -1,5 +1,5 @@
 import { Spool } from "../io/spool.ts";
-import { CHUNK_BYTES } from "./authenticator.ts";
+import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
 
@@ -21,7 +21,7 @@ export class HeldCiphertext {
   /** Copies `bytes`. @throws DecoderError IO */
   append(bytes: Uint8Array): void {
     let rest = bytes;
-    while (rest.length > 0 && this.#inMemory < this.#memoryLimit) {
+    while (this.#inMemory < this.#memoryLimit) {
       const used = this.#inMemory % BLOCK_BYTES;
       if (used === 0)
         this.#blocks.push(new Uint8Array(Math.min(BLOCK_BYTES, this.#memoryLimit - this.#inMemory)));
@@ -30,8 +30,8 @@ export class HeldCiphertext {
       block.set(part, used);
       this.#inMemory += part.length;
       rest = rest.subarray(part.length);
+      if (rest.length === 0) return;
     }
-    if (rest.length === 0) return;
     this.#spool ??= new Spool(this.#directory);
     this.#spool.write(rest);
     this.#spooled += rest.length;
@@ -50,8 +50,9 @@ export class HeldCiphertext {
     if (this.#spool === undefined) return;
     const buffer = new Uint8Array(CHUNK_BYTES);
     for (let position = 0; position < this.#spooled; ) {
-      const count = this.#spool.readAt(buffer.subarray(0, this.#spooled - position), position);
-      yield buffer.subarray(0, count);
+      const wanted = Math.min(buffer.length, this.#spooled - position);
+      const count = this.#spool.readAt(firstOf(buffer, wanted), position);
+      yield firstOf(buffer, count);
       position += count;
     }
   }

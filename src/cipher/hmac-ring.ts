@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { CHUNK_BYTES } from "./authenticator.ts";
+import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 
 /**
  * A ring of chunks in memory that two threads share: one fills it and goes on with its own work on the chunks, the other
@@ -31,20 +31,29 @@ export function newRing(): HmacRing {
   };
 }
 
-export function slotOf(ring: HmacRing, index: number): Uint8Array {
-  return new Uint8Array(ring.chunks, (index % SLOTS) * CHUNK_BYTES, CHUNK_BYTES);
+/** The ring's slots, which are filled and emptied in turns. */
+export function slotsOf({ chunks }: HmacRing): Uint8Array[] {
+  return Array.from({ length: SLOTS }, (_, i) => new Uint8Array(chunks, i * CHUNK_BYTES, CHUNK_BYTES));
+}
+
+export function slotOf(slots: readonly Uint8Array[], index: number): Uint8Array {
+  const slot = slots[index % SLOTS];
+  if (slot === undefined) throw new Error("bug: a ring without slots");
+  return slot;
 }
 
 /** The side that takes chunks out and computes. */
 export class RingConsumer {
   readonly #ring: HmacRing;
   readonly #control: Int32Array;
+  readonly #slots: readonly Uint8Array[];
   readonly #hmac;
   #consumed = 0;
 
   constructor(ring: HmacRing, key: Uint8Array) {
     this.#ring = ring;
     this.#control = new Int32Array(ring.control);
+    this.#slots = slotsOf(ring);
     this.#hmac = createHmac("sha256", key);
   }
 
@@ -57,7 +66,7 @@ export class RingConsumer {
         signal(this.#control, CELL.FINISHED, 1);
         return true;
       }
-      this.#hmac.update(slotOf(this.#ring, this.#consumed).subarray(0, length));
+      this.#hmac.update(firstOf(slotOf(this.#slots, this.#consumed), length));
       signal(this.#control, CELL.CONSUMED, this.#consumed + 1);
     }
     return false;

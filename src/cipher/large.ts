@@ -1,8 +1,9 @@
 import { createDecipheriv, type Decipheriv, timingSafeEqual } from "node:crypto";
 import type { Input } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { type Authenticator, CHUNK_BYTES, inlineAuthenticator } from "./authenticator.ts";
+import { type Authenticator, inlineAuthenticator } from "./authenticator.ts";
 import type { CiphertextCheck } from "./check.ts";
+import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 import { HeldCiphertext } from "./held.ts";
 import type { LayerOptions } from "./options.ts";
 import type { ReleaseOptions } from "./release.ts";
@@ -90,12 +91,12 @@ async function releaseStreaming(
 
 /**
  * Writes plaintext that nobody else has, and gives its memory back at once: left to the garbage collector, that of a large
- * layer piles up.
+ * layer piles up. The memory of a whole chunk is its own (with a few bytes more), and no part of Buffer's pool.
  */
 async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
   await output.write(plaintext);
   const { buffer, byteLength } = plaintext;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+  if (buffer instanceof ArrayBuffer && byteLength === CHUNK_BYTES) buffer.transfer(0);
 }
 
 /** The ciphertext, each piece handed to the authenticator first; it is gone when the next is asked for. */
@@ -105,12 +106,16 @@ function* authenticatedChunks(
 ): Generator<Uint8Array> {
   for (let taken = 0; ; ) {
     const buffer = authenticator.buffer();
-    const ahead = head.subarray(taken, taken + CHUNK_BYTES);
-    buffer.set(ahead);
-    taken += ahead.length;
-    const count = ahead.length > 0 ? ahead.length : input.read(buffer);
-    if (count === 0) return;
-    const chunk = buffer.subarray(0, count);
+    let count: number;
+    if (taken < head.length) {
+      const ahead = head.subarray(taken, taken + CHUNK_BYTES);
+      buffer.set(ahead);
+      taken += count = ahead.length;
+    } else {
+      count = input.read(buffer);
+      if (count === 0) return;
+    }
+    const chunk = firstOf(buffer, count);
     check.update(chunk);
     authenticator.push(count);
     yield chunk;

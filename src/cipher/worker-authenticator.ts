@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
 import type { Secret } from "../secret.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf } from "./hmac-ring.ts";
+import { CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf, slotsOf } from "./hmac-ring.ts";
 
 /** A worker that hasn't begun by then (no memory, no thread) is not waited for: the caller computes. */
 const START_MS = 2000;
@@ -19,6 +19,7 @@ const WORKER_URL = new URL(
 export function workerAuthenticator(key: Secret): Authenticator {
   const ring = newRing();
   const control = new Int32Array(ring.control);
+  const slots = slotsOf(ring);
   const worker = new Worker(WORKER_URL, { workerData: { ring, key: key.bytes } });
   worker.on("error", () => {}); // shows as a worker that never begins
   worker.unref();
@@ -53,7 +54,7 @@ export function workerAuthenticator(key: Secret): Authenticator {
   return {
     buffer: () => {
       waitForSlot();
-      return slotOf(ring, produced);
+      return slotOf(slots, produced);
     },
     push,
     digest: () => {
