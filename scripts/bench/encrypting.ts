@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { skopeoNew } from "../../test/support/peers.ts";
 import { writeImage } from "./images.ts";
-import { type CommandLine, timeOf } from "./programs.ts";
+import { type CommandLine, settle, timeOf } from "./programs.ts";
 import { atMost, type Row } from "./row.ts";
 import { MiB } from "./units.ts";
 
@@ -33,6 +33,7 @@ export const ENCRYPTING: Row = {
     };
     const measure = (command: CommandLine) => {
       rmSync(target, { recursive: true, force: true });
+      settle();
       return timeOf(command, folder);
     };
     return {

@@ -1,6 +1,6 @@
 /** What the decoders are given: encrypted layers with their payloads, and folders of keys. */
 import { createCipheriv, createHash, generateKeyPair, type KeyObject } from "node:crypto";
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
@@ -58,6 +58,7 @@ export async function writeLayer(
     encrypted.update(ciphertext);
     writeAll(fd, ciphertext);
   }
+  fsyncSync(fd);
   closeSync(fd);
 
   const { privateOptions, publicOptions } = encryptor.finish();

@@ -10,6 +10,11 @@ export const ENVIRONMENT = { PATH: process.env["PATH"] ?? "", STREAM_PROCESSOR_M
 /** A command and its arguments. */
 export type CommandLine = readonly [string, ...string[]];
 
+/** Has all that was written before go to the disk now, rather than at the expense of who is measured next. */
+export function settle(): void {
+  spawnSync("sync");
+}
+
 /** Milliseconds that a program takes from its start to its end. @throws Error when it fails */
 export function timeOf(command: CommandLine, folder: string): number {
   return timed(command, folder, []);

@@ -1,50 +1,77 @@
-import { createCipheriv, createHash, createHmac, type Hash, randomBytes } from "node:crypto";
+import { createCipheriv, createHash, type Hash, randomBytes } from "node:crypto";
 import { encodeBase64 } from "../io/base64.ts";
+import { Secret } from "../secret.ts";
+import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
+import { CHUNK_BYTES } from "./chunk.ts";
+import { HASH_BYTES } from "./ciphertext-hasher.ts";
 import { KEY_BYTES, LAYER_CIPHER, NONCE_BYTES } from "./options.ts";
+import { workerAuthenticator } from "./worker-authenticator.ts";
 
-/** The two JSON documents that go with an encrypted layer (ocicrypt `blockcipher`). */
+/** What goes with an encrypted layer: its digest, and the two JSON documents of ocicrypt's `blockcipher`. */
 export interface EncryptedOptions {
   /** `{"symkey":…,"digest":…,"cipheroptions":{"nonce":…}}`: secret, to be wrapped. Zero it after use. */
   readonly privateOptions: Uint8Array;
   /** `{"cipher":…,"hmac":…,"cipheroptions":{}}`: the annotation's content before base64. */
   readonly publicOptions: Uint8Array;
+  /** Of the ciphertext: "sha256:<hex>". */
+  readonly digest: string;
 }
 
-/** Encrypts one layer with a fresh key and nonce. Feed all of it to `update`, then `finish` once. */
+/** What is known of a layer before it is encrypted. */
+export interface PlainLayer {
+  /** Of the plaintext; computed if it is undefined. */
+  readonly digest?: string | undefined;
+  /** Bytes, about: a large layer's ciphertext is hashed on a thread of its own. */
+  readonly size?: number;
+}
+
+/** Encrypts one layer with a fresh key and nonce. Feed all of it to `update`, then `finish` once; `close` in any case. */
 export class LayerEncryptor {
-  readonly #key = randomBytes(KEY_BYTES);
+  readonly #key = new Secret(new Uint8Array(randomBytes(KEY_BYTES)));
   readonly #nonce = randomBytes(NONCE_BYTES);
-  readonly #cipher = createCipheriv("aes-256-ctr", this.#key, this.#nonce);
-  readonly #hmac = createHmac("sha256", this.#key);
+  readonly #cipher = createCipheriv("aes-256-ctr", this.#key.bytes, this.#nonce);
+  readonly #authenticator: Authenticator;
   readonly #digest: string | undefined;
   readonly #hash: Hash | undefined;
 
-  /** @param digest of the plaintext, where it is known already */
-  constructor(digest?: string) {
+  constructor({ digest, size = 0 }: PlainLayer = {}) {
     this.#digest = digest;
     this.#hash = digest === undefined ? createHash("sha256") : undefined;
+    this.#authenticator = (size > WORKER_BYTES ? workerAuthenticator : inlineAuthenticator)(this.#key, true);
   }
 
   /** Plaintext in, as many bytes of ciphertext out. */
   update(plaintext: Uint8Array): Uint8Array {
     this.#hash?.update(plaintext);
     const ciphertext = this.#cipher.update(plaintext);
-    this.#hmac.update(ciphertext);
+    for (let offset = 0; offset < ciphertext.length; offset += CHUNK_BYTES) {
+      const chunk = ciphertext.subarray(offset, offset + CHUNK_BYTES);
+      this.#authenticator.buffer().set(chunk);
+      this.#authenticator.push(chunk.length);
+    }
     return ciphertext;
   }
 
   finish(): EncryptedOptions {
+    const hashes = this.#authenticator.digest();
+    const hmac = encodeBase64(hashes.subarray(0, HASH_BYTES));
     const privateOptions = {
-      symkey: encodeBase64(this.#key),
+      symkey: encodeBase64(this.#key.bytes),
       digest: this.#digest ?? `sha256:${this.#hash?.digest("hex")}`,
       cipheroptions: { nonce: encodeBase64(this.#nonce) },
     };
-    const publicOptions = { cipher: LAYER_CIPHER, hmac: this.#hmac.digest("base64"), cipheroptions: {} };
-    this.#key.fill(0);
+    const publicOptions = { cipher: LAYER_CIPHER, hmac, cipheroptions: {} };
+    this.close();
     const encoder = new TextEncoder();
     return {
       privateOptions: encoder.encode(JSON.stringify(privateOptions)),
       publicOptions: encoder.encode(JSON.stringify(publicOptions)),
+      digest: `sha256:${Buffer.from(hashes.subarray(HASH_BYTES)).toString("hex")}`,
     };
+  }
+
+  close(): void {
+    this.#authenticator.close();
+    this.#key.destroy();
   }
 }

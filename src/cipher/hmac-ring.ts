@@ -1,5 +1,5 @@
-import { createHmac } from "node:crypto";
 import { CHUNK_BYTES, firstOf } from "./chunk.ts";
+import { CiphertextHasher, HASH_BYTES } from "./ciphertext-hasher.ts";
 
 /**
  * A ring of chunks in memory that two threads share: one fills it and goes on with its own work on the chunks, the other
@@ -9,7 +9,9 @@ export interface HmacRing {
   readonly chunks: SharedArrayBuffer;
   /** Int32 cells: those of {@link CELL}, then the length of each slot. */
   readonly control: SharedArrayBuffer;
+  /** Where {@link CiphertextHasher.digest} goes. */
   readonly digest: SharedArrayBuffer;
+  readonly withSha256: boolean;
 }
 
 export const SLOTS = 16;
@@ -21,13 +23,13 @@ export const OWNER = { NOBODY: 0, WORKER: 1, CALLER: 2 } as const;
 
 /** The length that ends the layer. */
 const END = 0;
-const DIGEST_BYTES = 32;
 
-export function newRing(): HmacRing {
+export function newRing(withSha256: boolean): HmacRing {
   return {
     chunks: new SharedArrayBuffer(SLOTS * CHUNK_BYTES),
     control: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * (CELL.LENGTHS + SLOTS)),
-    digest: new SharedArrayBuffer(DIGEST_BYTES),
+    digest: new SharedArrayBuffer(withSha256 ? 2 * HASH_BYTES : HASH_BYTES),
+    withSha256,
   };
 }
 
@@ -47,14 +49,14 @@ export class RingConsumer {
   readonly #ring: HmacRing;
   readonly #control: Int32Array;
   readonly #slots: readonly Uint8Array[];
-  readonly #hmac;
+  readonly #hasher: CiphertextHasher;
   #consumed = 0;
 
   constructor(ring: HmacRing, key: Uint8Array) {
     this.#ring = ring;
     this.#control = new Int32Array(ring.control);
     this.#slots = slotsOf(ring);
-    this.#hmac = createHmac("sha256", key);
+    this.#hasher = new CiphertextHasher(key, ring.withSha256);
   }
 
   /** Takes in all that is there; true once the layer has ended and the digest stands in the ring. */
@@ -62,11 +64,11 @@ export class RingConsumer {
     for (; this.#consumed < Atomics.load(this.#control, CELL.PRODUCED); this.#consumed++) {
       const length = Atomics.load(this.#control, CELL.LENGTHS + (this.#consumed % SLOTS));
       if (length === END) {
-        new Uint8Array(this.#ring.digest).set(this.#hmac.digest());
+        new Uint8Array(this.#ring.digest).set(this.#hasher.digest());
         signal(this.#control, CELL.FINISHED, 1);
         return true;
       }
-      this.#hmac.update(firstOf(slotOf(this.#slots, this.#consumed), length));
+      this.#hasher.update(firstOf(slotOf(this.#slots, this.#consumed), length));
       signal(this.#control, CELL.CONSUMED, this.#consumed + 1);
     }
     return false;

@@ -1,7 +1,7 @@
 import { createDecipheriv, type Decipheriv, timingSafeEqual } from "node:crypto";
 import type { Input } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { type Authenticator, inlineAuthenticator } from "./authenticator.ts";
+import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
 import type { CiphertextCheck } from "./check.ts";
 import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 import { HeldCiphertext } from "./held.ts";
@@ -10,8 +10,6 @@ import type { ReleaseOptions } from "./release.ts";
 
 /** What `--release=stream` withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
-/** From here on a second thread for the HMAC repays its start; below, it only takes processor time from other pulls. */
-const WORKER_BYTES = 64 * 1024 * 1024;
 
 /** Everything that both ways of release share: where from, where to, and with what. */
 export interface LargeLayer {

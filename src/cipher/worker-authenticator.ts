@@ -16,8 +16,8 @@ const WORKER_URL = new URL(
 );
 
 /** On a thread of its own, which takes milliseconds to start: for layers that repay it. */
-export function workerAuthenticator(key: Secret): Authenticator {
-  const ring = newRing();
+export function workerAuthenticator(key: Secret, withSha256 = false): Authenticator {
+  const ring = newRing(withSha256);
   const control = new Int32Array(ring.control);
   const slots = slotsOf(ring);
   const worker = new Worker(WORKER_URL, { workerData: { ring, key: key.bytes } });

@@ -94,13 +94,17 @@ export async function runJob(job: LayerJob, onBytes: (count: number) => void): P
 async function encrypt({ output, recompress, descriptor }: EncryptJob, input: Chunks): Promise<LayerOutput> {
   // Kept bytes are checked against their digest on the way: hashing them once is enough.
   const isKept = recompress.from === recompress.to;
-  const encryptor = new LayerEncryptor(isKept ? descriptor.digest : undefined);
-  const plain = recompressed(recompress, input, `layer ${descriptor.digest}`);
-  const written = await write(
-    output,
-    mapped(plain, (chunk) => encryptor.update(chunk)),
-  );
-  return { ...written, encrypted: encryptor.finish() };
+  const digest = isKept ? descriptor.digest : undefined;
+  const encryptor = new LayerEncryptor({ digest, size: descriptor.size });
+  try {
+    const plain = recompressed(recompress, input, `layer ${descriptor.digest}`);
+    const ciphertext = mapped(plain, (chunk) => encryptor.update(chunk));
+    const size = await writeDurably(output, ciphertext);
+    const encrypted = encryptor.finish();
+    return { digest: encrypted.digest, size, encrypted };
+  } finally {
+    encryptor.close();
+  }
 }
 
 function recompressed({ from, to, level }: Recompression, chunks: Chunks, name: string): Chunks {

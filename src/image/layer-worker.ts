@@ -12,9 +12,15 @@ parentPort?.on("message", (message: ToWorker) => {
   else void work(message.job);
 });
 
+/** A message costs the other thread more than a chunk is worth telling. */
+const TOLD_BYTES = 4 * 1024 * 1024;
+let untold = 0;
+
 async function work(job: LayerJob): Promise<void> {
   try {
+    untold = 0;
     const output = await runJob(job, onBytes);
+    post({ kind: "bytes", count: untold });
     post({ kind: "done", output });
     output.encrypted?.privateOptions.fill(0);
   } catch (error) {
@@ -24,7 +30,10 @@ async function work(job: LayerJob): Promise<void> {
 
 function onBytes(count: number): void {
   if (Atomics.load(stopped, 0) !== 0) throw new DecoderError("INTERRUPTED", "interrupted");
-  if (count > 0) post({ kind: "bytes", count });
+  untold += count;
+  if (untold < TOLD_BYTES) return;
+  post({ kind: "bytes", count: untold });
+  untold = 0;
 }
 
 /** An error as plain data: what a runtime's own copying makes of a class is a bare Error. */

@@ -48,8 +48,12 @@ export class Staging {
   }
 }
 
+/** After so many bytes the disk begins with them, so that little is left to wait for at the end. */
+const FLUSH_BYTES = 64 * 1024 * 1024;
+
 /**
- * Writes a file that must not exist yet, and returns when its bytes are on the disk.
+ * Writes a file that must not exist yet, and returns when its bytes are on the disk. While a chunk is written the next one
+ * is asked for: each must have memory of its own.
  * @returns the number of bytes written
  * @throws DecoderError IO; what `chunks` throws
  */
@@ -59,17 +63,43 @@ export async function writeDurably(
   mode = 0o666,
 ): Promise<number> {
   const handle = await writing(path, () => open(path, "wx", mode));
+  const [written, flushed] = [new InTheBackground(), new InTheBackground()];
   let size = 0;
+  let unflushed = 0;
   try {
     for await (const chunk of chunks) {
-      await writing(path, () => writeAll(handle, chunk));
+      await written.next(() => writing(path, () => writeAll(handle, chunk)));
       size += chunk.length;
+      unflushed += chunk.length;
+      if (unflushed < FLUSH_BYTES) continue;
+      unflushed = 0;
+      await flushed.next(() => writing(path, () => handle.datasync()));
     }
+    await Promise.all([written.end(), flushed.end()]);
     await writing(path, () => handle.sync());
   } finally {
+    await Promise.allSettled([written.end(), flushed.end()]);
     await handle.close();
   }
   return size;
+}
+
+/** Work of which one piece is done at a time, while its caller goes on. */
+class InTheBackground {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Begins a piece when the last one is done. @throws what that one threw */
+  async next(work: () => Promise<void>): Promise<void> {
+    await this.#last;
+    this.#last = work();
+    // Thrown at the next call; not at all where the caller has failed by then.
+    this.#last.catch(() => undefined);
+  }
+
+  /** @throws what the last piece threw */
+  end(): Promise<void> {
+    return this.#last;
+  }
 }
 
 /** Renames within one file system, and makes the new name last. @throws DecoderError IO */

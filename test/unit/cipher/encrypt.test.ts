@@ -1,35 +1,42 @@
-import { createDecipheriv, createHash, createHmac } from "node:crypto";
+import { createDecipheriv, createHmac } from "node:crypto";
 import { expect, test } from "vitest";
+import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { LayerEncryptor } from "../../../src/cipher/encrypt.ts";
 import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/options.ts";
 import { Secret } from "../../../src/secret.ts";
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
+import { sha256 } from "../../support/images.ts";
 import { plainBytes, release } from "../../support/layer.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
 const PLAIN = plainBytes(100_000);
 
-function encrypt() {
-  const encryptor = new LayerEncryptor();
+/** From here on the ciphertext is hashed on a thread of its own. */
+const LARGE = WORKER_BYTES + 1;
+
+function encrypt(size = PLAIN.length) {
+  const encryptor = new LayerEncryptor({ size });
   const parts = [PLAIN.subarray(0, 7), PLAIN.subarray(7, 7), PLAIN.subarray(7)].map((part) =>
     encryptor.update(part),
   );
-  const { privateOptions, publicOptions } = encryptor.finish();
-  return { ciphertext: Buffer.concat(parts), privateOptions, publicOptions };
+  return { ciphertext: Buffer.concat(parts), ...encryptor.finish() };
 }
 
 const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString());
 
-test("AES-256-CTR, HMAC-SHA256 over the ciphertext, and the plaintext's digest", () => {
-  const { ciphertext, privateOptions, publicOptions } = encrypt();
+test.each([
+  ["on one thread", PLAIN.length],
+  ["on two", LARGE],
+])("AES-256-CTR, HMAC-SHA256 over the ciphertext, and both digests, %s", (_threads, size) => {
+  const { ciphertext, privateOptions, publicOptions, digest: encrypted } = encrypt(size);
   const { symkey, digest, cipheroptions } = json(privateOptions);
   const { cipher, hmac, cipheroptions: open } = json(publicOptions);
   const [key, nonce] = [Buffer.from(symkey, "base64"), Buffer.from(cipheroptions.nonce, "base64")];
   expect([key.length, nonce.length, cipher, open]).toEqual([32, 16, "AES_256_CTR_HMAC_SHA256", {}]);
   expect(createDecipheriv("aes-256-ctr", key, nonce).update(ciphertext)).toEqual(PLAIN);
   expect(createHmac("sha256", key).update(ciphertext).digest("base64")).toBe(hmac);
-  expect(digest).toBe(`sha256:${createHash("sha256").update(PLAIN).digest("hex")}`);
+  expect([digest, encrypted]).toEqual([sha256(PLAIN), sha256(ciphertext)]);
 });
 
 test("each layer has a key and a nonce of its own", () => {
