@@ -5,7 +5,7 @@ import { Node, REGISTRY } from "../../test/containerd/node.ts";
 import { testedRelease } from "../../test/containerd/release.ts";
 import { output, skopeo } from "../../test/support/peers.ts";
 import { writeImage } from "./images.ts";
-import { type CommandLine, timeOf } from "./programs.ts";
+import { type CommandLine, settle, timeOf } from "./programs.ts";
 import { atMost, type Row } from "./row.ts";
 
 const MB = 1_000_000;
@@ -69,6 +69,7 @@ async function push(node: Node, layout: string, tag: string): Promise<string> {
 
 async function timeOfPull(node: Node, reference: string, decoder?: CommandLine): Promise<number> {
   if (decoder !== undefined) setDecoder(node, decoder);
+  settle();
   const start = performance.now();
   await node.images.pull(reference);
   const milliseconds = performance.now() - start;
