@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "./wait.ts";
 
@@ -15,10 +15,11 @@ export class Output implements Sink {
   readonly #name: string;
   readonly #backoff = new Backoff();
 
-  /** @param name for messages: "standard output" */
+  /** @param name for messages: "standard output". @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
+    requireOpen(fd, name);
   }
 
   /** Writes all of `bytes`. @throws DecoderError IO; its cause is EPIPE when the reader went away */
@@ -38,4 +39,24 @@ export class Output implements Sink {
       }
     }
   }
+}
+
+/** O_CLOEXEC as Linux shows it (proc(5), fdinfo). */
+const CLOSE_ON_EXEC = 0o2000000;
+
+/**
+ * In the place of a standard descriptor that is closed the runtime opens /dev/null, which takes everything. It marks it
+ * close-on-exec, and no descriptor that a process was started with is.
+ * @throws DecoderError IO
+ */
+export function requireOpen(fd: number, name: string): void {
+  try {
+    if (!fstatSync(fd).isCharacterDevice()) return;
+    const [, flags = "0"] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
+    if ((Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) return;
+  } catch (error) {
+    // No /proc, so no telling.
+    if (errnoOf(error) !== "EBADF") return;
+  }
+  throw new DecoderError("IO", `can't write ${name}: it is closed`);
 }

@@ -2,7 +2,7 @@ import { read, write } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import type { Sink } from "./output.ts";
+import { requireOpen, type Sink } from "./output.ts";
 
 /**
  * Pipes as the commands for people use them: while one waits for the other side the process still hears signals, unlike
@@ -32,10 +32,11 @@ export class PipeOutput implements Sink {
   readonly #fd: number;
   readonly #name: string;
 
-  /** @param name for messages: "standard output" */
+  /** @param name for messages: "standard output". @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
+    requireOpen(fd, name);
   }
 
   /** Writes all of `bytes`. @throws DecoderError IO; its cause is EPIPE when the reader went away */
