@@ -15,38 +15,68 @@ export interface OpenedLayer {
   readonly by: Pick<Unwrapped, "scheme" | "recipient" | "key">;
 }
 
+type Opened = OpenedLayer & Candidate;
+
 /**
- * Opens the layer by the first descriptor that lets it. Payloads have one; in the content store, several manifests may
- * name a blob, each with recipients of its own, and the next group of them is only looked for when no other opens. Anyone
- * may make such a manifest: one beyond the limits does not stop the others, and all together get the time of one.
- * @throws DecoderError what the only one threw, or one that tells of all
+ * Opens the layer by each descriptor that lets it, the likeliest first; a caller takes the next one only when the layer's
+ * HMAC does not hold with the one before, and none of them outlives the caller's loop. Payloads have one descriptor. In
+ * the content store several manifests may name a blob, and anyone may make one with a key of his own. The first that opens
+ * is given as it is, for that costs nothing, when none opens beside it in its group; of all others only those with which
+ * the blob's HMAC holds. One beyond the limits does not stop the others; each group gets the time of one.
+ * @throws DecoderError what the only one threw, or one that tells of all, when none opens
  */
-export async function openOneOf(
+export async function* openings(
   groups: Iterable<readonly Candidate[]>,
   keys: KeySet,
   settings: SchemeSettings,
-): Promise<OpenedLayer> {
+): AsyncGenerator<Opened> {
   const failures: DecoderError[] = [];
-  const start = performance.now();
+  const opened: Opened[] = [];
+  const isRight = blobJudge();
+  let isGiven = false;
   // All processor time of this process: next to nothing was spent before.
-  const isSpent = () =>
-    cpuMilliseconds() > LIMITS.unwrapCpuMs || performance.now() - start > LIMITS.unwrapClockMs;
-  for (const group of groups) {
-    const opened: (OpenedLayer & Candidate)[] = [];
-    for (const candidate of group) {
-      try {
-        opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
-      } catch (error) {
-        if (!(error instanceof DecoderError)) throw error;
-        failures.push(error);
-        if (isSpent()) break;
+  let cpuStart = 0;
+  try {
+    for (const group of groups) {
+      const found = await openAll(group, keys, settings, failures, cpuStart);
+      const isLone = opened.length === 0 && found.length === 1;
+      opened.push(...found);
+      for (const candidate of found) {
+        if (!isLone && !(await isRight(candidate))) continue;
+        isGiven = true;
+        yield candidate;
       }
+      cpuStart = cpuMilliseconds();
     }
     const [first] = opened;
-    if (first !== undefined) return opened.length === 1 ? first : await authenticOf(opened, first);
-    if (isSpent()) break;
+    if (first === undefined) throw noneOpened(failures);
+    // None is known to be right: too large to be hashed, or gone. The HMAC over standard input tells, as always.
+    if (!isGiven) yield first;
+  } finally {
+    for (const { layer } of opened) layer.key.destroy();
   }
-  throw noneOpened(failures);
+}
+
+async function openAll(
+  group: readonly Candidate[],
+  keys: KeySet,
+  settings: SchemeSettings,
+  failures: DecoderError[],
+  cpuStart: number,
+): Promise<Opened[]> {
+  const opened: Opened[] = [];
+  const start = performance.now();
+  for (const candidate of group) {
+    try {
+      opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
+    } catch (error) {
+      if (!(error instanceof DecoderError)) throw error;
+      failures.push(error);
+      const cpu = cpuMilliseconds() - cpuStart;
+      if (cpu > LIMITS.unwrapCpuMs || performance.now() - start > LIMITS.unwrapClockMs) break;
+    }
+  }
+  return opened;
 }
 
 async function open(
@@ -68,16 +98,15 @@ async function open(
   return { layer: parseLayerOptions(publicOptions, options), by };
 }
 
-/** Anyone may make a manifest that names another's blob, with a key of his own for it: the right key's HMAC holds. */
-async function authenticOf(
-  opened: readonly (OpenedLayer & Candidate)[],
-  otherwise: OpenedLayer,
-): Promise<OpenedLayer> {
-  const { isAuthenticFile } = await import("./cipher/file-hmac.ts");
-  const right = opened.find(({ blob, layer }) => blob !== undefined && isAuthenticFile(blob, layer));
-  const chosen = right ?? otherwise;
-  for (const { layer } of opened) if (layer !== chosen.layer) layer.key.destroy();
-  return chosen;
+/** Tells whether a candidate's key is its blob's, as long as there is not too much to hash. */
+function blobJudge(): (candidate: Opened) => Promise<boolean> {
+  let bytesLeft: number = LIMITS.candidatesHashBytes;
+  return async ({ blob, layer }) => {
+    if (blob === undefined || blob.size > bytesLeft) return false;
+    bytesLeft -= blob.size;
+    const { isAuthenticFile } = await import("./cipher/file-hmac.ts");
+    return isAuthenticFile(blob.path, layer);
+  };
 }
 
 function noneOpened(failures: readonly DecoderError[]): DecoderError {

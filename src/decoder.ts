@@ -1,14 +1,14 @@
-import { startAudit } from "./audit/audit.ts";
-import { openOneOf } from "./candidates.ts";
+import { type Audit, startAudit } from "./audit/audit.ts";
+import { type OpenedLayer, openings } from "./candidates.ts";
 import { releaseLayer } from "./cipher/release.ts";
 import { DecoderError } from "./errors.ts";
-import type { Input } from "./io/input.ts";
+import { type Input, withFile } from "./io/input.ts";
 import type { Output, Sink } from "./io/output.ts";
 import { loadKeys } from "./keys/load.ts";
 import type { SchemeSettings } from "./keywrap/scheme.ts";
 import type { DecoderOptions } from "./options.ts";
 import { readPayloadBytes } from "./payload/channel.ts";
-import { type Handover, type LayerDescriptor, parsePayload } from "./payload/payload.ts";
+import { type Candidate, type Handover, type LayerDescriptor, parsePayload } from "./payload/payload.ts";
 import { parseLayerType } from "./spec/media-types.ts";
 
 type Environment = SchemeSettings["environment"];
@@ -24,22 +24,52 @@ export async function decode(
   try {
     const { candidates, parameters } = await receive(options, environment, input);
     const keys = await loadKeys(options, parameters);
-    const opened = await openOneOf(audit.watch(candidates), keys, { ...options, environment });
-    const { descriptor, layer } = opened;
-
-    const expected = {
-      size: descriptor.size,
-      digest: options.verifyDigest ? digestOf(descriptor) : undefined,
-    };
-    const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
-    const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
-    await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
-    await sink.finish?.();
-    layer.key.destroy();
+    const settings = { ...options, environment };
+    let failure: unknown;
+    for await (const opened of openings(audit.watch(candidates), keys, settings)) {
+      const releaseFrom = (source: Input) => release(source, output, opened, options, audit);
+      try {
+        const { blob } = opened;
+        if (failure === undefined || blob === undefined) await releaseFrom(input);
+        else await withFile(blob.path, "the layer's blob", releaseFrom);
+        return;
+      } catch (error) {
+        if (!mayBeOfAnother(opened, options, error)) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure;
   } catch (error) {
     audit.refused(error);
     throw error;
   }
+}
+
+async function release(
+  input: Input,
+  output: Output,
+  opened: OpenedLayer,
+  options: DecoderOptions,
+  audit: Audit,
+): Promise<void> {
+  const { descriptor, layer } = opened;
+  const expected = {
+    size: descriptor.size,
+    digest: options.verifyDigest ? digestOf(descriptor) : undefined,
+  };
+  const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
+  const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
+  await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
+  await sink.finish?.();
+}
+
+/**
+ * Whether another manifest may hold the layer's right key: this one's is not, it was found in the content store, nothing
+ * has left yet, and what was read from standard input can be read again, from the file that containerd feeds to it.
+ */
+function mayBeOfAnother({ blob }: Candidate, options: DecoderOptions, error: unknown): boolean {
+  const isForged = error instanceof DecoderError && error.code === "AUTHENTICATION";
+  return isForged && options.release === "verified" && blob?.isInput === true;
 }
 
 /** The layer's descriptor from file descriptor 3, or else from containerd's content store. */

@@ -3,6 +3,7 @@
  */
 const KiB = 1024;
 const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
 
 export const LIMITS = {
   /** containerd's gRPC messages, which carry the payload's source, end at 16 MiB. */
@@ -70,8 +71,13 @@ export const LIMITS = {
   storeBlobs: 200_000,
   storeManifests: 20_000,
   storeScanMs: 3000,
-  /** Different descriptors of one blob that are tried. */
+  /**
+   * Different descriptors of one blob that are tried, how many of them one manifest may have, and what is hashed to tell
+   * which is right when several open: a layer of 10 GiB three times.
+   */
   candidates: 64,
+  candidatesOfManifest: 4,
+  candidatesHashBytes: 32 * GiB,
   /** containerd's configuration: one file, and how many it imports. */
   configBytes: MiB,
   configFiles: 256,

@@ -23,8 +23,17 @@ export interface LayerDescriptor {
 /** A descriptor of the layer on standard input. */
 export interface Candidate {
   readonly descriptor: LayerDescriptor;
-  /** A file with the same bytes, when one is known. */
-  readonly blob?: string;
+  /** Undefined when containerd passed the descriptor itself, so that there is no other. */
+  readonly blob?: LayerBlob;
+}
+
+/** The file in a content store that holds the layer. */
+export interface LayerBlob {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Whether it is the open file that containerd feeds to standard input, rather than one that begins alike. */
+  readonly isInput: boolean;
 }
 
 /** What is known of a layer before any key is looked at. */

@@ -1,6 +1,6 @@
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ContentStore } from "../support/content-store.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { type Encrypted, encryptFor } from "../support/encrypted.ts";
@@ -109,6 +109,47 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     store.addManifest([{ ...layer.descriptor, annotations: claimed.descriptor.annotations ?? {} }]);
     unpacking(store, layer);
     await expectPlaintext(layer, plainBytes(100_000));
+  });
+
+  describe("and whose pull holds only manifests that claim it with a wrong key", () => {
+    async function claimed(length: number, claims: number) {
+      const store = newStore();
+      const layer = await encrypt(plainBytes(length));
+      store.addManifest([layer.descriptor]);
+      const wrong = await Promise.all(Array.from({ length: claims }, () => encrypt(Buffer.from("anything"))));
+      const pulled = store.addManifest(
+        wrong.map(({ descriptor }) => ({ ...layer.descriptor, annotations: descriptor.annotations ?? {} })),
+      );
+      store.lease(pulled, layer.descriptor.digest);
+      unpacking(store, layer);
+      return layer;
+    }
+
+    test.each([
+      ["of 1,000 bytes, claimed once", 1000, 1],
+      ["of 20 MB, claimed once", 20_000_000, 1],
+      ["of 1,000 bytes, claimed twice", 1000, 2],
+      ["of 20 MB, claimed twice", 20_000_000, 2],
+    ])("is opened by another's: %s", async (_what, length, claims) => {
+      await expectPlaintext(await claimed(length, claims), plainBytes(length));
+    });
+
+    test("fails when it was not to be held back", async () => {
+      const { ciphertext } = await claimed(1000, 1);
+      await expectRefused(ciphertext, /not authentic/, { args: ["--release=stream"] });
+    });
+  });
+
+  test("is decrypted although a manifest with many keys for it would crowd out its own", async () => {
+    const store = newStore();
+    const layer = await encrypt(plainBytes(1000));
+    store.addManifest([layer.descriptor]);
+    const claims = await Promise.all(Array.from({ length: 70 }, () => encrypt(Buffer.of(), otherKey)));
+    store.addManifest(
+      claims.map(({ descriptor }) => ({ ...layer.descriptor, annotations: descriptor.annotations ?? {} })),
+    );
+    unpacking(store, layer);
+    await expectPlaintext(layer, plainBytes(1000));
   });
 
   test("is decrypted although another manifest gives it more packets than are tried", async () => {

@@ -74,7 +74,7 @@ function openLayer(input: Input): Search {
     store,
     digest: blob.digest,
     subject: `${blob.digest} as an encrypted layer`,
-    match: (layers) => candidatesFor(blob, layers),
+    match: (layers) => candidatesFor(blob, true, layers),
   };
 }
 
@@ -88,7 +88,7 @@ function anyLayer(input: Input, store: string): Search {
       const digests = new Set(layers.map(({ digest }) => digest));
       const blobs = [...digests].flatMap((digest) => blobAt(digest, blobPath(store, digest)) ?? []);
       const blob = theOne(input, blobs);
-      return blob === null ? [] : candidatesFor(blob, layers);
+      return blob === null ? [] : candidatesFor(blob, false, layers);
     },
   };
 }
@@ -103,10 +103,11 @@ function theOne(input: Input, blobs: readonly Blob[]): Blob | null {
 }
 
 /** A descriptor of another size is not of this blob: containerd itself would refuse it. */
-function candidatesFor(blob: Blob, layers: readonly NamedLayer[]): Candidate[] {
+function candidatesFor(blob: Blob, isInput: boolean, layers: readonly NamedLayer[]): Candidate[] {
+  const { path, size } = blob;
   return layers
-    .filter(({ digest, size }) => digest === blob.digest && (size ?? blob.size) === blob.size)
-    .map((descriptor) => ({ descriptor, blob: blob.path }));
+    .filter((layer) => layer.digest === blob.digest && (layer.size ?? size) === size)
+    .map((descriptor) => ({ descriptor, blob: { path, size, isInput } }));
 }
 
 /** Each descriptor once, and never again: images that share a layer mostly name it in the same way. */

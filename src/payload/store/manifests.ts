@@ -77,15 +77,22 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** The encrypted layers that a blob names, if it is a manifest: only those with the digest, if one is given. */
+/**
+ * The encrypted layers that a blob names, if it is a manifest: only those with the digest, if one is given. An image may
+ * have a layer more than once; that it has more descriptors of it than a few is no image's need, but could crowd out others'.
+ */
 function layersIn(path: string, digest: string | undefined): NamedLayer[] {
   const bytes = readJson(path);
   if (bytes === null || (digest !== undefined && !bytes.includes(digest))) return [];
   const layers = goField(parseJsonObject(bytes), "layers");
   if (!Array.isArray(layers) || layers.length > LIMITS.layers) return [];
+  const counts = new Map<string, number>();
   return layers.flatMap((value) => {
     const layer = layerOf(value);
-    return layer !== null && (digest === undefined || layer.digest === digest) ? layer : [];
+    if (layer === null || (digest !== undefined && layer.digest !== digest)) return [];
+    const count = (counts.get(layer.digest) ?? 0) + 1;
+    counts.set(layer.digest, count);
+    return count <= LIMITS.candidatesOfManifest ? layer : [];
   });
 }
 

@@ -1,8 +1,18 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Input } from "../../../../src/io/input.ts";
 import { LIMITS } from "../../../../src/limits.ts";
+import type { Candidate } from "../../../../src/payload/payload.ts";
 import { searchStore } from "../../../../src/payload/store/lookup.ts";
 import type { Descriptor } from "../../../../src/spec/descriptor.ts";
 import { ContentStore } from "../../../support/content-store.ts";
@@ -67,7 +77,7 @@ describe("in a named store", () => {
     expect([...candidates]).toEqual([
       [
         {
-          blob: store.path(digest),
+          blob: { path: store.path(digest), size: layer.length, isInput: false },
           descriptor: {
             mediaType: TAR,
             digest,
@@ -174,9 +184,42 @@ describe("in a named store", () => {
     const store = newStore();
     const layer = plainBytes(1000);
     const digest = store.add(layer);
-    const many = Array.from({ length: 200 }, (_, i) => describing(digest, layer.length, `${i}`));
+    const many = Array.from({ length: 10 }, (_, i) => describing(digest, layer.length, `${i}`));
     store.addManifest(many);
+    expect(search(store, inputOf(layer))).toEqual([["0", "1", "2", "3"]]);
+    for (let i = 10; i < 100; i++) store.addManifest([describing(digest, layer.length, `${i}`)]);
     expect(search(store, inputOf(layer))[0]).toHaveLength(LIMITS.candidates);
+  });
+
+  test("a manifest that is pruned while others are looked at names nothing", () => {
+    const store = newStore();
+    const layer = plainBytes(1000);
+    const digest = store.add(layer);
+    const pruned = store.addManifest([describing(digest, layer.length, "pruned")]);
+    store.addManifest([describing(digest, layer.length, "old")]);
+    for (let i = 0; i < 300; i++) store.add(`{"noise":${i}}`);
+    store.addManifest([describing(digest, layer.length, "new")]);
+    const leased = `sha256:${"0".repeat(64)}`;
+    store.lease(leased, digest);
+    const options = { contentStore: store.folder, useContentStore: true };
+    const groups = searchStore(inputOf(layer), options, TAR).candidates[Symbol.iterator]();
+    const marks = () =>
+      groups.next().value?.map(({ descriptor }: Candidate) => descriptor.annotations[PUBLIC_OPTIONS]);
+    // The blobs are listed by now, the older ones not read.
+    expect(marks()).toEqual(["new"]);
+    rmSync(store.path(pruned));
+    expect(marks()).toEqual(["old"]);
+    expect(groups.next().done).toBe(true);
+  });
+
+  test("when all are pruned meanwhile, that none is there is the answer", () => {
+    const store = newStore();
+    const layer = plainBytes(1000);
+    const digest = store.add(layer);
+    const pruned = store.addManifest([describing(digest, layer.length)]);
+    store.lease(pruned, digest);
+    rmSync(store.path(pruned));
+    expect(() => search(store, inputOf(layer))).toThrow(NOTHING);
   });
 });
 
