@@ -4,6 +4,7 @@ import {
   fstatSync,
   openSync,
   readdirSync,
+  readlinkSync,
   readSync,
   realpathSync,
   statSync,
@@ -31,6 +32,10 @@ const EXCHANGES = 3;
 
 /** O_NONBLOCK: a FIFO put there between the look and the opening must not stop the pull. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+/** Nor must a link that was put there be followed unseen. */
+const NO_LINK = constants.O_NOFOLLOW ?? 0;
+
+const LEAVES = "a symlink that leaves the directory (--allow-external-symlinks follows it)";
 
 /**
  * The files of a keys path (a directory, walked in lexical order as Go does, or one file), each once however many
@@ -78,7 +83,8 @@ class Walk {
         if (entry.name.startsWith(VOLUME_INTERNAL)) continue;
         const inner = name === "" ? entry.name : `${name}/${entry.name}`;
         const place = `${real}/${entry.name}`;
-        if (entry.isFile()) this.file(inner, place);
+        // Directly in the keys folder there is no other way than to the file itself.
+        if (entry.isFile()) this.file(inner, place, real !== this.#root);
         else if (entry.isDirectory()) this.directory(inner, place, depth + 1);
         else if (entry.isSymbolicLink()) this.#link(inner, place, depth);
         else this.#options.onSkip(inner, "not a regular file");
@@ -91,13 +97,7 @@ class Walk {
   #link(name: string, place: string, depth: number): void {
     try {
       const real = realPath(place);
-      const inside = real === this.#root || real.startsWith(`${this.#root}${sep}`);
-      if (!inside && !this.#options.allowExternalSymlinks) {
-        return this.#options.onSkip(
-          name,
-          "a symlink that leaves the directory (--allow-external-symlinks follows it)",
-        );
-      }
+      if (this.#leaves(real)) return this.#options.onSkip(name, LEAVES);
       // By the link's own name: open(2) follows all of it at once, also while the kubelet exchanges `..data`.
       if (statSync(place).isDirectory()) this.directory(name, real, depth + 1);
       else this.file(name, place);
@@ -106,12 +106,14 @@ class Walk {
     }
   }
 
-  file(name: string, place: string): void {
+  /** @param isFollowed whether links on the way count: then where it ended is looked at once more, for they may have changed */
+  file(name: string, place: string, isFollowed = true): void {
     let fd: number | undefined;
     try {
-      fd = openSync(place, OPEN_FLAGS);
+      fd = openSync(place, isFollowed ? OPEN_FLAGS : OPEN_FLAGS | NO_LINK);
       const stat = fstatSync(fd);
       if (!stat.isFile()) return this.#options.onSkip(name, "not a regular file");
+      if (isFollowed && this.#leaves(openedPath(fd))) return this.#options.onSkip(name, LEAVES);
       if (!this.#first(`${stat.dev}:${stat.ino}`)) return;
       if (stat.size > LIMITS.keyFileBytes) return this.#options.onSkip(name, "larger than any key");
       this.found.push({ name, data: readWhole(fd, stat.size) });
@@ -126,6 +128,12 @@ class Walk {
   failed(name: string, error: unknown): void {
     if (error instanceof DecoderError) throw error;
     this.#options.onSkip(name, describeSystemError(error));
+  }
+
+  /** Never for a keys path that is a file: its owner named it. */
+  #leaves(real: string | undefined): boolean {
+    if (this.#root === undefined || real === undefined || this.#options.allowExternalSymlinks) return false;
+    return real !== this.#root && !real.startsWith(`${this.#root}${sep}`);
   }
 
   #first(identity: string): boolean {
@@ -143,6 +151,15 @@ function realPath(place: string): string {
     } catch (error) {
       if (errnoOf(error) !== "ENOENT" || attempt === EXCHANGES) throw error;
     }
+  }
+}
+
+/** Where an open file is, as Linux tells; undefined elsewhere. */
+function openedPath(fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -161,6 +162,57 @@ test("FIFOs, sockets and devices are skipped", async () => {
   ]);
   expect(walk("/dev/null").skipped).toEqual([["null", "not a regular file"]]);
   expect(walk(join(root, "fifo")).skipped).toEqual([["fifo", "not a regular file"]]);
+});
+
+describe.skipIf(process.platform !== "linux")("what is exchanged while it is looked at (on Linux)", () => {
+  /** Exchanges a place for the other one and back, thousands of times a second, while the folder is read again and again. */
+  async function readWhile(root: string, place: string, other: string): Promise<Set<string | undefined>> {
+    const script = `const { renameSync } = require("node:fs");
+      const [place, other] = process.argv.slice(1);
+      for (;;) { renameSync(place, place + "..."); renameSync(other, place); renameSync(place, other); renameSync(place + "...", place); }`;
+    const child = spawn(process.execPath, ["-e", script, place, other], { stdio: "ignore" });
+    const contents = new Set<string | undefined>();
+    try {
+      await once(child, "spawn");
+      for (let i = 0; i < 5000; i++) for (const [, content] of walk(root).found) contents.add(content);
+    } finally {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    return contents;
+  }
+
+  test.each<[string, (root: string, outside: string) => [string, string]]>([
+    [
+      "a link",
+      (root, outside) => {
+        symlinkSync("inside", join(root, "link"));
+        symlinkSync(join(outside, "secret"), join(root, "..other"));
+        return [join(root, "link"), join(root, "..other")];
+      },
+    ],
+    [
+      "a file",
+      (root, outside) => {
+        symlinkSync(join(outside, "secret"), join(root, "..other"));
+        return [join(root, "inside"), join(root, "..other")];
+      },
+    ],
+    [
+      "a folder",
+      (root, outside) => {
+        mkdirSync(join(root, "folder"));
+        writeFileSync(join(root, "folder/secret"), "inside");
+        symlinkSync(outside, join(root, "..other"));
+        return [join(root, "folder"), join(root, "..other")];
+      },
+    ],
+  ])("%s never leads out of the directory", async (_what, prepare) => {
+    const outside = tree({ secret: "outside" });
+    const root = tree({ inside: "inside" });
+    const [place, other] = prepare(root, outside);
+    expect([...(await readWhile(root, place, other))]).toEqual(["inside"]);
+  });
 });
 
 describe("limits", () => {
