@@ -53,6 +53,7 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     const tree = await readTree(source);
     const chosen = chooseLayers(tree, options.selection);
     if (chosen.length === 0) throw new DecoderError("NOT_FOUND", "the image has no layer to encrypt");
+    checkNobodyIsLeftOut(chosen, options);
     const encryptor = new Encryptor(wrapper, options);
     const changes: LayerChange[] = [];
     for (const layer of chosen) {
@@ -79,6 +80,30 @@ function layerType({ node, position, descriptor }: ChosenLayer): LayerType {
     "BAD_MEDIA_TYPE",
     `layer ${position} of ${nameOf(node)} can't be encrypted: ${JSON.stringify(descriptor.mediaType.slice(0, 128))} is no layer of files`,
     { hint: "name the layers to encrypt with --layer" },
+  );
+}
+
+/**
+ * `recipients` are for plain layers and `addRecipients` for encrypted ones. Where all layers are of one kind, those who are
+ * named for the other kind alone would get nothing.
+ */
+function checkNobodyIsLeftOut(
+  chosen: readonly ChosenLayer[],
+  { recipients, addRecipients }: EncryptOptions,
+): void {
+  const plain = chosen.filter((layer) => !layerType(layer).encrypted).length;
+  if (recipients.length === 0 || addRecipients.length === 0 || (plain > 0 && plain < chosen.length)) return;
+  const [state, option, named, right, served] =
+    plain === 0
+      ? (["encrypted already", "--recipient", recipients, "--add-recipient", addRecipients] as const)
+      : (["not encrypted yet", "--add-recipient", addRecipients, "--recipient", recipients] as const);
+  const leftOut = named.filter((recipient) => !served.includes(recipient));
+  if (leftOut.length === 0) return;
+  const list = (name: string) => leftOut.map((recipient) => `${name} ${recipient}`).join(" ");
+  throw new DecoderError(
+    "BAD_RECIPIENT",
+    `every chosen layer is ${state}, so that ${list(option)} would do nothing`,
+    { hint: `if that is for whom they are to be, say ${list(right)}` },
   );
 }
 
