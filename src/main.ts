@@ -1,4 +1,5 @@
 import { decode } from "./decoder.ts";
+import { DecoderError } from "./errors.ts";
 import { fail } from "./exit.ts";
 import { IS_COMPILED } from "./io/compiled.ts";
 import { HELPER_COMMAND } from "./io/helper-message.ts";
@@ -7,6 +8,7 @@ import { Output } from "./io/output.ts";
 import { keepOutOfCoreDumps, refuseSteering } from "./io/runtime.ts";
 import { parseDecoderFlags } from "./options.ts";
 
+const STDIN = 0;
 const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
@@ -24,7 +26,16 @@ async function main(args: readonly string[]): Promise<void> {
     return run(args);
   }
   const options = parseDecoderFlags(args);
-  return decode(options, process.env, new Input(0, "standard input"), new Output(1, "standard output"));
+  const [input, output] = [new Input(STDIN, "standard input"), new Output(1, "standard output")];
+  return decode(options, process.env, input, output).catch(explain);
+}
+
+/** Somebody who starts the program by hand to see what it is has no use for advice about containerd. */
+async function explain(error: unknown): Promise<never> {
+  const isBare = error instanceof DecoderError && error.code === "NO_PAYLOAD";
+  if (!isBare || !(await import("node:tty")).isatty(STDIN)) throw error;
+  const { noLayer } = await import("./cli/cli.ts");
+  throw noLayer();
 }
 
 process.on("uncaughtException", fail);

@@ -1,6 +1,7 @@
-import yargs, { type Options as YargsOptions } from "yargs";
+import { Parser } from "yargs/helpers";
 import { DecoderError } from "../errors.ts";
-import type { Command, Option } from "./command.ts";
+import type { Command } from "./command.ts";
+import { usage } from "./help.ts";
 
 /** What stands on a command's line, checked against its options. */
 export class Arguments {
@@ -49,15 +50,37 @@ export class Arguments {
 }
 
 /** @param args what follows the command's name. @throws DecoderError USAGE */
-export async function parseArguments(command: Command, args: readonly string[]): Promise<Arguments> {
-  const hint = `see ctd-decoder ${command.name} --help`;
-  const parser = yargs([...args])
-    .help(false)
-    .version(false)
-    .exitProcess(false)
-    .detectLocale(false)
-    .strictOptions()
-    .parserConfiguration({
+export function parseArguments(command: Command, args: readonly string[]): Arguments {
+  const { argv, error } = Parser.detailed([...args], grammar(command));
+  const { _: operands, ...options } = argv;
+  const values = new Map<string, readonly string[]>();
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
+  }
+  const problem = error?.message ?? problemOf(command, values, operands.map(String));
+  if (problem === undefined) return new Arguments(values, operands.map(String));
+  throw new DecoderError("USAGE", problem, {
+    hint: `usage: ${usage(command)}; see ctd-decoder ${command.name} --help`,
+  });
+}
+
+/** yargs' parser takes this too: how its own messages are to be worded, of which there is one, of a missing value. */
+interface Wording {
+  readonly __: (message: string, name: string) => string;
+}
+
+function grammar({ options }: Command): Parser.Options & Wording {
+  const all = Object.entries(options);
+  const valued = all.flatMap(([name, { value }]) => (value === undefined ? [] : name));
+  return {
+    string: valued,
+    boolean: all.flatMap(([name, { value }]) => (value === undefined ? name : [])),
+    narg: Object.fromEntries(valued.map((name) => [name, 1])),
+    alias: Object.fromEntries(
+      all.flatMap(([name, { alias }]) => (alias === undefined ? [] : [[name, alias]])),
+    ),
+    __: (_message, name) => `--${name} needs a value`,
+    configuration: {
       "boolean-negation": false,
       "camel-case-expansion": false,
       "dot-notation": false,
@@ -66,50 +89,38 @@ export async function parseArguments(command: Command, args: readonly string[]):
       "parse-numbers": false,
       "parse-positional-numbers": false,
       "strip-aliased": true,
-    })
-    .fail((message) => {
-      throw new DecoderError("USAGE", lowerFirst(message ?? "the arguments can't be understood"), { hint });
-    });
-  for (const [name, option] of Object.entries(command.options)) parser.option(name, toYargs(option));
-  const { _: operands, $0: _script, ...options } = await parser.parseAsync();
-  checkOperands(command, operands.length, hint);
-  const values = new Map<string, readonly string[]>();
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
-  }
-  return new Arguments(values, operands.map(String));
-}
-
-function toYargs({ value, alias, choices }: Option): YargsOptions {
-  return {
-    type: value === undefined ? "boolean" : "string",
-    requiresArg: value !== undefined,
-    ...(alias !== undefined && { alias }),
-    ...(choices !== undefined && { choices }),
+    },
   };
 }
 
-function checkOperands({ operands }: Command, count: number, hint: string): void {
-  const names = operands.map(({ name }) => name).join(" ");
-  const missing = operands[count];
-  if (count > operands.length) {
-    const expected = operands.length === 0 ? "nothing but options" : names;
-    throw new DecoderError("USAGE", `there are ${count} arguments, and what is wanted is ${expected}`, {
-      hint,
-    });
+/** What is wrong with them, if anything is. */
+function problemOf(
+  { options, operands: wanted }: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+  operands: readonly string[],
+): string | undefined {
+  const unknown = [...values.keys()].filter((name) => !Object.hasOwn(options, name)).map(dashed);
+  if (unknown.length > 0) return `unknown option${unknown.length > 1 ? "s" : ""} ${unknown.join(", ")}`;
+  for (const [name, { choices }] of Object.entries(options)) {
+    const wrong = values.get(name)?.find((value) => choices?.includes(value) === false);
+    if (wrong !== undefined) return `--${name} takes ${either(choices ?? [])}, not "${wrong}"`;
   }
-  if (missing !== undefined && !missing.optional) {
-    throw new DecoderError("USAGE", `${missing.name} is missing; what is wanted is ${names}`, { hint });
-  }
+  const [missing, extra] = [wanted[operands.length], operands[wanted.length]];
+  if (extra !== undefined) return `unexpected argument "${extra}"`;
+  return missing === undefined || missing.optional ? undefined : `${missing.name} is missing`;
+}
+
+function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
+}
+
+/** "keep, gzip or none" */
+function either(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
 function toInteger(text: string, name: string, least: number, most: number): number {
   const number = /^-?\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= most) return number;
   throw new DecoderError("USAGE", `--${name} takes whole numbers from ${least} to ${most}, not "${text}"`);
-}
-
-/** Messages of this program start in lower case. */
-function lowerFirst(text: string): string {
-  return text.slice(0, 1).toLowerCase() + text.slice(1).replace(/\n+/g, "; ");
 }

@@ -19,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   if (command === undefined) throw unknownCommand(first);
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
-  await command.run(await parseArguments(command, rest));
+  await command.run(parseArguments(command, rest));
 }
 
 function overview(args: readonly string[]): string {
@@ -33,7 +33,18 @@ function print(text: string): void {
 }
 
 function unknownCommand(name: string): DecoderError {
-  return new DecoderError("USAGE", `there is no command "${name}"`, {
-    hint: `the commands are ${COMMANDS.map((command) => command.name).join(", ")}; see ctd-decoder --help`,
-  });
+  return new DecoderError("USAGE", `there is no command "${name}"`, { hint: commandsHint() });
+}
+
+/** For who calls the decoder by hand. */
+export function noLayer(): DecoderError {
+  return new DecoderError(
+    "USAGE",
+    "without a command this decrypts one encrypted image layer for containerd, and standard input is a terminal",
+    { hint: commandsHint() },
+  );
+}
+
+function commandsHint(): string {
+  return `the commands are ${COMMANDS.map(({ name }) => name).join(", ")}; see ctd-decoder --help`;
 }

@@ -1,4 +1,5 @@
 import type { Command, Option } from "./command.ts";
+import { HELP } from "./help.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
@@ -69,8 +70,6 @@ function fishOption(name: string, { help, value, choices, alias }: Option): stri
     choices !== undefined ? [`-x -a ${quoted(choices.join(" "))}`] : value !== undefined ? ["-r"] : [];
   return [...names, ...argument, `-d ${quoted(help)}`].join(" ");
 }
-
-const HELP: Option = { help: "print help" };
 
 function dashed(options: Command["options"]): string[] {
   return Object.keys(options).map((name) => `--${name}`);

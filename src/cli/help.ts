@@ -6,11 +6,17 @@ const COLUMNS = 80;
 /** Beyond this an option's text starts on the next line. */
 const TERM_COLUMNS = 28;
 
+export const HELP: Option = { help: "print help", alias: "h" };
+
+/** The decoder's own flags as commands have theirs. */
+export const PROGRAM_FLAGS: Options = Object.fromEntries(
+  [...FLAGS].map(([name, { help, value }]) => [name, { help, ...(value !== undefined && { value }) }]),
+);
+
+export const OTHER_FLAGS: Options = { help: HELP, version: { help: "print the version" } };
+
 /** `ctd-decoder --help` */
 export function programHelp(commands: readonly Command[]): string {
-  const flags: Options = Object.fromEntries(
-    [...FLAGS].map(([name, { help, value }]) => [name, { help, ...(value !== undefined && { value }) }]),
-  );
   return sections([
     ["", ["Decrypts encrypted container image layers where they are pulled."]],
     [
@@ -21,7 +27,8 @@ export function programHelp(commands: readonly Command[]): string {
       ],
     ],
     ["Commands", definitions(commands.map(({ name, summary }) => [name, summary]))],
-    ["Flags of the stream processor", optionLines(flags)],
+    ["Flags of the stream processor", optionLines(PROGRAM_FLAGS)],
+    ["Other flags", optionLines(OTHER_FLAGS)],
     ["", ["See ctd-decoder COMMAND --help, with examples for every command."]],
   ]);
 }
@@ -31,7 +38,7 @@ export function commandHelp(command: Command): string {
   return sections([
     ["", [`${capitalised(command.summary)}.`]],
     ["Usage", [`${INDENT}${usage(command)}`]],
-    ["Options", optionLines({ ...command.options, help: { help: "print this" } })],
+    ["Options", optionLines({ ...command.options, help: HELP })],
     ["", command.notes.flatMap((note, i) => [...(i > 0 ? [""] : []), ...wrap(note, COLUMNS)])],
     [
       "Examples",

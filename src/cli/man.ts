@@ -1,13 +1,9 @@
-import { FLAGS } from "../options.ts";
 import type { Command, Options } from "./command.ts";
-import { capitalised, optionTerm, optionText, usage } from "./help.ts";
+import { capitalised, OTHER_FLAGS, optionTerm, optionText, PROGRAM_FLAGS, usage } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 /** The manual page, in the man(7) language, of everything that help tells. */
 export function manualPage(commands: readonly Command[]): string {
-  const flags: Options = Object.fromEntries(
-    [...FLAGS].map(([name, { help, value }]) => [name, { help, ...(value !== undefined && { value }) }]),
-  );
   return [
     `.TH CTD\\-DECODER 1 "" "ctd\\-decoder ${VERSION}" "User Commands"`,
     ".SH NAME",
@@ -21,7 +17,9 @@ export function manualPage(commands: readonly Command[]): string {
       "Without a command this is a stream processor of containerd: it reads what to decrypt with from file descriptor 3, an encrypted layer from standard input, and writes the layer's plaintext to standard output, once all of it is authenticated. The commands make, change and examine encrypted images.",
     ),
     ".SH STREAM PROCESSOR",
-    ...optionList(flags),
+    ...optionList(PROGRAM_FLAGS),
+    ".SH OTHER FLAGS",
+    ...optionList(OTHER_FLAGS),
     ".SH COMMANDS",
     ...commands.flatMap(commandPart),
     ".SH EXIT STATUS",

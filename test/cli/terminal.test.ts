@@ -115,6 +115,13 @@ describeWith([ours, script], "on a terminal", { timeout: 60_000 }, () => {
     expect(seen.filter((line) => line.startsWith("ctd-decoder: error: "))).toHaveLength(1);
   });
 
+  test("the decoder alone says what it is, and what the commands are", async () => {
+    const usage =
+      /^ctd-decoder: error: [^\n]* for containerd, [^\n]*\r\nctd-decoder: hint: [^\n]*encrypt, decrypt, [^\n]*ctd-decoder --help\r\n$/;
+    expect(await onTerminal(80, [])).toMatch(usage);
+    expect(await onTerminal(80, ["--decryption-keys-path", join(folder, "keys")])).toMatch(usage);
+  });
+
   test.each([
     ["layer", () => ["layer", "--key", keys.privateKey, `oci:${encrypted}`]],
     ["archive", () => ["decrypt", "--key", keys.privateKey, `oci:${encrypted}`, "-"]],

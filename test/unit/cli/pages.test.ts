@@ -26,14 +26,14 @@ test.each(COMMANDS)(
 
 test.each(COMMANDS.flatMap(({ name, examples }) => examples.map(({ command }) => ({ name, command }))))(
   "$command is understood",
-  async ({ name, command: line }) => {
+  ({ name, command: line }) => {
     const [, call = ""] =
       new RegExp(`ctd-decoder ${name} ?([^|<>]*)`).exec(
         line.replace(/<\([^)]*\)/g, (it) => it.slice(2, -1)),
       ) ?? [];
     const command = COMMANDS.find((it) => it.name === name);
     if (command === undefined) throw new Error(name);
-    await expect(parseArguments(command, call.split(" ").filter(Boolean))).resolves.toBeDefined();
+    expect(parseArguments(command, call.split(" ").filter(Boolean))).toBeDefined();
   },
 );
 
@@ -43,6 +43,8 @@ test("the program's help and the manual page name every command and every flag o
     expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
     for (const option of Object.keys(options)) expect(manual).toContain(`--${option}`);
   }
+  expect(help).toMatch(/^ {2}-h, --help .*\n {2}--version /m);
+  expect(manual).toMatch(/^\.B -h, --help\n.*\n\.TP\n\.B --version$/m);
   for (const flag of FLAGS.keys())
     expect([help.includes(`--${flag}`), manual.includes(`--${flag}`)]).toEqual([true, true]);
 });
