@@ -13,6 +13,7 @@ import { Ui } from "./ui.ts";
 import { count, printable } from "./units.ts";
 
 const INDENT = "  ";
+const NO_TEST = "not run: it takes a private key and a decoder that is installed and configured";
 
 export const DOCTOR: Command = {
   name: "doctor",
@@ -103,6 +104,7 @@ function renderProviders({ path, providers, findings }: ProviderReport, style: S
 
 function renderSelfTest(tests: readonly SelfTest[], style: Style): string {
   const title = style.bold(`self-test with ${count(tests.length, "key")}`);
+  if (tests.length === 0) return `${title}\n${INDENT}${style.bad(NO_TEST)}\n`;
   const lines = tests.map(({ key, scheme, problem, untested }) => {
     const result = untested === undefined ? verdict(problem, style) : style.dim(`not tested: ${untested}`);
     return `${INDENT}${printable(key)} (${scheme}): ${result}\n`;

@@ -15,6 +15,9 @@ import {
   variableValue,
 } from "./processors.ts";
 
+/** What to do on a node without a decoder. */
+export const INSTALL = "scripts/install-node puts the decoder on a node, and into containerd's configuration";
+
 type Processors = ReadonlyMap<string, ConfiguredProcessor>;
 
 /** What tools encrypt today; the others are old or come of mistakes. */
@@ -98,6 +101,7 @@ function* checkCommand(
   if (findExecutable(path, searchPath) === undefined) {
     yield error(
       `${id} runs ${JSON.stringify(path)} (${origin}), which is no executable${isAbsolute(path) ? "" : " on containerd's PATH"}`,
+      INSTALL,
     );
   }
   if (basename(path) === "ctd-decoder") yield* checkFlags(id, args);

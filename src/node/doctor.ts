@@ -5,7 +5,7 @@ import { loadKeys } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { parseDecoderFlags } from "../options.ts";
 import { type ConfigCheck, checkConfig } from "./check-config.ts";
-import { findExecutable } from "./check-processors.ts";
+import { findExecutable, INSTALL } from "./check-processors.ts";
 import { type ContainerdConfig, readContainerdConfig } from "./containerd-config.ts";
 import {
   knownConfigFiles,
@@ -177,7 +177,11 @@ async function testKeys(
 ): Promise<SelfTest[]> {
   const program = decoder && findExecutable(decoder.path, searchPath);
   if (decoder === undefined || program === undefined) {
-    findings.push({ severity: "warning", message: "no decoder is configured that could be tested" });
+    findings.push({
+      severity: "warning",
+      message: "no decoder is installed and configured that could be tested",
+      hint: INSTALL,
+    });
     return [];
   }
   const variables = decoder.env.map((it) => [it.slice(0, it.indexOf("=")), it.slice(it.indexOf("=") + 1)]);
@@ -196,8 +200,8 @@ async function inspect(
   const { inspectImage, inspectSource } = await import("../image/inspect.ts");
   const options = { platforms: [], settings, ...(keys && { keys }) };
   if (/^(oci|oci-archive|docker-archive):/.test(image)) {
-    const { parsePlace } = await import("../oci/reference.ts");
-    return await inspectImage({ ...options, source: parsePlace(image) });
+    const { parseImage } = await import("../oci/reference.ts");
+    return await inspectImage({ ...options, source: parseImage(image) });
   }
   const { openContainerdImage } = await import("./containerd-image.ts");
   return await inspectSource(await openContainerdImage(root, image), options);

@@ -140,6 +140,24 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
       expect.objectContaining({ severity: "error", message: expect.stringMatching(/no usable private key/) }),
     );
     expect((await doctor(node, "--keys-path", join(node, "none"))).exit).toBe(1);
+    const args = ["--config", join(node, "config.toml"), "--containerd", "1.7"];
+    const { stdout } = await run(ours, ["doctor", ...args, "--keys-path", join(node, "empty")]);
+    expect(stdout.toString()).toMatch(/self-test with 0 keys\n {2}not run: /);
+  });
+
+  test("where no decoder is installed, it says what installs one", async () => {
+    const node = await newNode({
+      name: "a decoder that isn't there",
+      command: join(folder, "none"),
+      args: [],
+    });
+    const { exit, stdout } = await run(ours, [
+      "doctor",
+      ...["--config", join(node, "config.toml"), "--containerd", "1.7"],
+    ]);
+    expect(exit).toBe(1);
+    expect(stdout.toString()).toMatch(/runs ".*\/none" .*is no executable\n.*scripts\/install-node/);
+    expect(stdout.toString()).toMatch(/no decoder is .*tested\n.*scripts\/install-node/);
   });
 
   test("a decoder that can't decrypt is found out", async () => {

@@ -79,6 +79,8 @@ describeWith([ours, linux], "scripts/install-node", {}, () => {
     const said = await install(node, "--dry-run", "--restart", "--keys", join(node, "keys"));
     for (const what of [DROP_IN, `/${CONFIG}`, "/usr/local/bin/ctd-decoder", "a.pem", "systemctl restart"])
       expect(said).toContain(what);
+    expect(said).toMatch(/would write \/etc\/containerd\/config\.toml, and keep the old one as \S+\.backup-/);
+    expect(said.match(/backup/g)).toHaveLength(1);
     expect(files(node)).toEqual(before);
     expect(read(node, CONFIG)).toBe("version = 2\n");
     expect(existsSync(join(folder, "restarts"))).toBe(false);
