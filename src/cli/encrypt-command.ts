@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import type { EncryptOptions, TargetCompression } from "../image/encrypt.ts";
+import { parsePlace } from "../oci/reference.ts";
 import type { Platform } from "../spec/manifest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -55,6 +56,7 @@ export const ENCRYPT: Command = {
   ],
   run: runRewrite({
     verbs: ["encrypting", "encrypted"],
+    parseSource: parsePlace,
     async prepare(args, common) {
       const options = { ...common, ...encryptOptions(args, common) };
       const keys = await namedKeys(args);

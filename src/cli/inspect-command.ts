@@ -1,4 +1,4 @@
-import { parsePlace } from "../oci/reference.ts";
+import { parseImage } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
 import { renderImage } from "./inspect-table.ts";
 import { interruptible } from "./interrupt.ts";
@@ -16,6 +16,7 @@ export const INSPECT: Command = {
   },
   notes: [
     "With keys, also which of them opens which layer. SOURCE may be - for an archive, or a single manifest or index, on standard input.",
+    "Recipients are named as far as the image tells. (unnamed) is one that it tells no name of: a JWE names JWKs that have a kid, as keygen --format jwk makes them, and neither PEM keys nor certificates. Whether it is a certain key --key tells.",
   ],
   examples: [
     { command: "ctd-decoder inspect oci:app:enc", does: "shows the recipients of every layer" },
@@ -29,7 +30,7 @@ export const INSPECT: Command = {
     },
   ],
   async run(args) {
-    const source = parsePlace(args.operand(0));
+    const source = parseImage(args.operand(0));
     const ui = new Ui(args);
     const keys = await namedKeys(args);
     const { inspectImage } = await import("../image/inspect.ts");

@@ -52,8 +52,9 @@ function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
   const lines = encryption.packets.flatMap(({ scheme, recipients, problem }) => {
     if (problem !== undefined) return [`${printable(scheme)}: ${style.bad(printable(problem))}`];
     if (recipients.length === 0) return [`${printable(scheme)}: recipients not told`];
-    return recipients.map(({ algorithm, id }) =>
-      `${printable(scheme)}: ${printable([algorithm, id].filter((it) => it).join(" "))}`.trimEnd(),
+    return recipients.map(
+      ({ algorithm, id }) =>
+        `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}`,
     );
   });
   return [...lines, ...trouble(encryption, style), ...opener(encryption, style)].map(

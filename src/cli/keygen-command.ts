@@ -20,12 +20,15 @@ export const KEYGEN: Command = {
   options: {
     type: { value: "TYPE", help: "of the keys; default ec", choices: ["ec", "rsa"] },
     curve: { value: "CURVE", help: "of EC keys; default P-256", choices: ["P-256", "P-384", "P-521"] },
-    bits: { value: "N", help: `of RSA keys; default ${USUAL_BITS}` },
+    bits: {
+      value: "N",
+      help: `of RSA keys, for which it stands if --type is not given; default ${USUAL_BITS}`,
+    },
     format: { value: "FORMAT", help: "of the files; default pem", choices: ["pem", "jwk"] },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. A JWK's kid is its thumbprint (RFC 7638).",
+    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. A JWK's kid is its thumbprint (RFC 7638), by which inspect names it.",
     "The Go decoder reads EC private keys as JWK, or as PEM of PKCS#8, which is what is written here.",
   ],
   examples: [
@@ -47,7 +50,8 @@ export const KEYGEN: Command = {
     }
     const { generateKeys } = await import("../keys/generate.ts");
     const format = args.text("format") === "jwk" ? "jwk" : "pem";
-    const pair = await generateKeys(kind(args), format);
+    const which = kind(args);
+    const pair = await generateKeys(which, format);
     await writeDurably(privateFile, [Buffer.from(pair.privateKey)], PRIVATE_MODE);
     try {
       await writeDurably(publicFile, [Buffer.from(pair.publicKey)], PUBLIC_MODE);
@@ -56,10 +60,15 @@ export const KEYGEN: Command = {
       throw error;
     }
     const { thumbprint } = pair;
-    ui.result({ privateKey: privateFile, publicKey: publicFile, thumbprint }, () =>
-      [`private key: ${privateFile}`, `public key:  ${publicFile}`, `thumbprint:  ${thumbprint}`, ""].join(
-        "\n",
-      ),
+    const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
+    ui.result({ privateKey: privateFile, publicKey: publicFile, type, thumbprint }, () =>
+      [
+        `private key: ${privateFile}`,
+        `public key:  ${publicFile}`,
+        `type:        ${type}`,
+        `thumbprint:  ${thumbprint}`,
+        "",
+      ].join("\n"),
     );
   },
 };
@@ -70,7 +79,9 @@ function kind(args: Arguments): KeyPairKind {
   const curve = args.text("curve");
   const type = args.text("type") ?? (bits === undefined ? "ec" : "rsa");
   if (type === "rsa" ? curve !== undefined : bits !== undefined) {
-    throw new DecoderError("USAGE", "--bits is for RSA keys and --curve for EC keys");
+    throw new DecoderError("USAGE", "--bits is for RSA keys and --curve for EC keys", {
+      hint: "--type rsa goes with --bits, and --type ec with --curve",
+    });
   }
   return type === "rsa"
     ? { type, bits: bits ?? USUAL_BITS }

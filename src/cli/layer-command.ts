@@ -4,7 +4,7 @@ import { Output } from "../io/output.ts";
 import { PipeOutput } from "../io/pipe.ts";
 import { readSmallFile } from "../io/small-file.ts";
 import { LIMITS } from "../limits.ts";
-import { parsePlace } from "../oci/reference.ts";
+import { parseImage } from "../oci/reference.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -59,7 +59,7 @@ export const LAYER: Command = {
 };
 
 async function fromImage(source: string, args: Arguments): Promise<void> {
-  const place = parsePlace(source);
+  const place = parseImage(source);
   const position = args.integer("index", -LIMITS.layers, LIMITS.layers) ?? 0;
   const platform = args.text("platform");
   const keys = await requiredKeys(args);

@@ -2,7 +2,7 @@ import { DecoderError } from "../errors.ts";
 import type { RewriteOptions, RewriteResult } from "../image/rewrite.ts";
 import type { Selection } from "../image/select.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
-import { formatPlace, type Place, parsePlace, parseTarget } from "../oci/reference.ts";
+import { formatPlace, type Place, parseImage, parseTarget } from "../oci/reference.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Operand, Options } from "./command.ts";
 import {
@@ -42,12 +42,18 @@ type Running = Pick<RewriteOptions, "progress" | "signal">;
 export interface RewriteSteps {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
+  /** What SOURCE may be, unless it has to be an image. @throws DecoderError USAGE */
+  readonly parseSource?: (text: string) => Place;
   prepare(args: Arguments, common: CommonOptions): Promise<(running: Running) => Promise<RewriteResult>>;
 }
 
-export function runRewrite({ verbs: [doing, done], prepare }: RewriteSteps): Command["run"] {
+export function runRewrite({
+  verbs: [doing, done],
+  parseSource = parseImage,
+  prepare,
+}: RewriteSteps): Command["run"] {
   return async (args) => {
-    const [source, target] = [parsePlace(args.operand(0)), parseTarget(args.operand(1))];
+    const [source, target] = [parseSource(args.operand(0)), parseTarget(args.operand(1))];
     checkOutput(target);
     const ui = new Ui(args, target.path === "-");
     const common = {

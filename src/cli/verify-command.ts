@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
-import { parsePlace } from "../oci/reference.ts";
+import type { VerifyFailure } from "../image/verify.ts";
+import { parseImage } from "../oci/reference.ts";
 import type { Command } from "./command.ts";
 import {
   KEY_OPTIONS,
@@ -32,7 +33,7 @@ export const VERIFY: Command = {
     },
   ],
   async run(args) {
-    const source = parsePlace(args.operand(0));
+    const source = parseImage(args.operand(0));
     const ui = new Ui(args);
     const keys = await requiredKeys(args);
     const { verifyImage } = await import("../image/verify.ts");
@@ -50,18 +51,20 @@ export const VERIFY: Command = {
     ui.result(result, () =>
       failures.length === 0
         ? `verify: ${count(total, "layer")}, ${formatBytes(bytes)}, ${ui.style.good("all authentic")}\n`
-        : failures
-            .map(
-              (it) =>
-                `${ui.style.bad("bad")}: ${printable(it.platform)} layer ${it.position}: ${printable(it.message)}\n`,
-            )
-            .join(""),
+        : failures.map((it) => `${ui.style.bad("bad")}: ${printable(describe(it))}\n`).join(""),
     );
     const [first] = failures;
     if (first === undefined) return;
+    // Where the layers were named on standard output, once is enough.
+    const which = ui.isQuiet && !ui.isJson ? `; the first: ${describe(first)}` : "";
     throw new DecoderError(
       first.code,
-      `${failures.length} of ${count(total, "layer")} can't be relied on; the first: ${first.message}`,
+      `verification failed for ${failures.length} of ${count(total, "layer")}${which}`,
+      first.hint === undefined ? {} : { hint: first.hint },
     );
   },
 };
+
+function describe({ platform, position, message }: VerifyFailure): string {
+  return `${platform} layer ${position}: ${message}`;
+}

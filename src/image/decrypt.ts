@@ -42,7 +42,8 @@ export function encryptedLayers(layers: readonly ChosenLayer[]): ChosenLayer[] {
   if (encrypted.length > 0) return encrypted;
   throw new DecoderError(
     "NOT_FOUND",
-    layers.length === 0 ? "the image has no such layers" : "no such layer of the image is encrypted",
+    layers.length === 0 ? "the image has no such layers" : "none of the chosen layers is encrypted",
+    { hint: "ctd-decoder inspect IMAGE shows which are; ctd-decoder encrypt encrypts them" },
   );
 }
 

@@ -12,7 +12,7 @@ import type { Descriptor } from "../spec/descriptor.ts";
 import { digestOf } from "../spec/digest.ts";
 import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST, parseLayerType } from "../spec/media-types.ts";
-import { closeLayer, openLayer } from "./open-layer.ts";
+import { closeLayer, openDescriptor } from "./open-layer.ts";
 import { chooseManifests } from "./select.ts";
 import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
@@ -145,7 +145,7 @@ async function describeManifest(node: ManifestNode, options: Details): Promise<P
   for (const [position, descriptor] of node.document.value.layers.entries()) {
     const { digest, size, mediaType } = descriptor;
     const encryption = parseLayerType(mediaType)?.encrypted
-      ? { encryption: await describeEncryption(node, position, descriptor, options) }
+      ? { encryption: await describeEncryption(descriptor, options) }
       : {};
     layers.push({ position, digest, size, mediaType, ...encryption });
   }
@@ -154,14 +154,11 @@ async function describeManifest(node: ManifestNode, options: Details): Promise<P
 }
 
 async function describeEncryption(
-  node: ManifestNode,
-  position: number,
   descriptor: Descriptor,
   { keys, settings }: Details,
 ): Promise<EncryptionInfo> {
   const annotations = descriptor.annotations ?? {};
-  const opens =
-    keys === undefined ? {} : { opens: await opener({ node, position, descriptor }, keys, settings) };
+  const opens = keys === undefined ? {} : { opens: await opener(descriptor, keys, settings) };
   return { ...cipherOf(annotations), packets: await describeLayer(annotations), ...opens };
 }
 
@@ -176,12 +173,12 @@ function cipherOf(annotations: Readonly<Record<string, string>>): Pick<Encryptio
 }
 
 async function opener(
-  layer: Parameters<typeof openLayer>[0],
+  descriptor: Descriptor,
   keys: KeySet,
   settings: SchemeSettings,
 ): Promise<OpensInfo | null> {
   try {
-    const opened = await openLayer(layer, keys, settings);
+    const opened = await openDescriptor(descriptor, keys, settings);
     closeLayer(opened);
     const { scheme, recipient, key } = opened.by;
     const name = typeof key === "object" ? key.origin : key;

@@ -105,5 +105,6 @@ function requireEncrypted({ mediaType, digest }: Descriptor): void {
   throw new DecoderError(
     "BAD_MEDIA_TYPE",
     `layer ${digest} is not encrypted: its media type is ${JSON.stringify(mediaType.slice(0, 128))}`,
+    { hint: "ctd-decoder inspect IMAGE shows which layers are" },
   );
 }

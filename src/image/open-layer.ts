@@ -29,12 +29,8 @@ export async function openLayer(
   keys: KeySet,
   settings: SchemeSettings,
 ): Promise<OpenedLayer> {
-  const annotations = layer.descriptor.annotations ?? {};
   try {
-    const publicOptions = parsePublicOptions(annotations);
-    const { options: wrapped, ...by } = await unwrapLayer(annotations, keys, settings);
-    const options = parseLayerOptions(publicOptions, new Secret(wrapped.bytes.slice()));
-    return { options, wrapped, by };
+    return await openDescriptor(layer.descriptor, keys, settings);
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
     const where = `layer ${layer.position} of ${nameOf(layer.node)}`;
@@ -43,6 +39,18 @@ export async function openLayer(
       cause: error,
     });
   }
+}
+
+/** The same, for who tells the layer's name himself. */
+export async function openDescriptor(
+  { annotations = {} }: Descriptor,
+  keys: KeySet,
+  settings: SchemeSettings,
+): Promise<OpenedLayer> {
+  const publicOptions = parsePublicOptions(annotations);
+  const { options: wrapped, ...by } = await unwrapLayer(annotations, keys, settings);
+  const options = parseLayerOptions(publicOptions, new Secret(wrapped.bytes.slice()));
+  return { options, wrapped, by };
 }
 
 /** The layer's key for a job, which destroys its copy. */

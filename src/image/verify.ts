@@ -9,7 +9,7 @@ import type { ImageSource } from "../oci/source.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";
 import { encryptedLayers } from "./decrypt.ts";
 import { LayerPool } from "./layer-pool.ts";
-import { closeLayer, layerKey, openLayer } from "./open-layer.ts";
+import { closeLayer, layerKey, openDescriptor } from "./open-layer.ts";
 import type { LayerReport, Progress } from "./progress.ts";
 import { withImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
@@ -38,6 +38,8 @@ export interface VerifyFailure {
   readonly digest: string;
   readonly code: ErrorCode;
   readonly message: string;
+  /** What to do about it. */
+  readonly hint?: string;
 }
 
 /**
@@ -91,7 +93,8 @@ class Verifier {
       await this.#check(layer);
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
-      return { ...where, code: error.code, message: error.message };
+      const { code, message, hint } = error;
+      return { ...where, code, message, ...(hint !== undefined && { hint }) };
     }
     const report: LayerReport = { ...where, action: "verified", from: digest, size, mediaType };
     this.#options.progress.finish(report);
@@ -100,7 +103,7 @@ class Verifier {
 
   async #check(layer: ChosenLayer): Promise<void> {
     const { node, position, descriptor } = layer;
-    const opened = await openLayer(layer, this.#options.keys, this.#options.settings);
+    const opened = await openDescriptor(descriptor, this.#options.keys, this.#options.settings);
     const options = layerKey(opened.options);
     closeLayer(opened);
     const blob = await locateChecked(this.#source.blobs, descriptor);

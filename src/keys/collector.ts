@@ -3,7 +3,7 @@ import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { decodeUtf8 } from "../spec/utf8.ts";
 import { readOnly, readSequence, TAG } from "./der.ts";
-import { parseJwks } from "./jwk.ts";
+import { PUBLIC_KEY, parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
 import { type PemBlock, parsePem } from "./pem.ts";
 import { isEncryptedPkcs8, type KeyResult, parsePrivateKey } from "./private-key.ts";
@@ -19,8 +19,6 @@ const PEM_PUBLIC_KEYS = new Set(["PUBLIC KEY", "RSA PUBLIC KEY"]);
 /** "EC PARAMETERS" stands before the key in what `openssl ecparam -genkey` writes. */
 const PEM_IGNORED = new Set(["EC PARAMETERS", "DH PARAMETERS"]);
 const PEM_BLOCKS = 256;
-
-const PUBLIC_KEY = "a public key";
 
 /**
  * Sorts bytes of unknown kind into keys, certificates, keyrings and token files, by what they are: neither a file's

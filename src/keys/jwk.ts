@@ -2,6 +2,9 @@ import { decodeBase64Url } from "../io/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
 import { CURVE_BYTES, ecKey, type KeyLabels, type KeyResult, rsaKeyFromNumbers } from "./private-key.ts";
 
+/** Why a public key is skipped. */
+export const PUBLIC_KEY = "a public key";
+
 /** RFC 7518 §6.3.2, in the order of RFC 8017's RSAPrivateKey. */
 const RSA_NUMBERS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
 
@@ -37,7 +40,7 @@ function parseJwk(jwk: unknown, origin: string): KeyResult {
 
 /** RFC 7517 §4.2-4.3: a key that says it is for something else is not used. */
 function usageProblem(jwk: JsonObject): string | null {
-  if (jwk["d"] === undefined) return "a public key";
+  if (jwk["d"] === undefined) return PUBLIC_KEY;
   if (jwk["use"] !== undefined && jwk["use"] !== "enc") return 'a JWK whose "use" is not "enc"';
   return null;
 }

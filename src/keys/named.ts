@@ -4,7 +4,9 @@ import { readSmallFile } from "../io/small-file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
+import { PUBLIC_KEY } from "./jwk.ts";
 import type { KeySet } from "./keyset.ts";
+import { privateHalfHint } from "./public-half.ts";
 
 /** "key.pem", and optionally where its password is. */
 const KEY_FILE = /^(?<file>.+?)(?::(?<source>pass|file|fd)=(?<value>[\s\S]*))?$/;
@@ -40,10 +42,10 @@ async function addFile(collector: KeyCollector, spec: string): Promise<void> {
   const password = source === undefined ? [] : [new Secret(readPassword(source, value))];
   const used = await collector.add(read(file, "key"), file, password);
   if (used !== undefined) return;
-  throw new DecoderError(
-    "BAD_KEY",
-    `the key ${file} can't be used: ${collector.skipped.at(-1)?.reason ?? "it is empty"}`,
-  );
+  const reason = collector.skipped.at(-1)?.reason ?? "it is empty";
+  throw new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, {
+    ...(reason === PUBLIC_KEY && { hint: privateHalfHint(file) }),
+  });
 }
 
 /** ocicrypt's form: a provider's name → what it is told, as the one value of a list. */

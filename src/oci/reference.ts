@@ -21,20 +21,44 @@ const REF_NAME =
   /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
 const REF_NAME_CHARS = 255;
 
-const HINT =
-  "places are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], rootfs:DIR, tar:FILE, or - for an archive on a pipe";
+const IMAGES =
+  "an image is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input; skopeo copy docker://NAME oci:DIR:TAG fetches one";
+const MATERIALS = `${IMAGES}; rootfs:DIR and tar:FILE are files to make one of`;
+const DESTINATIONS =
+  "destinations are oci:DIR[:TAG] and oci-archive:FILE[:TAG], or - for standard output; skopeo copy takes it to a registry";
 
-/** @throws DecoderError USAGE */
+/** An image, or what one can be made from. @throws DecoderError USAGE */
 export function parsePlace(text: string): Place {
+  return parse(text, MATERIALS);
+}
+
+/** An image that is there already. @throws DecoderError USAGE */
+export function parseImage(text: string): Place {
+  const place = parse(text, IMAGES);
+  if (TAGGED.has(place.kind)) return place;
+  throw new DecoderError("USAGE", `${text} is no image yet`, {
+    hint: "ctd-decoder encrypt makes an image of it",
+  });
+}
+
+/** A place that images can be written to. @throws DecoderError USAGE */
+export function parseTarget(text: string): Place {
+  const place = parse(text, DESTINATIONS);
+  if (WRITABLE.has(place.kind)) return place;
+  throw new DecoderError("USAGE", `an image can't be written to "${text}"`, { hint: DESTINATIONS });
+}
+
+/** @param wanted what may stand there, for messages */
+function parse(text: string, wanted: string): Place {
   if (text === "-") return { kind: "oci-archive", path: "-" };
   const [kind, rest] = cut(text);
   if (UNTAGGED.has(kind) && rest) return { kind: kind as PlaceKind, path: rest };
   if (!TAGGED.has(kind) || !rest) {
-    throw new DecoderError("USAGE", `"${text}" names no image`, { hint: HINT });
+    throw new DecoderError("USAGE", `"${text}" names no image`, { hint: wanted });
   }
   const [path, tag] = cut(rest);
   const place = { kind: kind as PlaceKind, path };
-  if (path === "") throw new DecoderError("USAGE", `"${text}" names no path`, { hint: HINT });
+  if (path === "") throw new DecoderError("USAGE", `"${text}" names no path`, { hint: wanted });
   if (path === "-" && kind === "oci") {
     throw new DecoderError("USAGE", "a layout is a directory and can't come through a pipe", {
       hint: "use oci-archive:-",
@@ -43,15 +67,6 @@ export function parsePlace(text: string): Place {
   if (!rest.includes(":")) return place;
   if (kind !== "docker-archive") checkTag(tag);
   return { ...place, tag };
-}
-
-/** A place that images can be written to. @throws DecoderError USAGE */
-export function parseTarget(text: string): Place {
-  const place = parsePlace(text);
-  if (WRITABLE.has(place.kind)) return place;
-  throw new DecoderError("USAGE", `an image can't be written to "${text}"`, {
-    hint: "destinations are oci:DIR[:TAG] and oci-archive:FILE[:TAG], or - for standard output",
-  });
 }
 
 export function formatPlace(place: Place): string {

@@ -4,6 +4,7 @@ import { readSmallFile } from "../../io/small-file.ts";
 import { readOnly, TAG } from "../../keys/der.ts";
 import { type PemBlock, parsePem } from "../../keys/pem.ts";
 import { parsePrivateKey } from "../../keys/private-key.ts";
+import { publicHalfHint } from "../../keys/public-half.ts";
 import { LIMITS } from "../../limits.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
@@ -123,7 +124,7 @@ function readFile(file: string): Bytes {
 
 function isPrivate(file: string): DecoderError {
   return new DecoderError("BAD_RECIPIENT", `the recipient jwe:${file} is a private key`, {
-    hint: "give the public half (openssl pkey -in KEY -pubout), and keep the private one where images are decrypted",
+    hint: publicHalfHint("jwe", file),
   });
 }
 

@@ -3,6 +3,7 @@ import { DecoderError, describeSystemError } from "../../errors.ts";
 import { decodeBase64, encodeBase64Url } from "../../io/base64.ts";
 import { readSmallFile } from "../../io/small-file.ts";
 import { parsePrivateKey } from "../../keys/private-key.ts";
+import { publicHalfHint } from "../../keys/public-half.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
@@ -31,7 +32,7 @@ export async function readRecipientKey(
   }
   const text = Buffer.from(bytes.buffer).toString("latin1");
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text) || parsePrivateKey(bytes, { origin: file }) !== null) {
-    throw badRecipient(file, "is a private key", "give the public half: openssl pkey -in KEY -pubout");
+    throw badRecipient(file, "is a private key", publicHalfHint("pkcs11", file));
   }
   const isKey = text.includes("-----BEGIN ") || bytes[0] === SEQUENCE;
   const key = isKey ? parsePublicKey(bytes) : await tokenKey(bytes, file, hash, settings);
