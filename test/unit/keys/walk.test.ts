@@ -169,12 +169,15 @@ describe.skipIf(process.platform !== "linux")("what is exchanged while it is loo
   async function readWhile(root: string, place: string, other: string): Promise<Set<string | undefined>> {
     const script = `const { renameSync } = require("node:fs");
       const [place, other] = process.argv.slice(1);
+      process.stdout.write("ready");
       for (;;) { renameSync(place, place + "..."); renameSync(other, place); renameSync(place, other); renameSync(place + "...", place); }`;
-    const child = spawn(process.execPath, ["-e", script, place, other], { stdio: "ignore" });
+    const child = spawn(process.execPath, ["-e", script, place, other], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     const contents = new Set<string | undefined>();
     try {
-      await once(child, "spawn");
-      for (let i = 0; i < 5000; i++) for (const [, content] of walk(root).found) contents.add(content);
+      await once(child.stdout, "data");
+      for (let i = 0; i < 12_000; i++) for (const [, content] of walk(root).found) contents.add(content);
     } finally {
       child.kill("SIGKILL");
       await once(child, "exit");
