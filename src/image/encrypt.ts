@@ -95,16 +95,26 @@ function checkNobodyIsLeftOut(
   if (recipients.length === 0 || addRecipients.length === 0 || (plain > 0 && plain < chosen.length)) return;
   const [state, option, named, right, served] =
     plain === 0
-      ? (["encrypted already", "--recipient", recipients, "--add-recipient", addRecipients] as const)
-      : (["not encrypted yet", "--add-recipient", addRecipients, "--recipient", recipients] as const);
+      ? ([
+          "every chosen layer is encrypted already",
+          "--recipient",
+          recipients,
+          "--add-recipient",
+          addRecipients,
+        ] as const)
+      : ([
+          "none of the chosen layers is encrypted",
+          "--add-recipient",
+          addRecipients,
+          "--recipient",
+          recipients,
+        ] as const);
   const leftOut = named.filter((recipient) => !served.includes(recipient));
   if (leftOut.length === 0) return;
   const list = (name: string) => leftOut.map((recipient) => `${name} ${recipient}`).join(" ");
-  throw new DecoderError(
-    "BAD_RECIPIENT",
-    `every chosen layer is ${state}, so that ${list(option)} would do nothing`,
-    { hint: `if that is for whom they are to be, say ${list(right)}` },
-  );
+  throw new DecoderError("BAD_RECIPIENT", `${state}, so that ${list(option)} would do nothing`, {
+    hint: `if that is for whom they are to be, say ${list(right)}`,
+  });
 }
 
 /** Encrypts plain layers, each different one once: platforms may share some. */
