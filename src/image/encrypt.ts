@@ -93,26 +93,14 @@ function checkNobodyIsLeftOut(
 ): void {
   const plain = chosen.filter((layer) => !layerType(layer).encrypted).length;
   if (recipients.length === 0 || addRecipients.length === 0 || (plain > 0 && plain < chosen.length)) return;
-  const [state, option, named, right, served] =
-    plain === 0
-      ? ([
-          "every chosen layer is encrypted already",
-          "--recipient",
-          recipients,
-          "--add-recipient",
-          addRecipients,
-        ] as const)
-      : ([
-          "none of the chosen layers is encrypted",
-          "--add-recipient",
-          addRecipients,
-          "--recipient",
-          recipients,
-        ] as const);
+  const [right, wrong] = plain > 0 ? ["--recipient", "--add-recipient"] : ["--add-recipient", "--recipient"];
+  const [served, named] = plain > 0 ? [recipients, addRecipients] : [addRecipients, recipients];
+  const state =
+    plain > 0 ? "none of the chosen layers is encrypted" : "every chosen layer is encrypted already";
   const leftOut = named.filter((recipient) => !served.includes(recipient));
   if (leftOut.length === 0) return;
   const list = (name: string) => leftOut.map((recipient) => `${name} ${recipient}`).join(" ");
-  throw new DecoderError("BAD_RECIPIENT", `${state}, so that ${list(option)} would do nothing`, {
+  throw new DecoderError("BAD_RECIPIENT", `${state}, so that ${list(wrong)} would do nothing`, {
     hint: `if that is for whom they are to be, say ${list(right)}`,
   });
 }
