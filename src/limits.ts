@@ -37,6 +37,8 @@ export const LIMITS = {
   rsaBitsMax: 8192,
   /** PBKDF2 iterations of an encrypted key; OpenSSL writes 2,048, careful people 1,000,000. */
   pbkdf2Iterations: 10_000_000,
+  /** Processor time for the passwords of all encrypted keys together: one of the most iterations takes half of it. */
+  keyDerivationCpuMs: 10_000,
   /** scrypt of an encrypted key: memory, OpenSSL's default takes 16 MiB. */
   scryptBytes: 128 * MiB,
   /** What of an error message is shown: pod events are cut at 1 KiB, terminals are not. */

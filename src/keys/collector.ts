@@ -1,8 +1,10 @@
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
+import { parseJsonObject } from "../spec/go-json.ts";
 import { decodeUtf8 } from "../spec/utf8.ts";
-import { readOnly, readSequence, TAG } from "./der.ts";
+import { readElement, readOnly, readSequence, TAG } from "./der.ts";
+import type { Spent } from "./encrypted-key.ts";
 import { PUBLIC_KEY, parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
 import { type PemBlock, parsePem } from "./pem.ts";
@@ -31,6 +33,7 @@ export class KeyCollector {
   readonly pkcs11: Pkcs11KeyFile[] = [];
   readonly skipped: SkippedKey[] = [];
   readonly #strict: boolean;
+  readonly #spent: Spent = { cpuMs: 0 };
 
   constructor(strict: boolean) {
     this.#strict = strict;
@@ -54,7 +57,12 @@ export class KeyCollector {
     }
     // By the whole frame: a text may begin with a "0", too.
     if (readOnly(data, TAG.SEQUENCE) !== null) return this.#addDer(data, origin, passwords);
-    if (PGP_KEY_TAGS.has(pgpTag(data[0] ?? 0))) return this.#addPgp(data, origin, passwords);
+    // A text's first bit is never set, a packet's always.
+    if ((data[0] ?? 0) >= 0x80) {
+      const { pgpKind } = await import("./pgp-file.ts");
+      const kind = pgpKind(data);
+      if (kind !== undefined) return this.#addPgp(kind, data, origin, passwords);
+    }
     return this.#addText(withoutByteOrderMark(data), origin, passwords);
   }
 
@@ -65,7 +73,7 @@ export class KeyCollector {
   ): Promise<ParameterName | undefined> {
     if (isEncryptedPkcs8(der)) {
       const { decryptPkcs8 } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptPkcs8(der, passwords), origin);
+      return this.#addDecrypted(decryptPkcs8(der, passwords, this.#spent), origin);
     }
     const key = parsePrivateKey(der, { origin });
     if (key !== null) return this.#addKey(key, origin);
@@ -92,8 +100,13 @@ export class KeyCollector {
     return "x509s";
   }
 
-  #addPgp(data: Bytes, origin: string, passphrases: readonly Secret[]): ParameterName | undefined {
-    if (pgpTag(data[0] ?? 0) === PGP_PUBLIC_KEY) {
+  #addPgp(
+    kind: "secret" | "public",
+    data: Bytes,
+    origin: string,
+    passphrases: readonly Secret[],
+  ): ParameterName | undefined {
+    if (kind === "public") {
       this.skip(origin, "a public OpenPGP key");
       return undefined;
     }
@@ -112,17 +125,20 @@ export class KeyCollector {
       return "gpg-privatekeys";
     }
     if (text.includes("-----BEGIN ")) return this.#addPem(text, origin, passwords);
-    if (/^\s*\{/.test(text)) return this.#addJwks(data, origin);
-    if (/^pkcs11\s*:/m.test(text)) {
-      this.pkcs11.push({ yaml: new Secret(data), origin });
-      return "pkcs11-yamls";
-    }
+    if (/^\s*\{/.test(text)) return this.#addJson(data, text, origin);
+    if (/^pkcs11\s*:/m.test(text)) return this.#addPkcs11(data, origin);
     this.skip(origin, NOT_A_KEY);
     return undefined;
   }
 
-  #addJwks(data: Bytes, origin: string): ParameterName | undefined {
+  #addPkcs11(data: Bytes, origin: string): ParameterName {
+    this.pkcs11.push({ yaml: new Secret(data), origin });
+    return "pkcs11-yamls";
+  }
+
+  #addJson(data: Bytes, text: string, origin: string): ParameterName | undefined {
     const results = parseJwks(data, origin);
+    if (results === null && isPkcs11(data, text)) return this.#addPkcs11(data, origin);
     if (results === null) this.skip(origin, "JSON, but no JWK or JWK set");
     let parameter: ParameterName | undefined;
     for (const result of results ?? []) parameter = this.#addKey(result, origin) ?? parameter;
@@ -146,16 +162,17 @@ export class KeyCollector {
     origin: string,
     passwords: readonly Secret[],
   ): Promise<ParameterName | undefined> {
+    const certificate = PEM_CERTIFICATES.has(block.label) && block.body && firstElement(block.body);
     if (block.body === null) {
       this.skip(origin, `a PEM block "${block.label}" that is no base64`);
-    } else if (PEM_CERTIFICATES.has(block.label) && isCertificate(block.body)) {
-      return this.#addCertificate(block.body, origin);
+    } else if (certificate && isCertificate(certificate)) {
+      return this.#addCertificate(certificate, origin);
     } else if (block.label === "ENCRYPTED PRIVATE KEY") {
       const { decryptPkcs8 } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptPkcs8(block.body, passwords), origin);
+      return this.#addDecrypted(decryptPkcs8(block.body, passwords, this.#spent), origin);
     } else if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) {
       const { decryptTraditional } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptTraditional(block, passwords), origin);
+      return this.#addDecrypted(decryptTraditional(block, passwords, this.#spent), origin);
     } else if (PEM_PRIVATE_KEYS.has(block.label)) {
       return this.#addKey(parsePrivateKey(block.body, { origin }), origin);
     } else {
@@ -173,21 +190,20 @@ export class KeyCollector {
 
 const NOT_A_KEY = "not a key of a known kind";
 
-/** RFC 9580 §5: packet type IDs. */
-const PGP_SECRET_KEY = 5;
-const PGP_PUBLIC_KEY = 6;
-const PGP_SECRET_SUBKEY = 7;
-const PGP_KEY_TAGS: ReadonlySet<number> = new Set([PGP_SECRET_KEY, PGP_PUBLIC_KEY, PGP_SECRET_SUBKEY]);
-
-/** RFC 9580 §4.2: the first octet, in the current and in the legacy format; 0, which is reserved, for no packet. */
-function pgpTag(first: number): number {
-  if (first < 0x80) return 0;
-  return (first & 0x40) !== 0 ? first & 0x3f : (first >> 2) & 0x0f;
+/** JSON is YAML, and YAML in braces can do without JSON's quotation marks. */
+function isPkcs11(data: Bytes, text: string): boolean {
+  const json = parseJsonObject(data);
+  return json === null ? /[{,\s](?:pkcs11|"pkcs11"|'pkcs11')\s*:/.test(text) : json["pkcs11"] !== undefined;
 }
 
 /** Editors on Windows put one before UTF-8 text. */
 function withoutByteOrderMark(text: Bytes): Bytes {
   return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text;
+}
+
+/** What `openssl x509 -trustout` writes goes on after the certificate with what it is trusted for. */
+function firstElement(der: Bytes): Bytes {
+  return readElement(der)?.whole ?? der;
 }
 
 /** RFC 5280 §4.1: SEQUENCE { SEQUENCE tbsCertificate, SEQUENCE, BIT STRING }. */

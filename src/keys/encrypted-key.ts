@@ -1,4 +1,5 @@
 import { createDecipheriv, createHash, pbkdf2Sync, scryptSync } from "node:crypto";
+import { cpuMilliseconds } from "../io/cpu.ts";
 import { LIMITS } from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "./der.ts";
@@ -12,6 +13,15 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export type Decrypted = Bytes | { readonly reason: string };
 
 const WRONG_PASSWORD = { reason: "an encrypted key that none of the given passwords opens" } as const;
+
+const TOO_LONG = {
+  reason: `an encrypted key that was not tried: those before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
+} as const;
+
+/** What trying passwords has taken so far, for all keys together. */
+export interface Spent {
+  cpuMs: number;
+}
 
 const PBES2 = "2a864886f70d01050d";
 const PBKDF2 = "2a864886f70d01050c";
@@ -47,7 +57,7 @@ const DEK_CIPHERS: ReadonlyMap<string, BlockCipher> = new Map([
 ]);
 
 /** RFC 8018 A.4: PBES2 with PBKDF2 or scrypt (RFC 7914 §7). */
-export function decryptPkcs8(der: Bytes, passwords: readonly Secret[]): Decrypted {
+export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], spent: Spent): Decrypted {
   const [algorithm, data] = readSequence(der) ?? [];
   const [scheme, parameters] = readChildren(algorithm?.content ?? new Uint8Array()) ?? [];
   if (readOid(scheme) !== PBES2 || parameters === undefined || data === undefined) {
@@ -63,7 +73,7 @@ export function decryptPkcs8(der: Bytes, passwords: readonly Secret[]): Decrypte
   }
   const derive = keyDerivation(derivation.content, cipher.keyBytes);
   if ("reason" in derive) return derive;
-  return tryPasswords(passwords, (password) =>
+  return tryPasswords(passwords, spent, (password) =>
     decryptCbc(cipher, derive.key(password), iv.content, data.content),
   );
 }
@@ -103,7 +113,7 @@ function isScryptCost(N: number, r: number): boolean {
 }
 
 /** OpenSSL's traditional form: DEK-Info names cipher and IV, and MD5 of password and salt makes the key (EVP_BytesToKey). */
-export function decryptTraditional(block: PemBlock, passwords: readonly Secret[]): Decrypted {
+export function decryptTraditional(block: PemBlock, passwords: readonly Secret[], spent: Spent): Decrypted {
   const [name = "", ivHex = ""] = (block.headers.get("DEK-Info") ?? "").split(",");
   const cipher = DEK_CIPHERS.get(name);
   const iv = Buffer.from(ivHex, "hex");
@@ -115,7 +125,7 @@ export function decryptTraditional(block: PemBlock, passwords: readonly Secret[]
     return { reason: "an encrypted PEM key with a DEK-Info that is not supported" };
   }
   const body = block.body;
-  return tryPasswords(passwords, (password) =>
+  return tryPasswords(passwords, spent, (password) =>
     decryptCbc(cipher, bytesToKey(password, iv.subarray(0, 8), cipher.keyBytes), iv, body),
   );
 }
@@ -130,9 +140,16 @@ function bytesToKey(password: Bytes, salt: Uint8Array, length: number): Buffer {
   return key.subarray(0, length);
 }
 
-function tryPasswords(passwords: readonly Secret[], decrypt: (password: Bytes) => Bytes | null): Decrypted {
+function tryPasswords(
+  passwords: readonly Secret[],
+  spent: Spent,
+  decrypt: (password: Bytes) => Bytes | null,
+): Decrypted {
   for (const password of passwords) {
+    if (spent.cpuMs > LIMITS.keyDerivationCpuMs) return TOO_LONG;
+    const start = cpuMilliseconds();
     const der = decrypt(password.bytes);
+    spent.cpuMs += cpuMilliseconds() - start;
     if (der !== null && readSequence(der) !== null) return der;
   }
   return passwords.length === 0 ? { reason: "an encrypted key, and no password for it" } : WRONG_PASSWORD;

@@ -16,7 +16,7 @@ import { OID, SET } from "../unit/keywrap/pkcs7/packets.ts";
 /** Far more than any of these take, and less than an attack would: a decoder that runs longer is killed and fails. */
 const SECONDS = 30;
 
-describeWith([ours], "work that somebody else chose is bounded:", { timeout: 60_000 }, () => {
+describeWith([ours], "work that somebody else chose is bounded:", { timeout: 90_000 }, () => {
   const folder = temporaryFolder();
   const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
@@ -184,6 +184,45 @@ describeWith([ours], "work that somebody else chose is bounded:", { timeout: 60_
       writeFileSync(join(keys, "a"), Buffer.alloc(1024 * 1024 + 1, "a"));
       writeFileSync(join(keys, "node.pem"), pem(ec));
       expect((await run(keys, payload(layer.descriptor))).exit).toBe(0);
+    });
+
+    test("500 keys of a million iterations each", async () => {
+      const [keys, passwords] = ["iterations", "passwords"].map((name) => join(folder, name)) as [
+        string,
+        string,
+      ];
+      for (const path of [keys, passwords]) mkdirSync(path);
+      const pbkdf2 = writeElement(
+        TAG.SEQUENCE,
+        writeElement(TAG.OCTET_STRING, Buffer.alloc(8)),
+        writeInteger(Buffer.from("0f4240", "hex")),
+      );
+      const parameters = writeElement(
+        TAG.SEQUENCE,
+        writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01050c"), pbkdf2),
+        writeElement(
+          TAG.SEQUENCE,
+          writeOid("60864801650304012a"),
+          writeElement(TAG.OCTET_STRING, Buffer.alloc(16)),
+        ),
+      );
+      const encrypted = writeElement(
+        TAG.SEQUENCE,
+        writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01050d"), parameters),
+        writeElement(TAG.OCTET_STRING, Buffer.alloc(32)),
+      );
+      for (let i = 0; i < 500; i++) {
+        writeFileSync(join(keys, `${i}`), encrypted);
+        writeFileSync(join(passwords, `${i}`), "password");
+      }
+      writeFileSync(join(keys, "node.pem"), pem(ec));
+      const args = ["--decryption-keys-path", keys, "--key-passwords-path", passwords];
+      const call = {
+        layer: layer.ciphertext,
+        payload: payload(layer.descriptor),
+        timeoutMs: 2 * SECONDS * 1000,
+      };
+      expect(await decode(ours, { ...call, args })).toMatchObject({ exit: 0, signal: null });
     });
 
     test("1 MiB of PEM lines without an end", async () => {

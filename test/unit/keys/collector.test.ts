@@ -43,6 +43,16 @@ async function kinds(data: string | Uint8Array, passwords: readonly string[] = [
 const JWK = JSON.stringify(EC.privateKey.export({ format: "jwk" }));
 const JWKS = `{"keys":[${JWK},${JSON.stringify(RSA.privateKey.export({ format: "jwk" }))}]}`;
 
+/** A public key, a signature, a user ID and an attribute, with lengths in each form (RFC 9580 §4.2). */
+const PUBLIC_PACKETS = Buffer.concat([
+  Uint8Array.of(0x99, 0, 1, 4),
+  Uint8Array.of(0x88, 2, 0x95, 0x95),
+  Uint8Array.of(0xcd, 3, 0x95, 0x95, 0x95),
+  Uint8Array.of(0xd1, 192, 8),
+  Buffer.alloc(200, 0x95),
+  Uint8Array.of(0xce, 255, 0, 0, 0, 2, 0x95, 0x95),
+]);
+
 describe("private keys by what they are", () => {
   test.each([
     ["PKCS#1 PEM", pem(RSA.privateKey, "pkcs1"), "rsa"],
@@ -121,6 +131,8 @@ describe("what is no private key is skipped with its reason", () => {
       "PEM without a complete block",
     ],
     ["a public keyring", Uint8Array.of(0x99, 1, 0, 4), "a public OpenPGP key"],
+    ["a public keyring of several packets", PUBLIC_PACKETS, "a public OpenPGP key"],
+    ["JSON that mentions pkcs11", '{"kid":"a pkcs11: b"}', "JSON, but no JWK or JWK set"],
   ])("%s", async (_what, data, reason) => {
     expect(await kinds(data)).toBe(reason);
     expect((await collect(data)).parameter).toBeUndefined();
@@ -134,6 +146,7 @@ describe("keyrings and token files are kept as they are", () => {
     ["legacy format", Uint8Array.of(0x95, 1, 0, 4)],
     ["current format", Uint8Array.of(0xc5, 5, 4)],
     ["a subkey first", Uint8Array.of(0x9d, 1, 0, 4)],
+    ["public keys first", Buffer.concat([PUBLIC_PACKETS, Uint8Array.of(0x95, 0, 1, 4)])],
   ])("OpenPGP, %s", async (_what, data) => {
     const { parameter, pgp } = await collect(data, ["one", "two"]);
     expect(parameter).toBe("gpg-privatekeys");
@@ -145,6 +158,8 @@ describe("keyrings and token files are kept as they are", () => {
     "pkcs11:\n  uri: pkcs11:token=x\n",
     "# a comment\npkcs11 : {}\nmodule: {}\n",
     "\uFEFFpkcs11: {}\n",
+    '{"module": {}, "pkcs11": {"uri": "pkcs11:token=x"}}',
+    "{pkcs11: {uri: 'pkcs11:token=x'}}",
   ])("PKCS#11: %j", async (data) => {
     const { parameter, pkcs11 } = await collect(data);
     expect(parameter).toBe("pkcs11-yamls");
@@ -172,6 +187,15 @@ describeWith([openssl], "beside certificates", {}, () => {
       expect(parameter).toBe("x509s");
       expect(certificates).toEqual([{ der: raw, origin: "file" }]);
     }
+  });
+
+  test("a certificate with what it is trusted for", async () => {
+    const options = ["x509", "-trustout", "-addtrust", "emailProtection", "-setalias", "node"];
+    const trusted = String(await output(openssl, options, { input: Buffer.from(certificate) }));
+    expect(trusted).toContain("-----BEGIN TRUSTED CERTIFICATE-----");
+    expect(trusted.length).toBeGreaterThan(certificate.length + "TRUSTED ".length * 2);
+    const { certificates } = await collect(trusted);
+    expect(certificates).toEqual((await collect(certificate)).certificates);
   });
 
   test("a bundle of key and certificate", async () => {

@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../src/keys/der.ts";
-import { decryptPkcs8, decryptTraditional } from "../../../src/keys/encrypted-key.ts";
+import * as encryptedKey from "../../../src/keys/encrypted-key.ts";
 import { type PemBlock, parsePem } from "../../../src/keys/pem.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
@@ -19,6 +19,11 @@ const PASSWORD = "pässword with spaces";
 
 const secret = (text: string) => new Secret(new TextEncoder().encode(text));
 const right = () => [secret(PASSWORD)];
+type Bytes = Uint8Array<ArrayBuffer>;
+const decryptPkcs8 = (der: Bytes, passwords: readonly Secret[], spent = { cpuMs: 0 }) =>
+  encryptedKey.decryptPkcs8(der, passwords, spent);
+const decryptTraditional = (block: PemBlock, passwords: readonly Secret[], spent = { cpuMs: 0 }) =>
+  encryptedKey.decryptTraditional(block, passwords, spent);
 const blockOf = (pem: string): PemBlock => {
   const [block] = parsePem(pem, 1);
   if (!block) throw new Error("no PEM block");
@@ -150,6 +155,19 @@ describe("hostile parameters", () => {
     ["no data", pbes2(pbkdf2(SALT, number(1)), AES, new Uint8Array()), /none of the given passwords/],
     ["nothing", new Uint8Array(), /outdated/],
   ])("%s", (_what, der, why) => expect(decryptPkcs8(der, right())).toEqual(reason(why)));
+
+  test("no more passwords are tried when those before took too long", () => {
+    const der = pbes2(pbkdf2(SALT, number(100_000)));
+    const spent = { cpuMs: 0 };
+    expect(decryptPkcs8(der, right(), spent)).toEqual(reason(/none of the given passwords/));
+    const once = spent.cpuMs;
+    expect(once).toBeGreaterThan(0);
+    expect(decryptPkcs8(der, right(), spent)).toEqual(reason(/none of the given passwords/));
+    expect(spent.cpuMs).toBeGreaterThan(once);
+    spent.cpuMs = LIMITS.keyDerivationCpuMs + 1;
+    expect(decryptPkcs8(der, right(), spent)).toEqual(reason(/not tried: those before it took 10 s/));
+    expect(spent.cpuMs).toBe(LIMITS.keyDerivationCpuMs + 1);
+  });
 });
 
 test("a wrong password is known even when the padding happens to be right", () => {
