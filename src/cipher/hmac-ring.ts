@@ -16,13 +16,15 @@ export interface HmacRing {
 
 export const SLOTS = 16;
 
-export const CELL = { PRODUCED: 0, CONSUMED: 1, OWNER: 2, STOP: 3, FINISHED: 4, LENGTHS: 5 } as const;
+export const CELL = { PRODUCED: 0, CONSUMED: 1, OWNER: 2, FINISHED: 3, LENGTHS: 4 } as const;
 
 /** Who computes: a worker that begins after the filling thread gave up waiting for it must not. */
 export const OWNER = { NOBODY: 0, WORKER: 1, CALLER: 2 } as const;
 
 /** The length that ends the layer. */
 const END = 0;
+/** What PRODUCED is once the layer is given up. */
+const ABANDONED = -1;
 
 export function newRing(withSha256: boolean): HmacRing {
   return {
@@ -74,12 +76,17 @@ export class RingConsumer {
     return false;
   }
 
-  /** Drains until the end, sleeping while there is nothing, or until the other side says stop. */
+  /** Drains until the end, sleeping while there is nothing, or until the other side gives up. */
   run(): void {
-    while (Atomics.load(this.#control, CELL.STOP) === 0 && !this.drain()) {
+    while (Atomics.load(this.#control, CELL.PRODUCED) !== ABANDONED && !this.drain()) {
       Atomics.wait(this.#control, CELL.PRODUCED, this.#consumed);
     }
   }
+}
+
+/** Ends `run`. It is said where the consumer sleeps: said elsewhere, one that is about to sleep would miss it. */
+export function abandon(control: Int32Array): void {
+  signal(control, CELL.PRODUCED, ABANDONED);
 }
 
 export function signal(control: Int32Array, cell: number, value: number): void {

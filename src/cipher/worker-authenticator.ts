@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
 import type { Secret } from "../secret.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf, slotsOf } from "./hmac-ring.ts";
+import { abandon, CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf, slotsOf } from "./hmac-ring.ts";
 
 /** A worker that hasn't begun by then (no memory, no thread) is not waited for: the caller computes. */
 const START_MS = 2000;
@@ -63,9 +63,6 @@ export function workerAuthenticator(key: Secret, withSha256 = false): Authentica
       waitFor(CELL.FINISHED, (finished) => finished === 1);
       return new Uint8Array(ring.digest);
     },
-    close: () => {
-      Atomics.store(control, CELL.STOP, 1);
-      Atomics.notify(control, CELL.PRODUCED);
-    },
+    close: () => abandon(control),
   };
 }
