@@ -74,7 +74,7 @@ function mayBeOfAnother({ blob }: Candidate, options: DecoderOptions, error: unk
 
 /** The layer's descriptor from file descriptor 3, or else from containerd's content store. */
 async function receive(options: DecoderOptions, environment: Environment, input: Input): Promise<Handover> {
-  const payload = readPayloadBytes();
+  const payload = await readPayloadBytes();
   if (payload !== null) {
     const { descriptor, parameters } = parsePayload(payload);
     return { candidates: [[{ descriptor }]], parameters };

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../io/wait.ts";
 import { LIMITS } from "../limits.ts";
@@ -10,34 +10,42 @@ const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
 const FIRST_BUFFER_BYTES = 8 * 1024;
 
 /** The payload's bytes, or null when containerd passed none. @throws DecoderError BAD_PAYLOAD, LIMIT */
-export function readPayloadBytes(): Uint8Array<ArrayBuffer> | null {
+export async function readPayloadBytes(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (process.platform === "win32") {
     const pipe = process.env[WINDOWS_PIPE_VARIABLE];
     return pipe ? readAndClose(openSync(pipe, "r")) : null;
   }
-  if (!isPassed(PAYLOAD_FD)) return null;
-  return readAndClose(reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD);
+  const stat = statOf(PAYLOAD_FD);
+  // Without a payload, 3 may be a descriptor of the runtime's own (an eventpoll), which is none of these.
+  if (stat?.isFile()) return readAndClose(PAYLOAD_FD);
+  if (stat?.isFIFO()) return readAndClose(reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD);
+  return stat?.isSocket() ? await readSocketPayload(PAYLOAD_FD) : null;
 }
 
-/** Without a payload, 3 may be a descriptor of the runtime's own (an eventpoll), which is none of these. */
-function isPassed(fd: number): boolean {
+function statOf(fd: number): Stats | null {
   try {
-    const stat = fstatSync(fd);
-    return stat.isFIFO() || stat.isFile() || stat.isSocket();
+    return fstatSync(fd);
   } catch {
-    return false;
+    return null;
   }
 }
 
 /** A second opening of the same pipe, so that one which is never closed can be given up; null where that isn't possible. */
 function reopenNonBlocking(fd: number): number | null {
   try {
-    return fstatSync(fd).isFIFO()
-      ? openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
-      : null;
+    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return null;
   }
+}
+
+/** What Node.js makes when asked for a pipe. */
+async function readSocketPayload(fd: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { readSocket } = await import("./socket.ts");
+  const bytes = readSocket(fd, LIMITS.payloadBytes + 1, LIMITS.payloadWaitMs);
+  if (bytes === null) throw endless();
+  if (bytes.length > LIMITS.payloadBytes) throw tooLarge();
+  return bytes;
 }
 
 function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
@@ -59,12 +67,7 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
       if (count === 0) break;
       length += count;
       backoff.reset();
-      if (length > LIMITS.payloadBytes) {
-        throw new DecoderError(
-          "LIMIT",
-          `the payload that containerd passed is larger than ${LIMITS.payloadBytes} bytes`,
-        );
-      }
+      if (length > LIMITS.payloadBytes) throw tooLarge();
       if (length === buffer.length) buffer = enlarged(buffer);
     } catch (error) {
       if (error instanceof DecoderError) throw error;
@@ -73,19 +76,26 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
           cause: error,
         });
       }
-      if (performance.now() > deadline) {
-        throw new DecoderError(
-          "BAD_PAYLOAD",
-          `the payload on file descriptor 3 did not end within ${LIMITS.payloadWaitMs / 1000} s`,
-          {
-            hint: "whoever starts the decoder must close its end of that pipe after writing the payload",
-          },
-        );
-      }
+      if (performance.now() > deadline) throw endless();
       backoff.sleep();
     }
   }
   return buffer.subarray(0, length);
+}
+
+function tooLarge(): DecoderError {
+  return new DecoderError(
+    "LIMIT",
+    `the payload that containerd passed is larger than ${LIMITS.payloadBytes} bytes`,
+  );
+}
+
+function endless(): DecoderError {
+  return new DecoderError(
+    "BAD_PAYLOAD",
+    `the payload on file descriptor 3 did not end within ${LIMITS.payloadWaitMs / 1000} s`,
+    { hint: "whoever starts the decoder must close its end of that pipe after writing the payload" },
+  );
 }
 
 function enlarged(buffer: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -23,7 +23,7 @@ describeWith([ours, linux], "what stands where the payload should", { timeout: 6
   const fifo = join(folder, "fifo");
   beforeAll(() => output({ name: "mkfifo", command: "mkfifo", args: [] }, [fifo]));
 
-  async function refused(fd: number | "ignore") {
+  async function refused(fd: number | "pipe") {
     const child = spawn(ours.command, ["--no-content-store"], { stdio: ["ignore", "pipe", "pipe", fd] });
     const ended = once(child, "close");
     const [out, err] = await Promise.all([text(child.stdout as Readable), text(child.stderr as Readable)]);
@@ -44,6 +44,12 @@ describeWith([ours, linux], "what stands where the payload should", { timeout: 6
     } finally {
       closeSync(fd);
     }
+  });
+
+  test("a socket that is never closed is given up after 30 s", async () => {
+    const { exit, out, err } = await refused("pipe");
+    expect({ exit, out }).toEqual({ exit: 1, out: "" });
+    expect(err).toMatch(/did not end within 30 s/);
   });
 
   test("a pipe that is never closed is given up after 30 s", async () => {

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
 
-/** Reads the payload in a process whose descriptor 3 is `fd`, with limits small enough for a test. */
+/** Reads the payload in a process, of the runtime that is in the executable, whose descriptor 3 is `fd`, with limits small enough for a test. */
 function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void): Promise<unknown> {
   const program = `
     import { readPayloadBytes } from "${PROJECT}src/payload/channel.ts";
@@ -16,12 +16,12 @@ function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void)
     LIMITS.payloadBytes = 200_000;
     LIMITS.payloadWaitMs = 300;
     try {
-      const bytes = readPayloadBytes();
+      const bytes = await readPayloadBytes();
       process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
     } catch (error) {
       process.stdout.write(JSON.stringify({ code: error.code }));
     }`;
-  const child = spawn(`${PROJECT}node_modules/.bin/node`, ["--input-type=module", "-e", program], {
+  const child = spawn(`${PROJECT}node_modules/.bin/bun`, ["-e", program], {
     stdio: ["ignore", "pipe", "inherit", ...(fd === "none" ? [] : [fd])],
   });
   const channel = child.stdio[3] as Writable | undefined;
@@ -96,4 +96,8 @@ test("a pipe that nobody closes is given up", async () => {
   expect(await read(fd)).toEqual({ code: "BAD_PAYLOAD" });
   closeSync(fd);
   closeSync(write);
+});
+
+test("a socket that nobody closes is given up", async () => {
+  expect(await read("pipe", (channel) => channel.write("some bytes"))).toEqual({ code: "BAD_PAYLOAD" });
 });
