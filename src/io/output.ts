@@ -41,6 +41,8 @@ export class Output implements Sink {
   }
 }
 
+/** stdin, stdout, stderr. */
+const LAST_STANDARD = 2;
 /** O_CLOEXEC as Linux shows it (proc(5), fdinfo). */
 const CLOSE_ON_EXEC = 0o2000000;
 
@@ -51,7 +53,7 @@ const CLOSE_ON_EXEC = 0o2000000;
  */
 export function requireOpen(fd: number, name: string): void {
   try {
-    if (!fstatSync(fd).isCharacterDevice()) return;
+    if (fd > LAST_STANDARD || !fstatSync(fd).isCharacterDevice()) return;
     const [, flags = "0"] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
     if ((Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) return;
   } catch (error) {
