@@ -34,11 +34,9 @@ export async function* openings(
   const opened: Opened[] = [];
   const isRight = blobJudge();
   let isGiven = false;
-  // All processor time of this process: next to nothing was spent before.
-  let cpuStart = 0;
   try {
     for (const group of groups) {
-      const found = await openAll(group, keys, settings, failures, cpuStart);
+      const found = await openAll(group, keys, settings, failures);
       const isLone = opened.length === 0 && found.length === 1;
       opened.push(...found);
       for (const candidate of found) {
@@ -46,7 +44,6 @@ export async function* openings(
         isGiven = true;
         yield candidate;
       }
-      cpuStart = cpuMilliseconds();
     }
     const [first] = opened;
     if (first === undefined) throw noneOpened(failures);
@@ -62,18 +59,23 @@ async function openAll(
   keys: KeySet,
   settings: SchemeSettings,
   failures: DecoderError[],
-  cpuStart: number,
 ): Promise<Opened[]> {
   const opened: Opened[] = [];
   const start = performance.now();
+  // From the first failure on: a layer that opens at once doesn't pay for a look at the processor's clock.
+  let cpuStart: number | undefined;
   for (const candidate of group) {
     try {
       opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       failures.push(error);
-      const cpu = cpuMilliseconds() - cpuStart;
-      if (cpu > LIMITS.unwrapCpuMs || performance.now() - start > LIMITS.unwrapClockMs) break;
+      cpuStart ??= cpuMilliseconds();
+      if (
+        cpuMilliseconds() - cpuStart > LIMITS.unwrapCpuMs ||
+        performance.now() - start > LIMITS.unwrapClockMs
+      )
+        break;
     }
   }
   return opened;

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { openings } from "../../src/candidates.ts";
 import { loadKeys } from "../../src/keys/load.ts";
 import { LIMITS } from "../../src/limits.ts";
@@ -15,11 +15,15 @@ const settings = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: f
 let key: KeyFiles;
 let right: Encrypted;
 let wrong: Encrypted;
+/** For somebody else's key. */
+let foreign: Encrypted;
 
 beforeAll(async () => {
   key = await writeKeys(join(folder, "key"), "P-256");
   const encrypt = (text: string) => encryptFor([`jwe:${key.publicPath("spki.pem")}`], Buffer.from(text));
   [right, wrong] = await Promise.all([encrypt("layer"), encrypt("another")]);
+  const other = await writeKeys(join(folder, "other"), "P-256");
+  foreign = await encryptFor([`jwe:${other.publicPath("spki.pem")}`], Buffer.from("foreign"));
   writeFileSync(path, right.ciphertext);
 });
 
@@ -49,6 +53,13 @@ async function opened(...groups: Candidate[][]) {
 test("the one that opens alone is given, right or wrong", async () => {
   expect(await opened([candidate(right)])).toEqual([true]);
   expect(await opened([candidate(wrong)])).toEqual([false]);
+});
+
+test("what the keys cost before they are tried is not charged to the first that fails", async () => {
+  const spent = { user: 2 * LIMITS.unwrapCpuMs * 1000, system: 0 };
+  const clock = vi.spyOn(process, "cpuUsage").mockReturnValue(spent);
+  expect(await opened([candidate(foreign), candidate(right)])).toEqual([true]);
+  clock.mockRestore();
 });
 
 test("of several only the right one is given", async () => {
