@@ -23,7 +23,11 @@ const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["options", ["payload", "keys", "cipher", ...LEAVES]],
   ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
   ["audit", ["options", "candidates", "payload", "keys", ...LEAVES]],
-  ["decoder", ["audit", "options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES]],
+  ["release", ["audit", "options", "candidates", "payload", "cipher", ...LEAVES]],
+  [
+    "decoder",
+    ["release", "audit", "options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES],
+  ],
   ["cli", ["decoder", "options", "payload", "node", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
   ["main", ["decoder", "options", "exit", "cli", ...LEAVES]],
 ]);

@@ -1,15 +1,13 @@
-import { type Audit, startAudit } from "./audit/audit.ts";
-import { type OpenedLayer, openings } from "./candidates.ts";
-import { releaseLayer } from "./cipher/release.ts";
-import { DecoderError } from "./errors.ts";
-import { type Input, withFile } from "./io/input.ts";
-import type { Output, Sink } from "./io/output.ts";
+import { startAudit } from "./audit/audit.ts";
+import { openings } from "./candidates.ts";
+import type { Input } from "./io/input.ts";
+import type { Output } from "./io/output.ts";
 import { loadKeys } from "./keys/load.ts";
 import type { SchemeSettings } from "./keywrap/scheme.ts";
 import type { DecoderOptions } from "./options.ts";
 import { readPayloadBytes } from "./payload/channel.ts";
-import { type Candidate, type Handover, type LayerDescriptor, parsePayload } from "./payload/payload.ts";
-import { parseLayerType } from "./spec/media-types.ts";
+import { type Handover, parsePayload } from "./payload/payload.ts";
+import { releaseAuthentic } from "./release.ts";
 
 type Environment = SchemeSettings["environment"];
 
@@ -24,52 +22,12 @@ export async function decode(
   try {
     const { candidates, parameters } = await receive(options, environment, input);
     const keys = await loadKeys(options, parameters);
-    const settings = { ...options, environment };
-    let failure: unknown;
-    for await (const opened of openings(audit.watch(candidates), keys, settings)) {
-      const releaseFrom = (source: Input) => release(source, output, opened, options, audit);
-      try {
-        const { blob } = opened;
-        if (failure === undefined || blob === undefined) await releaseFrom(input);
-        else await withFile(blob.path, "the layer's blob", releaseFrom);
-        return;
-      } catch (error) {
-        if (!mayBeOfAnother(opened, options, error)) throw error;
-        failure ??= error;
-      }
-    }
-    throw failure;
+    const opened = openings(audit.watch(candidates), keys, { ...options, environment });
+    await releaseAuthentic(opened, { input, output }, options, audit);
   } catch (error) {
     audit.refused(error);
     throw error;
   }
-}
-
-async function release(
-  input: Input,
-  output: Output,
-  opened: OpenedLayer,
-  options: DecoderOptions,
-  audit: Audit,
-): Promise<void> {
-  const { descriptor, layer } = opened;
-  const expected = {
-    size: descriptor.size,
-    digest: options.verifyDigest ? digestOf(descriptor) : undefined,
-  };
-  const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
-  const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
-  await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
-  await sink.finish?.();
-}
-
-/**
- * Whether another manifest may hold the layer's right key: this one's is not, it was found in the content store, nothing
- * has left yet, and what was read from standard input can be read again, from the file that containerd feeds to it.
- */
-function mayBeOfAnother({ blob }: Candidate, options: DecoderOptions, error: unknown): boolean {
-  const isForged = error instanceof DecoderError && error.code === "AUTHENTICATION";
-  return isForged && options.release === "verified" && blob?.isInput === true;
 }
 
 /** The layer's descriptor from file descriptor 3, or else from containerd's content store. */
@@ -81,24 +39,4 @@ async function receive(options: DecoderOptions, environment: Environment, input:
   }
   const { searchStore } = await import("./payload/store/lookup.ts");
   return searchStore(input, options, environment["STREAM_PROCESSOR_MEDIATYPE"]);
-}
-
-/** `--verify-digest`: without a digest there is nothing to compare with, which must not pass for a match. */
-function digestOf({ digest }: LayerDescriptor): string {
-  if (digest !== undefined) return digest;
-  throw new DecoderError(
-    "BAD_DESCRIPTOR",
-    "the layer's descriptor has no digest, so that --verify-digest can't compare",
-  );
-}
-
-/** `--returns tar`: what was authenticated is decompressed on its way out. */
-async function expanding(
-  output: Output,
-  { mediaType, size = 0 }: LayerDescriptor,
-  { maxExpansion: { times, atLeast } }: DecoderOptions,
-): Promise<Sink> {
-  if (parseLayerType(mediaType)?.compression === "none") return output;
-  const { Expander } = await import("./io/expander.ts");
-  return new Expander(output, Math.max(times * size, atLeast));
 }
