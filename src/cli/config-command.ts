@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { DecoderError } from "../errors.ts";
 import type { ConfigCheck } from "../node/check-config.ts";
 import { isHealthy } from "../node/finding.ts";
@@ -54,7 +55,11 @@ export const CONFIG: Command = {
   async run(args) {
     const ui = new Ui(args);
     const file = args.text("check");
-    if (file === undefined) return ui.print(stanza(args));
+    if (file === undefined) {
+      if (ui.isJson)
+        throw new DecoderError("USAGE", "--json goes with --check: what is printed here is TOML");
+      return ui.print(stanza(args));
+    }
     const version = containerdVersion(args);
     const { checkConfigFile } = await import("../node/check-config.ts");
     const searchPath = args.text("search-path") ?? process.env["PATH"] ?? "";
@@ -65,13 +70,16 @@ export const CONFIG: Command = {
   },
 };
 
+/** containerd runs decoders in folders of its own choice: paths are made absolute. */
 function stanza(args: Arguments): string {
+  const path = args.text("path") ?? PROGRAM_PATH;
   return renderStanza({
     containerd: seriesOf(containerdVersion(args) ?? { major: 2, minor: 0, patch: 0 }),
     returnsTar: args.text("returns") === "tar",
-    path: args.text("path") ?? PROGRAM_PATH,
-    keysPath: args.text("keys-path") ?? KEYS_PATH,
-    providerConfig: args.text("provider-config") ?? PROVIDER_CONFIG,
+    // A bare name is one that containerd is to find on its PATH.
+    path: path.includes("/") ? resolve(path) : path,
+    keysPath: resolve(args.text("keys-path") ?? KEYS_PATH),
+    providerConfig: resolve(args.text("provider-config") ?? PROVIDER_CONFIG),
   });
 }
 

@@ -13,6 +13,7 @@ import { Ui } from "./ui.ts";
 import { count, printable } from "./units.ts";
 
 const INDENT = "  ";
+const UNSEEN = "healthy, for a containerd that is started with this configuration; none was seen running";
 const NO_TEST = "not run: it takes a private key and a decoder that is installed and configured";
 
 export const DOCTOR: Command = {
@@ -34,7 +35,7 @@ export const DOCTOR: Command = {
   },
   notes: [
     "Checks containerd's configuration, the keys, the key providers, and with each key whether the configured decoder decrypts a small layer. Nothing is changed, and nothing secret is printed. Run it as root: as anybody else it sees less.",
-    "The exit code is 0 when encrypted images can be pulled, else 1.",
+    "The exit code is 0 when encrypted images can be pulled, else 1: by the containerd that runs or, where none does, by one that is started with this configuration.",
   ],
   examples: [
     { command: "ctd-decoder doctor", does: "looks at the containerd that runs on this node" },
@@ -62,7 +63,7 @@ export const DOCTOR: Command = {
 };
 
 function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
-  const { config, keys, providers, selfTest, image, findings, healthy } = diagnosis;
+  const { containerd, config, keys, providers, selfTest, image, findings, healthy } = diagnosis;
   return [
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
     renderContainerd(diagnosis, style),
@@ -71,7 +72,7 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
     ...(providers ? [renderProviders(providers, style)] : []),
     renderSelfTest(selfTest, style),
     ...(image ? [renderImage(image, style, columns)] : []),
-    ...(healthy ? [`${style.good("healthy")}\n`] : []),
+    ...(healthy ? [`${style.good(containerd.running === undefined ? UNSEEN : "healthy")}\n`] : []),
   ].join("\n");
 }
 

@@ -12,6 +12,8 @@ export interface RunningContainerd {
   readonly searchPath: string;
   /** Whether its files are this process's: it may live in a container or a chroot. */
   readonly sharesFiles: boolean;
+  /** When it started at the latest, in ms since the epoch; undefined where /proc does not say. */
+  readonly startedBy?: number;
 }
 
 export const USUAL_CONFIG = "/etc/containerd/config.toml";
@@ -22,6 +24,10 @@ const KNOWN_CONFIGS = [
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
 ];
 const VERSION_TIMEOUT_MS = 10_000;
+/** proc_pid_stat(5): the start is the 22nd field, the 20th after the name in brackets, in ticks since the boot. */
+const START_FIELD = 19;
+/** Linux shows programs a hundred ticks a second, whatever its own clock does. */
+const TICK_MS = 10;
 
 /** Every containerd among the processes of /proc that may be looked at. */
 export function runningContainerds(proc = "/proc"): RunningContainerd[] {
@@ -32,6 +38,7 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
     const executable = linkOf(`${folder}/exe`);
     const environment = fieldsOf(`${folder}/environ`);
     if (executable === undefined) return [];
+    const startedBy = startOf(proc, pid);
     const file = flagValue(args, "config") ?? flagValue(args, "c") ?? USUAL_CONFIG;
     return {
       pid: Number(pid),
@@ -41,8 +48,18 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
         (it) => linkOf(`${folder}/${it}`) === linkOf(`${proc}/self/${it}`),
       ),
       searchPath: environment.find((it) => it.startsWith("PATH="))?.slice("PATH=".length) ?? "",
+      ...(startedBy !== undefined && { startedBy }),
     };
   });
+}
+
+/** The boot's time is in whole seconds: the start may be up to one later. */
+function startOf(proc: string, pid: string): number | undefined {
+  const [, bootSeconds] = /^btime (\d+)$/m.exec(textOf(`${proc}/stat`)) ?? [];
+  const stat = textOf(`${proc}/${pid}/stat`);
+  const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[START_FIELD];
+  if (bootSeconds === undefined || ticks === undefined) return undefined;
+  return (Number(bootSeconds) + 1) * 1000 + Number(ticks) * TICK_MS;
 }
 
 /** `containerd config dump` and the like are the same program. */

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
 import type { ImageInfo } from "../image/inspect.ts";
 import type { KeySet } from "../keys/keyset.ts";
@@ -78,6 +79,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     configFile === undefined ? undefined : readContainerdConfig(configFile),
   );
   const check = config && checkConfig(config, { searchPath, ...(version && { version }) });
+  if (config !== undefined) findings.push(...changedSince(running, config));
   const decoder = decoderOf(config);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
@@ -131,6 +133,24 @@ function notFound(all: readonly RunningContainerd[]): Finding {
     ...(elsewhere && {
       hint: `process ${elsewhere.pid} has others: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
     }),
+  };
+}
+
+/** containerd reads its configuration once: what was written later is not what it pulls with. */
+function* changedSince(
+  running: RunningContainerd | undefined,
+  { files }: ContainerdConfig,
+): Generator<Finding> {
+  const { pid, startedBy } = running ?? {};
+  if (startedBy === undefined) return;
+  const changed = files.filter(
+    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > startedBy,
+  );
+  if (changed.length === 0) return;
+  yield {
+    severity: "error",
+    message: `containerd (process ${pid}) was started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses what it read then`,
+    hint: "restart it, such as by systemctl restart containerd",
   };
 }
 

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { AsymmetricKey, Certificate, KeySet } from "../keys/keyset.ts";
@@ -60,9 +60,21 @@ function certificateRow({ origin, der }: Certificate): KeyRow {
   }
 }
 
+/** Where a key lies: in the folder that the keys path names, unless that names the key's file itself. */
+export function keyPlace(path: string, file: string): string {
+  return statOf(path)?.isFile() ? path : join(path, file);
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 function modeOf(path: string, file: string): Pick<KeyRow, "mode"> {
-  const stat =
-    statSync(join(path, file), { throwIfNoEntry: false }) ?? statSync(path, { throwIfNoEntry: false });
+  const stat = statOf(keyPlace(path, file)) ?? statOf(path);
   return stat === undefined ? {} : { mode: (stat.mode & 0o7777).toString(8).padStart(4, "0") };
 }
 
@@ -87,7 +99,7 @@ function* findingsOf(path: string, rows: readonly KeyRow[]): Generator<Finding> 
     yield {
       severity: "warning",
       message: `${file} can be read by others than its owner`,
-      hint: `chmod 600 ${join(path, file)}`,
+      hint: `chmod 600 ${keyPlace(path, file)}`,
     };
   }
 }

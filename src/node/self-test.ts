@@ -14,6 +14,7 @@ import { LayerWrapper } from "../keywrap/wrap.ts";
 import { PAYLOAD_TYPE } from "../payload/any.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 import { digestOf } from "../spec/digest.ts";
+import { keyPlace } from "./key-report.ts";
 import { TAR_TYPE } from "./processors.ts";
 
 export interface SelfTest {
@@ -78,7 +79,7 @@ async function recipientsOf({ keys, keysPath }: SelfTestOptions, folder: string)
   }
   for (const { origin } of keys.pgp) recipients.push({ key: origin, scheme: "pgp" });
   for (const { origin } of keys.pkcs11)
-    recipients.push({ key: origin, scheme: "pkcs11", recipient: `pkcs11:${join(keysPath, origin)}` });
+    recipients.push({ key: origin, scheme: "pkcs11", recipient: `pkcs11:${keyPlace(keysPath, origin)}` });
   return recipients;
 }
 

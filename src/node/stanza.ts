@@ -18,6 +18,8 @@ export function renderStanza(options: StanzaOptions): string {
   return [
     `# Encrypted image layers are decrypted by ctd-decoder. For containerd ${options.containerd}.`,
     "# The IDs are those that containerd passes a layer's descriptor to: they must stay as they are.",
+    "# Flags for the decoder go to the end of args. This is what ctd-decoder config printed: scripts/install-node, when run",
+    "# again, keeps what was added to the end of args and env, and replaces what else was changed (with a backup).",
     `version = ${CONFIG_VERSION[options.containerd]}`,
     ...[...processors].flatMap(([id, processor]) => ["", ...renderProcessor(id, processor)]),
     "",
@@ -26,6 +28,9 @@ export function renderStanza(options: StanzaOptions): string {
 
 function renderProcessor(id: string, { accepts, returns, path, args, env }: StreamProcessor): string[] {
   return [
+    ...(accepts.length === 0
+      ? ["# Left with nothing, in place of containerd's own, which would take layers from the other."]
+      : []),
     `[stream_processors.${quote(id)}]`,
     ...(accepts.length === 0
       ? ["  accepts = []"]

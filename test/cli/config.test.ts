@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { describeWith, ours, PROJECT, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -45,6 +45,20 @@ describeWith([ours], "ctd-decoder config", {}, () => {
     expect(stdout).toMatch(/^ {2}path = "\/p"$/m);
     expect(stdout).toMatch(/^ {2}args = \["--decryption-keys-path", "\/k", "--returns", "tar"\]$/m);
     expect(stdout).toMatch(/^ {2}env = \["OCICRYPT_KEYPROVIDER_CONFIG=\/c"\]$/m);
+  });
+
+  test("paths are made absolute, but for a name that containerd is to find", async () => {
+    const { stdout } = await config("--keys-path", "k", "--path", "./p", "--provider-config", "c/d");
+    for (const path of ["k", "p", "c/d"]) expect(stdout).toContain(resolve(path));
+    expect((await config("--path", "ctd-decoder")).stdout).toMatch(/^ {2}path = "ctd-decoder"$/m);
+  });
+
+  test("refuses --json where there is nothing to tell in JSON", async () => {
+    expect(await config("--json")).toMatchObject({
+      exit: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/--json goes with --check/),
+    });
   });
 
   test.each([["3.x"], ["new"], [""]])("refuses --containerd %j", async (version) => {

@@ -84,7 +84,9 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     ]);
     const text = await run(ours, ["doctor", "--config", join(node, "config.toml"), "--containerd", "1.7"]);
     expect(text.exit).toBe(0);
-    expect(text.stdout.toString()).toMatch(/ec\.pem \(jwe\): ok\n[\s\S]*\nhealthy\n$/);
+    expect(text.stdout.toString()).toMatch(
+      /ec\.pem \(jwe\): ok\n[\s\S]*\nhealthy, for a containerd that is started/,
+    );
   });
 
   test("keys are described as openssl and JWK tools would", async () => {
@@ -143,6 +145,36 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     const args = ["--config", join(node, "config.toml"), "--containerd", "1.7"];
     const { stdout } = await run(ours, ["doctor", ...args, "--keys-path", join(node, "empty")]);
     expect(stdout.toString()).toMatch(/self-test with 0 keys\n {2}not run: /);
+  });
+
+  test("the keys path may be one file, on the command line and in containerd's configuration", async () => {
+    const node = await newNode();
+    const config = join(node, "config.toml");
+    const keys = join(node, "keys");
+    const named = await doctor(node, "--keys-path", join(keys, "ec.pem"));
+    expect(named).toMatchObject({ exit: 0, report: { selfTest: [{ key: "ec.pem", scheme: "jwe" }] } });
+    expect(named.report.keys.rows).toEqual([expect.objectContaining({ file: "ec.pem", mode: "0600" })]);
+    const text = readFileSync(config, "utf8").replaceAll(`"${keys}"`, `"${join(keys, "rsa.jwk")}"`);
+    writeFileSync(config, text);
+    chmodSync(join(keys, "rsa.jwk"), 0o640);
+    const configured = await doctor(node);
+    expect(configured).toMatchObject({ exit: 0, report: { selfTest: [{ key: "rsa.jwk", scheme: "jwe" }] } });
+    expect(configured.report.keys.findings).toEqual([
+      expect.objectContaining({ severity: "warning", hint: `chmod 600 ${join(keys, "rsa.jwk")}` }),
+    ]);
+  });
+
+  test("a keys path that is no key, or below a file, is told as such", async () => {
+    const node = await newNode();
+    const file = join(node, "providers.json");
+    for (const path of [file, join(file, "none")]) {
+      const { exit, report } = await doctor(node, "--keys-path", path);
+      expect({ exit, selfTest: report.selfTest }).toEqual({ exit: 1, selfTest: [] });
+      expect(report.keys.rows).toEqual([expect.objectContaining({ skipped: expect.any(String) })]);
+      expect(report.keys.findings).toContainEqual(
+        expect.objectContaining({ message: `there is no usable private key in ${path}` }),
+      );
+    }
   });
 
   test("where no decoder is installed, it says what installs one", async () => {

@@ -14,17 +14,26 @@ interface Shown {
   readonly env?: readonly string[];
   /** The mount namespace. */
   readonly mnt?: string;
+  /** After the boot, in hundredths of a second. */
+  readonly started?: number;
 }
 
 /** What /proc shows of processes. */
 function proc(processes: Readonly<Record<string, Shown>>): string {
   const root = mkdtempSync(join(folder, "proc-"));
+  writeFileSync(join(root, "stat"), "cpu  1 2 3\nbtime 1700000000\nprocesses 9\n");
   const all: Readonly<Record<string, Shown>> = { ...processes, self: { comm: "me", args: [] } };
-  for (const [pid, { comm = "containerd", args, env = [], mnt = "mnt:[1]" }] of Object.entries(all)) {
+  for (const [pid, { comm = "containerd", args, env = [], mnt = "mnt:[1]", started }] of Object.entries(
+    all,
+  )) {
     mkdirSync(join(root, pid, "ns"), { recursive: true });
     writeFileSync(join(root, pid, "comm"), `${comm}\n`);
     writeFileSync(join(root, pid, "cmdline"), ["containerd", ...args].map((it) => `${it}\0`).join(""));
     writeFileSync(join(root, pid, "environ"), env.map((it) => `${it}\0`).join(""));
+    if (started !== undefined) {
+      const fields = `S 1${" 0".repeat(17)} ${started} 4096`;
+      writeFileSync(join(root, pid, "stat"), `${pid} (a b) c) ${fields}\n`);
+    }
     symlinkSync("/usr/bin/containerd (deleted)", join(root, pid, "exe"));
     symlinkSync("/work", join(root, pid, "cwd"));
     symlinkSync("/", join(root, pid, "root"));
@@ -35,7 +44,7 @@ function proc(processes: Readonly<Record<string, Shown>>): string {
 
 test("servers are found with their configuration and PATH, and nothing else is", () => {
   const root = proc({
-    "10": { args: [], env: ["A=b", "PATH=/usr/bin:/bin"] },
+    "10": { args: [], env: ["A=b", "PATH=/usr/bin:/bin"], started: 250 },
     "11": { args: ["--config", "/etc/other.toml", "--log-level", "debug"] },
     "12": { args: ["-c", "relative.toml", "-a", "/run/k3s/containerd/containerd.sock"], mnt: "mnt:[2]" },
     "13": { args: ["--config=/x.toml"] },
@@ -45,7 +54,13 @@ test("servers are found with their configuration and PATH, and nothing else is",
   });
   const common = { executable: "/usr/bin/containerd", searchPath: "", sharesFiles: true };
   expect(runningContainerds(root)).toEqual([
-    { ...common, pid: 10, configFile: "/etc/containerd/config.toml", searchPath: "/usr/bin:/bin" },
+    {
+      ...common,
+      pid: 10,
+      configFile: "/etc/containerd/config.toml",
+      searchPath: "/usr/bin:/bin",
+      startedBy: 1_700_000_003_500,
+    },
     { ...common, pid: 11, configFile: "/etc/other.toml" },
     { ...common, pid: 12, configFile: "/work/relative.toml", sharesFiles: false },
     { ...common, pid: 13, configFile: "/x.toml" },
