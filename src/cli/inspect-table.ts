@@ -1,4 +1,5 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
+import { shortFingerprint } from "../keys/fingerprint.ts";
 import type { Style } from "./style.ts";
 import { count, formatBytes, printable, shortDigest } from "./units.ts";
 
@@ -57,7 +58,7 @@ function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
         `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}`,
     );
   });
-  return [...lines, ...trouble(encryption, style), ...opener(encryption, style)].map(
+  return [...lines, ...trouble(encryption, style), ...openers(encryption, style)].map(
     (line) => `${GAP}${GAP}${line}`,
   );
 }
@@ -67,10 +68,13 @@ function trouble({ problem, packets }: EncryptionInfo, style: Style): string[] {
   return packets.length === 0 ? [style.bad("no wrapped key: nobody can open it")] : [];
 }
 
-function opener({ opens }: EncryptionInfo, style: Style): string[] {
+function openers({ opens }: EncryptionInfo, style: Style): string[] {
   if (opens === undefined) return [];
   if (opens === null) return [style.bad("none of the keys opens it")];
-  return [style.good(`opens with ${printable([opens.key ?? "a key", `(${opens.scheme})`].join(" "))}`)];
+  return opens.map(({ key = "a key", fingerprint, scheme }) => {
+    const words = [key, ...(fingerprint === undefined ? [] : [shortFingerprint(fingerprint)]), `(${scheme})`];
+    return style.good(`opens with ${printable(words.join(" "))}`);
+  });
 }
 
 /** Columns padded to their widest cell; the last one is left as it is. */

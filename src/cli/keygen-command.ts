@@ -28,7 +28,7 @@ export const KEYGEN: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. A JWK's kid is its thumbprint (RFC 7638), by which inspect names it.",
+    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. The fingerprint, SHA-256 of the public key in DER, is what doctor, inspect and error messages name keys by. A JWK's kid is its thumbprint (RFC 7638), by which inspect names recipients.",
     "The Go decoder reads EC private keys as JWK, or as PEM of PKCS#8, which is what is written here.",
   ],
   examples: [
@@ -59,14 +59,15 @@ export const KEYGEN: Command = {
       await rm(privateFile, { force: true });
       throw error;
     }
-    const { thumbprint } = pair;
+    const { fingerprint, thumbprint } = pair;
     const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
-    ui.result({ privateKey: privateFile, publicKey: publicFile, type, thumbprint }, () =>
+    ui.result({ privateKey: privateFile, publicKey: publicFile, type, fingerprint, thumbprint }, () =>
       [
         `private key: ${privateFile}`,
         `public key:  ${publicFile}`,
         `type:        ${type}`,
-        `thumbprint:  ${thumbprint}`,
+        `fingerprint: ${fingerprint}`,
+        ...(format === "jwk" ? [`kid:         ${thumbprint}`] : []),
         "",
       ].join("\n"),
     );

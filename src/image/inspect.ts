@@ -12,7 +12,7 @@ import type { Descriptor } from "../spec/descriptor.ts";
 import { digestOf } from "../spec/digest.ts";
 import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST, parseLayerType } from "../spec/media-types.ts";
-import { closeLayer, openDescriptor } from "./open-layer.ts";
+import { Openers, type OpensInfo } from "./openers.ts";
 import { chooseManifests } from "./select.ts";
 import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
@@ -61,17 +61,9 @@ export interface EncryptionInfo {
   readonly cipher?: string;
   readonly problem?: string;
   readonly packets: readonly PacketInfo[];
-  /** Which key opens it, when keys were given: undefined when none does. */
-  readonly opens?: OpensInfo | null;
+  /** Which keys open it, when keys were given: null when none does. */
+  readonly opens?: readonly OpensInfo[] | null;
 }
-
-export interface OpensInfo {
-  readonly scheme: string;
-  readonly recipient?: string;
-  readonly key?: string;
-}
-
-type Details = Pick<InspectOptions, "keys" | "settings">;
 
 /** `{`: a manifest rather than an archive comes through the pipe. */
 const OPENING_BRACE = 0x7b;
@@ -133,19 +125,24 @@ function parseDocument(bytes: Uint8Array): Node {
   return { kind: "index", descriptor, bytes, document, children };
 }
 
-async function describe(tree: Node, platforms: readonly string[], options: Details): Promise<ImageInfo> {
+async function describe(
+  tree: Node,
+  platforms: readonly string[],
+  { keys, settings }: Pick<InspectOptions, "keys" | "settings">,
+): Promise<ImageInfo> {
   const { digest, mediaType } = tree.descriptor;
+  const openers = keys && new Openers(keys, settings);
   const described: PlatformInfo[] = [];
-  for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, options));
+  for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, openers));
   return { digest, mediaType, platforms: described, others: [...others(tree)] };
 }
 
-async function describeManifest(node: ManifestNode, options: Details): Promise<PlatformInfo> {
+async function describeManifest(node: ManifestNode, openers: Openers | undefined): Promise<PlatformInfo> {
   const layers: LayerInfo[] = [];
   for (const [position, descriptor] of node.document.value.layers.entries()) {
     const { digest, size, mediaType } = descriptor;
     const encryption = parseLayerType(mediaType)?.encrypted
-      ? { encryption: await describeEncryption(descriptor, options) }
+      ? { encryption: await describeEncryption(descriptor, openers) }
       : {};
     layers.push({ position, digest, size, mediaType, ...encryption });
   }
@@ -155,11 +152,13 @@ async function describeManifest(node: ManifestNode, options: Details): Promise<P
 
 async function describeEncryption(
   descriptor: Descriptor,
-  { keys, settings }: Details,
+  openers: Openers | undefined,
 ): Promise<EncryptionInfo> {
   const annotations = descriptor.annotations ?? {};
-  const opens = keys === undefined ? {} : { opens: await opener(descriptor, keys, settings) };
-  return { ...cipherOf(annotations), packets: await describeLayer(annotations), ...opens };
+  const info = { ...cipherOf(annotations), packets: await describeLayer(annotations) };
+  if (openers === undefined) return info;
+  const opens = await openers.of(descriptor);
+  return { ...info, opens: opens.length > 0 ? opens : null };
 }
 
 function cipherOf(annotations: Readonly<Record<string, string>>): Pick<EncryptionInfo, "cipher" | "problem"> {
@@ -168,27 +167,6 @@ function cipherOf(annotations: Readonly<Record<string, string>>): Pick<Encryptio
     return { cipher: LAYER_CIPHER };
   } catch (error) {
     if (error instanceof DecoderError) return { problem: error.message };
-    throw error;
-  }
-}
-
-async function opener(
-  descriptor: Descriptor,
-  keys: KeySet,
-  settings: SchemeSettings,
-): Promise<OpensInfo | null> {
-  try {
-    const opened = await openDescriptor(descriptor, keys, settings);
-    closeLayer(opened);
-    const { scheme, recipient, key } = opened.by;
-    const name = typeof key === "object" ? key.origin : key;
-    return {
-      scheme,
-      ...(recipient !== undefined && { recipient }),
-      ...(name !== undefined && { key: name }),
-    };
-  } catch (error) {
-    if (error instanceof DecoderError) return null;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { createHash, generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
+import { publicFingerprint } from "./fingerprint.ts";
 import type { Curve } from "./keyset.ts";
 
 export type KeyPairKind =
@@ -12,6 +13,8 @@ export interface KeyPair {
   readonly publicKey: string;
   /** RFC 7638: the JWK's SHA-256 thumbprint, base64url. It is the `kid` of the JWKs. */
   readonly thumbprint: string;
+  /** Of the public key, as all messages tell it. */
+  readonly fingerprint: string;
 }
 
 /** RFC 7638 §3.2: the members of a thumbprint, in the order of their names. */
@@ -28,18 +31,21 @@ export async function generateKeys(kind: KeyPairKind, format: "pem" | "jwk"): Pr
     kind.type === "rsa"
       ? await generate("rsa", { modulusLength: kind.bits })
       : await generate("ec", { namedCurve: kind.curve });
-  const thumbprint = thumbprintOf({ ...publicKey.export({ format: "jwk" }) });
+  const names = {
+    thumbprint: thumbprintOf({ ...publicKey.export({ format: "jwk" }) }),
+    fingerprint: publicFingerprint(publicKey),
+  };
   if (format === "pem") {
     return {
       privateKey: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
       publicKey: publicKey.export({ format: "pem", type: "spki" }).toString(),
-      thumbprint,
+      ...names,
     };
   }
   const alg = kind.type === "rsa" ? "RSA-OAEP" : "ECDH-ES+A256KW";
   const jwk = (key: KeyObject) =>
-    `${JSON.stringify({ ...key.export({ format: "jwk" }), kid: thumbprint, use: "enc", alg })}\n`;
-  return { privateKey: jwk(privateKey), publicKey: jwk(publicKey), thumbprint };
+    `${JSON.stringify({ ...key.export({ format: "jwk" }), kid: names.thumbprint, use: "enc", alg })}\n`;
+  return { privateKey: jwk(privateKey), publicKey: jwk(publicKey), ...names };
 }
 
 /** RFC 7638 §3.1 */

@@ -274,10 +274,10 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     expect(good.exit).toBe(0);
     expect(good.report.image?.platforms[0]?.layers).toEqual([
       expect.objectContaining({
-        encryption: expect.objectContaining({ opens: expect.objectContaining({ key: "ec.pem" }) }),
+        encryption: expect.objectContaining({ opens: [expect.objectContaining({ key: "ec.pem" })] }),
       }),
       expect.objectContaining({
-        encryption: expect.objectContaining({ opens: expect.objectContaining({ key: "rsa.jwk" }) }),
+        encryption: expect.objectContaining({ opens: [expect.objectContaining({ key: "rsa.jwk" })] }),
       }),
     ]);
     const bad = await doctor(node, "--image", `oci:${layout}:theirs`);

@@ -1,0 +1,92 @@
+import { DecoderError } from "../errors.ts";
+import { cpuMilliseconds } from "../io/cpu.ts";
+import { fingerprint } from "../keys/fingerprint.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import type { SchemeSettings } from "../keywrap/scheme.ts";
+import { LIMITS } from "../limits.ts";
+import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import { closeLayer, openDescriptor } from "./open-layer.ts";
+
+export interface OpensInfo {
+  readonly scheme: string;
+  readonly recipient?: string;
+  /** A file, with what in it: "node.pem". */
+  readonly key?: string;
+  /** Of its public half, as `keygen` and `doctor` tell it: not for keys of OpenPGP, tokens and providers. */
+  readonly fingerprint?: string;
+}
+
+/** Keys that are tried together, on the wrapped keys of these schemes. */
+interface Group {
+  readonly keys: KeySet;
+  readonly schemes: readonly string[];
+}
+
+/** Tells which keys of a set open a layer: all of them, where `openDescriptor` is content with the first. */
+export class Openers {
+  readonly #keys: KeySet;
+  readonly #groups: readonly Group[];
+  readonly #settings: SchemeSettings;
+
+  constructor(keys: KeySet, settings: SchemeSettings) {
+    this.#keys = keys;
+    this.#groups = groupsOf(keys);
+    this.#settings = settings;
+  }
+
+  /** At most in the time that one layer may take: keys whose turn would come later are not told. */
+  async of(descriptor: Descriptor): Promise<OpensInfo[]> {
+    const suffixes = Object.keys(descriptor.annotations ?? {})
+      .filter((name) => name.startsWith(KEYS_PREFIX))
+      .map((name) => name.slice(KEYS_PREFIX.length));
+    if (suffixes.length > LIMITS.wrappedKeyAnnotations) return [];
+    const providers = suffixes.filter((suffix) => suffix.startsWith(PROVIDER_PREFIX));
+    const groups = [...this.#groups, ...providers.map((name) => ({ keys: this.#keys, schemes: [name] }))];
+    const [clock, cpu] = [performance.now(), cpuMilliseconds()];
+    const opens: OpensInfo[] = [];
+    for (const { keys, schemes } of groups) {
+      if (!suffixes.some((suffix) => schemes.includes(suffix))) continue;
+      if (cpuMilliseconds() - cpu > LIMITS.unwrapCpuMs) break;
+      if (performance.now() - clock > LIMITS.unwrapClockMs) break;
+      const opener = await this.#open(only(descriptor, schemes), keys);
+      if (opener !== undefined) opens.push(opener);
+    }
+    return opens;
+  }
+
+  async #open(descriptor: Descriptor, keys: KeySet): Promise<OpensInfo | undefined> {
+    try {
+      const opened = await openDescriptor(descriptor, keys, this.#settings);
+      closeLayer(opened);
+      const { scheme, recipient, key } = opened.by;
+      return {
+        scheme,
+        ...(recipient !== undefined && { recipient }),
+        ...(typeof key === "string" && { key }),
+        ...(typeof key === "object" && { key: key.origin, fingerprint: fingerprint(key) }),
+      };
+    } catch (error) {
+      if (error instanceof DecoderError) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Made once: what schemes remember of keys, such as that a passphrase was derived from, hangs on the very lists. */
+function groupsOf(keys: KeySet): Group[] {
+  const none: KeySet = { ...keys, keys: [], pgp: [], pkcs11: [] };
+  return [
+    ...keys.keys.map((key) => ({ keys: { ...none, keys: [key] }, schemes: ["jwe", "pkcs7"] })),
+    ...keys.pgp.map((keyring) => ({ keys: { ...none, pgp: [keyring] }, schemes: ["pgp"] })),
+    // All at once: a PIN that a token refused must not be tried again for the next key file.
+    { keys: { ...none, pkcs11: keys.pkcs11 }, schemes: ["pkcs11"] },
+  ];
+}
+
+function only({ annotations = {}, ...descriptor }: Descriptor, schemes: readonly string[]): Descriptor {
+  const kept = Object.entries(annotations).filter(
+    ([name]) => !name.startsWith(KEYS_PREFIX) || schemes.includes(name.slice(KEYS_PREFIX.length)),
+  );
+  return { ...descriptor, annotations: Object.fromEntries(kept) } as Descriptor;
+}
