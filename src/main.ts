@@ -25,13 +25,19 @@ async function main(args: readonly string[]): Promise<void> {
     const { run } = await import("./cli/cli.ts");
     return run(args);
   }
+  return decodeLayer(args).catch((error) => explain(error, args));
+}
+
+async function decodeLayer(args: readonly string[]): Promise<void> {
   const options = parseDecoderFlags(args);
   const [input, output] = [new Input(STDIN, "standard input"), new Output(1, "standard output")];
-  return decode(options, process.env, input, output).catch(explain);
+  return decode(options, process.env, input, output);
 }
 
 /** Somebody who starts the program by hand to see what it is has no use for advice about containerd. */
-async function explain(error: unknown): Promise<never> {
+async function explain(error: unknown, args: readonly string[]): Promise<never> {
+  if (error instanceof DecoderError && error.code === "USAGE")
+    throw (await import("./cli/cli.ts")).wrongUsage(error, args);
   const isBare = error instanceof DecoderError && error.code === "NO_PAYLOAD";
   if (!isBare || !(await import("node:tty")).isatty(STDIN)) throw error;
   const { noLayer } = await import("./cli/cli.ts");

@@ -2,6 +2,7 @@ import { Parser } from "yargs/helpers";
 import { DecoderError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { usage } from "./help.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** What stands on a command's line, checked against its options. */
 export class Arguments {
@@ -99,7 +100,10 @@ function problemOf(
   values: ReadonlyMap<string, readonly string[]>,
   operands: readonly string[],
 ): string | undefined {
-  const unknown = [...values.keys()].filter((name) => !Object.hasOwn(options, name)).map(dashed);
+  const known = Object.entries(options).flatMap(([name, { alias = [] }]) => [name, alias].flat().map(dashed));
+  const unknown = [...values.keys()]
+    .filter((name) => !Object.hasOwn(options, name))
+    .map((name) => `${dashed(name)}${didYouMean(dashed(name), known)}`);
   if (unknown.length > 0) return `unknown option${unknown.length > 1 ? "s" : ""} ${unknown.join(", ")}`;
   for (const [name, { choices }] of Object.entries(options)) {
     const wrong = values.get(name)?.find((value) => choices?.includes(value) === false);

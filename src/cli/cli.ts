@@ -1,8 +1,10 @@
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
+import { FLAGS } from "../options.ts";
 import { parseArguments } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import { didYouMean } from "./suggest.ts";
 import { VERSION } from "./version.ts";
 
 const HELP = /^--?(h|help)$/;
@@ -14,6 +16,7 @@ const VERSION_FLAG = /^--?version$/;
  */
 export async function run(argv: readonly string[]): Promise<void> {
   const [first = "--help", ...rest] = argv;
+  if (first === "version") return print(overview(["--version"]));
   if (first.startsWith("-") || first === "help") return print(overview(first === "help" ? rest : argv));
   const command = COMMANDS.find(({ name }) => name === first);
   if (command === undefined) throw unknownCommand(first);
@@ -33,7 +36,21 @@ function print(text: string): void {
 }
 
 function unknownCommand(name: string): DecoderError {
-  return new DecoderError("USAGE", `there is no command "${name}"`, { hint: commandsHint() });
+  const names = COMMANDS.map((command) => command.name);
+  return new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
+    hint: commandsHint(),
+  });
+}
+
+/** A decoder call's wrong usage, with what a flag that there is not may have been meant to be. */
+export function wrongUsage(error: DecoderError, args: readonly string[]): DecoderError {
+  const names = [...FLAGS.keys()].map((name) => `--${name}`);
+  const [meant = ""] = args
+    .map((arg) => /^--?([^=]+)/.exec(arg)?.[1] ?? "")
+    .filter((name) => name !== "" && !FLAGS.has(name))
+    .map((name) => didYouMean(`--${name}`, names));
+  if (meant === "" || error.hint === undefined) return error;
+  return new DecoderError("USAGE", error.message + meant, { hint: error.hint });
 }
 
 /** For who calls the decoder by hand. */

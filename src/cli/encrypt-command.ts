@@ -31,7 +31,7 @@ export const ENCRYPT: Command = {
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input; rootfs:DIR and tar:FILE make a one-layer image. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for standard output.",
+    "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] (to read only), or - for an archive on standard input; rootfs:DIR and tar:FILE make a one-layer image. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for standard output.",
     "Afterwards every chosen layer is encrypted, or the command has failed and DEST is as it was. Attestations and signatures of an index stay readable; those that name an image by its digest follow it to the new one. zstd layers keep their compression.",
   ],
   examples: [

@@ -45,6 +45,8 @@ export const KEY_OPTIONS: Options = {
   ...decoderFlags(KEY_FLAGS),
 };
 
+const KEYS_HINT = "name a private key with --key FILE, or a folder of them with --keys DIR";
+
 export const RECIPIENT_OPTION = {
   value: "RECIPIENT",
   help: "for whom: jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]",
@@ -85,6 +87,7 @@ export function schemeSettings(args: Arguments): WrapSettings {
     providerTimeoutMs,
     providerLegacyDc,
     verbose,
+    keysHint: KEYS_HINT,
     ...(gpgHomedir !== undefined && { gpgHomedir }),
   };
 }
@@ -108,7 +111,7 @@ export async function requiredKeys(args: Arguments): Promise<KeySet> {
     return await loadKeys(decoderOptions(args));
   }
   throw new DecoderError("USAGE", "no private key is named", {
-    hint: "name one with --key FILE, or a folder of keys with --decryption-keys-path DIR",
+    hint: KEYS_HINT,
   });
 }
 

@@ -15,11 +15,17 @@ import { count, formatBytes, printable } from "./units.ts";
 
 export const VERIFY: Command = {
   name: "verify",
-  summary: "check that an image's encrypted layers are authentic and complete",
+  summary: "check that an image's encrypted layers are complete and unchanged",
   operands: [{ name: "SOURCE", completes: "files" }],
-  options: { ...KEY_OPTIONS, ...SELECTION_OPTIONS, ...OUTPUT_OPTIONS },
+  options: {
+    ...KEY_OPTIONS,
+    ...SELECTION_OPTIONS,
+    platform: { value: "OS/ARCH", help: "only this platform of an index", repeats: true },
+    ...OUTPUT_OPTIONS,
+  },
   notes: [
     "Reads every encrypted layer with the keys given and writes nothing: HMAC, digest and size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists. Fails if one is not.",
+    "Who encrypted them it can't tell: anybody can encrypt for a public key. A signature of the image tells that.",
   ],
   examples: [
     {
@@ -50,7 +56,7 @@ export const VERIFY: Command = {
     const total = layers.length + failures.length;
     ui.result(result, () =>
       failures.length === 0
-        ? `verify: ${count(total, "layer")}, ${formatBytes(bytes)}, ${ui.style.good("all authentic")}\n`
+        ? `verify: ${count(total, "layer")}, ${formatBytes(bytes)}, ${ui.style.good("all complete and unchanged since they were encrypted")}\n`
         : failures.map((it) => `${ui.style.bad("bad")}: ${printable(describe(it))}\n`).join(""),
     );
     const [first] = failures;

@@ -3,6 +3,7 @@ import { cpuMilliseconds } from "../io/cpu.ts";
 import { LIMITS } from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "./der.ts";
+import { NO_PASSWORD, WRONG_PASSWORD } from "./locked.ts";
 import type { PemBlock } from "./pem.ts";
 
 /** PKCS#8 PBES2 (RFC 8018 §6.2) and OpenSSL's traditional encrypted PEM: what `openssl genrsa -aes256` and `pkcs8` write. */
@@ -11,8 +12,6 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The decrypted DER, or why there is none. A wrong password mostly shows as bad padding, rarely as garbage. */
 export type Decrypted = Bytes | { readonly reason: string };
-
-const WRONG_PASSWORD = { reason: "an encrypted key that none of the given passwords opens" } as const;
 
 const TOO_LONG = {
   reason: `an encrypted key that was not tried: those before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
@@ -152,7 +151,7 @@ function tryPasswords(
     spent.cpuMs += cpuMilliseconds() - start;
     if (der !== null && readSequence(der) !== null) return der;
   }
-  return passwords.length === 0 ? { reason: "an encrypted key, and no password for it" } : WRONG_PASSWORD;
+  return { reason: passwords.length === 0 ? NO_PASSWORD : WRONG_PASSWORD };
 }
 
 function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint8Array): Bytes | null {

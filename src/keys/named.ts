@@ -6,6 +6,7 @@ import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
 import { PUBLIC_KEY } from "./jwk.ts";
 import type { KeySet } from "./keyset.ts";
+import { isLocked } from "./locked.ts";
 import { privateHalfHint } from "./public-half.ts";
 
 /** "key.pem", and optionally where its password is. */
@@ -45,6 +46,9 @@ async function addFile(collector: KeyCollector, spec: string): Promise<void> {
   const reason = collector.skipped.at(-1)?.reason ?? "it is empty";
   throw new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, {
     ...(reason === PUBLIC_KEY && { hint: privateHalfHint(file) }),
+    ...(isLocked(reason) && {
+      hint: `its password goes after the file's name: ${file}:file=PASSWORD-FILE, ${file}:fd=NUMBER or ${file}:pass=TEXT`,
+    }),
   });
 }
 

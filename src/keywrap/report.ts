@@ -1,7 +1,8 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
+import { isLocked } from "../keys/locked.ts";
 import { LIMITS } from "../limits.ts";
-import type { Attempt, KeyName } from "./scheme.ts";
+import type { Attempt, KeyName, SchemeSettings } from "./scheme.ts";
 
 export interface RecordedAttempt extends Attempt {
   /** The annotation's suffix, and which of its packets. */
@@ -17,7 +18,11 @@ export interface RecordedAttempt extends Attempt {
 const SHOWN = 12;
 
 /** The error for a layer that nothing opened: what it is wrapped for, what was tried, and what could not be used. */
-export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySet): Promise<DecoderError> {
+export async function unopened(
+  attempts: readonly RecordedAttempt[],
+  keys: KeySet,
+  { keysHint }: SchemeSettings,
+): Promise<DecoderError> {
   const codes = new Set(attempts.map((attempt) => attempt.error));
   const [only] = codes;
   const code = codes.size === 1 && only !== undefined ? only : "NO_KEY";
@@ -32,7 +37,7 @@ export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySe
     ),
   ].join("");
   return new DecoderError(code, message.slice(0, LIMITS.messageChars), {
-    hint: hintFor(code, attempts, keys),
+    hint: hintFor(code, attempts, keys, keysHint),
   });
 }
 
@@ -68,23 +73,32 @@ async function renderAttempt({ scheme, packet, recipient, key, outcome }: Record
 async function keyName(key: KeyName): Promise<string> {
   if (typeof key === "string") return key;
   const kind = key.type === "rsa" ? `RSA ${key.modulusLength}` : `EC ${key.curve}`;
-  return `${key.origin} (${kind}, ${key.kid === undefined ? await shortFingerprint(key) : `kid=${key.kid.slice(0, 80)}`})`;
+  return `${key.origin} (${kind}, ${key.kid === undefined ? await fingerprintOf(key) : `kid=${key.kid.slice(0, 80)}`})`;
 }
 
-async function shortFingerprint(key: Exclude<KeyName, string>): Promise<string> {
-  const { fingerprint } = await import("../keys/fingerprint.ts");
+async function fingerprintOf(key: Exclude<KeyName, string>): Promise<string> {
+  const { fingerprint, shortFingerprint } = await import("../keys/fingerprint.ts");
   try {
-    return fingerprint(key).slice(0, "sha256:".length + 16);
+    return shortFingerprint(fingerprint(key));
   } catch {
     return "malformed";
   }
 }
 
-function hintFor(code: ErrorCode, attempts: readonly RecordedAttempt[], keys: KeySet): string {
+function hintFor(
+  code: ErrorCode,
+  attempts: readonly RecordedAttempt[],
+  keys: KeySet,
+  keysHint: string | undefined,
+): string {
   if (code !== "NO_KEY") return attempts.find(({ hint }) => hint !== undefined)?.hint ?? ELSEWHERE;
+  if (keys.skipped.some(({ reason }) => isLocked(reason))) return LOCKED;
   const have = keys.keys.length + keys.pgp.length + keys.pkcs11.length;
-  if (have === 0) return "put this node's private key into the folder that --decryption-keys-path names";
+  if (have === 0) return keysHint ?? NO_KEYS;
   return "compare with the recipients the image was encrypted for: ctd-decoder inspect IMAGE";
 }
 
+const NO_KEYS = "put this node's private key into the folder that --decryption-keys-path names";
+const LOCKED =
+  "put each encrypted key's password into a file of the key's name, in the folder that --key-passwords-path names";
 const ELSEWHERE = "the image's annotations, or the service or token named above, are at fault, not the keys";

@@ -34,6 +34,8 @@ export interface SchemeSettings {
   readonly providerLegacyDc: boolean;
   /** Adds a provider's own stderr to messages. */
   readonly verbose: boolean;
+  /** What to do where no key is at hand; the decoder's own advice by default. */
+  readonly keysHint?: string;
 }
 
 export interface UnwrapContext {

@@ -50,7 +50,7 @@ export async function unwrapLayer(
       }
     }
   }
-  throw await unopened(attempts, keys);
+  throw await unopened(attempts, keys, settings);
 }
 
 /** One packet's failure is no reason not to try the next; running out of budget is. */

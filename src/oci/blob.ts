@@ -21,6 +21,7 @@ export interface BlobStore {
 
 /** Large enough that per-chunk costs vanish, small enough to stay in the processor's cache. */
 const CHUNK_BYTES = 256 * 1024;
+const DAMAGED = "the image is damaged: fetch it again";
 
 /**
  * The bytes of a blob as its descriptor promises them: size first, digest when the last byte was read.
@@ -40,6 +41,7 @@ export async function locateChecked(store: BlobStore, descriptor: Descriptor): P
     throw new DecoderError(
       "SIZE_MISMATCH",
       `blob ${descriptor.digest} has ${size} bytes, not the ${descriptor.size} that the image says`,
+      { hint: DAMAGED },
     );
   }
   return blob;
@@ -56,9 +58,7 @@ export async function* checkedChunks(blob: Blob, descriptor: Descriptor): AsyncG
     throw new DecoderError(
       "DIGEST_MISMATCH",
       `blob ${descriptor.digest} holds other bytes than its digest says`,
-      {
-        hint: "the image is damaged: fetch it again",
-      },
+      { hint: DAMAGED },
     );
   }
 }
@@ -83,7 +83,8 @@ export async function* readBlob(blob: Blob): AsyncGenerator<Uint8Array> {
       ? error
       : new DecoderError("IO", `can't read ${blob.path}: ${describeSystemError(error)}`, { cause: error });
   }
-  if (left !== 0) throw new DecoderError("SIZE_MISMATCH", `${blob.path} ended ${left} bytes early`);
+  if (left !== 0)
+    throw new DecoderError("SIZE_MISMATCH", `${blob.path} ended ${left} bytes early`, { hint: DAMAGED });
 }
 
 /** A small blob whole. @throws DecoderError LIMIT beyond `most` bytes, and all of `readChecked` */

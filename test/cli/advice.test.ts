@@ -1,10 +1,11 @@
-import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { copyFileSync, cpSync, existsSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { generateKeys } from "../../src/keys/generate.ts";
 import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, tar } from "../support/images.ts";
-import { putManifest, tagRoot } from "../support/layouts.ts";
+import { putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -48,6 +49,16 @@ describeWith([ours], "advice about the command line", {}, () => {
     [["encrypt", "--bogus", "oci:a", "oci:b"], "unknown option --bogus"],
     [["verify", "-x", "--no-quiet", "oci:a"], "unknown options -x, --no-quiet"],
     [["decrypt", "oci:a", "oci:b", "--key"], "--key needs a value"],
+    [["verify", "--recipent", "x", "oci:a"], "unknown option --recipent"],
+    [
+      ["verify", "--decryption-key-path", "x", "oci:a"],
+      "unknown option --decryption-key-path (did you mean --decryption-keys-path?)",
+    ],
+    [
+      ["encrypt", "--recipent", "x", "oci:a", "oci:b"],
+      "unknown option --recipent (did you mean --recipient?)",
+    ],
+    [["verify", "--kyes", "x", "oci:a"], "unknown option --kyes (did you mean --keys?)"],
     [["verify"], "SOURCE is missing"],
     [["verify", "oci:a", "oci:b"], 'unexpected argument "oci:b"'],
   ])("%j: one sentence, and the command's usage", async (args, message) => {
@@ -58,6 +69,27 @@ describeWith([ours], "advice about the command line", {}, () => {
       message,
       hint: `usage: ctd-decoder ${args[0]} [OPTIONS] ${operands}; see ctd-decoder ${args[0]} --help`,
     });
+  });
+
+  test.each([
+    [["encrpyt", "oci:a", "oci:b"], 'there is no command "encrpyt" (did you mean encrypt?)'],
+    [["frobnicate"], 'there is no command "frobnicate"'],
+    [
+      ["--decryption-key-path", "keys"],
+      "unknown option --decryption-key-path (did you mean --decryption-keys-path?)",
+    ],
+    [["--spool-dri=/tmp"], "unknown option --spool-dri=/tmp (did you mean --spool-dir?)"],
+    [["--frobnicate"], "unknown option --frobnicate"],
+  ])("%j: what was meant", async (args, message) => {
+    expect((await failure(...args)).message).toBe(message);
+  });
+
+  test("ctd-decoder version is ctd-decoder --version", async () => {
+    expect(await succeed(["version"])).toBe(await succeed(["--version"]));
+  });
+
+  test("a call by hand, without a terminal: where help is", async () => {
+    expect((await failure()).hint).toMatch(/see ctd-decoder --help$/);
   });
 
   test.each([
@@ -119,6 +151,35 @@ describeWith([ours], "advice about keys", {}, () => {
     expect(quiet.message).toMatch(/^verification failed .*: linux\/amd64 layer 0: no key here /);
     const json = await failure("verify", "--json", "--key", "other.pem", "oci:encrypted");
     expect(JSON.parse(json.stdout).failures).toMatchObject([{ code: "NO_KEY", hint: decrypt.hint }]);
+  });
+
+  test("an encrypted key: where its password goes", async () => {
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const pem = privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "p" });
+    mkdirSync(join(folder, "locked"));
+    writeFileSync(join(folder, "locked/enc.pem"), pem);
+    const folderHint = /^put each encrypted key's password .* --key-passwords-path names$/;
+    expect((await failure("verify", "--keys", "locked", "oci:encrypted")).hint).toMatch(folderHint);
+    for (const key of ["locked/enc.pem", "locked/enc.pem:pass=wrong"])
+      expect((await failure("verify", "--key", key, "oci:encrypted")).hint).toMatch(
+        /locked\/enc\.pem:file=PASSWORD-FILE, .*:fd=NUMBER or .*:pass=TEXT$/,
+      );
+  });
+
+  test("no key at all: the options of the command, not a node's", async () => {
+    mkdirSync(join(folder, "empty"));
+    expect((await failure("verify", "--keys", "empty", "oci:encrypted")).hint).toBe(
+      (await failure("verify", "oci:encrypted")).hint,
+    );
+  });
+
+  test("a layer that is cut: fetch it again", async () => {
+    cpSync(join(folder, "encrypted"), join(folder, "cut"), { recursive: true });
+    const { digest } = readDocument(join(folder, "cut"), rootOf(join(folder, "cut"))).layers[0];
+    truncateSync(join(folder, "cut/blobs/sha256", digest.slice("sha256:".length)), 1000);
+    const { stdout, hint } = await failure("verify", "--key", "node.pem", "oci:cut");
+    expect(stdout).toMatch(/has 1000 bytes/);
+    expect(hint).toMatch(/fetch it again/);
   });
 
   test("inspect says of whom it can't tell the name, and names JWKs", async () => {

@@ -139,7 +139,7 @@ describeWith([ours], "keygen", {}, () => {
       `oci:${folder}/made:v1`,
     ]);
     expect(await succeed(["verify", "--key", file, `oci:${folder}/made`])).toMatch(
-      /2 layers, .*all authentic/,
+      /2 layers, .*complete and unchanged/,
     );
   });
 
@@ -240,8 +240,30 @@ describeWith([ours], "results", {}, () => {
     expect(shown.platforms[0].layers[0].encryption).toMatchObject({
       cipher: "AES_256_CTR_HMAC_SHA256",
       packets: [{ scheme: "jwe", recipients: [{ algorithm: "RSA-OAEP" }] }],
-      opens: { scheme: "jwe", key: keys.privateKey },
+      opens: [{ scheme: "jwe", key: keys.privateKey }],
     });
+  });
+
+  test("of inspect: all keys that open a layer, by the fingerprint that keygen and errors tell", async () => {
+    const [first, second, other] = ["first.pem", "second.jwk", "third.pem"];
+    const made = async (file: string, ...args: string[]) =>
+      JSON.parse(await succeed(["keygen", "--json", ...args, file], { cwd })).fingerprint as string;
+    const prints = [await made(first), await made(second, "--format", "jwk"), await made(other)];
+    const recipients = [first, second].flatMap((file) => ["--recipient", `jwe:${file}.pub`]);
+    await succeed(["encrypt", "-q", ...recipients, "oci:plain", "oci:several:v1"], { cwd });
+    const args = ["inspect", "--platform", "linux/amd64", "--key", other, "--key", second, "--key", first];
+    const shown = JSON.parse(await succeed([...args, "--json", "oci:several"], { cwd }));
+    expect(shown.platforms[0].layers[0].encryption.opens).toEqual([
+      expect.objectContaining({ key: second, fingerprint: prints[1] }),
+      expect.objectContaining({ key: first, fingerprint: prints[0] }),
+    ]);
+    const short = prints.map((print) => print.slice(0, "sha256:".length + 16));
+    expect(await succeed([...args, "oci:several"], { cwd })).toMatch(
+      new RegExp(`opens with ${second} ${short[1]} \\(jwe\\)\n +opens with ${first} ${short[0]} \\(jwe\\)\n`),
+    );
+    const refused = await command(["verify", "--key", other, "oci:several"], { cwd });
+    expect(refused.stdout.toString()).toContain(short[2]);
+    expect(await succeed(["inspect", "--key", other, "oci:several"], { cwd })).toMatch(/none of the keys/);
   });
 
   test("of inspect for a manifest, and an index, on standard input", async () => {

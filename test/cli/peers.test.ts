@@ -48,7 +48,7 @@ describe.each([skopeo, skopeoNew])("$name", (tool) => {
       const [encrypted, decrypted, again, last] = [fresh(), fresh(), fresh(), fresh()];
       await copyImage(tool, `oci:${plain}:v1`, `oci:${encrypted}:v1`, { recipients: [recipient()] });
       expect(await succeed(["verify", "--key", keys.privateKey, `oci:${encrypted}`])).toContain(
-        "all authentic",
+        "complete and unchanged",
       );
       await succeed(["decrypt", "-q", "--key", keys.privateKey, `oci:${encrypted}`, `oci:${decrypted}:v1`]);
       expect(digests(decrypted)).toEqual(digests(plain));

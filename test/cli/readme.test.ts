@@ -36,7 +36,7 @@ describe("Try it", () => {
       cwd: PROJECT,
     });
     expect(demo).toMatchObject({ exit: 0, stderr: "" });
-    expect(demo.stdout.toString()).toMatch(/— the same[\s\S]*all authentic/);
+    expect(demo.stdout.toString()).toMatch(/— the same[\s\S]*complete and unchanged/);
   });
 });
 
@@ -61,7 +61,7 @@ describeWith([ours], "Publish an encrypted image", {}, () => {
     const listed = await runAll("tar tzf layer.tar.gz", folder);
     expect(listed.stdout.toString()).toContain("hello");
     const next = await runAll("ctd-decoder verify --key next.jwk oci:app:1.0-next", folder);
-    expect(next.stdout.toString()).toContain("all authentic");
+    expect(next.stdout.toString()).toContain("complete and unchanged");
     const before = await runAll("ctd-decoder verify --key node.pem oci:app:1.0-next", folder);
     expect(before.exit).toBe(1);
   });

@@ -102,7 +102,9 @@ async function roundTrip(plan: ImagePlan, content: typeof tarLayer, isTar: boole
   expect(shownLayers).toHaveLength(layers);
   expect(shownLayers.every((it: { encryption?: object }) => it.encryption !== undefined)).toBe(true);
   if (isTar)
-    expect(await succeed(["verify", "--key", keys.privateKey, encrypted])).toContain("all authentic");
+    expect(await succeed(["verify", "--key", keys.privateKey, encrypted])).toContain(
+      "complete and unchanged",
+    );
 
   await succeed(["decrypt", "-q", "--key", keys.privateKey, encrypted, `oci:${work}/decrypted:v1`]);
   expect(rootOf(join(work, "decrypted"))).toEqual(rootOf(plain));
