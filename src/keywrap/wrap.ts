@@ -14,12 +14,13 @@ export class LayerWrapper {
 
   /**
    * Reads and checks all recipients, so that a wrong one stops the work before any layer is touched.
-   * @param recipients "jwe:FILE", "pkcs7:CERT", "pgp:NAME-OR-FILE", "pkcs11:FILE", "provider:NAME[:ATTRS]"
+   * @param recipients "jwe:FILE", "pkcs7:CERT", "pgp:NAME-OR-FILE", "pkcs11:FILE", "provider:NAME[:ATTRS]"; one that is
+   * named twice counts once
    * @throws DecoderError BAD_RECIPIENT
    */
   static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<LayerWrapper> {
     const byScheme = new Map<string, string[]>();
-    for (const recipient of recipients) {
+    for (const recipient of new Set(recipients)) {
       const colon = recipient.indexOf(":");
       const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
       if (!SCHEMES.some((row) => row.name === scheme) || value === "") throw unknownRecipient(recipient);

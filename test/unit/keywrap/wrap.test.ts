@@ -31,6 +31,13 @@ test("all recipients of a scheme share one packet", async () => {
   }
 });
 
+test("a recipient that is named twice is wrapped for once", async () => {
+  const twice = recipients.flatMap((it) => [it, it]);
+  const annotations = await (await LayerWrapper.prepare(twice, SETTINGS)).wrap(PLAIN);
+  const [packet] = await describeLayer(annotations);
+  expect(packet?.recipients.map(({ id }) => id)).toEqual(["key 0", "key 1"]);
+});
+
 test("an existing packet stays, the new one comes after it", async () => {
   const [first, second] = await Promise.all(recipients.map((it) => LayerWrapper.prepare([it], SETTINGS)));
   const before = await first?.wrap(PLAIN);
