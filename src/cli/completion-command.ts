@@ -12,7 +12,8 @@ export const COMPLETION: Command = {
   examples: [
     { command: "source <(ctd-decoder completion bash)", does: "completes in this shell" },
     {
-      command: "ctd-decoder completion fish > ~/.config/fish/completions/ctd-decoder.fish",
+      command:
+        "ctd-decoder completion fish | install -D -m 644 /dev/stdin ~/.config/fish/completions/ctd-decoder.fish",
       does: "completes in every new fish",
     },
   ],

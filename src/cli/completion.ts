@@ -1,5 +1,8 @@
-import type { Command, Option } from "./command.ts";
-import { HELP } from "./help.ts";
+import type { Command, Option, Options } from "./command.ts";
+import { HELP, OTHER_FLAGS, PROGRAM_FLAGS } from "./help.ts";
+
+/** Of the program itself. */
+const TOP_FLAGS: Options = { ...PROGRAM_FLAGS, ...OTHER_FLAGS };
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
@@ -27,7 +30,7 @@ function bashScript(commands: readonly Command[]): string {
   return `# Completion of ctd-decoder's commands, for bash and, by way of bashcompinit, for zsh.
 _ctd_decoder() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} words=
-  if [ "$COMP_CWORD" -eq 1 ]; then words="${commands.map(({ name }) => name).join(" ")}"; fi
+  if [ "$COMP_CWORD" -eq 1 ] && [[ "$current" != -* ]]; then words="${commands.map(({ name }) => name).join(" ")}"; fi
   case "\${COMP_WORDS[1]} $previous" in
 ${values.join("\n")}
   esac
@@ -35,6 +38,7 @@ ${values.join("\n")}
     case "$current" in
     -*) case "\${COMP_WORDS[1]}" in
 ${options.join("\n")}
+      -*) words="${dashed(TOP_FLAGS).join(" ")}" ;;
       esac ;;
     *) case "\${COMP_WORDS[1]}" in
 ${operands.join("\n")}
@@ -59,7 +63,10 @@ function fishScript(commands: readonly Command[]): string {
       ...(words.length === 0 ? [] : [`complete -c ctd-decoder ${when} -f -a ${quoted(words.join(" "))}`]),
     ];
   });
-  return `# Completion of ctd-decoder's commands, for fish.\n${lines.join("\n")}\n`;
+  const top = Object.entries(TOP_FLAGS).map(
+    ([option, it]) => `complete -c ctd-decoder -n __fish_use_subcommand ${fishOption(option, it)}`,
+  );
+  return `# Completion of ctd-decoder's commands, for fish.\n${[...top, ...lines].join("\n")}\n`;
 }
 
 function fishOption(name: string, { help, value, choices, alias }: Option): string {

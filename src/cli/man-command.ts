@@ -10,7 +10,10 @@ export const MAN: Command = {
   notes: [],
   examples: [
     { command: "ctd-decoder man | man -l -", does: "shows it" },
-    { command: "ctd-decoder man > /usr/local/share/man/man1/ctd-decoder.1", does: "installs it" },
+    {
+      command: "ctd-decoder man | install -D -m 644 /dev/stdin /usr/local/share/man/man1/ctd-decoder.1",
+      does: "installs it",
+    },
   ],
   async run(args) {
     const { COMMANDS } = await import("./commands.ts");

@@ -1,3 +1,4 @@
+import { KEYS_PATH, PROVIDER_CONFIG } from "../node/processors.ts";
 import type { Command, Options } from "./command.ts";
 import { capitalised, OTHER_FLAGS, optionTerm, optionText, PROGRAM_FLAGS, usage } from "./help.ts";
 import { VERSION } from "./version.ts";
@@ -27,8 +28,15 @@ export function manualPage(commands: readonly Command[]): string {
     ".SH ENVIRONMENT",
     ...item("OCICRYPT_CONFIG", "which PKCS#11 modules may be loaded"),
     ...item("OCICRYPT_KEYPROVIDER_CONFIG", "the key providers there are"),
+    ...item("OCICRYPT_AUDIT_LOG", "where a line is added for each layer, unless --audit-log says so"),
     ...item("NO_COLOR", "set to anything: no colours"),
     ...item("TMPDIR", "where large temporary files go"),
+    ".SH FILES",
+    ...item(KEYS_PATH, "the usual keys folder"),
+    ...item(PROVIDER_CONFIG, "the usual place of what OCICRYPT_KEYPROVIDER_CONFIG names"),
+    ...item("/etc/containerd/config.toml", "containerd's configuration, which names the stream processors"),
+    ".SH SEE ALSO",
+    escaped("containerd(8), containerd-config.toml(5), skopeo(1), openssl(1), gpg(1)"),
     "",
   ].join("\n");
 }

@@ -49,12 +49,19 @@ test("the program's help and the manual page name every command and every flag o
     expect([help.includes(`--${flag}`), manual.includes(`--${flag}`)]).toEqual([true, true]);
 });
 
+test("the manual page names the files and variables that the decoder reads, and other pages", () => {
+  const manual = manualPage(COMMANDS).replaceAll("\\-", "-");
+  for (const part of [".SH FILES", "/etc/containerd/ocicrypt/keys", "OCICRYPT_AUDIT_LOG", ".SH SEE ALSO"])
+    expect(manual).toContain(part);
+});
+
 test.each(SHELLS)("completion for %s names every command and option", (shell) => {
   const script = completionScript(shell, COMMANDS);
   for (const { name, options } of COMMANDS) {
     expect(script).toContain(name);
     for (const option of Object.keys(options)) expect(script).toMatch(new RegExp(`(--|-l )${option}\\b`));
   }
+  for (const flag of FLAGS.keys()) expect(script).toMatch(new RegExp(`(--|-l )${flag}\\b`));
 });
 
 const bash: Peer = { name: "bash", command: "bash", args: [] };
@@ -77,5 +84,7 @@ describeWith([bash], "bash", {}, () => {
     expect(await complete("ctd-decoder", "encrypt", "--compression", "g")).toEqual(["gzip"]);
     expect(await complete("ctd-decoder", "completion", "z")).toEqual(["zsh"]);
     expect(await complete("ctd-decoder", "encrypt", "oci")).toEqual([""]);
+    expect(await complete("ctd-decoder", "--spool-d")).toEqual(["--spool-dir"]);
+    expect(await complete("ctd-decoder", "--strict-keys", "--rel")).toEqual(["--release"]);
   });
 });
