@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -12,7 +13,7 @@ import { dirname, join } from "node:path";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { writeSecret } from "../containerd/images.ts";
-import { describeWith, ours, output, PROJECT, run } from "../support/peers.ts";
+import { describeWith, ours, output, PROJECT, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const script = { name: "install-node", command: join(PROJECT, "scripts/install-node"), args: [] };
@@ -79,7 +80,9 @@ describeWith([ours, linux], "scripts/install-node", {}, () => {
     const said = await install(node, "--dry-run", "--restart", "--keys", join(node, "keys"));
     for (const what of [DROP_IN, `/${CONFIG}`, "/usr/local/bin/ctd-decoder", "a.pem", "systemctl restart"])
       expect(said).toContain(what);
-    expect(said).toMatch(/would write \/etc\/containerd\/config\.toml, and keep the old one as \S+\.backup-/);
+    expect(said).toContain(
+      `would write ${node}/${CONFIG}, and keep the old one as ${node}/${CONFIG}.backup-`,
+    );
     expect(said.match(/backup/g)).toHaveLength(1);
     expect(files(node)).toEqual(before);
     expect(read(node, CONFIG)).toBe("version = 2\n");
@@ -106,6 +109,15 @@ describeWith([ours, linux], "scripts/install-node", {}, () => {
         "version = 2\nimports = [ # these\n  'a.toml',\n]\n[grpc]\n",
         { version: 2, imports: [DROP_IN, "a.toml"], grpc: {} },
       ],
+      ["it in a comment", `version = 2\n# imports = ["${DROP_IN}"]\n`, { version: 2, imports: [DROP_IN] }],
+      [
+        "something, and it in a comment there",
+        `imports = ["a.toml", # "${DROP_IN}"\n]\n`,
+        { imports: [DROP_IN, "a.toml"] },
+      ],
+      ["it in single quotes", `imports = ['${DROP_IN}']\n`, { imports: [DROP_IN] }],
+      ["a list under a quoted key", `"imports" = ['a.toml']\n`, { imports: [DROP_IN, "a.toml"] }],
+      ["a list under another quoted key", "'imports'=[]\n", { imports: [DROP_IN] }],
       [
         "a table's own imports",
         "version = 2\n[x]\nimports = ['y']\n",
@@ -117,6 +129,51 @@ describeWith([ours, linux], "scripts/install-node", {}, () => {
       expect(parse(read(node, CONFIG))).toEqual(expected);
       // An import of a higher version than the file itself is refused by newer containerds.
       expect(parse(read(node, DROP_IN))["version"]).toBe(expected["version"]);
+    });
+  });
+
+  describe("what an operator wrote into the processors", () => {
+    const FLAGS = '"--decryption-keys-path", "/etc/containerd/ocicrypt/keys"';
+    const backups = (node: string) => files(node).filter((path) => path.includes(".backup-"));
+
+    test("stays when it was added to args and env, processor by processor", async () => {
+      const node = newNode();
+      await install(node);
+      // A newer program's processors: what was not added is brought up to date all the same.
+      const changed = read(node, DROP_IN)
+        .replace(`${FLAGS}]`, `${FLAGS}, "--release=stream"] # faster`)
+        .replace(/keyprovider\.conf"\]\n$/, 'keyprovider.conf", "OCICRYPT_CONFIG=/etc/ocicrypt.conf"]\n');
+      writeFileSync(join(node, DROP_IN), changed);
+      expect(await install(node)).toMatch(/nothing to do\n$/);
+      expect(read(node, DROP_IN)).toBe(changed);
+      writeFileSync(join(node, DROP_IN), changed.replace(/.*zstd.*\n/g, ""));
+      await install(node);
+      expect(read(node, DROP_IN)).toBe(changed);
+      expect(changed.match(/--release=stream/g)).toHaveLength(1);
+    });
+
+    test("is backed up when it replaced something", async () => {
+      const node = newNode();
+      await install(node);
+      const right = read(node, DROP_IN);
+      for (const args of ['"--decryption-keys-path", "/elsewhere"', `${FLAGS},\n  "--release=stream"`]) {
+        const changed = right.replaceAll(FLAGS, args);
+        writeFileSync(join(node, DROP_IN), changed);
+        await install(node);
+        expect(read(node, DROP_IN)).toBe(right);
+        expect(backups(node).map((path) => read(node, path))).toContain(changed);
+        for (const path of backups(node)) rmSync(join(node, path));
+      }
+    });
+
+    test("stays in k3s's template, too", async () => {
+      const node = newNode({ [`${K3S}/config.toml`]: "generated" });
+      await install(node);
+      const template = join(K3S, "config.toml.tmpl");
+      const changed = read(node, template).replaceAll(`${FLAGS}]`, `${FLAGS}, "--verify-digest"]`);
+      writeFileSync(join(node, template), changed);
+      expect(await install(node)).toMatch(/nothing to do\n$/);
+      expect(read(node, template)).toBe(changed);
     });
   });
 
@@ -179,9 +236,52 @@ describeWith([ours, linux], "scripts/install-node", {}, () => {
     [["--keys", "/none"], /\/none is no folder/],
     [["--unknown"], /unknown option --unknown/],
     [["--config"], /--config needs a value/],
+    [["--root", ""], /--root needs a value/],
+    [["--root", "/none"], /\/none is no folder/],
+    [["--containerd", "nope"], /--containerd takes/],
+    [["--keys-only"], /--keys-only needs --keys/],
   ])("%j is refused", async (args, message) => {
-    const { exit, stderr } = await run(script, ["--root", newNode(), "--containerd", "1.7", ...args]);
+    const node = newNode();
+    const options = ["--root", node, "--binary", program, "--containerd", "1.7"];
+    const { exit, stderr } = await run(script, [...options, ...args]);
     expect(exit).not.toBe(0);
     expect(stderr).toMatch(message);
+    expect(readdirSync(node)).toEqual([]);
+    expect(existsSync("/none")).toBe(false);
+  });
+});
+
+describeWith([ours, root], "scripts/install-node on a node's own file system", {}, () => {
+  const folder = temporaryFolder();
+
+  /** With this machine's files below --root, but for those that are written. Nothing of it stays. */
+  async function install(config: string) {
+    const node = mkdtempSync(join(folder, "node-"));
+    const commands = `
+      mount --rbind / "${node}"
+      mkdir -p /etc/containerd /usr/local/bin
+      for d in etc/containerd usr/local/bin; do mount -t tmpfs tmpfs "${node}/$d"; done
+      printf '%s' '${config}' >"${node}/${CONFIG}"
+      nsenter() { echo "restarted: $*"; }
+      export -f nsenter
+      "${script.command}" --root "${node}" --binary "${ours.command}" --containerd 1.7.24 --restart`;
+    const unshare = { name: "unshare", command: "unshare", args: ["--mount", "bash", "-euc"] };
+    const { exit, stdout } = await run(unshare, [commands]);
+    return { exit, said: stdout.toString() };
+  }
+
+  test("checks the configuration there", async () => {
+    const { exit, said } = await install("version = 2\n");
+    expect(exit, said).toBe(0);
+    expect(said).toMatch(new RegExp(`^/${CONFIG}, for containerd 1\\.7\\.24, with 1 import`, "m"));
+    expect(said).toMatch(/^restarted: .* systemctl restart containerd$/m);
+  });
+
+  test("does not restart containerd with one that is wrong", async () => {
+    const type = "application/vnd.oci.image.layer.v1.tar+encrypted";
+    const { exit, said } = await install(`version = 2\n[stream_processors.x]\naccepts = ["${type}"]\n`);
+    expect(exit).not.toBe(0);
+    expect(said).toMatch(/error: \S+ is accepted by /);
+    expect(said).not.toMatch(/restarted/);
   });
 });
