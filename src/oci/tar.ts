@@ -53,6 +53,8 @@ export async function* tarEntries(chunks: AsyncIterable<Uint8Array>, name: strin
   try {
     for await (const entry of reader) {
       const { name, type, linkname, size } = entry.header;
+      // tar-stream has null for a number it can't read, and then waits for ever for the body's end.
+      if (!Number.isSafeInteger(size) || size < 0) throw new Error("an entry without a size");
       const offset = entry.offset + BLOCK_BYTES;
       yield { name, type: type ?? "unknown", linkname: linkname ?? "", size, offset };
       entry.resume();

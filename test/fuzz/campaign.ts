@@ -5,6 +5,8 @@ import { prepared, type Target } from "./targets.ts";
 
 /** One input, however odd, is judged in less processor time; everything that can take longer has a limit of its own. */
 const SLOW_MS = 2000;
+/** And nothing is waited for so long: a promise that nobody keeps would end a program as if all were well. */
+const ENDLESS_MS = 30_000;
 /** What a campaign's inputs and results may keep in memory, all together. */
 const GROWTH_BYTES = 512 * 1024 * 1024;
 const LOOK_AT_MEMORY_EVERY = 4096;
@@ -64,6 +66,17 @@ export async function campaign(target: Target, options: Campaign): Promise<Repor
   return { executions, outcomes, slowestMs, findings };
 }
 
+/** Whether it is done in time, be it with an error, which is thrown. */
+async function settles(result: Promise<unknown>): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(() => resolve(false), ENDLESS_MS);
+  try {
+    return await Promise.race([result.then(() => true), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function outcomeOf(
   run: (bytes: Uint8Array<ArrayBuffer>) => unknown,
   input: Buffer,
@@ -72,7 +85,10 @@ async function outcomeOf(
   try {
     // A copy: what is secret is zeroed.
     const result = run(new Uint8Array(input));
-    if (result instanceof Promise) await result;
+    if (result instanceof Promise && !(await settles(result))) {
+      found(`it waited for ${ENDLESS_MS / 1000} s, and for nothing`);
+      return "endless";
+    }
     return "accepted";
   } catch (error) {
     if (error instanceof DecoderError) {

@@ -41,6 +41,30 @@ test("entries tell where their bodies lie", async () => {
   }
 });
 
+/** Writes a header's size anew, and the checksum that goes with it (POSIX ustar, "header block"). */
+function withSize(archive: Buffer, size: Buffer): Buffer {
+  const changed = Buffer.from(archive);
+  changed.fill(0, 124, 136).set(size, 124);
+  changed.fill(" ", 148, 156);
+  const sum = changed.subarray(0, 512).reduce((all, byte) => all + byte, 0);
+  changed.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  return changed;
+}
+
+test.each([
+  ["in no form that there is", "f84930303030303230303020"],
+  ["below zero", `${"ff".repeat(11)}00`],
+  ["beyond all files", `80${"ff".repeat(11)}`],
+])("an entry with a size %s ends the reading", { timeout: 5000 }, async (_what, size) => {
+  const archive = await pack([file("a", "first"), file("b", "second")]);
+  for (const type of ["0", "L", "x"]) {
+    archive.write(type, 156);
+    await expect(list(withSize(archive, Buffer.from(size, "hex")))).rejects.toMatchObject({
+      code: "BAD_IMAGE",
+    });
+  }
+});
+
 test("GNU tar reads ids and times that don't fit in a header", async () => {
   const header = {
     name: "a",
