@@ -77,12 +77,15 @@ describeWith([ours, root], "Use it on a node", {}, () => {
       args: ["--mount", "bash", "-euo", "pipefail", "-c"],
     };
     const mounts = "for d in /etc/containerd /usr/local/bin; do mkdir -p $d; mount -t tmpfs tmpfs $d; done";
+    // Nor is this machine's containerd restarted.
+    const restart = `systemctl() { echo "restarted: $*"; }; export -f systemctl`;
     const { exit, stdout, stderr } = await runAll(
-      `${mounts}\n${block}\nls -R /etc/containerd /usr/local/bin`,
+      `${mounts}\n${restart}\n${block}\nls -R /etc/containerd /usr/local/bin`,
       PROJECT,
       node,
     );
     expect(exit, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout.toString()).toMatch(/node\.pem\n/);
+    expect(stdout.toString()).toMatch(/^restarted: restart containerd$/m);
   });
 });
