@@ -6,12 +6,39 @@ const NAME = "ctd-decoder";
 /** Go's decoder and containerd know no other code of failure. */
 const FAILURE = 1;
 
+let isConcluded = false;
+
+/**
+ * Runs the program to its end: exit code 0 when all is done. Work that waits for what never comes ends the process as well,
+ * with whatever stands as its exit code; that is a failure, too.
+ */
+export function conclude(work: () => Promise<void>): void {
+  process.exitCode = FAILURE;
+  process.on("uncaughtException", fail);
+  process.on("exit", () => {
+    if (!isConcluded) fail(unfinished());
+  });
+  work().then(succeed, fail);
+}
+
+function succeed(): void {
+  if (!isConcluded) process.exitCode = 0;
+  isConcluded = true;
+}
+
+function unfinished(): Error {
+  const error = new Error();
+  error.name = "Unfinished";
+  return error;
+}
+
 /**
  * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. A reader that went
  * away (EPIPE) is told nothing: it is not there.
  */
 export function fail(error: unknown): void {
   process.exitCode = FAILURE;
+  isConcluded = true;
   if (error instanceof DecoderError) {
     if (errnoOf(error.cause) === "EPIPE") return;
     const hint = error.hint === undefined ? "" : `${NAME}: hint: ${oneLine(error.hint)}\n`;

@@ -1,6 +1,6 @@
 import { decode } from "./decoder.ts";
 import { DecoderError } from "./errors.ts";
-import { fail } from "./exit.ts";
+import { conclude } from "./exit.ts";
 import { IS_COMPILED } from "./io/compiled.ts";
 import { HELPER_COMMAND } from "./io/helper-message.ts";
 import { Input } from "./io/input.ts";
@@ -44,5 +44,4 @@ async function explain(error: unknown, args: readonly string[]): Promise<never> 
   throw noLayer();
 }
 
-process.on("uncaughtException", fail);
-main(process.argv.slice(2)).catch(fail);
+conclude(() => main(process.argv.slice(2)));

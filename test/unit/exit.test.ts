@@ -6,11 +6,14 @@ import { PROJECT } from "../support/peers.ts";
 
 /** Fails with the error that `expression` makes, in a process of its own. */
 function failWith(expression: string, stderr: number | "pipe" = "pipe") {
+  return runProgram(`fail(${expression}); process.stdout.write("went on");`, stderr);
+}
+
+function runProgram(statements: string, stderr: number | "pipe" = "pipe") {
   const program = `
-    import { fail } from "${PROJECT}src/exit.ts";
+    import { conclude, fail } from "${PROJECT}src/exit.ts";
     import { DecoderError } from "${PROJECT}src/errors.ts";
-    fail(${expression});
-    process.stdout.write("went on");`;
+    ${statements}`;
   const result = spawnSync(`${PROJECT}node_modules/.bin/node`, ["--input-type=module", "-e", program], {
     stdio: ["ignore", "pipe", stderr],
   });
@@ -49,6 +52,28 @@ test.each([
     /^ctd-decoder: error: internal error \((TypeError|Error|string|undefined)\)\nctd-decoder: hint: .+\n$/,
   );
   expect(stderr).not.toMatch(/hunter2|\bat /);
+});
+
+test("exit code 0 is for work that is done", () => {
+  expect(runProgram("conclude(async () => {});")).toEqual({ status: 0, stdout: "", stderr: "" });
+});
+
+test.each([
+  ["fails", 'async () => { throw new DecoderError("IO", "it broke"); }', /^ctd-decoder: error: it broke\n$/],
+  [
+    "waits for nothing",
+    "() => new Promise(() => {})",
+    /^ctd-decoder: error: internal error \(Unfinished\)\n/,
+  ],
+  [
+    "goes on after something else has failed",
+    "async () => { setImmediate(() => { throw new TypeError(); }); await new Promise((r) => setTimeout(r, 50)); }",
+    /^ctd-decoder: error: internal error \(TypeError\)\n/,
+  ],
+])("work that %s ends with 1 and a message", (_what, work, message) => {
+  const { status, stderr } = runProgram(`conclude(${work});`);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(message);
 });
 
 test("text from outside moves no cursor and forges no line", () => {
