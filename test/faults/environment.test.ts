@@ -130,6 +130,12 @@ describeWith([ours, linux], "what the decoder inherits", { timeout: 30_000 }, ()
       expect(stderr).toMatch(/BUN_OPTIONS is set/);
     });
 
+    test("what --print says stands on standard output by then, but nothing of the layer", async () => {
+      const { exit, stdout, stderr } = await call({ BUN_OPTIONS: "--print=1" });
+      expect({ exit, stdout: stdout.toString() }).toEqual({ exit: 1, stdout: "undefined\n" });
+      expect(stderr).toMatch(/BUN_OPTIONS is set/);
+    });
+
     test("a command for people, too", async () => {
       const result = await decode(ours, {
         layer: Buffer.alloc(0),
