@@ -1,0 +1,60 @@
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { Openers } from "../../../src/image/openers.ts";
+import { fingerprint } from "../../../src/keys/fingerprint.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { KEYS_PREFIX } from "../../../src/spec/annotations.ts";
+import type { Descriptor } from "../../../src/spec/descriptor.ts";
+import { encryptFor } from "../../support/encrypted.ts";
+import { asymmetricKey, keySet } from "../../support/jwe.ts";
+import { writeKeys } from "../../support/keys.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+const folder = temporaryFolder();
+const NAMES = ["a", "b", "stranger"] as const;
+let descriptor: Descriptor;
+let keys: ReturnType<typeof asymmetricKey>[];
+
+beforeAll(async () => {
+  const files = await Promise.all(NAMES.map((name) => writeKeys(`${folder}/${name}`, "P-256")));
+  keys = files.map(({ privateKey }, i) => asymmetricKey(privateKey, { origin: NAMES[i] ?? "" }));
+  const recipients = files.slice(0, 2).map((it) => `jwe:${it.publicPath("spki.pem")}`);
+  ({ descriptor } = await encryptFor(recipients, Buffer.from("a layer")));
+});
+afterEach(() => vi.restoreAllMocks());
+
+const openers = (layer = descriptor) => new Openers(keySet(...keys), SETTINGS).of(layer);
+
+test("all keys that open a layer are told, and no other", async () => {
+  const [a, b] = keys;
+  if (a === undefined || b === undefined) throw new Error("no keys");
+  expect(await openers()).toEqual([
+    { scheme: "jwe", recipient: "ECDH-ES+A256KW P-256", key: "a", fingerprint: fingerprint(a) },
+    { scheme: "jwe", recipient: "ECDH-ES+A256KW P-256", key: "b", fingerprint: fingerprint(b) },
+  ]);
+});
+
+test("beside a packet that is broken and a provider that there is not", async () => {
+  const others = { [`${KEYS_PREFIX}pgp`]: "?", [`${KEYS_PREFIX}provider.kms`]: "AA==" };
+  const layer = { ...descriptor, annotations: { ...others, ...descriptor.annotations } };
+  expect((await openers(layer)).map(({ key }) => key)).toEqual(["a", "b"]);
+});
+
+test("nobody opens a layer with more wrapped keys than the decoder takes", async () => {
+  const providers = Array.from({ length: LIMITS.wrappedKeyAnnotations }, (_, i) => [
+    `${KEYS_PREFIX}provider.p${i}`,
+    "AA==",
+  ]);
+  const annotations = { ...descriptor.annotations, ...Object.fromEntries(providers) };
+  expect(await openers({ ...descriptor, annotations })).toEqual([]);
+});
+
+test("all keys together have the time of one layer", async () => {
+  // Each look at the clock is as late as a layer may take.
+  let clock = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => {
+    clock += LIMITS.unwrapClockMs / 2;
+    return clock;
+  });
+  expect((await openers()).map(({ key }) => key)).toEqual(["a"]);
+});
