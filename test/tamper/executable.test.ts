@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { decode } from "../support/decoder.ts";
 import { flipBit, plainBytes } from "../support/layer.ts";
@@ -20,10 +21,23 @@ const PAIR = generateKeyPairSync("ec", { namedCurve: "P-256" });
 mkdirSync(join(folder, "keys"));
 writeFileSync(join(folder, "keys/node.pem"), PAIR.privateKey.export({ format: "pem", type: "pkcs8" }));
 
-const WAYS = [
+interface Way {
+  readonly way: string;
+  readonly flags: readonly string[];
+  /** What the descriptor tells where the change itself tells nothing. */
+  readonly size?: number;
+}
+
+const SPOOLED = ["--spool-memory=4K"];
+const STREAMING = ["--release=stream", ...SPOOLED];
+/** Told such a size, a second thread authenticates, however long the layer is. */
+const ON_TWO_THREADS = WORKER_BYTES + 1;
+const WAYS: readonly Way[] = [
   { way: "in memory", flags: [] },
-  { way: "spooled", flags: ["--spool-memory=4K"] },
-  { way: "streaming", flags: ["--release=stream", "--spool-memory=4K"] },
+  { way: "spooled", flags: SPOOLED },
+  { way: "streaming", flags: STREAMING },
+  { way: "spooled, on two threads", flags: SPOOLED, size: ON_TWO_THREADS },
+  { way: "streaming, on two threads", flags: STREAMING, size: ON_TWO_THREADS },
 ];
 const SMALL = seal(plainBytes(40 * KiB), PAIR.publicKey);
 const LARGE = seal(plainBytes(200 * KiB + 5), PAIR.publicKey);
@@ -31,22 +45,22 @@ const LARGE = seal(plainBytes(200 * KiB + 5), PAIR.publicKey);
 interface Change {
   readonly layer: Sealed;
   readonly ciphertext: Buffer;
-  /** What the descriptor says; undefined: nothing. */
+  /** What the descriptor says; undefined: what the way does, or nothing. */
   readonly size: number | undefined;
 }
 
 /** Gives the layer to decoders as it was changed, and expects each to refuse it without having released it. */
-async function refuseAll(changes: readonly Change[], flags: readonly string[]): Promise<void> {
+async function refuseAll(changes: readonly Change[], way: Way): Promise<void> {
   const left = [...changes];
   async function worker(): Promise<void> {
-    for (let change = left.pop(); change !== undefined; change = left.pop()) await refuse(change, flags);
+    for (let change = left.pop(); change !== undefined; change = left.pop()) await refuse(change, way);
   }
   await Promise.all(Array.from({ length: PARALLEL }, worker));
 }
 
-async function refuse({ layer, ciphertext, size }: Change, flags: readonly string[]): Promise<void> {
+async function refuse({ layer, ciphertext, size }: Change, { flags, ...told }: Way): Promise<void> {
   const args = ["--decryption-keys-path", join(folder, "keys"), ...flags];
-  const descriptor = { ...layer.descriptor, size: size ?? 0 };
+  const descriptor = { ...layer.descriptor, size: size ?? told.size ?? 0 };
   const result = await decode(ours, { layer: ciphertext, payload: payload(descriptor), args });
   const secrets = secretsOf(layer, ciphertext);
   if (flags.includes("--release=stream")) {
@@ -66,13 +80,17 @@ function positions(length: number): number[] {
 }
 
 describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
-  describe.each(WAYS)("$way", ({ flags }) => {
+  describe.each(WAYS)("$way", (way) => {
     test.each([SMALL, LARGE])("with one bit changed: layer %#", async (layer) => {
       const { ciphertext } = layer;
-      const size = ciphertext.length;
+      const size = way.size ?? ciphertext.length;
       await refuseAll(
-        positions(size).map((position) => ({ layer, ciphertext: flipBit(ciphertext, position), size })),
-        flags,
+        positions(ciphertext.length).map((position) => ({
+          layer,
+          ciphertext: flipBit(ciphertext, position),
+          size,
+        })),
+        way,
       );
     });
 
@@ -88,7 +106,7 @@ describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
         ciphertext: LARGE.ciphertext.subarray(0, length),
         size: undefined,
       }));
-      await refuseAll([...small, ...large], flags);
+      await refuseAll([...small, ...large], way);
     });
 
     test("with bytes after it", async () => {
@@ -102,7 +120,7 @@ describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
           }));
         }),
       );
-      await refuseAll(changes, flags);
+      await refuseAll(changes, way);
     });
   });
 });

@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { sha256 } from "../../support/images.ts";
 import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -14,13 +15,17 @@ const WAYS = [
   { way: "stream", release: "stream" },
 ] as const;
 const SIZES = [0, 1, 15, 16, 17, LIMIT - 1, LIMIT, LIMIT + 1, WITHHELD, WITHHELD + 1, 2 * WITHHELD, 300_001];
+/** Told such a size, a second thread authenticates, however long the layer is. */
+const LARGE = WORKER_BYTES + 1;
 /** Of one read; 1 only where it doesn't take too long. */
 const chunksOf = (length: number) => [1, 15, 17, 64 * KiB].filter((chunk) => length / chunk <= 25_000);
 
 describe.each(WAYS)("$way release", ({ release: way }) => {
   describe.each(SIZES)("of %i bytes", (length) => {
     const layer = encryptLayer(plainBytes(length));
-    const told = [length, undefined].flatMap((size) => chunksOf(length).map((chunk) => ({ size, chunk })));
+    const told = [length, undefined, LARGE].flatMap((size) =>
+      chunksOf(length).map((chunk) => ({ size, chunk })),
+    );
 
     test.each(told)("size $size, read by $chunk", async ({ size, chunk }) => {
       const { ciphertext } = layer;
