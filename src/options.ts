@@ -1,7 +1,17 @@
 import type { ReleaseOptions } from "./cipher/release.ts";
-import { DecoderError } from "./errors.ts";
 import type { KeyOptions } from "./keys/load.ts";
 import { LIMITS } from "./limits.ts";
+import {
+  type Expansion,
+  toBoolean,
+  toExpansion,
+  toMilliseconds,
+  toRelease,
+  toReturns,
+  toSize,
+  toText,
+  usageError,
+} from "./option-values.ts";
 import type { StoreOptions } from "./payload/store/lookup.ts";
 
 /** What the command line of a decoder call says. */
@@ -19,12 +29,6 @@ export interface DecoderOptions extends KeyOptions, ReleaseOptions, StoreOptions
   readonly auditRequired: boolean;
   /** Whether containerd, rather than the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
   readonly trustCriAnnotations: boolean;
-}
-
-/** How large a decompressed layer may be: so many times the compressed one, or `atLeast` if that is more; in bytes. */
-export interface Expansion {
-  readonly times: number;
-  readonly atLeast: number;
 }
 
 type Mutable = { -readonly [K in keyof DecoderOptions]: DecoderOptions[K] };
@@ -45,8 +49,6 @@ const DEFAULT_SPOOL_MEMORY = 4 * 1024 * 1024;
 
 /** Layers of text and zeros reach 1:20; bombs start where gzip ends, at 1:1000. Nobody needs a bomb below 1 GiB. */
 const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 ** 3 };
-/** The end of a tar alone, 10 KiB of zeros, is 1:200 in gzip. */
-const SMALL_LAYER = 64 * 1024;
 
 const DEFAULTS: DecoderOptions = {
   strictKeys: false,
@@ -207,56 +209,4 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
       "--audit-required needs --release verified: a line can't be written before what it tells is known",
     );
   return options;
-}
-
-const USAGE =
-  "usage: ctd-decoder [--decryption-keys-path PATH] [FLAGS] < layer > plaintext; ctd-decoder --help tells all flags";
-
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-
-/** "16M", "1GiB", "65536" → bytes. */
-function toSize(text: string, name: string): number {
-  const [, digits, unit = ""] = /^(\d{1,12})([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
-  const bytes = Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN);
-  if (!Number.isSafeInteger(bytes))
-    throw usageError(`--${name} takes a size such as 64K, 16M or 1G, not "${text}"`);
-  return bytes;
-}
-
-function toText(text: string): string {
-  return text;
-}
-
-function toMilliseconds(text: string, name: string): number {
-  const seconds = /^\d{1,6}(\.\d{1,3})?s?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
-  if (!(seconds > 0)) throw usageError(`--${name} takes a number of seconds, not "${text}"`);
-  return seconds * 1000;
-}
-
-function toBoolean(text: string, name: string): boolean {
-  if (text !== "true" && text !== "false") throw usageError(`--${name} takes true or false, not "${text}"`);
-  return text === "true";
-}
-
-function toRelease(text: string, name: string): DecoderOptions["release"] {
-  if (text !== "verified" && text !== "stream")
-    throw usageError(`--${name} takes verified or stream, not "${text}"`);
-  return text;
-}
-
-function toReturns(text: string, name: string): "tar" {
-  if (text !== "tar") throw usageError(`--${name} takes tar, not "${text}"`);
-  return text;
-}
-
-/** "200" → times, "20G" → bytes. */
-function toExpansion(text: string, name: string): Expansion {
-  if (/^0*[1-9]\d{0,8}$/.test(text)) return { times: Number(text), atLeast: SMALL_LAYER };
-  if (/^\d+$/.test(text))
-    throw usageError(`--${name} takes a number from 1 or a size such as 20G, not "${text}"`);
-  return { times: 0, atLeast: toSize(text, name) };
-}
-
-function usageError(message: string): DecoderError {
-  return new DecoderError("USAGE", message, { hint: USAGE });
 }
