@@ -35,7 +35,7 @@ function proc(processes: Readonly<Record<string, Shown>>): string {
       writeFileSync(join(root, pid, "stat"), `${pid} (a b) c) ${fields}\n`);
     }
     symlinkSync("/usr/bin/containerd (deleted)", join(root, pid, "exe"));
-    symlinkSync("/work", join(root, pid, "cwd"));
+    symlinkSync("/srv", join(root, pid, "cwd"));
     symlinkSync("/", join(root, pid, "root"));
     symlinkSync(mnt, join(root, pid, "ns/mnt"));
   }
@@ -62,7 +62,7 @@ test("servers are found with their configuration and PATH, and nothing else is",
       startedBy: 1_700_000_003_500,
     },
     { ...common, pid: 11, configFile: "/etc/other.toml" },
-    { ...common, pid: 12, configFile: "/work/relative.toml", sharesFiles: false },
+    { ...common, pid: 12, configFile: "/srv/relative.toml", sharesFiles: false },
     { ...common, pid: 13, configFile: "/x.toml" },
   ]);
   expect(runningContainerds(join(folder, "none"))).toEqual([]);

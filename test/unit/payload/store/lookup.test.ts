@@ -28,6 +28,12 @@ afterEach(() => {
 
 const newStore = () => new ContentStore(mkdtempSync(join(folder, "root-")));
 
+function newStoreWithLayer() {
+  const store = newStore();
+  const layer = plainBytes(1000);
+  return { store, layer, digest: store.add(layer) };
+}
+
 function inputOf(bytes: Uint8Array): Input {
   const path = join(mkdtempSync(join(folder, "stdin-")), "stdin");
   writeFileSync(path, bytes);
@@ -136,9 +142,7 @@ describe("in a named store", () => {
   });
 
   test("every manifest's descriptor is a candidate, each once, the newest first", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     for (const mark of ["first", "second", "first", "third"]) {
       store.addManifest([describing(digest, layer.length, mark), describing(digest, layer.length, mark)]);
       store.add(`{"noise":"${mark}"}`);
@@ -147,9 +151,7 @@ describe("in a named store", () => {
   });
 
   test("manifests older than many other blobs come last", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     store.addManifest([describing(digest, layer.length, "old")]);
     for (let i = 0; i < 300; i++) store.add(`{"noise":${i}}`);
     store.addManifest([describing(digest, layer.length, "new")]);
@@ -157,9 +159,7 @@ describe("in a named store", () => {
   });
 
   test("the manifest of a pull under way comes before newer ones", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     const pulled = store.addManifest([describing(digest, layer.length, "pulled")]);
     store.addManifest([describing(digest, layer.length, "newer")]);
     store.lease(pulled, digest);
@@ -167,9 +167,7 @@ describe("in a named store", () => {
   });
 
   test("descriptors of the media type that containerd tells are preferred", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     store.addManifest([
       describing(digest, layer.length, "tar", TAR),
       describing(digest, layer.length, "gzip", GZIP),
@@ -181,9 +179,7 @@ describe("in a named store", () => {
   });
 
   test("no more descriptors than the limit are tried", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     const many = Array.from({ length: 10 }, (_, i) => describing(digest, layer.length, `${i}`));
     store.addManifest(many);
     expect(search(store, inputOf(layer))).toEqual([["0", "1", "2", "3"]]);
@@ -192,9 +188,7 @@ describe("in a named store", () => {
   });
 
   test("a manifest that is pruned while others are looked at names nothing", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     const pruned = store.addManifest([describing(digest, layer.length, "pruned")]);
     store.addManifest([describing(digest, layer.length, "old")]);
     for (let i = 0; i < 300; i++) store.add(`{"noise":${i}}`);
@@ -213,9 +207,7 @@ describe("in a named store", () => {
   });
 
   test("when all are pruned meanwhile, that none is there is the answer", () => {
-    const store = newStore();
-    const layer = plainBytes(1000);
-    const digest = store.add(layer);
+    const { store, layer, digest } = newStoreWithLayer();
     const pruned = store.addManifest([describing(digest, layer.length)]);
     store.lease(pruned, digest);
     rmSync(store.path(pruned));
