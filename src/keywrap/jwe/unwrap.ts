@@ -13,7 +13,7 @@ interface Candidate {
   readonly key: AsymmetricKey;
 }
 
-/** After the first, this many are tried at once: WebCrypto works on the thread pool, which must not run dry in between. */
+/** After the first, so many are under way at any time: WebCrypto's thread pool must not run dry. */
 const CONCURRENT_TRIES = 32;
 
 /** Opens a JWE (RFC 7516 §5.2) with the RSA and EC keys; see {@link UnwrapScheme}. */
@@ -34,16 +34,25 @@ export async function unwrap(
     return plaintext && new Secret(plaintext);
   }
 
-  for (let start = 0, count = 1; start < candidates.length; start += count, count = CONCURRENT_TRIES) {
-    const batch = candidates.slice(start, start + count);
-    for (const _ of batch) context.spend();
-    const results = await Promise.all(batch.map(open));
-    for (const [i, { recipient, key }] of batch.entries()) {
-      const options = results[i];
-      if (options) return { options, recipient: describeRecipient(recipient), key };
-      context.record({ recipient: describeRecipient(recipient), key, outcome: "the key does not fit" });
+  let opened: Opened | null = null;
+  async function tryEach(some: Iterable<Candidate>): Promise<void> {
+    for (const candidate of some) {
+      if (opened) return;
+      context.spend();
+      const options = await open(candidate);
+      if (opened) options?.destroy();
+      else if (options)
+        opened = { options, recipient: describeRecipient(candidate.recipient), key: candidate.key };
     }
   }
+
+  await tryEach(candidates.slice(0, 1));
+  if (opened) return opened;
+  const others = candidates.slice(1).values(); // Each is taken by one of those that try.
+  await Promise.all(Array.from({ length: CONCURRENT_TRIES }, () => tryEach(others)));
+  if (opened) return opened;
+  for (const { recipient, key } of candidates)
+    context.record({ recipient: describeRecipient(recipient), key, outcome: "the key does not fit" });
   return null;
 }
 
