@@ -2,10 +2,10 @@ import type { Audit } from "./audit/audit.ts";
 import type { OpenedLayer } from "./candidates.ts";
 import { releaseLayer } from "./cipher/release.ts";
 import { DecoderError } from "./errors.ts";
-import { type Input, withFile } from "./io/input.ts";
+import type { Input } from "./io/input.ts";
 import type { Output, Sink } from "./io/output.ts";
 import type { DecoderOptions } from "./options.ts";
-import type { Candidate, LayerDescriptor } from "./payload/payload.ts";
+import type { Candidate, LayerBlob, LayerDescriptor } from "./payload/payload.ts";
 import { parseLayerType } from "./spec/media-types.ts";
 
 export interface Streams {
@@ -28,10 +28,11 @@ export async function releaseAuthentic(
   let failure: unknown;
   for await (const opened of openings) {
     const releaseFrom = (source: Input) => release(source, output, opened, options, audit);
+    const isAgain = failure !== undefined;
     try {
-      const { blob } = opened;
-      if (failure === undefined || blob === undefined) await releaseFrom(input);
-      else await withFile(blob.path, "the layer's blob", releaseFrom);
+      const blob = isAgain ? opened.blob : await fileOf(input, opened, options);
+      if (blob === undefined) await releaseFrom(input);
+      else await (await import("./io/file-input.ts")).withFile(blob.path, "the layer's blob", releaseFrom);
       return;
     } catch (error) {
       if (!mayBeOfAnother(opened, options, error)) throw error;
@@ -39,6 +40,23 @@ export async function releaseAuthentic(
     }
   }
   throw failure;
+}
+
+/**
+ * The file that is fed to standard input, if it can be found and the layer is too large to be held in memory: a file need
+ * not be copied to be read twice, nor pass through a pipe. containerd does not mind that standard input is not read.
+ */
+async function fileOf(
+  input: Input,
+  { descriptor: { digest, size }, blob }: Candidate,
+  { spoolMemory, useContentStore }: DecoderOptions,
+): Promise<Pick<LayerBlob, "path"> | undefined> {
+  const bytes = size ?? blob?.size;
+  if (bytes === undefined || bytes <= spoolMemory) return undefined;
+  if (blob?.isInput) return blob;
+  if (digest === undefined || !useContentStore) return undefined;
+  const { inputBlob } = await import("./payload/store/input-blob.ts");
+  return inputBlob(input, digest, bytes) ?? undefined;
 }
 
 async function release(

@@ -3,8 +3,17 @@ import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
 
-/** The ciphertext between its two readings: in memory up to a limit, what is beyond in a nameless file. */
-export class HeldCiphertext {
+/** The ciphertext between its two readings: the first for its HMAC, the second to be decrypted. */
+export interface TwiceReadCiphertext {
+  /** Takes the next bytes. @throws DecoderError IO */
+  append(bytes: Uint8Array): void;
+  /** All that was appended, in order; each piece is gone when the next is asked for. @throws DecoderError IO */
+  pieces(): Iterable<Uint8Array>;
+  close(): void;
+}
+
+/** In memory up to a limit, what is beyond in a nameless file. */
+export class HeldCiphertext implements TwiceReadCiphertext {
   readonly #blocks: Uint8Array[] = [];
   readonly #memoryLimit: number;
   readonly #directory: string | undefined;
@@ -18,7 +27,7 @@ export class HeldCiphertext {
     this.#directory = directory;
   }
 
-  /** Copies `bytes`. @throws DecoderError IO */
+  /** Copies `bytes`. */
   append(bytes: Uint8Array): void {
     let rest = bytes;
     while (this.#inMemory < this.#memoryLimit) {
@@ -37,10 +46,7 @@ export class HeldCiphertext {
     this.#spooled += rest.length;
   }
 
-  /**
-   * All that was appended, in order; each piece is gone when the next is asked for.
-   * @throws DecoderError IO when the file has less than was written
-   */
+  /** @throws DecoderError IO when the file has less than was written */
   *pieces(): Generator<Uint8Array> {
     for (let offset = 0; offset < this.#inMemory; offset += CHUNK_BYTES) {
       const block = this.#blocks[Math.floor(offset / BLOCK_BYTES)] ?? new Uint8Array(0);

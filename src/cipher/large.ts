@@ -1,10 +1,12 @@
 import { createDecipheriv, type Decipheriv, timingSafeEqual } from "node:crypto";
+import { FileInput } from "../io/file-input.ts";
 import type { Input } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
 import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
 import type { CiphertextCheck } from "./check.ts";
 import { CHUNK_BYTES, firstOf } from "./chunk.ts";
-import { HeldCiphertext } from "./held.ts";
+import { FileCiphertext } from "./file-ciphertext.ts";
+import { HeldCiphertext, type TwiceReadCiphertext } from "./held.ts";
 import type { LayerOptions } from "./options.ts";
 import type { ReleaseOptions } from "./release.ts";
 
@@ -40,15 +42,15 @@ export async function releaseLarge(large: LargeLayer, options: ReleaseOptions): 
 }
 
 /**
- * Verified release: the ciphertext is held while it is authenticated; only when the HMAC holds it is read again,
- * decrypted and written. Nothing is released before.
+ * Verified release: the ciphertext is authenticated; only when its HMAC holds it is read again, from where it was held
+ * meanwhile, decrypted and written. Nothing is released before.
  */
 async function releaseVerified(
   large: LargeLayer,
   authenticator: Authenticator,
   options: ReleaseOptions,
 ): Promise<void> {
-  const held = new HeldCiphertext(options.spoolMemory, options.spoolDirectory);
+  const held = newTwiceRead(large.input, options);
   try {
     for (const chunk of authenticatedChunks(large, authenticator)) held.append(chunk);
     conclude(large, authenticator);
@@ -58,6 +60,13 @@ async function releaseVerified(
   } finally {
     held.close();
   }
+}
+
+/** A file's bytes need not be copied to be read again. */
+function newTwiceRead(input: Input, { spoolMemory, spoolDirectory }: ReleaseOptions): TwiceReadCiphertext {
+  return input instanceof FileInput
+    ? new FileCiphertext(input)
+    : new HeldCiphertext(spoolMemory, spoolDirectory);
 }
 
 /** `--release=stream`: plaintext leaves as ciphertext arrives, but for the tail, which waits for the verdict. */
@@ -104,15 +113,14 @@ function* authenticatedChunks(
 ): Generator<Uint8Array> {
   for (let taken = 0; ; ) {
     const buffer = authenticator.buffer();
-    let count: number;
+    let count = 0;
     if (taken < head.length) {
       const ahead = head.subarray(taken, taken + CHUNK_BYTES);
       buffer.set(ahead);
       taken += count = ahead.length;
-    } else {
-      count = input.read(buffer);
-      if (count === 0) return;
     }
+    if (count < CHUNK_BYTES) count += input.read(buffer, count);
+    if (count === 0) return;
     const chunk = firstOf(buffer, count);
     check.update(chunk);
     authenticator.push(count);

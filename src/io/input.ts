@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "./wait.ts";
 
@@ -61,24 +61,5 @@ export class Input {
     buffer.set(taken, offset);
     this.#ahead = this.#ahead.subarray(taken.length);
     return taken.length;
-  }
-}
-
-/** Lends `use` a file's bytes. @param name of the file, for messages. @throws DecoderError IO */
-export async function withFile(
-  path: string,
-  name: string,
-  use: (input: Input) => Promise<void>,
-): Promise<void> {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (cause) {
-    throw new DecoderError("IO", `can't read ${name}: ${describeSystemError(cause)}`, { cause });
-  }
-  try {
-    await use(new Input(fd, name));
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
 import { type ReleaseOptions, releaseLayer } from "../../src/cipher/release.ts";
+import { FileInput } from "../../src/io/file-input.ts";
 import { Input } from "../../src/io/input.ts";
 import { type EncryptedLayer, encryptLayer, flipBit, plainBytes } from "../support/layer.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -15,11 +16,16 @@ const spoolDirectory = temporaryFolder();
 /** Told such a size, a second thread authenticates, however long the layer is. */
 const LARGE = WORKER_BYTES + 1;
 
-interface Path {
+interface Way {
+  readonly options: ReleaseOptions;
+  /** It can be read twice. */
+  readonly isFile?: boolean;
+}
+
+interface Path extends Way {
   readonly name: string;
   /** A cut at each so many bytes, and a bit of each so many blocks. By default every one; what is slow has fewer. */
   readonly step: number;
-  readonly options: ReleaseOptions;
   /** The size that the descriptor tells where a test has none of its own. */
   readonly size?: number;
 }
@@ -29,8 +35,10 @@ const STREAMING: ReleaseOptions = { ...SPOOLED, release: "stream" };
 const PATHS: readonly Path[] = [
   { name: "in memory", step: 1, options: { ...SPOOLED, spoolMemory: 16 * KiB * KiB } },
   { name: "spooled", step: 1, options: SPOOLED },
+  { name: "left in its file", step: 7, options: SPOOLED, isFile: true },
   { name: "streaming", step: 7, options: STREAMING },
   { name: "spooled, on two threads", step: 401, options: SPOOLED, size: LARGE },
+  { name: "left in its file, on two threads", step: 401, options: SPOOLED, size: LARGE, isFile: true },
   { name: "streaming, on two threads", step: 401, options: STREAMING, size: LARGE },
 ];
 
@@ -50,11 +58,33 @@ class MemoryInput extends Input {
   }
 }
 
+class MemoryFile extends FileInput {
+  readonly #bytes: Uint8Array;
+  #position = 0;
+
+  constructor(bytes: Uint8Array) {
+    super(-1, "the ciphertext");
+    this.#bytes = bytes;
+  }
+
+  override read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
+    const count = this.readAt(buffer.subarray(offset, offset + length), this.#position);
+    this.#position += count;
+    return count;
+  }
+
+  override readAt(buffer: Uint8Array, position: number): number {
+    const part = this.#bytes.subarray(position, position + buffer.length);
+    buffer.set(part);
+    return part.length;
+  }
+}
+
 /** The error's code ("" for none) and how many bytes came out. */
 async function outcome(
   layer: EncryptedLayer,
   ciphertext: Uint8Array,
-  options: ReleaseOptions,
+  { options, isFile = false }: Way,
   size?: number,
 ): Promise<string> {
   let released = 0;
@@ -65,7 +95,7 @@ async function outcome(
   };
   try {
     await releaseLayer(
-      new MemoryInput(ciphertext),
+      isFile ? new MemoryFile(ciphertext) : new MemoryInput(ciphertext),
       sink,
       layer.options(),
       { size, digest: undefined },
@@ -91,10 +121,10 @@ const LAYER = encryptLayer(plainBytes(40 * KiB));
 const { ciphertext } = LAYER;
 const LENGTH = ciphertext.length;
 
-describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
+describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, size, ...way }) => {
   test("whole, it opens", async () => {
-    expect(await outcome(LAYER, ciphertext, options, size)).toBe(`released ${LENGTH}`);
-    expect(await outcome(LAYER, ciphertext, options, LENGTH)).toBe(`released ${LENGTH}`);
+    expect(await outcome(LAYER, ciphertext, way, size)).toBe(`released ${LENGTH}`);
+    expect(await outcome(LAYER, ciphertext, way, LENGTH)).toBe(`released ${LENGTH}`);
   });
 
   test("cut short, nothing comes out", { timeout: 120_000 }, async () => {
@@ -104,7 +134,7 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
         yield outcome(
           LAYER,
           ciphertext.subarray(0, length),
-          options,
+          way,
           length % 2 === 0 && size === undefined ? LENGTH : size,
         );
       }
@@ -120,7 +150,7 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
       }
     }
     function* flips() {
-      for (const position of positions) yield outcome(LAYER, flipBit(ciphertext, position), options, size);
+      for (const position of positions) yield outcome(LAYER, flipBit(ciphertext, position), way, size);
     }
     expect(await tally(flips())).toEqual({ "AUTHENTICATION 0": positions.size });
   });
@@ -129,9 +159,9 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
     for (const more of [1, 15, 16, 17, 1000, 4 * KiB]) {
       for (const tail of [Buffer.alloc(more), plainBytes(more)]) {
         const longer = Buffer.concat([ciphertext, tail]);
-        expect(await outcome(LAYER, longer, options, size)).toBe("AUTHENTICATION 0");
-        expect(await outcome(LAYER, longer, options, LENGTH)).toBe("SIZE_MISMATCH 0");
-        expect(await outcome(LAYER, longer, options, LENGTH + more)).toBe("AUTHENTICATION 0");
+        expect(await outcome(LAYER, longer, way, size)).toBe("AUTHENTICATION 0");
+        expect(await outcome(LAYER, longer, way, LENGTH)).toBe("SIZE_MISMATCH 0");
+        expect(await outcome(LAYER, longer, way, LENGTH + more)).toBe("AUTHENTICATION 0");
       }
     }
   });
@@ -145,7 +175,7 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
         [part(unit, LENGTH)],
         [part(unit, LENGTH), part(0, unit)],
       ]) {
-        expect(await outcome(LAYER, Buffer.concat(mixed), options, size)).toBe("AUTHENTICATION 0");
+        expect(await outcome(LAYER, Buffer.concat(mixed), way, size)).toBe("AUTHENTICATION 0");
       }
     }
   });
@@ -158,7 +188,7 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
           ...LAYER,
           options: () => LAYER.options({ hmac: flipBit(LAYER.hmac, bit >> 3, bit & 7) }),
         };
-        yield outcome(changed, ciphertext, options, size);
+        yield outcome(changed, ciphertext, way, size);
       }
     }
     expect(await tally(flips())).toEqual({ "AUTHENTICATION 0": Math.ceil(256 / every) });
@@ -168,9 +198,9 @@ describe.each(PATHS)("a layer of 40 KiB, $name", ({ step, options, size }) => {
 test("streaming never releases the last 64 KiB of what is not authentic", async () => {
   const large = encryptLayer(plainBytes(300_000));
   for (let length = 0; length < 300_000; length += 997) {
-    const [code, released] = (await outcome(large, large.ciphertext.subarray(0, length), STREAMING)).split(
-      " ",
-    );
+    const [code, released] = (
+      await outcome(large, large.ciphertext.subarray(0, length), { options: STREAMING })
+    ).split(" ");
     expect(code).toBe("AUTHENTICATION");
     expect(Number(released)).toBeLessThanOrEqual(Math.max(0, length - WITHHELD));
   }

@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, writeSync } from "node:fs";
+import type { Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { ContentStore } from "../support/content-store.ts";
+import { type DecoderCall, decode } from "../support/decoder.ts";
+import { type Encrypted, encryptFor } from "../support/encrypted.ts";
+import { type KeyFiles, writeKeys } from "../support/keys.ts";
+import { flipBit, plainBytes } from "../support/layer.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const linux =
+  process.platform === "linux" ? { name: "Linux" } : { name: "Linux", absent: "it needs Linux's /proc" };
+const MiB = 1024 * 1024;
+/** More than is held in memory. */
+const PLAINTEXT = plainBytes(5 * MiB + 1000);
+/** With this the decoder fails as soon as it needs a temporary file. */
+const NO_SPOOL = ["--spool-dir=/nonexistent"];
+const SPOOL_FAILED = /can't make a temporary file in \/nonexistent/;
+
+/** This process does what containerd does: it has the layer's blob open, and is the decoder's parent. */
+describeWith([ours, linux], "a large layer whose blob containerd has open", { timeout: 30_000 }, () => {
+  const folder = temporaryFolder();
+  const open: number[] = [];
+  let key: KeyFiles;
+  let layer: Encrypted;
+
+  beforeAll(async () => {
+    key = await writeKeys(join(folder, "key"), "P-256");
+    layer = await encryptFor([`jwe:${key.publicPath("spki.pem")}`], PLAINTEXT);
+  });
+
+  afterEach(() => {
+    for (const fd of open.splice(0)) closeSync(fd);
+  });
+
+  const flags = (...more: string[]) => [
+    "--decryption-keys-path",
+    dirname(key.privatePath("pkcs8.pem")),
+    ...more,
+  ];
+
+  /** Puts the layer into a store and opens it there, to write. */
+  function openBlob(): { store: ContentStore; fd: number } {
+    const store = new ContentStore(mkdtempSync(join(folder, "root-")));
+    const fd = openSync(store.path(store.add(layer.ciphertext)), "r+");
+    open.push(fd);
+    return { store, fd };
+  }
+
+  const run = (changes: Partial<DecoderCall> = {}, args = flags(...NO_SPOOL)) =>
+    decode(ours, { layer: layer.ciphertext, payload: payload(layer.descriptor), args, ...changes });
+
+  async function expectPlaintext(...call: Parameters<typeof run>): Promise<void> {
+    const { exit, stderr, stdout } = await run(...call);
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+    expect(stdout.equals(PLAINTEXT)).toBe(true);
+  }
+
+  test("is read from there, twice, and not copied", async () => {
+    expect((await run()).stderr).toMatch(SPOOL_FAILED);
+    openBlob();
+    await expectPlaintext();
+  });
+
+  test("also without a payload", async () => {
+    const { store } = openBlob();
+    store.addManifest([layer.descriptor]);
+    const { mediaType, ...call } = { ...layer.descriptor, layer: layer.ciphertext, args: flags(...NO_SPOOL) };
+    const { exit, stdout } = await decode(ours, { ...call, mediaType });
+    expect(exit).toBe(0);
+    expect(stdout.equals(PLAINTEXT)).toBe(true);
+  });
+
+  test("is not waited for on standard input", async () => {
+    openBlob();
+    await expectPlaintext({ layer: layer.ciphertext.subarray(0, 64 * 1024), keepStdinOpen: true });
+  });
+
+  test("is streamed from there, too", async () => {
+    openBlob();
+    const head = { layer: layer.ciphertext.subarray(0, 64 * 1024), keepStdinOpen: true };
+    await expectPlaintext(head, flags("--release=stream"));
+  });
+
+  test("is compared with its digest there", async () => {
+    openBlob();
+    await expectPlaintext({}, flags(...NO_SPOOL, "--verify-digest"));
+  });
+
+  test("is taken from standard input when it is another there, or of another digest or size", async () => {
+    openBlob();
+    const { descriptor } = layer;
+    expect((await run({ layer: flipBit(layer.ciphertext, 0) })).stderr).toMatch(SPOOL_FAILED);
+    const unlike = [
+      { ...descriptor, digest: descriptor.digest.replace(/.$/, (hex) => (hex === "0" ? "1" : "0")) },
+      { ...descriptor, size: descriptor.size + 1 },
+    ];
+    for (const other of unlike) {
+      expect((await run({ payload: payload(other) })).stderr).toMatch(SPOOL_FAILED);
+      await expectPlaintext({ payload: payload(other) }, flags());
+    }
+  });
+
+  test("is taken from standard input when the store is not to be looked at", async () => {
+    openBlob();
+    expect((await run({}, flags(...NO_SPOOL, "--no-content-store"))).stderr).toMatch(SPOOL_FAILED);
+    await expectPlaintext({}, flags("--no-content-store"));
+  });
+
+  test("is refused when it is forged there, before anything is released", async () => {
+    const { fd } = openBlob();
+    writeSync(fd, flipBit(layer.ciphertext, 5 * MiB), 5 * MiB, 1, 5 * MiB);
+    const { exit, stdout, stderr } = await run();
+    expect({ exit, released: stdout.length }).toEqual({ exit: 1, released: 0 });
+    expect(stderr).toMatch(/the layer is not authentic/);
+  });
+
+  test("of which some is changed after it was authenticated, nothing of the change is released", async () => {
+    const { fd } = openBlob();
+    const child = spawn(ours.command, flags(...NO_SPOOL), { stdio: ["pipe", "pipe", "pipe", "pipe"] });
+    const [stdin, stdout, stderr, fd3] = child.stdio as unknown as [Socket, Socket, Socket, Socket];
+    stdin.on("error", () => {}).end(layer.ciphertext);
+    fd3.end(payload(layer.descriptor));
+    const exit = new Promise((resolve) => child.once("exit", resolve));
+    // The first plaintext shows that the HMAC was right. What no reader takes yet is still to be read the second time.
+    await new Promise((resolve) => stdout.once("readable", resolve));
+    const changed = 5 * MiB;
+    writeSync(fd, flipBit(layer.ciphertext, changed), changed, 1, changed);
+    const [out, err] = await Promise.all([collect(stdout), collect(stderr)]);
+    expect(await exit).toBe(1);
+    expect(err.toString()).toMatch(/the layer's file was changed while it was decrypted/);
+    expect(out.length).toBeGreaterThan(MiB);
+    expect(out.length).toBeLessThanOrEqual(changed);
+    expect(out.equals(PLAINTEXT.subarray(0, out.length))).toBe(true);
+  });
+});
+
+async function collect(stream: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
