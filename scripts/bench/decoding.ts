@@ -23,6 +23,13 @@ const versusGo = (name: string, limit: number): Line => ({
   over: "go",
   goal: atMost(limit),
 });
+/** openssl reads a file and writes next to nothing; the other ends of a decoder's pipes cost processor time, too. */
+const versusSha256 = (title: string, of: string): Line => ({
+  title,
+  of,
+  over: "sha256",
+  goal: { kind: "rate at least", limit: 0.85 },
+});
 const shown = (name: string): Line => ({ title: `${name} layer`, of: "ours", over: "go" });
 
 /** Of each contestant's time there is a point in the plot. */
@@ -41,12 +48,8 @@ const SIZES: readonly Size[] = [
     lines: [
       versusGo("512 MiB", 0.75),
       { title: "512 MiB layer, --release=stream", of: "stream", over: "go", goal: atMost(0.6) },
-      {
-        title: "512 MiB layer, --release=stream, rate",
-        of: "stream",
-        over: "sha256",
-        goal: { kind: "rate at least", limit: 0.85 },
-      },
+      versusSha256("512 MiB layer, --release=stream, rate", "stream"),
+      versusSha256("512 MiB layer, --release=stream, rate on files", "onFiles"),
       { title: "limit: SHA-256 of 512 MiB", of: "sha256" },
     ],
   },
@@ -62,11 +65,13 @@ const layerRows: readonly Row[] = SIZES.map(({ name, ...row }) => ({
     const { ours, stream, go } = await workspace.decoders();
     for (const decoder of [ours, stream, go]) check(decoder, layer);
     const time = row.bytes < PIPED_BYTES ? timeOnFiles : timeThroughPipes;
+    const isOnFiles = row.lines.some(({ of }) => of === "onFiles");
     return {
       contestants: {
         ours: () => time(ours, layer, workspace.folder),
         go: () => time(go, layer, workspace.folder),
         stream: () => time(stream, layer, workspace.folder),
+        ...(isOnFiles && { onFiles: () => timeOnFiles(stream, layer, workspace.folder) }),
         sha256: () => timeOf([openssl.command, "dgst", "-sha256", layer.path], workspace.folder),
       },
     };
