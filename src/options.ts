@@ -98,7 +98,7 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
     takes(
       "spoolMemory",
       "SIZE",
-      "largest layer held in memory; others go to a temporary file (default 4M)",
+      "largest layer held in memory; others are read twice from containerd's blob, or go to a temporary file (default 4M)",
       toSize,
     ),
   ],
@@ -126,7 +126,14 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
       toText,
     ),
   ],
-  ["no-content-store", turns("useContentStore", false, "don't look up layers without a payload")],
+  [
+    "no-content-store",
+    turns(
+      "useContentStore",
+      false,
+      "use only what containerd hands over, neither its blobs nor its manifests",
+    ),
+  ],
   [
     "provider-timeout",
     takes(

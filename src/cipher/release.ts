@@ -7,7 +7,7 @@ import type { LayerOptions } from "./options.ts";
 export interface ReleaseOptions {
   /** "verified": not one plaintext byte before the HMAC over the whole layer holds. "stream": all but the tail. */
   readonly release: "verified" | "stream";
-  /** Bytes of ciphertext held in memory; a larger layer goes to a temporary file. */
+  /** Bytes of ciphertext held in memory; what is more goes to a temporary file, unless it can be read twice where it is. */
   readonly spoolMemory: number;
   readonly spoolDirectory: string | undefined;
   /**
