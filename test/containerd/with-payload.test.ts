@@ -1,10 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { tar, writeImage } from "../support/images.ts";
 import { ours, output, skopeo, skopeoNew } from "../support/peers.ts";
-import { isCancelled } from "./cri.ts";
 import { setKey, tamper, writeSecret } from "./images.ts";
 import { byCri, describeNode } from "./suite.ts";
 
@@ -53,23 +50,5 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
   test("a forged plain-tar layer with the right diff ID is refused ten times of ten", async () => {
     tamper(suite.layout, "plain", "by-skopeo", "forged");
     await suite.expectRefused("forged", byCri, /ctd-decoder: error: /);
-  });
-
-  test("a pull that is cancelled leaves no process and no spool file", async () => {
-    const { node } = suite;
-    const big = { "big.bin": randomBytes(128 * 1024 * 1024) };
-    writeImage(suite.layout, "big", [{ tar: await tar(big), compression: "none" }]);
-    await suite.encrypt(skopeo, "big", "big-encrypted");
-    const reference = await suite.push("big-encrypted");
-
-    const cancel = new AbortController();
-    const pull = node.images.pull(reference, cancel.signal);
-    const refused = expect(pull).rejects.toSatisfy(isCancelled);
-    await expect.poll(() => node.decoders(), { timeout: 30_000, interval: 5 }).toHaveLength(1);
-    cancel.abort();
-    await refused;
-    await expect.poll(() => node.decoders(), { timeout: 10_000 }).toEqual([]);
-    expect(readdirSync(join(node.folder, "spool"))).toEqual([]);
-    await expect.poll(() => node.snapshots(), { timeout: 10_000 }).toEqual([]);
   });
 });
