@@ -104,10 +104,10 @@ async function open(
 function blobJudge(): (candidate: Opened) => Promise<boolean> {
   let bytesLeft: number = LIMITS.candidatesHashBytes;
   return async ({ blob, layer }) => {
-    if (blob === undefined || blob.size > bytesLeft) return false;
-    bytesLeft -= blob.size;
+    if (blob === undefined || blob.file.size > bytesLeft) return false;
+    bytesLeft -= blob.file.size;
     const { isAuthenticFile } = await import("./cipher/file-hmac.ts");
-    return isAuthenticFile(blob.path, layer);
+    return isAuthenticFile(blob.file, layer);
   };
 }
 

@@ -2,10 +2,11 @@ import type { Audit } from "./audit/audit.ts";
 import type { OpenedLayer } from "./candidates.ts";
 import { releaseLayer } from "./cipher/release.ts";
 import { DecoderError } from "./errors.ts";
+import type { FileInput } from "./io/file-input.ts";
 import type { Input } from "./io/input.ts";
 import type { Output, Sink } from "./io/output.ts";
 import type { DecoderOptions } from "./options.ts";
-import type { Candidate, LayerBlob, LayerDescriptor } from "./payload/payload.ts";
+import type { Candidate, LayerDescriptor } from "./payload/payload.ts";
 import { parseLayerType } from "./spec/media-types.ts";
 
 export interface Streams {
@@ -27,12 +28,10 @@ export async function releaseAuthentic(
 ): Promise<void> {
   let failure: unknown;
   for await (const opened of openings) {
-    const releaseFrom = (source: Input) => release(source, output, opened, options, audit);
     const isAgain = failure !== undefined;
     try {
-      const blob = isAgain ? opened.blob : await fileOf(input, opened, options);
-      if (blob === undefined) await releaseFrom(input);
-      else await (await import("./io/file-input.ts")).withFile(blob.path, "the layer's blob", releaseFrom);
+      const file = isAgain ? opened.blob?.file.again() : await fileOf(input, opened, options);
+      await release(file ?? input, output, opened, options, audit);
       return;
     } catch (error) {
       if (!mayBeOfAnother(opened, options, error)) throw error;
@@ -43,20 +42,19 @@ export async function releaseAuthentic(
 }
 
 /**
- * The file that is fed to standard input, if it can be found and the layer is too large to be held in memory: a file need
- * not be copied to be read twice, nor pass through a pipe. containerd does not mind that standard input is not read.
+ * The file that is fed to standard input, if the layer is too large to be held in memory and the file can be found: it
+ * need not be copied to be read twice, nor pass through a pipe. containerd does not mind that standard input is not read.
  */
 async function fileOf(
   input: Input,
   { descriptor: { digest, size }, blob }: Candidate,
   { spoolMemory, useContentStore }: DecoderOptions,
-): Promise<Pick<LayerBlob, "path"> | undefined> {
-  const bytes = size ?? blob?.size;
-  if (bytes === undefined || bytes <= spoolMemory) return undefined;
-  if (blob?.isInput) return blob;
-  if (digest === undefined || !useContentStore) return undefined;
+): Promise<FileInput | undefined> {
+  const bytes = size ?? blob?.file.size;
+  if (bytes === undefined || bytes <= spoolMemory || digest === undefined || !useContentStore)
+    return undefined;
   const { inputBlob } = await import("./payload/store/input-blob.ts");
-  return inputBlob(input, digest, bytes) ?? undefined;
+  return inputBlob(input, digest, bytes);
 }
 
 async function release(

@@ -1,64 +1,67 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { Input } from "./input.ts";
 
-/** The bytes of a file, in order, and once more from any place in it. */
+/** O_NONBLOCK: opening a FIFO would wait for a writer. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
 export class FileInput extends Input {
+  /** Bytes. */
+  readonly size: number;
   readonly #fd: number;
   readonly #name: string;
+  #position = 0;
 
-  constructor(fd: number, name: string) {
+  private constructor(fd: number, name: string, size: number) {
     super(fd, name);
     this.#fd = fd;
     this.#name = name;
+    this.size = size;
   }
 
-  /** Fills all that is asked for; less only at the end, where read(2) may stop anywhere. @throws DecoderError IO */
-  override read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
-    let done = 0;
-    while (done < length) {
-      const count = super.read(buffer, offset + done, length - done);
-      if (count === 0) break;
-      done += count;
-    }
-    return done;
+  /**
+   * @param name of the file, for messages
+   * @throws Error of the system, or for what is no regular file: `describeSystemError` words it
+   */
+  static open(path: string, name: string): FileInput {
+    const fd = openSync(path, OPEN_FLAGS);
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return new FileInput(fd, name, stat.size);
+    closeSync(fd);
+    throw new Error("it is no regular file");
+  }
+
+  /** The same open file, from its beginning. */
+  again(): FileInput {
+    return new FileInput(this.#fd, this.#name, this.size);
   }
 
   /** Fills all of `buffer` from a place in the file, and tells how much of it; less only at the end. @throws DecoderError IO */
   readAt(buffer: Uint8Array, position: number): number {
+    const wanted = Math.min(buffer.length, Math.max(0, this.size - position));
     let length = 0;
     try {
-      while (length < buffer.length) {
-        const count = readSync(this.#fd, buffer, length, buffer.length - length, position + length);
+      while (length < wanted) {
+        const count = readSync(this.#fd, buffer, length, wanted - length, position + length);
         if (count === 0) break;
         length += count;
       }
     } catch (cause) {
-      throw unreadable(this.#name, cause);
+      throw new DecoderError("IO", `can't read ${this.#name}: ${describeSystemError(cause)}`, { cause });
     }
     return length;
   }
-}
 
-/** Lends `use` a file's bytes. @param name of the file, for messages. @throws DecoderError IO */
-export async function withFile(
-  path: string,
-  name: string,
-  use: (input: FileInput) => Promise<void>,
-): Promise<void> {
-  let fd: number;
-  try {
-    fd = openSync(path, "r");
-  } catch (cause) {
-    throw unreadable(name, cause);
+  close(): void {
+    closeSync(this.#fd);
   }
-  try {
-    await use(new FileInput(fd, name));
-  } finally {
-    closeSync(fd);
-  }
-}
 
-function unreadable(name: string, cause: unknown): DecoderError {
-  return new DecoderError("IO", `can't read ${name}: ${describeSystemError(cause)}`, { cause });
+  /** Less than was asked for is the end, also of a file that was cut and grows again. */
+  protected override next(buffer: Uint8Array, offset: number, length: number): number {
+    const isWhole = offset === 0 && length === buffer.length;
+    const count = this.readAt(isWhole ? buffer : buffer.subarray(offset, offset + length), this.#position);
+    this.#position = count < length ? this.size : this.#position + count;
+    return count;
+  }
 }

@@ -28,6 +28,22 @@ export class Input {
   /** Fills as much of `buffer` as one read gives (64 KiB at most from a pipe); 0 at the end. @throws DecoderError IO */
   read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
     if (this.#ahead.length > 0) return this.#takeAhead(buffer, offset, length);
+    return this.next(buffer, offset, length);
+  }
+
+  /** Reads until `buffer` is full or the input ends; tells how many bytes there are. */
+  fill(buffer: Uint8Array): number {
+    let length = 0;
+    while (length < buffer.length) {
+      const count = this.read(buffer, length);
+      if (count === 0) break;
+      length += count;
+    }
+    return length;
+  }
+
+  /** What comes after all that was read or looked at. */
+  protected next(buffer: Uint8Array, offset: number, length: number): number {
     for (;;) {
       try {
         const count = readSync(this.#fd, buffer, offset, length, null);
@@ -43,17 +59,6 @@ export class Input {
           });
       }
     }
-  }
-
-  /** Reads until `buffer` is full or the input ends; tells how many bytes there are. */
-  fill(buffer: Uint8Array): number {
-    let length = 0;
-    while (length < buffer.length) {
-      const count = this.read(buffer, length);
-      if (count === 0) break;
-      length += count;
-    }
-    return length;
   }
 
   #takeAhead(buffer: Uint8Array, offset: number, length: number): number {

@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { decodeBase64 } from "../io/base64.ts";
+import type { FileInput } from "../io/file-input.ts";
 import type { Parameters } from "../keys/keyset.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
@@ -29,9 +30,7 @@ export interface Candidate {
 
 /** The file in a content store that holds the layer. */
 export interface LayerBlob {
-  readonly path: string;
-  /** Bytes. */
-  readonly size: number;
+  readonly file: FileInput;
   /** Whether it is the open file that containerd feeds to standard input, rather than one that begins alike. */
   readonly isInput: boolean;
 }

@@ -105,6 +105,19 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", { ti
     }
   });
 
+  test("is taken from standard input when a script stands between, which may not bear a pipe that nobody reads", async () => {
+    openBlob();
+    const script = {
+      ...ours,
+      command: "/bin/bash",
+      args: ["-c", `set -o pipefail; cat | "$0" "$@"`, ours.command],
+    };
+    const call = { layer: layer.ciphertext, payload: payload(layer.descriptor), args: flags() };
+    const { exit, stdout } = await decode(script, call);
+    expect(exit).toBe(0);
+    expect(stdout.equals(PLAINTEXT)).toBe(true);
+  });
+
   test("is taken from standard input when the store is not to be looked at", async () => {
     openBlob();
     expect((await run({}, flags(...NO_SPOOL, "--no-content-store"))).stderr).toMatch(SPOOL_FAILED);

@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
 import { type ReleaseOptions, releaseLayer } from "../../src/cipher/release.ts";
@@ -58,28 +60,6 @@ class MemoryInput extends Input {
   }
 }
 
-class MemoryFile extends FileInput {
-  readonly #bytes: Uint8Array;
-  #position = 0;
-
-  constructor(bytes: Uint8Array) {
-    super(-1, "the ciphertext");
-    this.#bytes = bytes;
-  }
-
-  override read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
-    const count = this.readAt(buffer.subarray(offset, offset + length), this.#position);
-    this.#position += count;
-    return count;
-  }
-
-  override readAt(buffer: Uint8Array, position: number): number {
-    const part = this.#bytes.subarray(position, position + buffer.length);
-    buffer.set(part);
-    return part.length;
-  }
-}
-
 /** The error's code ("" for none) and how many bytes came out. */
 async function outcome(
   layer: EncryptedLayer,
@@ -88,23 +68,28 @@ async function outcome(
   size?: number,
 ): Promise<string> {
   let released = 0;
+  const input = isFile ? fileOf(ciphertext) : new MemoryInput(ciphertext);
   const sink = {
     write: (bytes: Uint8Array) => {
       released += bytes.length;
     },
   };
   try {
-    await releaseLayer(
-      isFile ? new MemoryFile(ciphertext) : new MemoryInput(ciphertext),
-      sink,
-      layer.options(),
-      { size, digest: undefined },
-      options,
-    );
+    await releaseLayer(input, sink, layer.options(), { size, digest: undefined }, options);
     return `released ${released}`;
   } catch (error) {
     return `${(error as { code?: string }).code} ${released}`;
+  } finally {
+    if (input instanceof FileInput) input.close();
   }
+}
+
+function fileOf(ciphertext: Uint8Array): FileInput {
+  const path = join(spoolDirectory, "ciphertext");
+  writeFileSync(path, ciphertext);
+  const file = FileInput.open(path, "the ciphertext");
+  rmSync(path);
+  return file;
 }
 
 /** How often which outcome came. */

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { openings } from "../../src/candidates.ts";
+import { FileInput } from "../../src/io/file-input.ts";
 import { loadKeys } from "../../src/keys/load.ts";
 import { LIMITS } from "../../src/limits.ts";
 import type { Candidate } from "../../src/payload/payload.ts";
@@ -29,7 +30,8 @@ beforeAll(async () => {
 
 function candidate({ descriptor }: Encrypted, size = right.ciphertext.length): Candidate {
   const { mediaType, digest, annotations = {} } = descriptor;
-  return { descriptor: { mediaType, digest, size, annotations }, blob: { path, size, isInput: true } };
+  const file = Object.assign(FileInput.open(path, "the blob"), { size });
+  return { descriptor: { mediaType, digest, size, annotations }, blob: { file, isInput: true } };
 }
 
 /** Whether each that is given is the right one, and the keys of all. */

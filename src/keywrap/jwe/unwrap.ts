@@ -49,8 +49,9 @@ export async function unwrap(
   await tryEach(candidates.slice(0, 1));
   if (opened) return opened;
   const others = candidates.slice(1).values(); // Each is taken by one of those that try.
-  await Promise.all(Array.from({ length: CONCURRENT_TRIES }, () => tryEach(others)));
+  const ends = await Promise.allSettled(Array.from({ length: CONCURRENT_TRIES }, () => tryEach(others)));
   if (opened) return opened;
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   for (const { recipient, key } of candidates)
     context.record({ recipient: describeRecipient(recipient), key, outcome: "the key does not fit" });
   return null;

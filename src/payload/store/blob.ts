@@ -1,58 +1,69 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { FileInput } from "../../io/file-input.ts";
 import type { Input } from "../../io/input.ts";
 import { LIMITS } from "../../limits.ts";
 
-/** A blob in a content store, to be compared with what arrives on standard input. */
-export interface Blob {
+/** Where a blob of a content store is to be found. */
+export interface BlobPlace {
   readonly digest: string;
   readonly path: string;
-  /** Bytes. */
-  readonly size: number;
 }
 
-/** The blob at a path, or null when there is none that can be read. */
-export function blobAt(digest: string, path: string): Blob | null {
-  return withFile(path, (fd) => ({ digest, path, size: fstatSync(fd).size }));
+/** A blob that was compared with what arrives on standard input. */
+export interface Blob {
+  readonly digest: string;
+  /** Open ever since: its path may name another file by now. */
+  readonly file: FileInput;
 }
 
 /**
- * Those of `blobs` that begin with the bytes of `input`, of which none is taken: at least the first 64 KiB, and more as
- * long as several blobs agree. Of different blobs one is left in the end, at the latest where the input ends.
+ * Those blobs that begin with the bytes of `input`, of which none is taken: at least the first 64 KiB, and more as long
+ * as several blobs agree. Of different blobs one is left in the end, at the latest where the input ends.
+ * @param places of one digest there may be several
  */
-export function identify(input: Input, blobs: readonly Blob[]): Blob[] {
-  let left = [...blobs];
+export function identify(input: Input, places: Iterable<BlobPlace>): Blob[] {
+  let left: Blob[] | undefined;
   for (let length: number = LIMITS.compareBytes; ; length *= 4) {
     const head = input.peek(length);
     const isWhole = head.length < length;
-    left = left.filter(
-      (blob) => (isWhole ? blob.size === head.length : blob.size >= head.length) && begins(blob, head),
-    );
+    const isAlike = (file: FileInput) =>
+      (isWhole ? file.size === head.length : file.size >= head.length) && begins(file, head);
+    left = left === undefined ? openAlike(places, isAlike) : left.filter(({ file }) => keep(file, isAlike));
     if (left.length <= 1 || isWhole || length >= LIMITS.compareBytesMax) return left;
   }
 }
 
-function begins(blob: Blob, head: Uint8Array): boolean {
-  const same = withFile(blob.path, (fd) => {
-    const buffer = Buffer.allocUnsafe(Math.min(head.length, LIMITS.compareBytes));
-    for (let at = 0; at < head.length; ) {
-      const count = readSync(fd, buffer, 0, Math.min(buffer.length, head.length - at), at);
-      if (count === 0 || buffer.compare(head, at, at + count, 0, count) !== 0) return false;
-      at += count;
-    }
-    return true;
-  });
-  return same === true;
+type Judge = (file: FileInput) => boolean;
+
+function openAlike(places: Iterable<BlobPlace>, isAlike: Judge): Blob[] {
+  const found = new Map<string, Blob>();
+  for (const { digest, path } of places) {
+    const file = found.has(digest) ? null : opened(path);
+    if (file !== null && keep(file, isAlike)) found.set(digest, { digest, file });
+  }
+  return [...found.values()];
 }
 
-function withFile<T>(path: string, use: (fd: number) => T): T | null {
-  let fd: number | undefined;
+/** null for one that was pruned or closed meanwhile, or is not readable: it is then none of the blobs that can be meant. */
+function opened(path: string): FileInput | null {
   try {
-    fd = openSync(path, "r");
-    return use(fd);
+    return FileInput.open(path, "the layer's blob");
   } catch {
-    // Pruned meanwhile, or not readable: it is then none of the blobs that can be meant.
     return null;
-  } finally {
-    if (fd !== undefined) closeSync(fd);
   }
+}
+
+function keep(file: FileInput, isAlike: Judge): boolean {
+  const isKept = isAlike(file);
+  if (!isKept) file.close();
+  return isKept;
+}
+
+function begins(file: FileInput, head: Uint8Array): boolean {
+  const buffer = Buffer.allocUnsafe(Math.min(head.length, LIMITS.compareBytes));
+  for (let at = 0; at < head.length; ) {
+    const count = file.readAt(buffer.subarray(0, head.length - at), at);
+    if (count === 0 || buffer.compare(head, at, at + count, 0, count) !== 0) return false;
+    at += count;
+  }
+  return true;
 }

@@ -1,13 +1,15 @@
+import type { FileInput } from "../../io/file-input.ts";
 import type { Input } from "../../io/input.ts";
-import { type Blob, blobAt, identify } from "./blob.ts";
+import { identify } from "./blob.ts";
 import { openBlobs } from "./open-blobs.ts";
 
 /**
- * The blob of this digest and size that containerd has open, if it is what arrives on standard input, of which nothing
- * is taken: it can be read from its file instead, and more than once.
+ * The file that the process which started this one feeds to standard input, of which nothing is taken: a blob of this
+ * digest and size that it has open, and that begins alike. Another ancestor's is not asked for: what a script between
+ * writes to a pipe that is not read to its end would fail.
  */
-export function inputBlob(input: Input, digest: string, size: number): Blob | null {
-  const open = openBlobs().blobs.find((blob) => blob.digest === digest);
-  const blob = open === undefined ? null : blobAt(digest, open.path);
-  return blob?.size === size && identify(input, [blob]).length === 1 ? blob : null;
+export function inputBlob(input: Input, digest: string, size: number): FileInput | undefined {
+  const places = openBlobs(1).blobs.filter((blob) => blob.digest === digest);
+  if (places.length === 0) return undefined;
+  return identify(input, places).find(({ file }) => file.size === size)?.file;
 }

@@ -5,7 +5,7 @@ import { LIMITS } from "../../limits.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
 import { noPayload } from "../no-payload.ts";
 import type { Candidate, Handover } from "../payload.ts";
-import { type Blob, blobAt, identify } from "./blob.ts";
+import { type Blob, type BlobPlace, identify } from "./blob.ts";
 import { blobPath } from "./digest-path.ts";
 import { layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
@@ -60,10 +60,7 @@ interface Search {
 function openLayer(input: Input): Search {
   const { blobs, asked, problem } = openBlobs();
   if (blobs.length === 0) throw noPayload(problem ?? `${asked} reads no blob of a content store`);
-  const blob = theOne(
-    input,
-    blobs.flatMap(({ digest, path }) => blobAt(digest, path) ?? []),
-  );
+  const blob = theOne(input, blobs);
   const store = blobs.find(({ digest }) => digest === blob?.digest)?.store;
   if (blob === null || store === undefined) {
     throw noPayload(
@@ -86,15 +83,15 @@ function anyLayer(input: Input, store: string): Search {
     subject: "what arrives on standard input as an encrypted layer",
     match: (layers) => {
       const digests = new Set(layers.map(({ digest }) => digest));
-      const blobs = [...digests].flatMap((digest) => blobAt(digest, blobPath(store, digest)) ?? []);
-      const blob = theOne(input, blobs);
+      const places = [...digests].map((digest) => ({ digest, path: blobPath(store, digest) }));
+      const blob = theOne(input, places);
       return blob === null ? [] : candidatesFor(blob, false, layers);
     },
   };
 }
 
-function theOne(input: Input, blobs: readonly Blob[]): Blob | null {
-  const [blob, other] = identify(input, blobs);
+function theOne(input: Input, places: readonly BlobPlace[]): Blob | null {
+  const [blob, other] = identify(input, places);
   if (other !== undefined)
     throw noPayload(
       "several layers begin with what arrives on standard input, for too long to tell them apart",
@@ -103,11 +100,10 @@ function theOne(input: Input, blobs: readonly Blob[]): Blob | null {
 }
 
 /** A descriptor of another size is not of this blob: containerd itself would refuse it. */
-function candidatesFor(blob: Blob, isInput: boolean, layers: readonly NamedLayer[]): Candidate[] {
-  const { path, size } = blob;
+function candidatesFor({ digest, file }: Blob, isInput: boolean, layers: readonly NamedLayer[]): Candidate[] {
   return layers
-    .filter((layer) => layer.digest === blob.digest && (layer.size ?? size) === size)
-    .map((descriptor) => ({ descriptor, blob: { path, size, isInput } }));
+    .filter((layer) => layer.digest === digest && (layer.size ?? file.size) === file.size)
+    .map((descriptor) => ({ descriptor, blob: { file, isInput } }));
 }
 
 /** Each descriptor once, and never again: images that share a layer mostly name it in the same way. */

@@ -27,14 +27,14 @@ const BLOB_LINK =
 const GENERATIONS = 4;
 
 /**
- * The blobs that containerd reads right now: those that the nearest ancestor of this process has open, if any. containerd
+ * The blobs that containerd reads right now, one as often as it is read: those that the nearest ancestor of this process has open, if any. containerd
  * keeps a layer's blob open until the decoder's output has ended.
  */
-export function openBlobs(): OpenBlobs {
+export function openBlobs(generations = GENERATIONS): OpenBlobs {
   let problem: string | undefined;
   let asked = "the process that started the decoder";
   let pid = parentOf("self");
-  for (let i = 0; i < GENERATIONS && pid !== undefined; i++) {
+  for (let i = 0; i < generations && pid !== undefined; i++) {
     if (i === 0) asked = `process ${pid} (${nameOf(pid)})`;
     try {
       const blobs = [...blobsOf(pid)];
@@ -48,13 +48,10 @@ export function openBlobs(): OpenBlobs {
 }
 
 function* blobsOf(pid: string): Generator<OpenBlob> {
-  const seen = new Set<string>();
   for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, LIMITS.openFiles)) {
     const path = `/proc/${pid}/fd/${fd}`;
     const { store, algorithm, hex } = BLOB_LINK.exec(linkOf(path))?.groups ?? {};
-    if (store === undefined || seen.has(`${store} ${hex}`)) continue;
-    seen.add(`${store} ${hex}`);
-    yield { store, digest: `${algorithm}:${hex}`, path };
+    if (store !== undefined) yield { store, digest: `${algorithm}:${hex}`, path };
   }
 }
 

@@ -19,7 +19,7 @@ function readOnce(bytes: Buffer): { ciphertext: FileCiphertext; fd: number } {
   writeFileSync(path, bytes);
   const fd = openSync(path, "r+");
   open.push(fd);
-  const ciphertext = new FileCiphertext(new FileInput(fd, "the blob"));
+  const ciphertext = new FileCiphertext(FileInput.open(path, "the blob"));
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
     ciphertext.append(bytes.subarray(at, at + CHUNK_BYTES));
   return { ciphertext, fd };
