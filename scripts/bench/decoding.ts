@@ -47,6 +47,12 @@ const SIZES: readonly Size[] = [
     rounds: 10,
     lines: [
       versusGo("512 MiB", 0.75),
+      {
+        title: "512 MiB layer, its blob open as containerd has it",
+        of: "fromBlob",
+        over: "go",
+        goal: atMost(0.75),
+      },
       { title: "512 MiB layer, --release=stream", of: "stream", over: "go", goal: atMost(0.6) },
       versusSha256("512 MiB layer, --release=stream, rate", "stream"),
       versusSha256("512 MiB layer, --release=stream, rate on files", "onFiles"),
@@ -65,13 +71,16 @@ const layerRows: readonly Row[] = SIZES.map(({ name, ...row }) => ({
     const { ours, stream, go } = await workspace.decoders();
     for (const decoder of [ours, stream, go]) check(decoder, layer);
     const time = row.bytes < PIPED_BYTES ? timeOnFiles : timeThroughPipes;
-    const isOnFiles = row.lines.some(({ of }) => of === "onFiles");
+    const isTold = (name: string) => row.lines.some(({ of }) => of === name);
     return {
       contestants: {
         ours: () => time(ours, layer, workspace.folder),
         go: () => time(go, layer, workspace.folder),
         stream: () => time(stream, layer, workspace.folder),
-        ...(isOnFiles && { onFiles: () => timeOnFiles(stream, layer, workspace.folder) }),
+        ...(isTold("fromBlob") && {
+          fromBlob: () => timeThroughPipes(ours, layer, workspace.folder, { isOpen: true }),
+        }),
+        ...(isTold("onFiles") && { onFiles: () => timeOnFiles(stream, layer, workspace.folder) }),
         sha256: () => timeOf([openssl.command, "dgst", "-sha256", layer.path], workspace.folder),
       },
     };
@@ -134,8 +143,8 @@ const parallelRow: Row = {
     const { ours, go } = await workspace.decoders();
     return {
       contestants: {
-        ours: () => timeThroughPipes(ours, layer, workspace.folder, 8),
-        go: () => timeThroughPipes(go, layer, workspace.folder, 8),
+        ours: () => timeThroughPipes(ours, layer, workspace.folder, { times: 8 }),
+        go: () => timeThroughPipes(go, layer, workspace.folder, { times: 8 }),
       },
     };
   },

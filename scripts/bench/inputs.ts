@@ -1,6 +1,6 @@
 /** What the decoders are given: encrypted layers with their payloads, and folders of keys. */
 import { createCipheriv, createHash, generateKeyPair, type KeyObject } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
@@ -15,7 +15,7 @@ const SETTINGS = { environment: {}, providerTimeoutMs: 10_000, providerLegacyDc:
 
 /** An encrypted layer in files, as containerd hands it over. */
 export interface LayerFiles {
-  /** Of the ciphertext. */
+  /** Of the ciphertext: named as containerd names a blob. */
   readonly path: string;
   /** Of what is on file descriptor 3. */
   readonly payload: string;
@@ -47,11 +47,12 @@ export async function writeLayer(
   bytes: number,
   recipients: readonly string[],
 ): Promise<LayerFiles> {
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, "layer");
+  const blobs = join(folder, "io.containerd.content.v1.content/blobs/sha256");
+  mkdirSync(blobs, { recursive: true });
+  const unnamed = join(blobs, "layer");
   const encryptor = new LayerEncryptor();
   const [plain, encrypted] = [createHash("sha256"), createHash("sha256")];
-  const fd = openSync(path, "w");
+  const fd = openSync(unnamed, "w");
   for (const plaintext of layerBytes(bytes)) {
     plain.update(plaintext);
     const ciphertext = encryptor.update(plaintext);
@@ -70,7 +71,9 @@ export async function writeLayer(
     ...(await wrapper.wrap(privateOptions)),
     [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
   };
-  const digest = `sha256:${encrypted.digest("hex")}`;
+  const hex = encrypted.digest("hex");
+  const [digest, path] = [`sha256:${hex}`, join(blobs, hex)];
+  renameSync(unnamed, path);
   const files = { path, payload: join(folder, "payload"), bytes, digest: plain.digest("hex") };
   writeFileSync(files.payload, payload({ mediaType: MEDIA_TYPE, digest, size: bytes, annotations }));
   return files;

@@ -34,10 +34,14 @@ export function timeOnFiles(decoder: CommandLine, layer: LayerFiles, folder: str
   }
 }
 
-/** $1 the layer, $2 the payload, $3 how many at once, then the decoder: from pipe to pipe, as containerd calls it. */
+/**
+ * $1 the layer, $2 the payload, $3 how many at once, $4 whether this shell has the layer open, then the decoder: from pipe
+ * to pipe, as containerd calls it.
+ */
 const PIPES = `
-layer=$1 payload=$2 times=$3
-shift 3
+layer=$1 payload=$2 times=$3 is_open=$4
+shift 4
+[ "$is_open" = true ] && exec 9<"$layer"
 while [ "$times" -gt 0 ]; do
   times=$((times - 1))
   cat "$layer" | { "$@" 3<"$payload" || echo "exit code $?" >&2; } | cat >/dev/null &
@@ -45,9 +49,18 @@ done
 wait
 `;
 
-/** @returns milliseconds from the start of the first of `times` decoders to the end of the last */
-export function timeThroughPipes(decoder: CommandLine, layer: LayerFiles, folder: string, times = 1): number {
-  return timed(["sh", "-c", PIPES, "sh", layer.path, layer.payload, String(times), ...decoder], folder, []);
+/**
+ * @param isOpen whether the process that starts the decoder has the layer's blob open, as containerd has
+ * @returns milliseconds from the start of the first of `times` decoders to the end of the last
+ */
+export function timeThroughPipes(
+  decoder: CommandLine,
+  layer: LayerFiles,
+  folder: string,
+  { times = 1, isOpen = false } = {},
+): number {
+  const parameters = [layer.path, layer.payload, String(times), String(isOpen)];
+  return timed(["sh", "-c", PIPES, "sh", ...parameters, ...decoder], folder, []);
 }
 
 /** Compares what a decoder writes with the plaintext. @throws Error when it is another */
