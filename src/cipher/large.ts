@@ -113,14 +113,15 @@ function* authenticatedChunks(
 ): Generator<Uint8Array> {
   for (let taken = 0; ; ) {
     const buffer = authenticator.buffer();
-    let count = 0;
+    let count: number;
     if (taken < head.length) {
       const ahead = head.subarray(taken, taken + CHUNK_BYTES);
       buffer.set(ahead);
       taken += count = ahead.length;
+    } else {
+      count = input.read(buffer);
+      if (count === 0) return;
     }
-    if (count < CHUNK_BYTES) count += input.read(buffer, count);
-    if (count === 0) return;
     const chunk = firstOf(buffer, count);
     check.update(chunk);
     authenticator.push(count);

@@ -38,7 +38,8 @@ export async function releaseLayer(
   options: ReleaseOptions,
 ): Promise<number> {
   const check = await CiphertextCheck.create(expected);
-  const head = readHead(input, Math.min(options.spoolMemory, AT_ONCE_BYTES), expected.size);
+  const size = expected.size ?? input.size;
+  const head = readHead(input, Math.min(options.spoolMemory, AT_ONCE_BYTES), size);
   if (head.complete) {
     check.update(head.bytes);
     const plaintext = await openInMemory(head.bytes, layer);
@@ -48,7 +49,7 @@ export async function releaseLayer(
     await output.write(plaintext);
   } else {
     const { releaseLarge } = await import("./large.ts");
-    await releaseLarge({ head: head.bytes, input, output, layer, check, size: expected.size }, options);
+    await releaseLarge({ head: head.bytes, input, output, layer, check, size }, options);
   }
   return check.count;
 }

@@ -7,8 +7,7 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants
 
 /** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
 export class FileInput extends Input {
-  /** Bytes. */
-  readonly size: number;
+  override readonly size: number;
   readonly #fd: number;
   readonly #name: string;
   #position = 0;

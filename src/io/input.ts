@@ -4,6 +4,8 @@ import { Backoff } from "./wait.ts";
 
 /** The one direction bytes come from: a descriptor, blocking or not. */
 export class Input {
+  /** Bytes, where that is known beforehand. */
+  readonly size: number | undefined = undefined;
   readonly #fd: number;
   readonly #name: string;
   readonly #backoff = new Backoff();

@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { afterEach, beforeAll, expect, test } from "vitest";
+import type { Descriptor } from "../../src/spec/descriptor.ts";
 import { ContentStore } from "../support/content-store.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { type Encrypted, encryptFor } from "../support/encrypted.ts";
@@ -66,14 +67,19 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", { ti
     await expectPlaintext();
   });
 
-  test("also without a payload", async () => {
-    const { store } = openBlob();
-    store.addManifest([layer.descriptor]);
-    const { mediaType, ...call } = { ...layer.descriptor, layer: layer.ciphertext, args: flags(...NO_SPOOL) };
-    const { exit, stdout } = await decode(ours, { ...call, mediaType });
-    expect(exit).toBe(0);
-    expect(stdout.equals(PLAINTEXT)).toBe(true);
-  });
+  test.each(["that tells its size", "that does not"])(
+    "also without a payload, by a manifest %s",
+    async (which) => {
+      const { store } = openBlob();
+      const { size: _, ...bare } = layer.descriptor;
+      store.addManifest([which === "that does not" ? (bare as Descriptor) : layer.descriptor]);
+      const { mediaType } = layer.descriptor;
+      const call = { layer: layer.ciphertext, args: flags(...NO_SPOOL), mediaType };
+      const { exit, stdout } = await decode(ours, call);
+      expect(exit).toBe(0);
+      expect(stdout.equals(PLAINTEXT)).toBe(true);
+    },
+  );
 
   test("is not waited for on standard input", async () => {
     openBlob();
