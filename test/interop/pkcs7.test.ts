@@ -136,7 +136,10 @@ describeWith([openssl], "packets by openssl open with our code", { timeout: 60_0
         expect(await open(packet, path)).toMatchObject({ options: OPTIONS.toString(), operations: 1 });
       }
     }
-    expect(await open(packet, folderOf("stranger"))).toMatchObject({ options: null, operations: 1 });
+    const { options, operations } = await open(packet, folderOf("stranger"));
+    expect(options).toBeNull();
+    // None where the ciphertexts happen to be no smaller than the stranger's modulus.
+    expect(operations).toBeLessThanOrEqual(1);
   });
 
   test.each(["-aes-128-cbc", "-aes-192-cbc", "-aes-256-cbc"])("%s, openssl's usual kind", async (cipher) => {
