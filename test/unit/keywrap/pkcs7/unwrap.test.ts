@@ -15,10 +15,18 @@ import {
   writePacket,
 } from "./packets.ts";
 
-const alice = holder({ name: "alice" });
 const bob = holder({ name: "bob" });
 const carol = holder({ name: "carol" });
+const alice = withSmallerModulus("alice", bob, carol);
 const big = holder({ name: "big", modulusLength: 3072 });
+
+/** What is encrypted for this one is below the modulus of the others, too: no such key is left out for being too small. */
+function withSmallerModulus(name: string, ...others: ReturnType<typeof holder>[]): ReturnType<typeof holder> {
+  for (;;) {
+    const one = holder({ name });
+    if (others.every(({ key }) => Buffer.compare(one.key.modulus, key.modulus) < 0)) return one;
+  }
+}
 
 /** A key with a modulus of its own, and nothing but NULL where the private numbers should be. */
 function damagedKey(modulusLength: number): RsaKey {
