@@ -43,6 +43,7 @@ export class FileCiphertext implements TwiceReadCiphertext {
     for (let index = 0; index * CHUNK_BYTES < this.#bytes; index++) {
       const position = index * CHUNK_BYTES;
       const piece = firstOf(buffer, Math.min(CHUNK_BYTES, this.#bytes - position));
+      // Of a file that was cut too little is read, and the tag is not that of what was in the buffer before.
       this.#file.readAt(piece, position);
       const noted = this.#tags.subarray(index * TAG_BYTES, (index + 1) * TAG_BYTES);
       if (!timingSafeEqual(this.#tagOf(index, piece), noted)) {
