@@ -1,9 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { Input } from "./input.ts";
-
-/** O_NONBLOCK: opening a FIFO would wait for a writer. */
-const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+import { openRegularFile } from "./small-file.ts";
 
 /** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
 export class FileInput extends Input {
@@ -21,14 +19,11 @@ export class FileInput extends Input {
 
   /**
    * @param name of the file, for messages
-   * @throws Error of the system, or for what is no regular file: `describeSystemError` words it
+   * @throws Error as openRegularFile
    */
   static open(path: string, name: string): FileInput {
-    const fd = openSync(path, OPEN_FLAGS);
-    const stat = fstatSync(fd);
-    if (stat.isFile()) return new FileInput(fd, name, stat.size);
-    closeSync(fd);
-    throw new Error("it is no regular file");
+    const { fd, size } = openRegularFile(path);
+    return new FileInput(fd, name, size);
   }
 
   /** The same open file, from its beginning. */

@@ -4,17 +4,31 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
 /**
- * The whole of a regular file, in memory of its own.
- * @throws Error, of the system or for another kind of file or one above the limit: `describeSystemError` words it
+ * Opens a regular file to read; `size` in bytes, as it is now.
+ * @throws Error, of the system or for another kind of file: `describeSystemError` words it
  */
-export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayBuffer> {
+export function openRegularFile(path: string): { readonly fd: number; readonly size: number } {
   const fd = openSync(path, OPEN_FLAGS);
   try {
     const stat = fstatSync(fd);
     if (stat.isDirectory()) throw new Error("it is a directory");
     if (!stat.isFile()) throw new Error("it is no regular file");
-    if (stat.size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
-    const bytes = new Uint8Array(stat.size);
+    return { fd, size: stat.size };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * The whole of a regular file, in memory of its own.
+ * @throws Error, of the system or for another kind of file or one above the limit: `describeSystemError` words it
+ */
+export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayBuffer> {
+  const { fd, size } = openRegularFile(path);
+  try {
+    if (size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
+    const bytes = new Uint8Array(size);
     let length = 0;
     while (length < bytes.length) {
       const count = readSync(fd, bytes, length, bytes.length - length, null);

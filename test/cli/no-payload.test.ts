@@ -213,6 +213,16 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectRefused(change(layer.ciphertext), message);
   });
 
+  test("that is read twice at once counts as one blob", async () => {
+    const store = newStore();
+    const layer = await encrypt(plainBytes(1000));
+    store.addManifest([layer.descriptor]);
+    unpacking(store, layer);
+    open.push(openSync(store.path(layer.descriptor.digest), "r"));
+    await expectPlaintext(layer, plainBytes(1000));
+    await expectRefused(flipBit(layer.ciphertext, 0), /none of the 1 blobs/);
+  });
+
   test("is refused when nobody has a blob open, and found in a store that is named", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(100_000));

@@ -63,9 +63,8 @@ function openLayer(input: Input): Search {
   const blob = theOne(input, blobs);
   const store = blobs.find(({ digest }) => digest === blob?.digest)?.store;
   if (blob === null || store === undefined) {
-    throw noPayload(
-      `what arrives on standard input is none of the ${blobs.length} blobs that ${asked} reads`,
-    );
+    const { size } = new Set(blobs.map(({ digest }) => digest));
+    throw noPayload(`what arrives on standard input is none of the ${size} blobs that ${asked} reads`);
   }
   return {
     store,

@@ -59,8 +59,8 @@ test("ends where it was cut, and does not go on when the file grows again", () =
 test("what is no regular file is not opened, nor waited for", () => {
   mkdirSync(join(folder, "folder"));
   spawnSync("mkfifo", [join(folder, "fifo")]);
-  for (const name of ["folder", "fifo"])
-    expect(() => FileInput.open(join(folder, name), "the blob")).toThrow("it is no regular file");
+  expect(() => FileInput.open(join(folder, "folder"), "the blob")).toThrow("it is a directory");
+  expect(() => FileInput.open(join(folder, "fifo"), "the blob")).toThrow("it is no regular file");
   expect(() => FileInput.open(join(folder, "none"), "the blob")).toThrow(/ENOENT/);
 });
 
