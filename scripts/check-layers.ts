@@ -3,41 +3,45 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { type Import, importsOf, type Token, tokensOf } from "./source.ts";
 
-const LEAVES = ["errors", "limits", "secret", "spec", "io"];
+const LEAVES = ["errors", "limits", "secret", "text", "budget"];
+const BYTES = ["encoding", "spec", ...LEAVES];
+const SYSTEM = ["process", "io", ...BYTES];
+const CRYPTO = ["keywrap", "cipher", "keys", ...SYSTEM];
+const WORLD = ["containerd", "registry", "transport", "layer", ...CRYPTO];
 
 /** A file or folder of src/ → what it may import besides itself. Unlisted means nothing. */
 const MAY_IMPORT: ReadonlyMap<string, readonly string[]> = new Map([
   ["errors", []],
   ["limits", []],
   ["secret", []],
-  ["spec", ["errors", "limits"]],
-  ["io", ["errors", "limits", "secret", "spec"]],
-  ["exit", ["errors", "limits"]],
-  ["keys", LEAVES],
-  ["cipher", LEAVES],
-  ["oci", LEAVES],
-  ["keywrap", ["keys", ...LEAVES]],
-  ["payload", ["keys", ...LEAVES]],
-  ["image", ["oci", "keywrap", "keys", "cipher", ...LEAVES]],
-  ["node", ["options", "payload", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
-  ["option-values", ["errors"]],
-  ["options", ["option-values", "payload", "keys", "cipher", ...LEAVES]],
-  ["candidates", ["payload", "keys", "keywrap", "cipher", ...LEAVES]],
-  ["audit", ["options", "candidates", "payload", "keys", ...LEAVES]],
-  ["release", ["audit", "options", "candidates", "payload", "cipher", ...LEAVES]],
-  [
-    "decoder",
-    ["release", "audit", "options", "candidates", "payload", "keys", "keywrap", "cipher", ...LEAVES],
-  ],
-  ["cli", ["decoder", "options", "payload", "node", "image", "oci", "keywrap", "keys", "cipher", ...LEAVES]],
-  ["main", ["decoder", "options", "exit", "cli", ...LEAVES]],
+  ["text", []],
+  ["budget", ["errors", "limits"]],
+  ["exit", ["errors", "limits", "text"]],
+  ["encoding", LEAVES],
+  ["spec", ["encoding", ...LEAVES]],
+  ["io", ["process", ...BYTES]],
+  ["process", ["io", ...BYTES]],
+  ["keys", SYSTEM],
+  ["cipher", SYSTEM],
+  ["keywrap", ["keys", ...SYSTEM]],
+  ["containerd", ["keys", ...SYSTEM]],
+  ["registry", SYSTEM],
+  ["transport", ["registry", ...SYSTEM]],
+  ["layer", CRYPTO],
+  ["image", ["transport", "layer", ...CRYPTO]],
+  ["trust", ["transport", "registry", "containerd", ...SYSTEM]],
+  ["tenants", WORLD],
+  ["decoder", ["tenants", "trust", "containerd", "layer", ...CRYPTO]],
+  ["node", ["decoder", "tenants", "trust", "image", ...WORLD]],
+  ["cli", ["node", "decoder", "tenants", "trust", "image", ...WORLD]],
+  ["main", ["decoder", "exit", "cli", ...SYSTEM]],
 ]);
 /** Each layer of every decoder call pays for what main imports at once. */
 const ONLY_LAZY_FROM_MAIN = "cli";
 /** The one scheme that every start may pay for: nearly all layers are wrapped with it. */
 const HOT_SCHEME = "jwe";
 
-const MAY_USE_PROCESS = new Set(["main", "exit", "io", "payload", "cli"]);
+const MAY_USE_PROCESS = new Set(["main", "exit", "process", "io", "containerd", "cli"]);
 const FORBIDDEN: ReadonlyMap<string, string> = new Map([
   ["console", "stdout is the layer"],
   ["Bun", "the sources run on Node too"],
@@ -87,7 +91,7 @@ function relativeProblem(from: Place, { lazy }: Import, to: Place): string | und
   if (to.scheme !== undefined && to.scheme !== from.scheme) {
     if (from.scheme !== undefined)
       return `the scheme ${from.scheme} must not import its sibling ${to.scheme}`;
-    if (from.file !== "keywrap/registry.ts") return `only keywrap/registry.ts may name a scheme (${to.file})`;
+    if (from.file !== "keywrap/schemes.ts") return `only keywrap/schemes.ts may name a scheme (${to.file})`;
     if (!lazy && to.scheme !== HOT_SCHEME) return `a scheme is loaded by import() only (${to.file})`;
   }
   if (from.scheme !== undefined && to.unit === "keywrap" && to.scheme === undefined) {

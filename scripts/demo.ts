@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { encodeField } from "../src/io/protobuf.ts";
+import { encodeField } from "../src/encoding/protobuf.ts";
 import { parseLayerType } from "../src/spec/media-types.ts";
 
 interface Descriptor {

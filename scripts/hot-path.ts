@@ -33,7 +33,8 @@ export interface HotPath {
 const ENTRY = "src/main.ts";
 /** Of the runtime; node:crypto alone would add a third to the start. */
 const BUILTINS = new Set(["fs", "path"]);
-const FORBIDDEN = /(^|\/)node_modules\/|src\/(cli|image|oci|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
+const FORBIDDEN =
+  /(^|\/)node_modules\/|src\/(cli|image|transport|registry|trust|tenants|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
 const STATIC = "import-statement";
 
 /** @throws Error naming the first module that does not belong there */

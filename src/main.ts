@@ -1,12 +1,12 @@
-import { decode } from "./decoder.ts";
+import { decode } from "./decoder/decoder.ts";
+import { parseDecoderFlags } from "./decoder/flags.ts";
 import { DecoderError } from "./errors.ts";
 import { conclude } from "./exit.ts";
-import { IS_COMPILED } from "./io/compiled.ts";
-import { HELPER_COMMAND } from "./io/helper-message.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
-import { keepOutOfCoreDumps, refuseSteering } from "./io/runtime.ts";
-import { parseDecoderFlags } from "./options.ts";
+import { IS_COMPILED } from "./process/compiled.ts";
+import { HELPER_COMMAND } from "./process/helper-message.ts";
+import { keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
 
 const STDIN = 0;
 const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);

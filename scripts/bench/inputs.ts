@@ -4,7 +4,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync, w
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
-import { encodeBase64 } from "../../src/io/base64.ts";
+import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { LayerWrapper } from "../../src/keywrap/wrap.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { payload } from "../../test/support/payload.ts";

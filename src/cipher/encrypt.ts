@@ -1,5 +1,5 @@
 import { createCipheriv, createHash, type Hash, randomBytes } from "node:crypto";
-import { encodeBase64 } from "../io/base64.ts";
+import { encodeBase64 } from "../encoding/base64.ts";
 import { Secret } from "../secret.ts";
 import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
 import { CHUNK_BYTES } from "./chunk.ts";

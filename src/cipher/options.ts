@@ -1,9 +1,9 @@
+import { decodeBase64 } from "../encoding/base64.ts";
+import { goField, isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { decodeBase64 } from "../io/base64.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
-import { goField, isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -1,6 +1,6 @@
+import { FLAGS } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
-import { FLAGS } from "../options.ts";
 import { parseArguments } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
 import { commandHelp, programHelp } from "./help.ts";

@@ -1,15 +1,15 @@
 import type { Command } from "./command.ts";
-import { COMPLETION } from "./completion-command.ts";
-import { CONFIG } from "./config-command.ts";
-import { DECRYPT } from "./decrypt-command.ts";
-import { DOCTOR } from "./doctor-command.ts";
-import { ENCRYPT } from "./encrypt-command.ts";
-import { INSPECT } from "./inspect-command.ts";
-import { KEYGEN } from "./keygen-command.ts";
-import { LAYER } from "./layer-command.ts";
-import { MAN } from "./man-command.ts";
-import { REWRAP } from "./rewrap-command.ts";
-import { VERIFY } from "./verify-command.ts";
+import { COMPLETION } from "./commands/completion.ts";
+import { CONFIG } from "./commands/config.ts";
+import { DECRYPT } from "./commands/decrypt.ts";
+import { DOCTOR } from "./commands/doctor.ts";
+import { ENCRYPT } from "./commands/encrypt.ts";
+import { INSPECT } from "./commands/inspect.ts";
+import { KEYGEN } from "./commands/keygen.ts";
+import { LAYER } from "./commands/layer.ts";
+import { MAN } from "./commands/man.ts";
+import { REWRAP } from "./commands/rewrap.ts";
+import { VERIFY } from "./commands/verify.ts";
 
 /** In the order in which help shows them. */
 export const COMMANDS: readonly Command[] = [

@@ -1,4 +1,4 @@
-import { FLAGS } from "../options.ts";
+import { FLAGS } from "../decoder/flags.ts";
 import type { Command, Option, Options } from "./command.ts";
 
 const INDENT = "  ";

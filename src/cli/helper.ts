@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { HELPERS } from "../keywrap/registry.ts";
+import { HELPERS } from "../keywrap/schemes.ts";
 
 /** This program as its own helper process: no command for people, and without a command line to parse. */
 export async function runHelper(name: string | undefined): Promise<void> {

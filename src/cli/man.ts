@@ -1,4 +1,4 @@
-import { KEYS_PATH, PROVIDER_CONFIG } from "../node/processors.ts";
+import { KEYS_PATH, PROVIDER_CONFIG } from "../containerd/stream-processors.ts";
 import type { Command, Options } from "./command.ts";
 import { capitalised, OTHER_FLAGS, optionTerm, optionText, PROGRAM_FLAGS, usage } from "./help.ts";
 import { VERSION } from "./version.ts";

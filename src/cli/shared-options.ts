@@ -1,9 +1,9 @@
+import { type DecoderOptions, FLAGS, parseDecoderFlags } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
-import { type DecoderOptions, FLAGS, parseDecoderFlags } from "../options.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 

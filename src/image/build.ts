@@ -1,17 +1,17 @@
+import { writeJson } from "../encoding/json-document.ts";
 import { stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
-import { type Blob, type FileRange, readBlob } from "../oci/blob.ts";
-import { gzip } from "../oci/gzip.ts";
-import { missingBlob } from "../oci/layout.ts";
-import type { Place } from "../oci/reference.ts";
-import { rootfsEntries } from "../oci/rootfs.ts";
-import { type ImageSource, openFile } from "../oci/source.ts";
-import { packTar, tarEntries } from "../oci/tar.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { Digester, digestOf } from "../spec/digest.ts";
-import { writeJson } from "../spec/json.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
 import { type Compression, OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
+import { type Blob, type FileRange, readBlob } from "../transport/blob.ts";
+import { gzip } from "../transport/gzip.ts";
+import { missingBlob } from "../transport/layout.ts";
+import type { Place } from "../transport/reference.ts";
+import { rootfsEntries } from "../transport/rootfs.ts";
+import { type ImageSource, openFile } from "../transport/source.ts";
+import { packTar, tarEntries } from "../transport/tar.ts";
 
 export interface BuildOptions {
   /** What a container runs: program and arguments. Empty: nothing is set. */

@@ -1,8 +1,8 @@
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import type { Place } from "../oci/reference.ts";
 import { parseLayerType } from "../spec/media-types.ts";
+import type { Place } from "../transport/reference.ts";
 import { closeLayer, layerKey, openLayer, withoutEncryption } from "./open-layer.ts";
 import {
   type LayerChange,

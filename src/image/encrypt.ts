@@ -1,13 +1,13 @@
+import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
-import { encodeBase64 } from "../io/base64.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import type { Place } from "../oci/reference.ts";
-import type { ImageSource } from "../oci/source.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { type Compression, encryptedType, type LayerType, parseLayerType } from "../spec/media-types.ts";
+import type { Place } from "../transport/reference.ts";
+import type { ImageSource } from "../transport/source.ts";
 import { type BuildOptions, buildImage, isBuildable } from "./build.ts";
 import type { Recompression } from "./layer-jobs.ts";
 import { openLayer, rewrap } from "./open-layer.ts";

@@ -3,14 +3,14 @@ import { type EncryptedOptions, LayerEncryptor } from "../cipher/encrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
 import { DecoderError } from "../errors.ts";
 import { writeDurably } from "../io/staging.ts";
-import { type Blob, checkedChunks, readBlob } from "../oci/blob.ts";
-import { decompress } from "../oci/compression.ts";
-import { gzip } from "../oci/gzip.ts";
-import { tarEntries } from "../oci/tar.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { Digester } from "../spec/digest.ts";
 import type { Compression } from "../spec/media-types.ts";
+import { type Blob, checkedChunks, readBlob } from "../transport/blob.ts";
+import { decompress } from "../transport/compression.ts";
+import { gzip } from "../transport/gzip.ts";
+import { tarEntries } from "../transport/tar.ts";
 
 /**
  * What is done to the bytes of one layer. Plain data in and out, so that it can be done on another thread; the bytes

@@ -1,9 +1,9 @@
 import { DecoderError } from "../errors.ts";
-import { cpuMilliseconds } from "../io/cpu.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
+import { cpuMilliseconds } from "../process/cpu.ts";
 import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { closeLayer, openDescriptor } from "./open-layer.ts";

@@ -1,7 +1,7 @@
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import type { Place } from "../oci/reference.ts";
+import type { Place } from "../transport/reference.ts";
 import { encryptedLayers } from "./decrypt.ts";
 import { openLayer, rewrap } from "./open-layer.ts";
 import {

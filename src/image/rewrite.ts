@@ -1,8 +1,4 @@
 import { DecoderError } from "../errors.ts";
-import type { Place } from "../oci/reference.ts";
-import type { ImageSource } from "../oci/source.ts";
-import { openSource } from "../oci/source.ts";
-import { openTarget } from "../oci/target.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { Manifest } from "../spec/manifest.ts";
 import {
@@ -12,6 +8,10 @@ import {
   OCI_MANIFEST,
   parseLayerType,
 } from "../spec/media-types.ts";
+import { openTarget } from "../transport/destination.ts";
+import type { Place } from "../transport/reference.ts";
+import type { ImageSource } from "../transport/source.ts";
+import { openSource } from "../transport/source.ts";
 import { LayerPool } from "./layer-pool.ts";
 import type { LayerReport, Progress } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";

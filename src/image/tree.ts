@@ -1,8 +1,5 @@
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { readSmall } from "../oci/blob.ts";
-import { type Document, parseIndex, parseManifest, parseObject } from "../oci/documents.ts";
-import type { ImageSource } from "../oci/source.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import {
   type Index,
@@ -19,6 +16,9 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../spec/media-types.ts";
+import { readSmall } from "../transport/blob.ts";
+import { type Document, parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
+import type { ImageSource } from "../transport/source.ts";
 
 /** An image's manifests, read and checked; layers and configurations are blobs still to be read. */
 export type Node = IndexNode | ManifestNode | OtherNode;

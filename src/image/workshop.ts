@@ -1,8 +1,8 @@
 import { DecoderError } from "../errors.ts";
-import { type Blob, locateChecked } from "../oci/blob.ts";
-import type { ImageSource } from "../oci/source.ts";
-import type { ImageTarget } from "../oci/target.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
+import { type Blob, locateChecked } from "../transport/blob.ts";
+import type { ImageTarget } from "../transport/destination.ts";
+import type { ImageSource } from "../transport/source.ts";
 import type { LayerInput, LayerJob, LayerOutput } from "./layer-jobs.ts";
 import type { LayerPool } from "./layer-pool.ts";
 import type { Progress } from "./progress.ts";

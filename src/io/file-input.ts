@@ -1,7 +1,7 @@
 import { closeSync, readSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { openRegularFile } from "./file.ts";
 import { Input } from "./input.ts";
-import { openRegularFile } from "./small-file.ts";
 
 /** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
 export class FileInput extends Input {

@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { Backoff } from "./wait.ts";
+import { Backoff } from "../process/wait.ts";
 
 /** The one direction bytes come from: a descriptor, blocking or not. */
 export class Input {

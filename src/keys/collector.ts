@@ -1,13 +1,13 @@
+import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
+import { parseJsonObject } from "../encoding/json.ts";
+import { type PemBlock, parsePem } from "../encoding/pem.ts";
+import { decodeUtf8 } from "../encoding/utf8.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
-import { parseJsonObject } from "../spec/go-json.ts";
-import { decodeUtf8 } from "../spec/utf8.ts";
-import { readElement, readOnly, readSequence, TAG } from "./der.ts";
 import type { Spent } from "./encrypted-key.ts";
 import { PUBLIC_KEY, parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
-import { type PemBlock, parsePem } from "./pem.ts";
 import { isEncryptedPkcs8, type KeyResult, parsePrivateKey } from "./private-key.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -1,10 +1,10 @@
 import { createDecipheriv, createHash, pbkdf2Sync, scryptSync } from "node:crypto";
-import { cpuMilliseconds } from "../io/cpu.ts";
+import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "../encoding/der.ts";
+import type { PemBlock } from "../encoding/pem.ts";
 import { LIMITS } from "../limits.ts";
+import { cpuMilliseconds } from "../process/cpu.ts";
 import type { Secret } from "../secret.ts";
-import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "./der.ts";
 import { NO_PASSWORD, WRONG_PASSWORD } from "./locked.ts";
-import type { PemBlock } from "./pem.ts";
 
 /** PKCS#8 PBES2 (RFC 8018 §6.2) and OpenSSL's traditional encrypted PEM: what `openssl genrsa -aes256` and `pkcs8` write. */
 

@@ -1,5 +1,5 @@
-import { decodeBase64Url } from "../io/base64.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../spec/go-json.ts";
+import { decodeBase64Url } from "../encoding/base64.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { CURVE_BYTES, ecKey, type KeyLabels, type KeyResult, rsaKeyFromNumbers } from "./private-key.ts";
 
 /** Why a public key is skipped. */

@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { readSmallFile } from "../io/file.ts";
 import { Input } from "../io/input.ts";
-import { readSmallFile } from "../io/small-file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";

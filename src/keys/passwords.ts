@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { readSmallFile } from "../io/small-file.ts";
+import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 

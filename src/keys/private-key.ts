@@ -1,5 +1,3 @@
-import { LIMITS } from "../limits.ts";
-import { Secret } from "../secret.ts";
 import {
   type DerElement,
   readChildren,
@@ -12,7 +10,9 @@ import {
   writeElement,
   writeInteger,
   writeOid,
-} from "./der.ts";
+} from "../encoding/der.ts";
+import { LIMITS } from "../limits.ts";
+import { Secret } from "../secret.ts";
 import type { AsymmetricKey, Curve } from "./keyset.ts";
 
 /** OIDs as hex content octets (RFC 8017 A.1, RFC 5480 §2.1.1). */

@@ -1,7 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
-import { schemeOf } from "./registry.ts";
 import type { RecipientInfo } from "./scheme.ts";
+import { schemeOf } from "./schemes.ts";
 import { packetsOf } from "./unwrap.ts";
 
 export interface PacketInfo {

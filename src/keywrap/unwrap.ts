@@ -1,12 +1,12 @@
+import { decodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
-import { decodeBase64 } from "../io/base64.ts";
-import { cpuMilliseconds } from "../io/cpu.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { LIMITS } from "../limits.ts";
+import { cpuMilliseconds } from "../process/cpu.ts";
 import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
-import { SCHEMES, type SchemeRow, schemeOf } from "./registry.ts";
 import { type RecordedAttempt, unopened } from "./report.ts";
 import type { Opened, SchemeSettings, UnwrapContext } from "./scheme.ts";
+import { SCHEMES, type SchemeRow, schemeOf } from "./schemes.ts";
 
 export interface OpenedLayer extends Opened {
   /** The annotation's suffix: "jwe", "provider.kms". */

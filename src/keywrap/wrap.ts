@@ -1,8 +1,8 @@
+import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
-import { encodeBase64 } from "../io/base64.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
-import { SCHEMES } from "./registry.ts";
 import type { Wrapper, WrapSettings } from "./scheme.ts";
+import { SCHEMES } from "./schemes.ts";
 
 /** Wraps layers' private options for a fixed set of recipients, of any schemes. */
 export class LayerWrapper {

@@ -1,10 +1,10 @@
 import { isAbsolute } from "node:path";
+import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
+import { PAYLOAD_IDS } from "../containerd/stream-processors.ts";
+import { type ContainerdVersion, formatVersion } from "../containerd/version.ts";
 import { expectPayload, ignoredSettings } from "./check-payload.ts";
 import { checkProcessors } from "./check-processors.ts";
-import { type ContainerdConfig, readContainerdConfig } from "./containerd-config.ts";
 import type { Finding } from "./finding.ts";
-import { PAYLOAD_IDS } from "./processors.ts";
-import { type ContainerdVersion, formatVersion } from "./version.ts";
 
 export interface ConfigCheckOptions {
   /** Of the containerd that reads it; undefined: the one that the file's version is meant for. */

@@ -1,6 +1,6 @@
-import { type ContainerdConfig, isTable, type Table } from "./containerd-config.ts";
+import { type ContainerdConfig, isTable, type Table } from "../containerd/config.ts";
+import { type ContainerdVersion, formatVersion } from "../containerd/version.ts";
 import type { Finding } from "./finding.ts";
-import { type ContainerdVersion, formatVersion } from "./version.ts";
 
 /** Where the settings of the CRI's image service stand: in 1.x, and from 2.0 on in files of version 3. */
 const OLD_SECTION = "io.containerd.grpc.v1.cri";

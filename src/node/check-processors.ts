@@ -1,10 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { basename, delimiter, isAbsolute, join } from "node:path";
-import { DecoderError } from "../errors.ts";
-import { parseDecoderFlags } from "../options.ts";
-import { encryptedTypes, parseLayerType } from "../spec/media-types.ts";
-import type { ConfiguredProcessor } from "./containerd-config.ts";
-import type { Finding } from "./finding.ts";
+import type { ConfiguredProcessor } from "../containerd/config.ts";
 import {
   flagValue,
   GZIP_TYPE,
@@ -13,7 +9,11 @@ import {
   PROVIDER_VARIABLE,
   TAR_TYPE,
   variableValue,
-} from "./processors.ts";
+} from "../containerd/stream-processors.ts";
+import { parseDecoderFlags } from "../decoder/flags.ts";
+import { DecoderError } from "../errors.ts";
+import { encryptedTypes, parseLayerType } from "../spec/media-types.ts";
+import type { Finding } from "./finding.ts";
 
 /** What to do on a node without a decoder. */
 export const INSTALL = "scripts/install-node puts the decoder on a node, and into containerd's configuration";

@@ -1,14 +1,14 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { Bolt } from "../containerd/store/bolt.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { readSmall } from "../oci/blob.ts";
-import { parseIndex } from "../oci/documents.ts";
-import { blobName, folderBlobs } from "../oci/layout.ts";
-import type { ImageSource } from "../oci/source.ts";
-import { Bolt } from "../payload/store/bolt.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
+import { readSmall } from "../transport/blob.ts";
+import { parseIndex } from "../transport/documents.ts";
+import { blobName, folderBlobs } from "../transport/layout.ts";
+import type { ImageSource } from "../transport/source.ts";
 
 const CONTENT = "io.containerd.content.v1.content";
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";

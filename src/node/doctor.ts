@@ -1,21 +1,11 @@
 import { statSync } from "node:fs";
-import { DecoderError } from "../errors.ts";
-import type { ImageInfo } from "../image/inspect.ts";
-import type { KeySet } from "../keys/keyset.ts";
-import { loadKeys } from "../keys/load.ts";
-import type { WrapSettings } from "../keywrap/scheme.ts";
-import { parseDecoderFlags } from "../options.ts";
-import { type ConfigCheck, checkConfig } from "./check-config.ts";
-import { findExecutable, INSTALL } from "./check-processors.ts";
-import { type ContainerdConfig, readContainerdConfig } from "./containerd-config.ts";
+import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import {
   knownConfigFiles,
   printedVersion,
   type RunningContainerd,
   runningContainerds,
-} from "./containerd-process.ts";
-import { type Finding, isHealthy } from "./finding.ts";
-import { type KeyReport, reportKeys } from "./key-report.ts";
+} from "../containerd/process.ts";
 import {
   flagValue,
   GZIP_ID,
@@ -25,10 +15,20 @@ import {
   type StreamProcessor,
   TAR_ID,
   variableValue,
-} from "./processors.ts";
+} from "../containerd/stream-processors.ts";
+import { type ContainerdVersion, parseContainerdVersion } from "../containerd/version.ts";
+import { parseDecoderFlags } from "../decoder/flags.ts";
+import { DecoderError } from "../errors.ts";
+import type { ImageInfo } from "../image/inspect.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import { loadKeys } from "../keys/load.ts";
+import type { WrapSettings } from "../keywrap/scheme.ts";
+import { type ConfigCheck, checkConfig } from "./check-config.ts";
+import { findExecutable, INSTALL } from "./check-processors.ts";
+import { type Finding, isHealthy } from "./finding.ts";
+import { type KeyReport, reportKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
-import { type ContainerdVersion, parseContainerdVersion } from "./version.ts";
 
 export interface DoctorOptions {
   /** containerd's configuration; undefined: that of the one that runs, else the one that lies where it usually does. */
@@ -220,7 +220,7 @@ async function inspect(
   const { inspectImage, inspectSource } = await import("../image/inspect.ts");
   const options = { platforms: [], settings, ...(keys && { keys }) };
   if (/^(oci|oci-archive|docker-archive):/.test(image)) {
-    const { parseImage } = await import("../oci/reference.ts");
+    const { parseImage } = await import("../transport/reference.ts");
     return await inspectImage({ ...options, source: parseImage(image) });
   }
   const { openContainerdImage } = await import("./containerd-image.ts");

@@ -1,8 +1,8 @@
 import { connect } from "node:net";
+import { goField, isObject, parseJsonObject } from "../encoding/json.ts";
 import { describeSystemError, errnoOf } from "../errors.ts";
-import { readSmallFile } from "../io/small-file.ts";
+import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
-import { goField, isObject, parseJsonObject } from "../spec/go-json.ts";
 import { findExecutable } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
 

@@ -5,17 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { LayerEncryptor } from "../cipher/encrypt.ts";
+import { PAYLOAD_TYPE } from "../containerd/any.ts";
+import { TAR_TYPE } from "../containerd/stream-processors.ts";
+import { encodeBase64 } from "../encoding/base64.ts";
+import { encodeField } from "../encoding/protobuf.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { encodeBase64 } from "../io/base64.ts";
-import { encodeField } from "../io/protobuf.ts";
 import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import { PAYLOAD_TYPE } from "../payload/any.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 import { digestOf } from "../spec/digest.ts";
 import { keyPlace } from "./key-report.ts";
-import { TAR_TYPE } from "./processors.ts";
 
 export interface SelfTest {
   /** The key's file. */

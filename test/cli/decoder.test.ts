@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { PAYLOAD_TYPE } from "../../src/payload/any.ts";
+import { PAYLOAD_TYPE } from "../../src/containerd/any.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { sha256 } from "../support/images.ts";

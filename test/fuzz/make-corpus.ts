@@ -244,7 +244,7 @@ save("document/layout", json({ imageLayoutVersion: "1.0.0" }));
 
 save(
   "bolt/one-pull.gz",
-  readFileSync(join(import.meta.dirname, "../unit/payload/store/fixtures/one-pull.db.gz")),
+  readFileSync(join(import.meta.dirname, "../unit/containerd/store/fixtures/one-pull.db.gz")),
 );
 save("compressed/gzip", gzipSync(Buffer.from("text ".repeat(200))));
 save("compressed/two-members", Buffer.concat([gzipSync(Buffer.alloc(100)), gzipSync(Buffer.from("b"))]));

@@ -2,7 +2,7 @@ import { createCipheriv, createHmac, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { decodeBase64, encodeBase64 } from "../../src/io/base64.ts";
+import { decodeBase64, encodeBase64 } from "../../src/encoding/base64.ts";
 import { unwrap } from "../../src/keywrap/pgp/unwrap.ts";
 import { prepare } from "../../src/keywrap/pgp/wrap.ts";
 import type { Attempt, WrapSettings } from "../../src/keywrap/scheme.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { decodeBase64 } from "../../src/io/base64.ts";
+import { decodeBase64 } from "../../src/encoding/base64.ts";
 import { loadKeys } from "../../src/keys/load.ts";
 import { unwrap } from "../../src/keywrap/pkcs7/unwrap.ts";
 import type { Attempt } from "../../src/keywrap/scheme.ts";

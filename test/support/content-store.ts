@@ -7,7 +7,7 @@ import { sha256 } from "./images.ts";
 
 const PLUGIN = "io.containerd.content.v1.content";
 const METADATA = "io.containerd.metadata.v1.bolt";
-const FIXTURES = join(import.meta.dirname, "../unit/payload/store/fixtures");
+const FIXTURES = join(import.meta.dirname, "../unit/containerd/store/fixtures");
 
 /** The blobs of the pull in the fixture "one-pull": its manifest, and the first of its layers. */
 const LEASED_MANIFEST = "d1b56ab689109d765b0b1704de9e76b379678c4acd4340572f025d70c34867fd";

@@ -1,5 +1,5 @@
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
-import { encodeBase64 } from "../../src/io/base64.ts";
+import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { LayerWrapper } from "../../src/keywrap/wrap.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import type { Descriptor } from "../../src/spec/descriptor.ts";

@@ -27,8 +27,9 @@ const GOOD: Readonly<Record<string, string>> = {
     'import type { S } from "../scheme.ts";\nimport { h } from "./header.ts";\nimport "jose";',
   "keywrap/jwe/header.ts": 'import { load } from "../../keys/load.ts";\nimport { x } from "jose/part";',
   "keywrap/pgp/unwrap.ts": 'import { E } from "../../errors.ts";',
-  "oci/layout.ts": 'import { input } from "../io/input.ts";',
-  "image/encrypt.ts": 'import { layout } from "../oci/layout.ts";\nimport { u } from "../keywrap/unwrap.ts";',
+  "transport/layout.ts": 'import { input } from "../io/input.ts";',
+  "image/encrypt.ts":
+    'import { layout } from "../transport/layout.ts";\nimport { u } from "../keywrap/unwrap.ts";',
   "cli/cli.ts": 'import { encrypt } from "../image/encrypt.ts";\nprocess.stdout.write("");',
 };
 
@@ -47,11 +48,16 @@ const BAD: readonly [rule: string, file: string, source: string, violation: RegE
   ["import() counts", "keys/x.ts", 'void import("../decoder.ts");', /keys must not import decoder/],
   [
     "import() of a type counts",
-    "oci/x.ts",
+    "transport/x.ts",
     'type X = import("../image/encrypt.ts").X;',
     /oci must not import image/,
   ],
-  ["an import for its effects counts", "oci/x.ts", 'import "../keys/load.ts";', /oci must not import keys/],
+  [
+    "an import for its effects counts",
+    "transport/x.ts",
+    'import "../keys/load.ts";',
+    /transport must not import keys/,
+  ],
   [
     "cipher does not see keys",
     "cipher/x.ts",
@@ -77,7 +83,12 @@ const BAD: readonly [rule: string, file: string, source: string, violation: RegE
     'import "../decoder.ts";',
     /image must not import decoder/,
   ],
-  ["decoder does not see oci", "decoder.ts", 'import "./oci/layout.ts";', /decoder must not import oci/],
+  [
+    "decoder does not see transports",
+    "decoder/decoder.ts",
+    'import "../transport/layout.ts";',
+    /decoder must not import transport/,
+  ],
   ["nobody sees main", "cli/x.ts", 'import "../main.ts";', /cli must not import main/],
   ["main loads cli lazily", "main.ts", 'import "./cli/cli.ts";', /by import\(\)/],
   ["a folder without a place", "telemetry/x.ts", 'import "../errors.ts";', /telemetry has no place/],
@@ -107,7 +118,12 @@ const BAD: readonly [rule: string, file: string, source: string, violation: RegE
     'import { y } from "jose";',
     /jose is keywrap\/jwe's alone/,
   ],
-  ["a package's part in two folders", "oci/x.ts", 'import("jose/other");', /jose is keywrap\/jwe's alone/],
+  [
+    "a package's part in two folders",
+    "transport/x.ts",
+    'import("jose/other");',
+    /jose is keywrap\/jwe's alone/,
+  ],
   ["process in keys", "keys/x.ts", "const { env } = process;", /keys must not use process/],
   ["process in the decoder", "decoder.ts", "process.exit(1);", /decoder must not use process/],
   ["process by its module", "keys/x.ts", 'import { env } from "node:process";', /keys must not use process/],
@@ -131,8 +147,10 @@ test.each(BAD)("%s", (_rule, file, source, violation) => {
 });
 
 test("a package with a scope counts by both parts of its name", () => {
-  expect(violationsWith({ "oci/x.ts": 'import "@a/b";', "cli/x.ts": 'import "@a/c";' })).toEqual([]);
-  expect(violationsWith({ "oci/x.ts": 'import "@a/b";', "cli/x.ts": 'import "@a/b/c";' })).toHaveLength(1);
+  expect(violationsWith({ "transport/x.ts": 'import "@a/b";', "cli/x.ts": 'import "@a/c";' })).toEqual([]);
+  expect(violationsWith({ "transport/x.ts": 'import "@a/b";', "cli/x.ts": 'import "@a/b/c";' })).toHaveLength(
+    1,
+  );
 });
 
 const HARMLESS: readonly [what: string, source: string][] = [

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { parsePayload } from "../../src/payload/payload.ts";
+import { parsePayload } from "../../src/containerd/payload.ts";
 import type { Descriptor } from "../../src/spec/descriptor.ts";
 import { OCI_CONFIG } from "../../src/spec/media-types.ts";
 import { sha256, writeBlob, writeManifest } from "../support/images.ts";

@@ -1,8 +1,8 @@
+import { decodeBase64Url } from "../../encoding/base64.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
+import { decodeUtf8 } from "../../encoding/utf8.ts";
 import { DecoderError } from "../../errors.ts";
-import { decodeBase64Url } from "../../io/base64.ts";
 import { LIMITS } from "../../limits.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
-import { decodeUtf8 } from "../../spec/utf8.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Header = JsonObject;

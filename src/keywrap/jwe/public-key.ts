@@ -1,12 +1,12 @@
 import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readOnly, TAG } from "../../encoding/der.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
+import { type PemBlock, parsePem } from "../../encoding/pem.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
-import { readOnly, TAG } from "../../keys/der.ts";
-import { type PemBlock, parsePem } from "../../keys/pem.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { parsePrivateKey } from "../../keys/private-key.ts";
 import { publicHalfHint } from "../../keys/public-half.ts";
 import { LIMITS } from "../../limits.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

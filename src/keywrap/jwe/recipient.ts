@@ -1,8 +1,8 @@
-import { decodeBase64Url } from "../../io/base64.ts";
+import { decodeBase64Url } from "../../encoding/base64.ts";
+import { isObject } from "../../encoding/json.ts";
 import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
 import { mayBeFor } from "../../keys/pkcs1.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
-import { isObject } from "../../spec/go-json.ts";
 import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
 import { concat } from "./content.ts";
 import { badJwe, type JweMessage, type JweRecipient } from "./message.ts";

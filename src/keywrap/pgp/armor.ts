@@ -1,4 +1,4 @@
-import { decodeBase64 } from "../../io/base64.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
 import { malformed } from "./framing.ts";
 
 const BEGIN = /^-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----[ \t]*\r?$/gm;

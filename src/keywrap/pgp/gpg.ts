@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
-import { type CommandResult, runCommand } from "../../io/command.ts";
 import { LIMITS } from "../../limits.ts";
+import { type CommandResult, runCommand } from "../../process/command.ts";
 import type { WrapSettings } from "../scheme.ts";
 
 /** Unlike a bare address, which gpg looks for anywhere in a user ID, one in brackets has to be the whole address. */

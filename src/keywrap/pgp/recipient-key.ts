@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { type Key, type PublicKey, readKeys } from "openpgp";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 import type { WrapSettings } from "../scheme.ts";
 import { unarmour } from "./armor.ts";

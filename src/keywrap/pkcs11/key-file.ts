@@ -1,9 +1,9 @@
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
-import { isObject } from "../../spec/go-json.ts";
 import { type Pkcs11Uri, parsePkcs11Uri } from "./uri.ts";
 import { parseYamlMapping } from "./yaml.ts";
 

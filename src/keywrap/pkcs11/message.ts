@@ -1,7 +1,7 @@
+import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
+import { goField, isObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
-import { decodeBase64, encodeBase64 } from "../../io/base64.ts";
 import { LIMITS } from "../../limits.ts";
-import { goField, isObject } from "../../spec/go-json.ts";
 
 /** The hash of RSA-OAEP and of its MGF1 (RFC 8017 §7.1); the label is empty. */
 export type OaepHash = "sha1" | "sha256";

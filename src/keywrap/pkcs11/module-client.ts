@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { type HelperEnd, HelperProcess } from "../../io/helper.ts";
-import { NO_BODY } from "../../io/helper-message.ts";
+import { type HelperEnd, HelperProcess } from "../../process/helper.ts";
+import { NO_BODY } from "../../process/helper-message.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { OaepHash } from "./message.ts";
 import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";

@@ -1,10 +1,10 @@
 import { arch } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import type { Parameters } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
-import { isObject } from "../../spec/go-json.ts";
 import { parseYamlMapping, textList } from "./yaml.ts";
 
 /** Which PKCS#11 modules may be loaded. The peers' format: `module-directories` and `allowed-module-paths`. */

@@ -1,6 +1,6 @@
 import type { Handle, PKCS11, TokenInfo } from "pkcs11js";
-import { type HelperMessage, NO_BODY } from "../../io/helper-message.ts";
-import { serveHelper } from "../../io/helper-server.ts";
+import { type HelperMessage, NO_BODY } from "../../process/helper-message.ts";
+import { serveHelper } from "../../process/helper-server.ts";
 import type { OaepHash } from "./message.ts";
 import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";
 

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
+import { decodeBase64, encodeBase64Url } from "../../encoding/base64.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { decodeBase64, encodeBase64Url } from "../../io/base64.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { parsePrivateKey } from "../../keys/private-key.ts";
 import { publicHalfHint } from "../../keys/public-half.ts";
 import { LIMITS } from "../../limits.ts";

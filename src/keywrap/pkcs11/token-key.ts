@@ -1,5 +1,5 @@
+import { encodeBase64 } from "../../encoding/base64.ts";
 import { DecoderError } from "../../errors.ts";
-import { encodeBase64 } from "../../io/base64.ts";
 import { parseKeyFile, readPin, type TokenKeyFile } from "./key-file.ts";
 import type { TokenModule } from "./module-client.ts";
 import { findModule } from "./module-path.ts";

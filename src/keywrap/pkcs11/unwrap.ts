@@ -1,4 +1,4 @@
-import { decodeBase64 } from "../../io/base64.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { TokenKeyring } from "./keyring.ts";

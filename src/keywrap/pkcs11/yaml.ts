@@ -1,5 +1,5 @@
 import { parseDocument } from "yaml";
-import { isObject } from "../../spec/go-json.ts";
+import { isObject } from "../../encoding/json.ts";
 
 /** A list that is written once and used twice is fine; each use multiplies, so that more is an attack. */
 const ALIASES = 16;

@@ -7,7 +7,7 @@ import {
   readSequence,
   TAG,
   writeElement,
-} from "../../keys/der.ts";
+} from "../../encoding/der.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

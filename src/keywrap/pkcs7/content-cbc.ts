@@ -1,9 +1,9 @@
 import { createDecipheriv } from "node:crypto";
-import { decodeBase64 } from "../../io/base64.ts";
-import { TAG } from "../../keys/der.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
+import { type BerElement, malformed } from "../../encoding/ber.ts";
+import { TAG } from "../../encoding/der.ts";
+import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { Secret } from "../../secret.ts";
-import { goField, parseJsonObject } from "../../spec/go-json.ts";
-import { type BerElement, malformed } from "./ber.ts";
 import type { SealedContent } from "./content.ts";
 
 /**

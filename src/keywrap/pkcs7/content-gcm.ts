@@ -1,7 +1,7 @@
 import { createDecipheriv } from "node:crypto";
-import { readSmallInteger, TAG } from "../../keys/der.ts";
+import { type BerElement, Fields, malformed, readChildren } from "../../encoding/ber.ts";
+import { readSmallInteger, TAG } from "../../encoding/der.ts";
 import { Secret } from "../../secret.ts";
-import { type BerElement, Fields, malformed, readChildren } from "./ber.ts";
 import type { EncryptedContent, SealedContent } from "./content.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

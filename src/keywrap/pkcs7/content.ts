@@ -1,8 +1,8 @@
+import { type BerElement, Fields, malformed } from "../../encoding/ber.ts";
+import { readOid, TAG } from "../../encoding/der.ts";
 import { DecoderError } from "../../errors.ts";
-import { readOid, TAG } from "../../keys/der.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
-import { type BerElement, Fields, malformed } from "./ber.ts";
 import { CBC, readCbc } from "./content-cbc.ts";
 import { GCM, readGcm } from "./content-gcm.ts";
 import { dotted } from "./oid.ts";

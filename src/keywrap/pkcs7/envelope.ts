@@ -1,7 +1,7 @@
-import { readOid, readSmallInteger, TAG } from "../../keys/der.ts";
-import { parsePem } from "../../keys/pem.ts";
+import { type BerElement, Fields, malformed, readBer, readChildren, readOctets } from "../../encoding/ber.ts";
+import { readOid, readSmallInteger, TAG } from "../../encoding/der.ts";
+import { parsePem } from "../../encoding/pem.ts";
 import { LIMITS } from "../../limits.ts";
-import { type BerElement, Fields, malformed, readBer, readChildren, readOctets } from "./ber.ts";
 import type { EncryptedContent } from "./content.ts";
 import { type Recipient, readRecipient } from "./recipient.ts";
 

@@ -1,7 +1,7 @@
 import { constants, type KeyObject, privateDecrypt, randomBytes } from "node:crypto";
-import { readOid, TAG } from "../../keys/der.ts";
+import { type BerElement, Fields, readBer } from "../../encoding/ber.ts";
+import { readOid, TAG } from "../../encoding/der.ts";
 import { unpadPkcs1 } from "../../keys/pkcs1.ts";
-import { type BerElement, Fields, readBer } from "./ber.ts";
 import { dotted } from "./oid.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -1,5 +1,5 @@
-import { readOid, TAG } from "../../keys/der.ts";
-import { type BerElement, Fields, readChildren } from "./ber.ts";
+import { type BerElement, Fields, readChildren } from "../../encoding/ber.ts";
+import { readOid, TAG } from "../../encoding/der.ts";
 import { dotted } from "./oid.ts";
 
 /** X.520 attribute types by their short names (RFC 4514 §3, RFC 2985 §5.2.1 for emailAddress). */

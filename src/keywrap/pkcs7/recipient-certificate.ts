@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
+import { parsePem } from "../../encoding/pem.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
-import { parsePem } from "../../keys/pem.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 import { readCertificate } from "./certificate.ts";
 

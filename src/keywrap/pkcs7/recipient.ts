@@ -1,5 +1,5 @@
-import { readSmallInteger, TAG } from "../../keys/der.ts";
-import { type BerElement, Fields, malformed } from "./ber.ts";
+import { type BerElement, Fields, malformed } from "../../encoding/ber.ts";
+import { readSmallInteger, TAG } from "../../encoding/der.ts";
 import { type KeyTransport, readKeyTransport } from "./key-transport.ts";
 import { nameText } from "./name.ts";
 

@@ -1,5 +1,5 @@
 import { constants, createCipheriv, publicEncrypt, randomBytes } from "node:crypto";
-import { TAG, writeElement, writeInteger, writeOid } from "../../keys/der.ts";
+import { TAG, writeElement, writeInteger, writeOid } from "../../encoding/der.ts";
 import type { Wrapper } from "../scheme.ts";
 import { type CertificateRecipient, readRecipientCertificate } from "./recipient-certificate.ts";
 

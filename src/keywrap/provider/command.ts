@@ -1,8 +1,8 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { describeSystemError } from "../../errors.ts";
-import { type CommandResult, runCommand } from "../../io/command.ts";
 import { LIMITS } from "../../limits.ts";
+import { type CommandResult, runCommand } from "../../process/command.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { CommandProvider } from "./configuration.ts";
 import { DETAIL_BYTES, printable, providerError } from "./failure.ts";

@@ -1,8 +1,8 @@
 import { isAbsolute } from "node:path";
+import { goField, isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
-import { goField, isObject, type JsonObject, parseJsonObject } from "../../spec/go-json.ts";
 import type { SchemeSettings } from "../scheme.ts";
 
 /** A program that reads the request on stdin and answers on stdout. */

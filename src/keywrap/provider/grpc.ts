@@ -7,7 +7,7 @@ import {
   setLogVerbosity,
   status,
 } from "@grpc/grpc-js";
-import { decodeFields, encodeField } from "../../io/protobuf.ts";
+import { decodeFields, encodeField } from "../../encoding/protobuf.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { GrpcProvider } from "./configuration.ts";

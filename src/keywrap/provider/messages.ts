@@ -1,6 +1,6 @@
-import { decodeBase64, encodeBase64 } from "../../io/base64.ts";
+import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
+import { goField, parseJsonObject } from "../../encoding/json.ts";
 import type { Parameters } from "../../keys/keyset.ts";
-import { goField, parseJsonObject } from "../../spec/go-json.ts";
 import { providerError } from "./failure.ts";
 
 /** The key provider protocol (ocicrypt, docs/keyprovider.md): what is asked, and where the answer has it. */

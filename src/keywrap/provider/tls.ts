@@ -2,7 +2,7 @@ import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect, createSecureContext, type SecureContext } from "node:tls";
 import { CallCredentials, ChannelCredentials, experimental } from "@grpc/grpc-js";
 import { type DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/small-file.ts";
+import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { TlsOptions } from "./configuration.ts";

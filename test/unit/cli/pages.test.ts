@@ -6,7 +6,7 @@ import { completionScript, SHELLS } from "../../../src/cli/completion.ts";
 import { commandHelp, programHelp } from "../../../src/cli/help.ts";
 import { manualPage } from "../../../src/cli/man.ts";
 import { VERSION } from "../../../src/cli/version.ts";
-import { FLAGS } from "../../../src/options.ts";
+import { FLAGS } from "../../../src/decoder/flags.ts";
 import { describeWith, type Peer, run } from "../../support/peers.ts";
 
 test("the version is the package's", () => {

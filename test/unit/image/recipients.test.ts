@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { rewrapImage } from "../../../src/image/rewrap.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
-import { parsePlace } from "../../../src/oci/reference.ts";
+import { parsePlace } from "../../../src/transport/reference.ts";
 import { type KeyFiles, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
 
 const bench = new Workbench();

@@ -9,8 +9,8 @@ import { EVERYTHING } from "../../../src/image/select.ts";
 import { generateKeys } from "../../../src/keys/generate.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
 import { addNamedKeys } from "../../../src/keys/named.ts";
-import { parsePlace } from "../../../src/oci/reference.ts";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { parsePlace } from "../../../src/transport/reference.ts";
 import { blobPath, diffId, tar, writeBlob } from "../../support/images.ts";
 import {
   type LayerContent,

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
 import { verifyImage } from "../../../src/image/verify.ts";
-import { parsePlace } from "../../../src/oci/reference.ts";
+import { parsePlace } from "../../../src/transport/reference.ts";
 import { blobPath } from "../../support/images.ts";
 import { forge, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
 

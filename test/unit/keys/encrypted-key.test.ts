@@ -1,9 +1,9 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { TAG, writeElement, writeInteger, writeOid } from "../../../src/keys/der.ts";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
+import { type PemBlock, parsePem } from "../../../src/encoding/pem.ts";
 import * as encryptedKey from "../../../src/keys/encrypted-key.ts";
-import { type PemBlock, parsePem } from "../../../src/keys/pem.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";

@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { decodeBase64Url } from "../../../src/io/base64.ts";
-import { readSequence, TAG, writeElement, writeInteger, writeOid } from "../../../src/keys/der.ts";
+import { decodeBase64Url } from "../../../src/encoding/base64.ts";
+import { readSequence, TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
 import type { AsymmetricKey } from "../../../src/keys/keyset.ts";
 import {
   CURVE_BYTES,

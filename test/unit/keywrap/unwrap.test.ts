@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { DecoderError } from "../../../src/errors.ts";
 import type { KeySet } from "../../../src/keys/keyset.ts";
-import { SCHEMES, schemeOf } from "../../../src/keywrap/registry.ts";
+import { SCHEMES, schemeOf } from "../../../src/keywrap/schemes.ts";
 import { packetsOf, unwrapLayer } from "../../../src/keywrap/unwrap.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { asymmetricKey, flattenedJwe, general, generalJwe, keySet } from "../../support/jwe.ts";

@@ -1,10 +1,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { renderStanza } from "../../../src/containerd/stanza.ts";
+import { parseContainerdVersion } from "../../../src/containerd/version.ts";
 import { checkConfigFile } from "../../../src/node/check-config.ts";
 import type { Finding } from "../../../src/node/finding.ts";
-import { renderStanza } from "../../../src/node/stanza.ts";
-import { parseContainerdVersion } from "../../../src/node/version.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();

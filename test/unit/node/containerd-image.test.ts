@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openContainerdImage } from "../../../src/node/containerd-image.ts";
-import { readSmall } from "../../../src/oci/blob.ts";
+import { readSmall } from "../../../src/transport/blob.ts";
 import { ContentStore } from "../../support/content-store.ts";
 import { sha256 } from "../../support/images.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

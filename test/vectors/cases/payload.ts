@@ -1,4 +1,4 @@
-import { PAYLOAD_TYPE } from "../../../src/payload/any.ts";
+import { PAYLOAD_TYPE } from "../../../src/containerd/any.ts";
 import { any, field, varint } from "../../support/payload.ts";
 import type { Case, Json } from "../build.ts";
 

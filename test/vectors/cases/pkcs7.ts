@@ -1,8 +1,8 @@
 import { createCipheriv } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { TAG, writeElement, writeInteger, writeOid } from "../../../src/keys/der.ts";
-import { parsePem } from "../../../src/keys/pem.ts";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
+import { parsePem } from "../../../src/encoding/pem.ts";
 import { readCertificate } from "../../../src/keywrap/pkcs7/certificate.ts";
 import { OID, SET } from "../../unit/keywrap/pkcs7/packets.ts";
 import { type Case, PKCS7 } from "../build.ts";

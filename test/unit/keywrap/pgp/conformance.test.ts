@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { decodeBase64 } from "../../../../src/io/base64.ts";
+import { parsePayload } from "../../../../src/containerd/payload.ts";
+import { decodeBase64 } from "../../../../src/encoding/base64.ts";
 import { loadKeys } from "../../../../src/keys/load.ts";
 import { unwrap } from "../../../../src/keywrap/pgp/unwrap.ts";
 import type { Attempt } from "../../../../src/keywrap/scheme.ts";
-import { parsePayload } from "../../../../src/payload/payload.ts";
 import { bytes, SETTINGS } from "./messages.ts";
 
 const CASES = fileURLToPath(new URL("../../../../../shared/conformance/cases/", import.meta.url));

@@ -1,6 +1,6 @@
 import { createCipheriv, randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { readOnly, TAG, writeElement } from "../../../../src/keys/der.ts";
+import { readOnly, TAG, writeElement } from "../../../../src/encoding/der.ts";
 import { CBC, readCbc } from "../../../../src/keywrap/pkcs7/content-cbc.ts";
 import { OID, OPTIONS } from "./packets.ts";
 

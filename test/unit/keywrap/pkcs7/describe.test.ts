@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { TAG, writeElement, writeOid } from "../../../../src/keys/der.ts";
+import { TAG, writeElement, writeOid } from "../../../../src/encoding/der.ts";
 import { describe as describePacket } from "../../../../src/keywrap/pkcs7/describe.ts";
 import { type Bytes, holder, OID, recipientInfo, SET, writeName, writePacket } from "./packets.ts";
 

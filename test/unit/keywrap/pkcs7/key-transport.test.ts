@@ -9,8 +9,8 @@ import {
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { TAG, writeElement, writeOid } from "../../../../src/keys/der.ts";
-import { readBer } from "../../../../src/keywrap/pkcs7/ber.ts";
+import { readBer } from "../../../../src/encoding/ber.ts";
+import { TAG, writeElement, writeOid } from "../../../../src/encoding/der.ts";
 import {
   decryptContentKey,
   type KeyTransport,

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { TAG, writeElement, writeOid } from "../../../../src/keys/der.ts";
-import { readBer } from "../../../../src/keywrap/pkcs7/ber.ts";
+import { readBer } from "../../../../src/encoding/ber.ts";
+import { TAG, writeElement, writeOid } from "../../../../src/encoding/der.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
 import { LIMITS } from "../../../../src/limits.ts";
 import {

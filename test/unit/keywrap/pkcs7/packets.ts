@@ -6,7 +6,7 @@ import {
   publicEncrypt,
   randomBytes,
 } from "node:crypto";
-import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/keys/der.ts";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/encoding/der.ts";
 import type { Certificate, KeySet, RsaKey } from "../../../../src/keys/keyset.ts";
 import type { Attempt, Opened, UnwrapContext } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";

@@ -1,6 +1,6 @@
 import { constants, createHash, generateKeyPairSync, publicEncrypt, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/keys/der.ts";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/encoding/der.ts";
 import type { RsaKey } from "../../../../src/keys/keyset.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
 import { Secret } from "../../../../src/secret.ts";

@@ -1,0 +1,32 @@
+import type { Command } from "../command.ts";
+import { FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
+import { requiredKeys } from "../shared-options.ts";
+
+export const DECRYPT: Command = {
+  name: "decrypt",
+  summary: "decrypt an image's layers into another image",
+  operands: FROM_TO,
+  options: REWRITE_OPTIONS,
+  notes: [
+    "Every layer is authenticated; if one is not what was encrypted, DEST stays as it was. Where the encrypting tool kept the compressed bytes and the manifest's form, as this one does, the result has the very digests of the image that was encrypted.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder decrypt --key node.pem oci:app:1.0-enc oci:app:1.0",
+      does: "decrypts an image with one key",
+    },
+    {
+      command:
+        "ctd-decoder decrypt --key node.pem:file=password.txt oci-archive:app.tar - | ctr images import -",
+      does: "decrypts with a password-protected key, into a pipe",
+    },
+  ],
+  run: runRewrite({
+    verbs: ["decrypting", "decrypted"],
+    async prepare(args, common) {
+      const keys = await requiredKeys(args);
+      const { decryptImage } = await import("../../image/decrypt.ts");
+      return async (running) => await decryptImage({ ...common, keys, ...running });
+    },
+  }),
+};

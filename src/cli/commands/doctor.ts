@@ -1,0 +1,118 @@
+import { DecoderError } from "../../errors.ts";
+import type { Diagnosis } from "../../node/doctor.ts";
+import type { KeyReport, KeyRow } from "../../node/key-report.ts";
+import type { ProviderReport } from "../../node/provider-report.ts";
+import type { SelfTest } from "../../node/self-test.ts";
+import type { Command } from "../command.ts";
+import { renderFindings } from "../findings.ts";
+import { renderImage } from "../inspect-table.ts";
+import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
+import type { Style } from "../style.ts";
+import { Ui } from "../ui.ts";
+import { count, printable } from "../units.ts";
+import { containerdVersion, renderCheck } from "./config.ts";
+
+const INDENT = "  ";
+const UNSEEN = "healthy, for a containerd that is started with this configuration; none was seen running";
+const NO_TEST = "not run: it takes a private key and a decoder that is installed and configured";
+
+export const DOCTOR: Command = {
+  name: "doctor",
+  summary: "find out whether this node can pull encrypted images",
+  operands: [],
+  options: {
+    config: {
+      value: "FILE",
+      help: "containerd's config.toml; default that of the containerd that runs here",
+    },
+    containerd: { value: "VERSION", help: "of the containerd that reads it, where none runs" },
+    "keys-path": { value: "PATH", help: "the private keys; default where the configuration says" },
+    image: {
+      value: "IMAGE",
+      help: "also try the keys on its layers: oci:DIR[:TAG], an archive, or a full name in containerd's store",
+    },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Checks containerd's configuration, the keys, the key providers, and with each key whether the configured decoder decrypts a small layer. Nothing is changed, and nothing secret is printed. Run it as root: as anybody else it sees less.",
+    "The exit code is 0 when encrypted images can be pulled, else 1: by the containerd that runs or, where none does, by one that is started with this configuration.",
+  ],
+  examples: [
+    { command: "ctd-decoder doctor", does: "looks at the containerd that runs on this node" },
+    {
+      command: "ctd-decoder doctor --image registry.example.com/app:enc --json",
+      does: "also tells which key opens which layer of an image that was pulled, as JSON",
+    },
+  ],
+  async run(args) {
+    const ui = new Ui(args);
+    const { diagnose } = await import("../../node/doctor.ts");
+    const given = (name: string) => args.text(name);
+    const [configFile, keysPath, image] = [given("config"), given("keys-path"), given("image")];
+    const version = containerdVersion(args);
+    const diagnosis = await diagnose({
+      settings: schemeSettings(args),
+      ...(configFile !== undefined && { configFile }),
+      ...(version !== undefined && { version }),
+      ...(keysPath !== undefined && { keysPath }),
+      ...(image !== undefined && { image }),
+    });
+    ui.result(diagnosis, () => renderDiagnosis(diagnosis, ui.style, ui.columns));
+    if (!diagnosis.healthy) throw new DecoderError("UNHEALTHY", "this node can't pull every encrypted image");
+  },
+};
+
+function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
+  const { containerd, config, keys, providers, selfTest, image, findings, healthy } = diagnosis;
+  return [
+    ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
+    renderContainerd(diagnosis, style),
+    ...(config ? [renderCheck(config, style)] : []),
+    ...(keys ? [renderKeys(keys, style)] : []),
+    ...(providers ? [renderProviders(providers, style)] : []),
+    renderSelfTest(selfTest, style),
+    ...(image ? [renderImage(image, style, columns)] : []),
+    ...(healthy ? [`${style.good(containerd.running === undefined ? UNSEEN : "healthy")}\n`] : []),
+  ].join("\n");
+}
+
+function renderContainerd({ containerd: { running, version } }: Diagnosis, style: Style): string {
+  const where =
+    running === undefined ? "not running" : `process ${running.pid}, ${printable(running.executable)}`;
+  const what = version === undefined ? "" : `${INDENT}${printable(version)}\n`;
+  return `${style.bold("containerd")}: ${where}\n${what}`;
+}
+
+function renderKeys({ path, rows, findings }: KeyReport, style: Style): string {
+  const lines = rows.map((row) => `${INDENT}${renderKey(row, style)}\n`);
+  return `${style.bold(`keys in ${printable(path)}`)}\n${lines.join("")}${renderFindings(findings, style)}`;
+}
+
+function renderKey({ file, kind, fingerprint, kid, subject, mode, skipped }: KeyRow, style: Style): string {
+  const about = [kind, kid && `kid=${kid}`, subject, fingerprint, mode].filter((part) => part !== undefined);
+  const text = skipped === undefined ? about.join(", ") : style.dim(`not used: ${printable(skipped)}`);
+  return `${printable(file)}: ${skipped === undefined ? printable(text) : text}`;
+}
+
+function renderProviders({ path, providers, findings }: ProviderReport, style: Style): string {
+  const title = style.bold(`key providers in ${printable(path)}`);
+  if (providers.length === 0 && findings.length === 0) return `${title}: none\n`;
+  const lines = providers.map(
+    ({ name, where, problem }) => `${INDENT}${printable(`${name}: ${where}`)} ${verdict(problem, style)}\n`,
+  );
+  return `${title}\n${lines.join("")}`;
+}
+
+function renderSelfTest(tests: readonly SelfTest[], style: Style): string {
+  const title = style.bold(`self-test with ${count(tests.length, "key")}`);
+  if (tests.length === 0) return `${title}\n${INDENT}${style.bad(NO_TEST)}\n`;
+  const lines = tests.map(({ key, scheme, problem, untested }) => {
+    const result = untested === undefined ? verdict(problem, style) : style.dim(`not tested: ${untested}`);
+    return `${INDENT}${printable(key)} (${scheme}): ${result}\n`;
+  });
+  return `${title}\n${lines.join("")}`;
+}
+
+function verdict(problem: string | undefined, style: Style): string {
+  return problem === undefined ? style.good("ok") : style.bad(printable(problem));
+}

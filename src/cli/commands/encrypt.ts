@@ -1,0 +1,132 @@
+import { DecoderError } from "../../errors.ts";
+import type { EncryptOptions, TargetCompression } from "../../image/encrypt.ts";
+import type { Platform } from "../../spec/manifest.ts";
+import { parsePlace } from "../../transport/reference.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { type CommonOptions, FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
+import { namedKeys, RECIPIENT_OPTION, WRAP_OPTIONS } from "../shared-options.ts";
+
+const USUAL_LEVEL = 6;
+
+export const ENCRYPT: Command = {
+  name: "encrypt",
+  summary: "encrypt an image's layers",
+  operands: FROM_TO,
+  options: {
+    recipient: RECIPIENT_OPTION,
+    "add-recipient": {
+      ...RECIPIENT_OPTION,
+      help: "one more recipient for layers that are encrypted already (needs --key); their data stays",
+    },
+    "all-platforms": { help: "every platform of an index (default)" },
+    compression: {
+      value: "KIND",
+      help: "of the layers before encryption; default keep, and gzip for docker-archive:, rootfs: and tar:",
+      choices: ["keep", "gzip", "none"],
+    },
+    "compression-level": { value: "N", help: "of gzip, from 1 (fast) to 9 (small); default 6" },
+    entrypoint: { value: "COMMAND", help: "of an image made from rootfs: or tar:, a program or a JSON list" },
+    ...WRAP_OPTIONS,
+    ...REWRITE_OPTIONS,
+  },
+  notes: [
+    "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] (to read only), or - for an archive on standard input; rootfs:DIR and tar:FILE make a one-layer image. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for standard output.",
+    "Afterwards every chosen layer is encrypted, or the command has failed and DEST is as it was. Attestations and signatures of an index stay readable; those that name an image by its digest follow it to the new one. zstd layers keep their compression.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder encrypt --recipient jwe:node.pem.pub oci:app:1.0 oci:app:1.0-enc",
+      does: "encrypts all layers of all platforms for the holder of one key",
+    },
+    {
+      command:
+        "ctd-decoder encrypt --recipient jwe:a.pem.pub --recipient pgp:ops@example.com --layer -1 oci:app oci-archive:app.tar:enc",
+      does: "encrypts the last layer only, for two recipients, into an archive",
+    },
+    {
+      command:
+        "ctd-decoder encrypt --recipient jwe:node.pem.pub --entrypoint /hello rootfs:./files oci:hello:enc",
+      does: "makes an encrypted image of a folder",
+    },
+    {
+      command: "ctd-decoder encrypt --add-recipient jwe:new.pem.pub --key old.key oci:app:enc oci:app:enc2",
+      does: "lets one more key open an encrypted image",
+    },
+  ],
+  run: runRewrite({
+    verbs: ["encrypting", "encrypted"],
+    parseSource: parsePlace,
+    async prepare(args, common) {
+      const options = { ...common, ...encryptOptions(args, common) };
+      const keys = await namedKeys(args);
+      const { encryptImage } = await import("../../image/encrypt.ts");
+      return async (running) => await encryptImage({ ...options, ...(keys && { keys }), ...running });
+    },
+  }),
+};
+
+type OwnOptions = Pick<
+  EncryptOptions,
+  "recipients" | "addRecipients" | "selection" | "compression" | "compressionLevel" | "build"
+>;
+
+function encryptOptions(args: Arguments, { source, selection }: CommonOptions): OwnOptions {
+  const isBuilt = source.kind === "rootfs" || source.kind === "tar";
+  // Docker saves layers uncompressed, and what is encrypted can't be compressed any more.
+  const usual = isBuilt || source.kind === "docker-archive" ? "gzip" : "keep";
+  const [recipients, addRecipients] = [args.texts("recipient"), args.texts("add-recipient")];
+  if (recipients.length + addRecipients.length === 0) {
+    throw new DecoderError("USAGE", "no recipient is named to encrypt for", {
+      hint: "name one: --recipient jwe:FILE",
+    });
+  }
+  if (args.flag("all-platforms") && selection.platforms.length > 0) {
+    throw new DecoderError("USAGE", "--all-platforms and --platform say different things");
+  }
+  return {
+    recipients,
+    addRecipients,
+    selection: isBuilt ? { ...selection, platforms: [] } : selection,
+    compression: (args.text("compression") ?? usual) as TargetCompression,
+    compressionLevel: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
+    build: {
+      entrypoint: entrypoint(args.text("entrypoint")),
+      platform: builtPlatform(isBuilt ? selection.platforms : []),
+    },
+  };
+}
+
+/** A JSON list, or a program alone, as in a Dockerfile. @throws DecoderError USAGE */
+function entrypoint(text: string | undefined): string[] {
+  if (text === undefined) return [];
+  if (!text.startsWith("[")) return [text];
+  try {
+    const list: unknown = JSON.parse(text);
+    if (Array.isArray(list) && list.every((part) => typeof part === "string")) return list;
+  } catch {
+    // The same as for a list of something else.
+  }
+  throw new DecoderError("USAGE", "--entrypoint takes a program, or a JSON list of texts", {
+    hint: `for example --entrypoint '["/bin/app", "--serve"]'`,
+  });
+}
+
+/** Node's names of processors → Go's, which images use. */
+const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
+  ["x64", "amd64"],
+  ["ia32", "386"],
+]);
+
+/** The platform of an image that is made here: linux, and the processor of this machine, unless told otherwise. */
+function builtPlatform(platforms: readonly string[]): Platform {
+  const [platform = `linux/${ARCHITECTURES.get(process.arch) ?? process.arch}`, ...more] = platforms;
+  const [os, architecture, variant, ...rest] = platform.split("/");
+  if (!os || !architecture || rest.length > 0 || more.length > 0) {
+    throw new DecoderError(
+      "USAGE",
+      "an image made from rootfs: or tar: has one platform, such as --platform linux/arm64",
+    );
+  }
+  return { os, architecture, ...(variant && { variant }) };
+}

@@ -1,0 +1,90 @@
+import { rm } from "node:fs/promises";
+import { DecoderError } from "../../errors.ts";
+import { exists, writeDurably } from "../../io/staging.ts";
+import type { KeyPairKind } from "../../keys/generate.ts";
+import type { Curve } from "../../keys/keyset.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import { Ui } from "../ui.ts";
+
+const PRIVATE_MODE = 0o600;
+const PUBLIC_MODE = 0o644;
+const USUAL_BITS = 3072;
+
+export const KEYGEN: Command = {
+  name: "keygen",
+  summary: "make a key pair to encrypt images for",
+  operands: [{ name: "FILE", completes: "files" }],
+  options: {
+    type: { value: "TYPE", help: "of the keys; default ec", choices: ["ec", "rsa"] },
+    curve: { value: "CURVE", help: "of EC keys; default P-256", choices: ["P-256", "P-384", "P-521"] },
+    bits: {
+      value: "N",
+      help: `of RSA keys, for which it stands if --type is not given; default ${USUAL_BITS}`,
+    },
+    format: { value: "FORMAT", help: "of the files; default pem", choices: ["pem", "jwk"] },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. The fingerprint, SHA-256 of the public key in DER, is what doctor, inspect and error messages name keys by. A JWK's kid is its thumbprint (RFC 7638), by which inspect names recipients.",
+    "The Go decoder reads EC private keys as JWK, or as PEM of PKCS#8, which is what is written here.",
+  ],
+  examples: [
+    { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },
+    {
+      command: "ctd-decoder keygen --type rsa --bits 4096 --format jwk node.jwk",
+      does: "makes an RSA pair as JWKs",
+    },
+  ],
+  async run(args) {
+    const ui = new Ui(args);
+    const privateFile = args.operand(0);
+    const publicFile = `${privateFile}.pub`;
+    for (const file of [privateFile, publicFile]) {
+      if (await exists(file))
+        throw new DecoderError("EXISTS", `${file} is there already`, {
+          hint: "keys are never overwritten: choose another name",
+        });
+    }
+    const { generateKeys } = await import("../../keys/generate.ts");
+    const format = args.text("format") === "jwk" ? "jwk" : "pem";
+    const which = kind(args);
+    const pair = await generateKeys(which, format);
+    await writeDurably(privateFile, [Buffer.from(pair.privateKey)], PRIVATE_MODE);
+    try {
+      await writeDurably(publicFile, [Buffer.from(pair.publicKey)], PUBLIC_MODE);
+    } catch (error) {
+      await rm(privateFile, { force: true });
+      throw error;
+    }
+    const { fingerprint, thumbprint } = pair;
+    const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
+    ui.result({ privateKey: privateFile, publicKey: publicFile, type, fingerprint, thumbprint }, () =>
+      [
+        `private key: ${privateFile}`,
+        `public key:  ${publicFile}`,
+        `type:        ${type}`,
+        `fingerprint: ${fingerprint}`,
+        ...(format === "jwk" ? [`kid:         ${thumbprint}`] : []),
+        "",
+      ].join("\n"),
+    );
+  },
+};
+
+/** @throws DecoderError USAGE for options that don't go together */
+function kind(args: Arguments): KeyPairKind {
+  const bits = args.integer("bits", LIMITS.rsaBitsMin, LIMITS.rsaBitsMax);
+  const curve = args.text("curve");
+  const type = args.text("type") ?? (bits === undefined ? "ec" : "rsa");
+  if (type === "rsa" ? curve !== undefined : bits !== undefined) {
+    throw new DecoderError("USAGE", "--bits is for RSA keys and --curve for EC keys", {
+      hint: "--type rsa goes with --bits, and --type ec with --curve",
+    });
+  }
+  return type === "rsa"
+    ? { type, bits: bits ?? USUAL_BITS }
+    : { type: "ec", curve: (curve ?? "P-256") as Curve };
+}

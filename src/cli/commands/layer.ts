@@ -1,0 +1,104 @@
+import { DecoderError, describeSystemError } from "../../errors.ts";
+import { readSmallFile } from "../../io/file.ts";
+import { Input } from "../../io/input.ts";
+import { Output } from "../../io/output.ts";
+import { PipeOutput } from "../../io/pipe.ts";
+import { LIMITS } from "../../limits.ts";
+import type { Descriptor } from "../../spec/descriptor.ts";
+import { parseImage } from "../../transport/reference.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { interruptible } from "../interrupt.ts";
+import { decoderOptions, KEY_OPTIONS, requiredKeys, schemeSettings } from "../shared-options.ts";
+
+export const LAYER: Command = {
+  name: "layer",
+  summary: "decrypt one layer to standard output",
+  operands: [{ name: "SOURCE", optional: true, completes: "files" }],
+  options: {
+    index: { value: "N", help: "which layer of SOURCE: 0 is the first one (default), -1 the last" },
+    platform: { value: "OS/ARCH", help: "which platform of SOURCE, when there are several" },
+    descriptor: {
+      value: "FILE",
+      help: "the layer's descriptor as JSON; the layer itself is read from standard input",
+    },
+    ...KEY_OPTIONS,
+  },
+  notes: [
+    "Either from an image, or from standard input with the descriptor of the layer (its entry in the manifest) in a file. Not a byte is written before the whole layer is authenticated.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder layer --index 0 --key node.pem oci:app:enc | tar tzv",
+      does: "lists the files of an image's first layer",
+    },
+    {
+      command: "ctd-decoder layer --descriptor desc.json --keys ./keys < layer.enc > layer.tar",
+      does: "decrypts a layer that was fetched by hand",
+    },
+  ],
+  async run(args) {
+    const [source, descriptor] = [args.optionalOperand(0), args.text("descriptor")];
+    if ((source === undefined) === (descriptor === undefined)) {
+      throw new DecoderError(
+        "USAGE",
+        "a layer comes either from SOURCE or, with --descriptor, from standard input",
+        {
+          hint: "see ctd-decoder layer --help",
+        },
+      );
+    }
+    if (process.stdout.isTTY) {
+      throw new DecoderError("USAGE", "a layer on a terminal helps nobody", {
+        hint: "redirect standard output to a file or a pipe",
+      });
+    }
+    if (source !== undefined) await fromImage(source, args);
+    else await fromInput(descriptor ?? "", args);
+  },
+};
+
+async function fromImage(source: string, args: Arguments): Promise<void> {
+  const place = parseImage(source);
+  const position = args.integer("index", -LIMITS.layers, LIMITS.layers) ?? 0;
+  const platform = args.text("platform");
+  const keys = await requiredKeys(args);
+  const { extractLayer } = await import("../../image/layer.ts");
+  const { openSource } = await import("../../transport/source.ts");
+  const which = { position, ...(platform !== undefined && { platform }) };
+  await interruptible(async (signal) => {
+    const image = await openSource(place, signal);
+    try {
+      await extractLayer(
+        image,
+        which,
+        keys,
+        schemeSettings(args),
+        new PipeOutput(1, "standard output"),
+        decoderOptions(args),
+        signal,
+      );
+    } finally {
+      await image.close();
+    }
+  });
+}
+
+async function fromInput(file: string, args: Arguments): Promise<void> {
+  const { decryptStream } = await import("../../image/layer.ts");
+  const descriptor = await readDescriptor(file);
+  const keys = await requiredKeys(args);
+  const streams = { input: new Input(0, "standard input"), output: new Output(1, "standard output") };
+  await decryptStream(descriptor, keys, schemeSettings(args), streams, decoderOptions(args));
+}
+
+async function readDescriptor(file: string): Promise<Descriptor> {
+  const { parseDescriptorFile } = await import("../../image/layer.ts");
+  let bytes: Uint8Array;
+  try {
+    bytes = readSmallFile(file, LIMITS.manifestBytes);
+  } catch (error) {
+    throw new DecoderError("IO", `can't read ${file}: ${describeSystemError(error)}`, { cause: error });
+  }
+  return parseDescriptorFile(bytes, file);
+}

@@ -1,0 +1,76 @@
+import { DecoderError } from "../../errors.ts";
+import type { VerifyFailure } from "../../image/verify.ts";
+import { parseImage } from "../../transport/reference.ts";
+import type { Command } from "../command.ts";
+import {
+  KEY_OPTIONS,
+  OUTPUT_OPTIONS,
+  requiredKeys,
+  SELECTION_OPTIONS,
+  schemeSettings,
+  selection,
+} from "../shared-options.ts";
+import { Ui } from "../ui.ts";
+import { count, formatBytes, printable } from "../units.ts";
+
+export const VERIFY: Command = {
+  name: "verify",
+  summary: "check that an image's encrypted layers are complete and unchanged",
+  operands: [{ name: "SOURCE", completes: "files" }],
+  options: {
+    ...KEY_OPTIONS,
+    ...SELECTION_OPTIONS,
+    platform: { value: "OS/ARCH", help: "only this platform of an index", repeats: true },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Reads every encrypted layer with the keys given and writes nothing: HMAC, digest and size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists. Fails if one is not.",
+    "Who encrypted them it can't tell: anybody can encrypt for a public key. A signature of the image tells that.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder verify --keys /etc/containerd/ocicrypt/keys oci:app:enc",
+      does: "checks an image with a node's keys",
+    },
+    {
+      command:
+        "skopeo copy docker://registry/app:enc oci-archive:/dev/stdout | ctd-decoder verify --key k.pem -",
+      does: "checks an image on its way",
+    },
+  ],
+  async run(args) {
+    const source = parseImage(args.operand(0));
+    const ui = new Ui(args);
+    const keys = await requiredKeys(args);
+    const { verifyImage } = await import("../../image/verify.ts");
+    const options = {
+      source,
+      keys,
+      settings: schemeSettings(args),
+      selection: selection(args),
+    };
+    const result = await ui.work("verifying", (progress, signal) =>
+      verifyImage({ ...options, progress, signal }),
+    );
+    const { layers, failures, bytes } = result;
+    const total = layers.length + failures.length;
+    ui.result(result, () =>
+      failures.length === 0
+        ? `verify: ${count(total, "layer")}, ${formatBytes(bytes)}, ${ui.style.good("all complete and unchanged since they were encrypted")}\n`
+        : failures.map((it) => `${ui.style.bad("bad")}: ${printable(describe(it))}\n`).join(""),
+    );
+    const [first] = failures;
+    if (first === undefined) return;
+    // Where the layers were named on standard output, once is enough.
+    const which = ui.isQuiet && !ui.isJson ? `; the first: ${describe(first)}` : "";
+    throw new DecoderError(
+      first.code,
+      `verification failed for ${failures.length} of ${count(total, "layer")}${which}`,
+      first.hint === undefined ? {} : { hint: first.hint },
+    );
+  },
+};
+
+function describe({ platform, position, message }: VerifyFailure): string {
+  return `${platform} layer ${position}: ${message}`;
+}

@@ -1,0 +1,94 @@
+import { DecoderError } from "../errors.ts";
+import type { RewriteOptions, RewriteResult } from "../image/rewrite.ts";
+import type { Selection } from "../image/select.ts";
+import type { WrapSettings } from "../keywrap/scheme.ts";
+import { formatPlace, type Place, parseImage, parseTarget } from "../transport/reference.ts";
+import type { Arguments } from "./arguments.ts";
+import type { Command, Operand, Options } from "./command.ts";
+import {
+  KEY_OPTIONS,
+  OUTPUT_OPTIONS,
+  SELECTION_OPTIONS,
+  schemeSettings,
+  selection,
+} from "./shared-options.ts";
+import { Ui } from "./ui.ts";
+import { count } from "./units.ts";
+
+/** What the commands that make an image of another have in common. */
+
+export const FROM_TO: readonly Operand[] = [
+  { name: "SOURCE", completes: "files" },
+  { name: "DEST", completes: "files" },
+];
+
+export const REWRITE_OPTIONS: Options = {
+  ...SELECTION_OPTIONS,
+  force: { help: "replace DEST's tag or archive if it is there already" },
+  ...KEY_OPTIONS,
+  ...OUTPUT_OPTIONS,
+};
+
+/** What the command line says to any of them. */
+export interface CommonOptions extends Pick<RewriteOptions, "target" | "replace"> {
+  readonly source: Place;
+  readonly settings: WrapSettings;
+  readonly selection: Selection;
+}
+
+type Running = Pick<RewriteOptions, "progress" | "signal">;
+
+/** How one of them goes about it: all that can be wrong on the command line is found before the work begins. */
+export interface RewriteSteps {
+  /** "encrypting", "encrypted" */
+  readonly verbs: readonly [doing: string, done: string];
+  /** What SOURCE may be, unless it has to be an image. @throws DecoderError USAGE */
+  readonly parseSource?: (text: string) => Place;
+  prepare(args: Arguments, common: CommonOptions): Promise<(running: Running) => Promise<RewriteResult>>;
+}
+
+export function runRewrite({
+  verbs: [doing, done],
+  parseSource = parseImage,
+  prepare,
+}: RewriteSteps): Command["run"] {
+  return async (args) => {
+    const [source, target] = [parseSource(args.operand(0)), parseTarget(args.operand(1))];
+    checkOutput(target);
+    const ui = new Ui(args, target.path === "-");
+    const common = {
+      source,
+      target,
+      replace: args.flag("force"),
+      settings: schemeSettings(args),
+      selection: selection(args),
+    };
+    const rewrite = await prepare(args, common);
+    const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
+    ui.result({ destination: formatPlace(target), ...result }, () => summary(ui, done, target, result));
+  };
+}
+
+/** @throws DecoderError USAGE when an archive would go to a terminal */
+function checkOutput(target: Place): void {
+  if (target.path !== "-" || !process.stdout.isTTY) return;
+  throw new DecoderError("USAGE", "an image archive on a terminal helps nobody", {
+    hint: "redirect standard output to a file or a pipe, or name a destination",
+  });
+}
+
+function summary(
+  ui: Ui,
+  done: string,
+  target: Place,
+  { layers, keptLayers, attachments, digest }: RewriteResult,
+): string {
+  const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} kept as before`] : [];
+  const attached = count(attachments, "attestation or signature", "attestations or signatures");
+  const notes = attachments > 0 ? [...kept, `${attached} kept readable`] : kept;
+  const what = [
+    `${done} ${count(layers.length, "layer")} into ${ui.style.bold(formatPlace(target))}`,
+    ...notes,
+  ].join("; ");
+  return `${what}\n${digest}\n`;
+}

@@ -1,0 +1,171 @@
+import { isObject } from "../encoding/json.ts";
+import { parseJson, writeJson } from "../encoding/json-document.ts";
+import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import { Digester, digestOf, parseDigest } from "../spec/digest.ts";
+import type { ImageConfig, Manifest } from "../spec/manifest.ts";
+import { OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
+import type { Archive } from "./archive.ts";
+import { type Blob, type FileRange, readBlob } from "./blob.ts";
+import { sniffCompression } from "./compression.ts";
+import { parseObject } from "./documents.ts";
+import { missingBlob } from "./layout.ts";
+import type { ImageSource } from "./source.ts";
+
+/** One image in the manifest.json of `docker save`. */
+interface SavedImage {
+  readonly Config: string;
+  readonly RepoTags: readonly string[];
+  readonly Layers: readonly string[];
+}
+
+const MANIFEST_FILE = "manifest.json";
+
+/**
+ * An image of `docker save`, as the OCI image that it is but for the manifest, which is made here.
+ * @param name "busybox:1.36", "@1" for the second one, or undefined when there is but one
+ * @throws DecoderError BAD_IMAGE, NOT_FOUND, USAGE, LIMIT, IO
+ */
+export async function openDockerImage(
+  archive: Archive,
+  name: string | undefined,
+): Promise<Omit<ImageSource, "close">> {
+  const saved = chooseSaved(await readSaved(archive), name, archive.name);
+  const blobs = new Map<string, Blob>();
+  const configBytes = await archive.read(saved.Config, LIMITS.imageConfigBytes);
+  if (configBytes === undefined) throw missing(archive, saved.Config);
+  const diffIds = readDiffIds(configBytes, `${saved.Config} in ${archive.name}`);
+  if (diffIds.length !== saved.Layers.length) {
+    throw new DecoderError(
+      "BAD_IMAGE",
+      `${archive.name} lists ${saved.Layers.length} layers, but the image's configuration ${diffIds.length}`,
+    );
+  }
+  const layers: Descriptor[] = [];
+  for (const [position, path] of saved.Layers.entries()) {
+    const range = archive.findLinked(path);
+    if (range === undefined) throw missing(archive, path);
+    const layer = await describeLayer(range, diffIds[position] ?? "");
+    blobs.set(layer.digest, range);
+    layers.push(layer);
+  }
+  const config = inMemory(blobs, OCI_CONFIG, configBytes);
+  const manifest: Manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers };
+  const root = inMemory(blobs, OCI_MANIFEST, writeJson(manifest));
+  return {
+    root,
+    blobs: {
+      async locate(digest) {
+        const blob = blobs.get(digest);
+        if (blob === undefined) throw missingBlob(digest, archive.name);
+        return blob;
+      },
+    },
+  };
+}
+
+/** The configuration's list of layers, by the digests of their uncompressed forms. @throws DecoderError BAD_IMAGE */
+export function readDiffIds(config: Uint8Array, name: string): readonly string[] {
+  const rootfs = (parseObject(config, name).value as unknown as ImageConfig).rootfs;
+  const diffIds: unknown = isObject(rootfs) ? rootfs.diff_ids : undefined;
+  if (
+    Array.isArray(diffIds) &&
+    diffIds.every((id) => typeof id === "string" && parseDigest(id) !== undefined)
+  )
+    return diffIds;
+  throw new DecoderError("BAD_IMAGE", `${name} is no image configuration: it has no list of diff_ids`);
+}
+
+/** An uncompressed layer's digest is its diff_id, and is checked when it is read; another's must be computed. */
+async function describeLayer(range: FileRange, diffId: string): Promise<Descriptor> {
+  const compression = await sniffCompression(range);
+  const mediaType = plainLayerType(compression);
+  if (compression === "none") return { mediaType, digest: diffId, size: range.size };
+  const digester = new Digester();
+  for await (const chunk of readBlob(range)) digester.update(chunk);
+  return { mediaType, digest: digester.digest(), size: range.size };
+}
+
+function inMemory(blobs: Map<string, Blob>, mediaType: string, bytes: Uint8Array): Descriptor {
+  const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
+  blobs.set(descriptor.digest, { bytes });
+  return descriptor;
+}
+
+async function readSaved(archive: Archive): Promise<SavedImage[]> {
+  const bytes = await archive.read(MANIFEST_FILE, LIMITS.manifestBytes);
+  if (bytes === undefined) {
+    throw new DecoderError(
+      "BAD_IMAGE",
+      `${archive.name} is no archive of docker save: it has no ${MANIFEST_FILE}`,
+    );
+  }
+  const images = parseList(bytes);
+  if (images === undefined)
+    throw new DecoderError("BAD_IMAGE", `${MANIFEST_FILE} in ${archive.name} lists no images`);
+  return images;
+}
+
+function parseList(bytes: Uint8Array): SavedImage[] | undefined {
+  let value: unknown;
+  try {
+    value = parseJson(bytes).value;
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(value) || value.length > LIMITS.indexEntries) return undefined;
+  const images = value.map(savedImage);
+  return images.every((image) => image !== undefined) ? images : undefined;
+}
+
+function savedImage(value: unknown): SavedImage | undefined {
+  if (!isObject(value)) return undefined;
+  const { Config, RepoTags, Layers } = value;
+  if (typeof Config !== "string" || !isTextList(Layers) || Layers.length > LIMITS.layers) return undefined;
+  return { Config, Layers, RepoTags: isTextList(RepoTags) ? RepoTags : [] };
+}
+
+function chooseSaved(images: readonly SavedImage[], name: string | undefined, where: string): SavedImage {
+  const position = name === undefined ? undefined : /^@(\d{1,4})$/.exec(name)?.[1];
+  const meant = images.filter((image, i) =>
+    position !== undefined
+      ? i === Number(position)
+      : name === undefined || image.RepoTags.some((tag) => sameName(tag, name)),
+  );
+  const [only] = meant;
+  if (meant.length === 1 && only !== undefined) return only;
+  const names = images
+    .flatMap((image) => image.RepoTags)
+    .slice(0, 20)
+    .join(", ");
+  const hint = names ? `it has: ${names}` : "name one by its position: docker-archive:FILE:@0";
+  if (meant.length === 0)
+    throw new DecoderError(
+      "NOT_FOUND",
+      `${where} holds no image ${name === undefined ? "" : `named "${name}"`}`.trimEnd(),
+      { hint },
+    );
+  throw new DecoderError("USAGE", `${where} holds ${meant.length} images, and no name tells which`, { hint });
+}
+
+/** Docker writes "busybox:1.36" where others write "docker.io/library/busybox:1.36"; no tag is ":latest". */
+function sameName(a: string, b: string): boolean {
+  return fullName(a) === fullName(b);
+}
+
+function fullName(name: string): string {
+  const short = name.replace(/^(?:docker\.io\/|index\.docker\.io\/)/, "").replace(/^library\//, "");
+  return /:[^/]*$/.test(short) ? short : `${short}:latest`;
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
+}
+
+function missing(archive: Archive, path: string): DecoderError {
+  return new DecoderError(
+    "BAD_IMAGE",
+    `${archive.name} lists ${JSON.stringify(path.slice(0, 160))}, but does not hold it`,
+  );
+}

@@ -1,0 +1,103 @@
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { Writable } from "node:stream";
+import { describe, expect, test } from "vitest";
+import { PROJECT } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+
+/** Reads the payload in a process, of the runtime that is in the executable, whose descriptor 3 is `fd`, with limits small enough for a test. */
+function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void): Promise<unknown> {
+  const program = `
+    import { readPayloadBytes } from "${PROJECT}src/containerd/payload-channel.ts";
+    import { LIMITS } from "${PROJECT}src/limits.ts";
+    LIMITS.payloadBytes = 200_000;
+    LIMITS.payloadWaitMs = 300;
+    try {
+      const bytes = await readPayloadBytes();
+      process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
+    } catch (error) {
+      process.stdout.write(JSON.stringify({ code: error.code }));
+    }`;
+  const child = spawn(`${PROJECT}node_modules/.bin/bun`, ["-e", program], {
+    stdio: ["ignore", "pipe", "inherit", ...(fd === "none" ? [] : [fd])],
+  });
+  const channel = child.stdio[3] as Writable | undefined;
+  channel?.on("error", () => {});
+  if (channel) write?.(channel);
+  return new Promise((resolve, reject) => {
+    let output = "";
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+    child.on("close", () =>
+      output === "" ? reject(new Error("it said nothing")) : resolve(JSON.parse(output)),
+    );
+  });
+}
+
+/** Both ends of a pipe. The write end is the test's to close. */
+function pipe(name: string): { read: number; write: number } {
+  const path = join(folder, name);
+  execFileSync("mkfifo", [path]);
+  const both = openSync(path, constants.O_RDWR);
+  const ends = { read: openSync(path, constants.O_RDONLY), write: openSync(path, constants.O_WRONLY) };
+  closeSync(both);
+  return ends;
+}
+
+describe("there is no payload", () => {
+  test("when nothing was passed", async () => expect(await read("none")).toBeNull());
+
+  test.each(["/dev/null", "/"])("when 3 is something else, like %s", async (path) => {
+    const fd = openSync(path, constants.O_RDONLY);
+    expect(await read(fd)).toBeNull();
+    closeSync(fd);
+  });
+});
+
+describe("the payload is read to its end", () => {
+  test("from a pipe", async () => {
+    const { read: fd, write } = pipe("whole");
+    const reading = read(fd);
+    closeSync(fd);
+    writeSync(write, "some");
+    setTimeout(() => {
+      writeSync(write, " bytes");
+      closeSync(write);
+    }, 50);
+    expect(await reading).toBe("some bytes");
+  });
+
+  test("from a file", async () => {
+    writeFileSync(join(folder, "file"), "some bytes");
+    const fd = openSync(join(folder, "file"), "r");
+    expect(await read(fd)).toBe("some bytes");
+    closeSync(fd);
+  });
+
+  test("from a socket, in pieces larger than one read", async () => {
+    const bytes = "0123456789".repeat(20_000);
+    expect(await read("pipe", (channel) => channel.end(bytes))).toBe(bytes);
+  });
+
+  test("and may be empty", async () => expect(await read("pipe", (channel) => channel.end())).toBe(""));
+});
+
+test("a payload above the limit is refused", async () => {
+  expect(await read("pipe", (channel) => channel.end("x".repeat(200_001)))).toEqual({ code: "LIMIT" });
+});
+
+test("a pipe that nobody closes is given up", async () => {
+  const { read: fd, write } = pipe("open");
+  writeSync(write, "some bytes");
+  expect(await read(fd)).toEqual({ code: "BAD_PAYLOAD" });
+  closeSync(fd);
+  closeSync(write);
+});
+
+test("a socket that nobody closes is given up", async () => {
+  expect(await read("pipe", (channel) => channel.write("some bytes"))).toEqual({ code: "BAD_PAYLOAD" });
+});

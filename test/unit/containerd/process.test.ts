@@ -1,0 +1,94 @@
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { printedVersion, runningContainerds } from "../../../src/containerd/process.ts";
+import { parseContainerdVersion } from "../../../src/containerd/version.ts";
+import { containerd, describeWith } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+
+interface Shown {
+  readonly comm?: string;
+  readonly args: readonly string[];
+  readonly env?: readonly string[];
+  /** The mount namespace. */
+  readonly mnt?: string;
+  /** After the boot, in hundredths of a second. */
+  readonly started?: number;
+}
+
+/** What /proc shows of processes. */
+function proc(processes: Readonly<Record<string, Shown>>): string {
+  const root = mkdtempSync(join(folder, "proc-"));
+  writeFileSync(join(root, "stat"), "cpu  1 2 3\nbtime 1700000000\nprocesses 9\n");
+  const all: Readonly<Record<string, Shown>> = { ...processes, self: { comm: "me", args: [] } };
+  for (const [pid, { comm = "containerd", args, env = [], mnt = "mnt:[1]", started }] of Object.entries(
+    all,
+  )) {
+    mkdirSync(join(root, pid, "ns"), { recursive: true });
+    writeFileSync(join(root, pid, "comm"), `${comm}\n`);
+    writeFileSync(join(root, pid, "cmdline"), ["containerd", ...args].map((it) => `${it}\0`).join(""));
+    writeFileSync(join(root, pid, "environ"), env.map((it) => `${it}\0`).join(""));
+    if (started !== undefined) {
+      const fields = `S 1${" 0".repeat(17)} ${started} 4096`;
+      writeFileSync(join(root, pid, "stat"), `${pid} (a b) c) ${fields}\n`);
+    }
+    symlinkSync("/usr/bin/containerd (deleted)", join(root, pid, "exe"));
+    symlinkSync("/srv", join(root, pid, "cwd"));
+    symlinkSync("/", join(root, pid, "root"));
+    symlinkSync(mnt, join(root, pid, "ns/mnt"));
+  }
+  return root;
+}
+
+test("servers are found with their configuration and PATH, and nothing else is", () => {
+  const root = proc({
+    "10": { args: [], env: ["A=b", "PATH=/usr/bin:/bin"], started: 250 },
+    "11": { args: ["--config", "/etc/other.toml", "--log-level", "debug"] },
+    "12": { args: ["-c", "relative.toml", "-a", "/run/k3s/containerd/containerd.sock"], mnt: "mnt:[2]" },
+    "13": { args: ["--config=/x.toml"] },
+    "14": { args: ["config", "dump"] },
+    "15": { comm: "containerd-shim", args: [] },
+    "16": { comm: "bash", args: [] },
+  });
+  const common = { executable: "/usr/bin/containerd", searchPath: "", sharesFiles: true };
+  expect(runningContainerds(root)).toEqual([
+    {
+      ...common,
+      pid: 10,
+      configFile: "/etc/containerd/config.toml",
+      searchPath: "/usr/bin:/bin",
+      startedBy: 1_700_000_003_500,
+    },
+    { ...common, pid: 11, configFile: "/etc/other.toml" },
+    { ...common, pid: 12, configFile: "/srv/relative.toml", sharesFiles: false },
+    { ...common, pid: 13, configFile: "/x.toml" },
+  ]);
+  expect(runningContainerds(join(folder, "none"))).toEqual([]);
+});
+
+test.each([
+  ["containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3", [1, 6, 20]],
+  ["containerd containerd.io v1.7.2 0cae528dd6cb557f7201036e9f43420650207b58", [1, 7, 2]],
+  ["containerd github.com/containerd/containerd/v2 v2.1.0-rc.1 abc", [2, 1, 0]],
+  ["containerd github.com/k3s-io/containerd v2.0.5-k3s1", [2, 0, 5]],
+  ["2.x", [2, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]],
+  ["1.7", [1, 7, Number.POSITIVE_INFINITY]],
+])("the version in %j", (text, [major, minor, patch]) => {
+  expect(parseContainerdVersion(text)).toEqual({ major, minor, patch });
+});
+
+test.each(["", "containerd", "two", "2", "containerd github.com/containerd/containerd unknown"])(
+  "no version in %j",
+  (text) => expect(parseContainerdVersion(text)).toBeUndefined(),
+);
+
+describeWith([containerd], "containerd itself", {}, () => {
+  test("tells its version", () => {
+    expect(parseContainerdVersion(printedVersion(containerd.command))).toMatchObject({
+      major: expect.any(Number),
+    });
+    expect(printedVersion("/none")).toBe("");
+  });
+});

@@ -1,0 +1,111 @@
+import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Bolt } from "../../../../src/containerd/store/bolt.ts";
+import { leasedDigests } from "../../../../src/containerd/store/leases.ts";
+import { fixture } from "../../../support/content-store.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const folder = temporaryFolder();
+mkdirSync(join(folder, "io.containerd.metadata.v1.bolt"));
+
+function leases(database: Uint8Array): string[][] {
+  writeFileSync(join(folder, "io.containerd.metadata.v1.bolt/meta.db"), database);
+  return leasedDigests(join(folder, "io.containerd.content.v1.content"));
+}
+
+test("the blobs of a pull under way share a lease", () => {
+  expect(leases(fixture("one-pull"))).toEqual([
+    [
+      "sha256:0b35b5c347231ce2f99b06d796b84ddc230d09e827ad0fcc523c073249b26013",
+      "sha256:30a2b7fd207d9fbfa568b3d6c48463500f70fea0dcdc4f06ba0a169eb689b43f",
+      "sha256:3dbac8cf7199cf6b340e512371bceaa92a8140119f140e3b03e94a3a8210756c",
+      "sha256:d1b56ab689109d765b0b1704de9e76b379678c4acd4340572f025d70c34867fd",
+      "sha256:e00cd854383a7aa20f3d2a226d4b69cb8fa64bb59984f7bdbf76dc813916b481",
+      "sha256:efb1cfc9a37d459ea0eb24595630d3ec7aa9a4ff16e364d04925904430de994d",
+    ],
+  ]);
+});
+
+test("a database of several levels is read to its end", () => {
+  const found = leases(fixture("300-leases"));
+  expect(found).toHaveLength(301);
+  expect(found.filter((it) => it.length > 0)).toEqual([
+    [
+      "sha256:6134a6b83d22a30a1b523d05a27cf46b655712fb650dea6a6c81c09d0dccbc2f",
+      "sha256:76069296cf9280e2416705c6c9bda3542e5541e0ce8429869451d893daae5b90",
+      "sha256:8fb4cf51a21d68d2b032b56f7154cab0d0b1f08e0308d1590f6567922f4ef00b",
+      "sha256:99aac6f319faa373d5eba31f4c4b081ce0a8fb8a1637c27a3bb2049331319e13",
+    ],
+  ]);
+});
+
+test("of the two meta pages the one of the last commit counts", () => {
+  // The transaction's number stands at 48 in the meta data, which follow the page's header of 16 bytes.
+  const database = fixture("one-pull");
+  const [first, second] = [database.readBigUInt64LE(16 + 48), database.readBigUInt64LE(4096 + 16 + 48)];
+  const last = first > second ? 0 : 4096;
+  const torn = Buffer.from(database);
+  torn.writeUInt32LE(0xffff, last + 16 + 16);
+  expect(leases(torn)).toEqual([]);
+  torn.writeBigUInt64LE(0n, last + 16 + 48);
+  expect(leases(torn)).toHaveLength(1);
+});
+
+test("without a database, or with another kind of file, there is nothing to be told", () => {
+  expect(leasedDigests(join(folder, "missing/io.containerd.content.v1.content"))).toEqual([]);
+  expect(leases(Buffer.alloc(0))).toEqual([]);
+  expect(leases(Buffer.alloc(100_000, "SQLite format 3\0"))).toEqual([]);
+  expect(leases(fixture("one-pull").subarray(0, 8192))).toEqual([]);
+});
+
+test("a torn database ends the search, whatever stands in it", () => {
+  const database = fixture("one-pull");
+  const used = database.subarray(0, database.lastIndexOf("sha256:") + 4096);
+  const torn = fc.array(
+    fc.tuple(fc.nat(used.length - 1), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 255))),
+    {
+      minLength: 1,
+      maxLength: 60,
+    },
+  );
+  fc.assert(
+    fc.property(torn, (changes) => {
+      const copy = Buffer.from(database);
+      for (const [at, byte] of changes) copy[at] = byte;
+      for (const digest of leases(copy).flat()) expect(digest).toMatch(/^sha(256|512):[0-9a-f]+$/);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("a page that is its own child ends the search", () => {
+  const database = fixture("one-pull").subarray(0, 3 * 4096);
+  const page = database.subarray(2 * 4096);
+  page.writeUInt16LE(1, 8); // a branch page
+  page.writeUInt16LE(200, 10);
+  page.writeUInt32LE(0, 12);
+  for (let i = 0; i < 200; i++) {
+    page.writeUInt32LE(0, 16 + 16 * i);
+    page.writeUInt32LE(0, 16 + 16 * i + 4);
+    page.writeBigUInt64LE(2n, 16 + 16 * i + 8);
+  }
+  for (const meta of [0, 4096]) database.writeBigUInt64LE(2n, meta + 16 + 16);
+  expect(leases(database)).toEqual([]);
+  // Where every branch is followed, not only the one that a name leads to.
+  expect([...everyEntry(database)]).toEqual([]);
+});
+
+function* everyEntry(database: Uint8Array) {
+  const path = join(folder, "looped.db");
+  writeFileSync(path, database);
+  const fd = openSync(path, "r");
+  try {
+    const bolt = Bolt.open(fd);
+    if (bolt === null) throw new Error("it is no database");
+    yield* bolt.entries(bolt.root());
+  } finally {
+    closeSync(fd);
+  }
+}

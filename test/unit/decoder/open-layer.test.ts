@@ -1,0 +1,88 @@
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, expect, test, vi } from "vitest";
+import type { Candidate } from "../../../src/containerd/payload.ts";
+import { openings } from "../../../src/decoder/open-layer.ts";
+import { FileInput } from "../../../src/io/file-input.ts";
+import { loadKeys } from "../../../src/keys/load.ts";
+import { LIMITS } from "../../../src/limits.ts";
+import { type Encrypted, encryptFor } from "../../support/encrypted.ts";
+import { type KeyFiles, writeKeys } from "../../support/keys.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const path = join(folder, "blob");
+const settings = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+let key: KeyFiles;
+let right: Encrypted;
+let wrong: Encrypted;
+/** For somebody else's key. */
+let foreign: Encrypted;
+
+beforeAll(async () => {
+  key = await writeKeys(join(folder, "key"), "P-256");
+  const encrypt = (text: string) => encryptFor([`jwe:${key.publicPath("spki.pem")}`], Buffer.from(text));
+  [right, wrong] = await Promise.all([encrypt("layer"), encrypt("another")]);
+  const other = await writeKeys(join(folder, "other"), "P-256");
+  foreign = await encryptFor([`jwe:${other.publicPath("spki.pem")}`], Buffer.from("foreign"));
+  writeFileSync(path, right.ciphertext);
+});
+
+function candidate({ descriptor }: Encrypted, size = right.ciphertext.length): Candidate {
+  const { mediaType, digest, annotations = {} } = descriptor;
+  const file = Object.assign(FileInput.open(path, "the blob"), { size });
+  return { descriptor: { mediaType, digest, size, annotations }, blob: { file, isInput: true } };
+}
+
+/** Whether each that is given is the right one, and the keys of all. */
+async function opened(...groups: Candidate[][]) {
+  const keys = await loadKeys({
+    keysPath: dirname(key.privatePath("pkcs8.pem")),
+    strictKeys: false,
+    allowExternalSymlinks: false,
+  });
+  const given: boolean[] = [];
+  const secrets: Uint8Array[] = [];
+  for await (const { descriptor, layer } of openings(groups, keys, settings)) {
+    given.push(descriptor.annotations === right.descriptor.annotations);
+    secrets.push(layer.key.bytes);
+    expect(layer.key.bytes.some((byte) => byte !== 0)).toBe(true);
+  }
+  for (const secret of secrets) expect(secret.every((byte) => byte === 0)).toBe(true);
+  return given;
+}
+
+test("the one that opens alone is given, right or wrong", async () => {
+  expect(await opened([candidate(right)])).toEqual([true]);
+  expect(await opened([candidate(wrong)])).toEqual([false]);
+});
+
+test("what the keys cost before they are tried is not charged to the first that fails", async () => {
+  const spent = { user: 2 * LIMITS.unwrapCpuMs * 1000, system: 0 };
+  const clock = vi.spyOn(process, "cpuUsage").mockReturnValue(spent);
+  expect(await opened([candidate(foreign), candidate(right)])).toEqual([true]);
+  clock.mockRestore();
+});
+
+test("of several only the right one is given", async () => {
+  expect(await opened([candidate(wrong), candidate(right)])).toEqual([true]);
+  expect(await opened([candidate(wrong), candidate(wrong)], [candidate(wrong), candidate(right)])).toEqual([
+    true,
+  ]);
+});
+
+test("after one that opened alone only right ones are given", async () => {
+  const groups = [[candidate(wrong)], [candidate(wrong)], [candidate(right)]];
+  expect(await opened(...groups)).toEqual([false, true]);
+});
+
+test("when none is known to be right, the first is given", async () => {
+  expect(await opened([candidate(wrong), candidate(wrong)], [candidate(wrong)])).toEqual([false]);
+});
+
+test("a blob is hashed as often as the limit allows, then the first is given", async () => {
+  const half = Math.ceil(LIMITS.candidatesHashBytes / 2);
+  const group = (size: number) => [candidate(wrong, size), candidate(wrong, size), candidate(right, size)];
+  expect(await opened(group(half))).toEqual([false]);
+  expect(await opened(group(Math.floor(half / 2)))).toEqual([true]);
+});

@@ -1,0 +1,42 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { describeSystemError } from "../../../src/errors.ts";
+import { readSmallFile } from "../../../src/io/file.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const file = join(folder, "file");
+writeFileSync(file, "0123456789");
+
+function refusal(path: string, maxBytes = 10): string {
+  try {
+    readSmallFile(path, maxBytes);
+  } catch (error) {
+    return describeSystemError(error);
+  }
+  return "it was read";
+}
+
+test("a file is read whole, through a symlink too, up to the limit", () => {
+  symlinkSync("file", join(folder, "link"));
+  expect(Buffer.from(readSmallFile(file, 10)).toString()).toBe("0123456789");
+  expect(Buffer.from(readSmallFile(join(folder, "link"), 11)).toString()).toBe("0123456789");
+  writeFileSync(join(folder, "empty"), "");
+  expect(readSmallFile(join(folder, "empty"), 10)).toHaveLength(0);
+});
+
+test("the memory is its own: zeroing it leaves nothing of the file", () => {
+  expect(readSmallFile(file, 10).buffer.byteLength).toBe(10);
+});
+
+test("what is no such file is refused, without waiting for a FIFO's writer", () => {
+  mkdirSync(join(folder, "directory"));
+  execFileSync("mkfifo", [join(folder, "fifo")]);
+  expect(refusal(file, 9)).toBe("it is larger than 9 bytes");
+  expect(refusal(join(folder, "directory"))).toBe("it is a directory");
+  expect(refusal(join(folder, "fifo"))).toBe("it is no regular file");
+  expect(refusal("/dev/null")).toBe("it is no regular file");
+  expect(refusal(join(folder, "missing"))).toBe("no such file or directory");
+});

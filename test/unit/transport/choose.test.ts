@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { chooseImage } from "../../../src/transport/choose.ts";
+
+const entry = (name?: string, fullName?: string) => ({
+  mediaType: OCI_MANIFEST,
+  digest: `sha256:${"0".repeat(64)}`,
+  size: 1,
+  annotations: {
+    ...(name !== undefined && { "org.opencontainers.image.ref.name": name }),
+    ...(fullName !== undefined && { "io.containerd.image.name": fullName }),
+  },
+});
+const index = (...manifests: ReturnType<typeof entry>[]) => ({ schemaVersion: 2, manifests });
+const [a, b, nameless] = [entry("a"), entry("b", "registry/x:b"), entry()];
+
+test("a tag, or containerd's full name, chooses", () => {
+  expect(chooseImage(index(a, b), "a", "it")).toBe(a);
+  expect(chooseImage(index(a, b), "b", "it")).toBe(b);
+  expect(chooseImage(index(a, b), "registry/x:b", "it")).toBe(b);
+});
+
+test("without a tag the only image is meant", () => {
+  expect(chooseImage(index(a), undefined, "it")).toBe(a);
+  expect(chooseImage(index(nameless), undefined, "it")).toBe(nameless);
+});
+
+test.each([
+  ["no such tag", index(a, nameless), "c", "NOT_FOUND"],
+  ["no image at all", index(), undefined, "NOT_FOUND"],
+  ["several images and no tag", index(a, nameless), undefined, "USAGE"],
+  ["a tag of two images", index(a, a), "a", "USAGE"],
+])("%s", (_, images, tag, code) => {
+  expect(() => chooseImage(images, tag, "it")).toThrow(expect.objectContaining({ code }));
+});

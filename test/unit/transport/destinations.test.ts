@@ -1,0 +1,265 @@
+import { execFileSync } from "node:child_process";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { writeDurably } from "../../../src/io/staging.ts";
+import { digestOf } from "../../../src/spec/digest.ts";
+import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { type ImageTarget, openTarget } from "../../../src/transport/destination.ts";
+import type { Place } from "../../../src/transport/reference.ts";
+import { rootOf, snapshot } from "../../support/layouts.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const NEW = { replace: false };
+const base = temporaryFolder();
+let folder = base;
+let count = 0;
+
+beforeEach(() => {
+  folder = join(base, String(count++));
+  mkdirSync(folder);
+});
+
+const layout = (tag?: string): Place => ({ kind: "oci", path: join(folder, "layout"), ...(tag && { tag }) });
+const archive = (tag?: string): Place => ({
+  kind: "oci-archive",
+  path: join(folder, "a.tar"),
+  ...(tag && { tag }),
+});
+const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
+const blobIn = (text: string) => `blobs/sha256/${digestOf(bytesOf(text)).slice(7)}`;
+
+async function put(target: ImageTarget, text: string) {
+  const path = target.newFile();
+  await writeDurably(path, [bytesOf(text)]);
+  const digest = digestOf(bytesOf(text));
+  await target.adopt(path, digest);
+  return { mediaType: OCI_MANIFEST, digest, size: text.length };
+}
+
+async function write(place: Place, text: string, options = NEW): Promise<void> {
+  const target = await openTarget(place, options);
+  try {
+    await target.commit(await put(target, text));
+  } finally {
+    await target.close();
+  }
+}
+
+describe("a layout", () => {
+  test("that is new appears as a whole, readable for all", async () => {
+    const target = await openTarget(layout("v1"), NEW);
+    const root = await put(target, "one");
+    expect(existsSync(layout().path)).toBe(false);
+    await target.commit(root);
+    await target.close();
+    expect([...snapshot(layout().path).keys()]).toEqual([
+      "blobs",
+      "blobs/sha256",
+      blobIn("one"),
+      "index.json",
+      "oci-layout",
+    ]);
+    expect(statSync(layout().path).mode & 0o777).toBe(0o777 & ~process.umask());
+    expect(readdirSync(folder)).toEqual(["layout"]);
+  });
+
+  test("gets more images, and keeps what its index says besides", async () => {
+    await write(layout("v1"), "one");
+    const index = join(layout().path, "index.json");
+    const before = JSON.parse(readFileSync(index, "utf8"));
+    writeFileSync(index, JSON.stringify({ ...before, "x.more": 12 }, null, 2));
+    await write(layout("v2"), "two");
+    const after = readFileSync(index, "utf8");
+    expect(JSON.parse(after)).toMatchObject({
+      "x.more": 12,
+      manifests: [before.manifests[0], { digest: digestOf(bytesOf("two")) }],
+    });
+    expect(after).toContain('\n  "x.more": 12');
+    expect(readdirSync(layout().path).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
+  });
+
+  test("keeps a tag that is taken, unless it may be replaced", async () => {
+    await write(layout("v1"), "one");
+    const before = snapshot(folder);
+    await expect(write(layout("v1"), "two")).rejects.toMatchObject({ code: "EXISTS" });
+    expect(snapshot(folder)).toEqual(before);
+    await write(layout("v1"), "two", { replace: true });
+    expect(rootOf(layout().path).digest).toBe(digestOf(bytesOf("two")));
+  });
+
+  test("has one image without a tag", async () => {
+    await write(layout(), "one");
+    await write(layout("v1"), "two");
+    await expect(write(layout(), "three")).rejects.toMatchObject({ code: "EXISTS" });
+  });
+
+  test("notices that a tag was taken in the meantime", async () => {
+    await write(layout("v1"), "one");
+    const target = await openTarget(layout("v2"), NEW);
+    const root = await put(target, "three");
+    await write(layout("v2"), "two");
+    const before = snapshot(layout().path);
+    await expect(target.commit(root)).rejects.toMatchObject({ code: "EXISTS" });
+    await target.close();
+    expect(new Map([...before].filter(([name]) => !name.startsWith(".ctd")))).toEqual(
+      snapshot(layout().path),
+    );
+  });
+
+  test("is not made of a folder with something else in it", async () => {
+    mkdirSync(layout().path);
+    writeFileSync(join(layout().path, "photo.jpg"), "");
+    await expect(openTarget(layout(), NEW)).rejects.toMatchObject({ code: "EXISTS" });
+    writeFileSync(join(folder, "file"), "");
+    await expect(openTarget({ kind: "oci", path: join(folder, "file") }, NEW)).rejects.toMatchObject({
+      code: "EXISTS",
+    });
+    expect(readdirSync(layout().path)).toEqual(["photo.jpg"]);
+  });
+
+  test("is made of an empty folder", async () => {
+    mkdirSync(layout().path);
+    await write(layout("v1"), "one");
+    expect(rootOf(layout().path).size).toBe(3);
+  });
+
+  test("loses what was added when putting it in place fails half way", async () => {
+    await write(layout("v1"), "one");
+    const [first = "", second = ""] = ["two", "three"].sort((a, b) => (blobIn(a) < blobIn(b) ? -1 : 1));
+    // A folder of that name takes no file's place.
+    mkdirSync(join(layout().path, blobIn(second)));
+    const before = snapshot(layout().path);
+    const target = await openTarget(layout("v2"), NEW);
+    const root = await put(target, first);
+    await put(target, second);
+    await expect(target.commit(root)).rejects.toMatchObject({ code: "IO" });
+    await target.close();
+    expect(snapshot(layout().path)).toEqual(before);
+  });
+});
+
+describe("leftovers", () => {
+  const leftover = (pid: number, host = hostname()) => `.ctd-decoder-${host}-${pid}-abc123`;
+  /** Beyond what Linux gives. */
+  const DEAD = 2 ** 22 + 1;
+
+  test("of dead processes are removed, others are not", async () => {
+    const names = [leftover(DEAD), leftover(process.ppid), leftover(DEAD, "elsewhere"), ".ctd-decoder-mine"];
+    for (const name of names) mkdirSync(join(folder, name, "blobs"), { recursive: true });
+    await write(archive(), "one");
+    expect(readdirSync(folder).sort()).toEqual([...names.slice(1), "a.tar"].sort());
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "of other users are not touched (skipped without root, who alone can make one)",
+    async () => {
+      const foreign = join(folder, leftover(DEAD));
+      mkdirSync(foreign);
+      writeFileSync(join(foreign, "file"), "");
+      chownSync(foreign, 65534, 65534);
+      await write(archive(), "one");
+      expect(existsSync(join(foreign, "file"))).toBe(true);
+    },
+  );
+
+  test("that are links are left alone, and so is what they lead to", async () => {
+    mkdirSync(join(folder, "precious"));
+    symlinkSync("precious", join(folder, leftover(DEAD)));
+    await write(archive(), "one");
+    expect(readdirSync(folder).sort()).toEqual([leftover(DEAD), "a.tar", "precious"].sort());
+  });
+
+  /** What a SIGKILL leaves between the first rename of a commit and the last. */
+  function halfCommitted(): string {
+    const staging = join(layout().path, leftover(DEAD));
+    mkdirSync(staging);
+    writeFileSync(join(staging, "journal"), blobIn("half"));
+    writeFileSync(join(staging, "index.json"), "{}");
+    writeFileSync(join(layout().path, blobIn("half")), "half");
+    return staging;
+  }
+
+  test("of a commit that was cut short take their blobs with them", async () => {
+    await write(layout("v1"), "one");
+    const staging = halfCommitted();
+    utimesSync(join(layout().path, "index.json"), 1, 1);
+    await write(layout("v2"), "two");
+    expect([existsSync(staging), existsSync(join(layout().path, blobIn("half")))]).toEqual([false, false]);
+    expect(existsSync(join(layout().path, blobIn("one")))).toBe(true);
+  });
+
+  test("leave blobs that a later commit may count on, and those of a commit that was done", async () => {
+    await write(layout("v1"), "one");
+    const staging = halfCommitted();
+    utimesSync(join(staging, "journal"), 1, 1);
+    await write(layout("v2"), "two");
+    expect(existsSync(join(layout().path, blobIn("half")))).toBe(true);
+
+    rmSync(join(halfCommitted(), "index.json"));
+    utimesSync(join(layout().path, "index.json"), 1, 1);
+    await write(layout("v3"), "three");
+    expect(existsSync(join(layout().path, blobIn("half")))).toBe(true);
+  });
+
+  test("name no files outside the layout", async () => {
+    await write(layout("v1"), "one");
+    const staging = halfCommitted();
+    writeFileSync(join(staging, "journal"), "../precious\nblobs/sha256/../../oci-layout\n");
+    writeFileSync(join(folder, "precious"), "");
+    utimesSync(join(layout().path, "index.json"), 1, 1);
+    await write(layout("v2"), "two");
+    expect([existsSync(join(folder, "precious")), existsSync(join(layout().path, "oci-layout"))]).toEqual([
+      true,
+      true,
+    ]);
+  });
+});
+
+describe("an archive", () => {
+  test("is the same each time, and a layout when unpacked", async () => {
+    await write(archive("v1"), "one");
+    const first = readFileSync(archive().path);
+    await write(archive("v1"), "one", { replace: true });
+    expect(readFileSync(archive().path)).toEqual(first);
+    execFileSync("tar", ["-xf", archive().path, "-C", folder]);
+    expect(rootOf(folder).digest).toBe(digestOf(bytesOf("one")));
+    expect(readFileSync(join(folder, blobIn("one")), "utf8")).toBe("one");
+  });
+
+  test("that is there already stays", async () => {
+    writeFileSync(archive().path, "precious");
+    await expect(openTarget(archive(), NEW)).rejects.toMatchObject({ code: "EXISTS" });
+    expect(readFileSync(archive().path, "utf8")).toBe("precious");
+  });
+
+  test("that came in the meantime stays", async () => {
+    const target = await openTarget(archive(), NEW);
+    const root = await put(target, "one");
+    writeFileSync(archive().path, "precious");
+    await expect(target.commit(root)).rejects.toMatchObject({ code: "EXISTS" });
+    await target.close();
+    expect(readFileSync(archive().path, "utf8")).toBe("precious");
+    expect(readdirSync(folder)).toEqual(["a.tar"]);
+  });
+});
+
+test("a folder that isn't there can't be written to", async () => {
+  const place: Place = { kind: "oci-archive", path: join(folder, "none/a.tar") };
+  await expect(openTarget(place, NEW)).rejects.toMatchObject({
+    code: "IO",
+    message: expect.not.stringContaining(".ctd-decoder"),
+  });
+});
