@@ -25,6 +25,7 @@ export type ErrorCode =
   | "EXISTS" // a destination that is there already
   | "CONFIG" // a configuration file
   | "UNHEALTHY" // a check found something wrong
+  | "UNTRUSTED" // no signature that the policy, key or identity demands
   | "AUDIT" // the audit log could not be written
   | "INTERRUPTED" // by the user, before anything was changed
   | "IO"; // reading or writing failed
