@@ -1,0 +1,45 @@
+/** JSON that has one meaning to every reader: UTF-8, no name twice in an object (RFC 8259 §4), bounded nesting. */
+
+/** Thrown for JSON that is malformed or ambiguous. The message is a clause: "it has the name \"a\" twice". */
+export class JsonProblem extends Error {
+  override readonly name = "JsonProblem";
+}
+
+const DEPTH_MOST = 64;
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Of a text that is known to be JSON: its strings and its punctuation. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/gs;
+
+/** @throws JsonProblem, whose message quotes at most one name of the input */
+export function parseStrictJson(bytes: Uint8Array): unknown {
+  let text: string;
+  let value: unknown;
+  try {
+    text = UTF8.decode(bytes);
+    value = JSON.parse(text);
+  } catch {
+    throw new JsonProblem("it is not JSON");
+  }
+  refuseRepeatedNames(text);
+  return value;
+}
+
+/** `JSON.parse` keeps the last of several members of one name, other readers the first. */
+function refuseRepeatedNames(text: string): void {
+  /** The names seen in each open object; null for an array. */
+  const open: (Set<string> | null)[] = [];
+  let string = "";
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === "{" || token === "[") {
+      if (open.length === DEPTH_MOST) throw new JsonProblem(`it is nested more than ${DEPTH_MOST} deep`);
+      open.push(token === "{" ? new Set() : null);
+    } else if (token === "}" || token === "]") {
+      open.pop();
+    } else if (token === ":") {
+      const name: string = JSON.parse(string);
+      const names = open.at(-1);
+      if (names?.has(name)) throw new JsonProblem(`it has the name ${JSON.stringify(name)} twice`);
+      names?.add(name);
+    } else string = token;
+  }
+}

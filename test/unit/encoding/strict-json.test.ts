@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { JsonProblem, parseStrictJson } from "../../../src/encoding/strict-json.ts";
+
+const parse = (text: string) => parseStrictJson(Buffer.from(text));
+
+test("reads what JSON.parse reads", () => {
+  const text = '{"a":[1,{"b":"x\\"{:}"},null],"c":{"b":1},"d":{"b":":"},"":{}}';
+  expect(parse(text)).toEqual(JSON.parse(text));
+  expect(parse(' "a:a" ')).toBe("a:a");
+});
+
+test.each([
+  ['{"a":1,"a":1}', '"a" twice'],
+  ['{"a":1,"\\u0061":2}', '"a" twice'],
+  ['{"x":{"a":[{"b":1,"c":"a","b":2}]}}', '"b" twice'],
+  ['{"__proto__":1,"__proto__":2}', '"__proto__" twice'],
+  ['{"a":1}}', "not JSON"],
+  ["", "not JSON"],
+  ["\uFEFF{}", "not JSON"],
+  [`${"[".repeat(65)}${"]".repeat(65)}`, "nested more than 64"],
+])("refuses %s", (text, why) => {
+  expect(() => parse(text)).toThrow(JsonProblem);
+  expect(() => parse(text)).toThrow(why);
+});
+
+test("refuses bytes that are not UTF-8", () => {
+  expect(() => parseStrictJson(Uint8Array.of(0x22, 0xff, 0x22))).toThrow("not JSON");
+});
+
+test("the same name in sibling objects is not a repetition", () => {
+  expect(parse('[{"a":1},{"a":2}]')).toEqual([{ a: 1 }, { a: 2 }]);
+});
