@@ -1,5 +1,5 @@
+import { decodeUtf8 } from "../encoding/bytes.ts";
 import { decodeFields } from "../encoding/protobuf.ts";
-import { decodeUtf8 } from "../encoding/utf8.ts";
 import { DecoderError } from "../errors.ts";
 
 /** What containerd wraps the payload in, and its only type (imgcrypt `RegisterType`). */

@@ -1,6 +1,8 @@
+import type { Bytes } from "./bytes.ts";
+
 /**
- * The little DER (X.690 §10) that private keys are made of: definite lengths, single-byte tags, read in place.
- * Anything else is "not DER" (null), never an exception: callers are sorting unknown files.
+ * The part of DER (X.690 §10) that keys and certificates use: definite lengths, single-byte tags, read in place.
+ * Anything else yields null rather than an exception, because callers sort unknown files.
  */
 export const TAG = {
   INTEGER: 0x02,
@@ -15,14 +17,14 @@ export const TAG = {
 
 export interface DerElement {
   readonly tag: number;
-  /** The content octets, a view. */
-  readonly content: Uint8Array<ArrayBuffer>;
+  /** Content octets, a view. */
+  readonly content: Bytes;
   /** Header and content, a view. */
-  readonly whole: Uint8Array<ArrayBuffer>;
+  readonly whole: Bytes;
 }
 
-/** The element at `offset`, or null when there is no well-formed one. */
-export function readElement(bytes: Uint8Array<ArrayBuffer>, offset = 0): DerElement | null {
+/** Reads the element at `offset`; null when it is malformed. */
+export function readElement(bytes: Bytes, offset = 0): DerElement | null {
   const tag = bytes[offset];
   const first = bytes[offset + 1];
   if (tag === undefined || first === undefined) return null;
@@ -42,14 +44,14 @@ export function readElement(bytes: Uint8Array<ArrayBuffer>, offset = 0): DerElem
   return { tag, content: bytes.subarray(start, end), whole: bytes.subarray(offset, end) };
 }
 
-/** The one element that fills all of `bytes`, or null. */
-export function readOnly(bytes: Uint8Array<ArrayBuffer>, tag: number): DerElement | null {
+/** Reads the single element that fills `bytes`; null when there is none with this tag. */
+export function readOnly(bytes: Bytes, tag: number): DerElement | null {
   const element = readElement(bytes);
   return element !== null && element.tag === tag && element.whole.length === bytes.length ? element : null;
 }
 
-/** The elements of a SEQUENCE's content, or null when any of it is malformed. */
-export function readChildren(content: Uint8Array<ArrayBuffer>, atMost = 16): DerElement[] | null {
+/** Reads the elements of a SEQUENCE's content; null when one is malformed or there are more than `atMost`. */
+export function readChildren(content: Bytes, atMost = 16): DerElement[] | null {
   const children: DerElement[] = [];
   for (let offset = 0; offset < content.length; ) {
     const element = readElement(content, offset);
@@ -60,27 +62,27 @@ export function readChildren(content: Uint8Array<ArrayBuffer>, atMost = 16): Der
   return children;
 }
 
-/** The children of the SEQUENCE that fills all of `bytes`, or null. */
-export function readSequence(bytes: Uint8Array<ArrayBuffer>): DerElement[] | null {
+/** Reads the children of the SEQUENCE that fills `bytes`; null when there is none. */
+export function readSequence(bytes: Bytes): DerElement[] | null {
   const sequence = readOnly(bytes, TAG.SEQUENCE);
   return sequence && readChildren(sequence.content);
 }
 
-/** A small non-negative INTEGER, or null. */
+/** Reads a non-negative INTEGER of at most 5 octets; null for anything else. */
 export function readSmallInteger(element: DerElement | undefined): number | null {
   if (element?.tag !== TAG.INTEGER || element.content.length === 0 || element.content.length > 5) return null;
   if ((element.content[0] ?? 0) >= 0x80) return null;
   return element.content.reduce((value, byte) => value * 256 + byte, 0);
 }
 
-/** An OID's content octets as lower-case hex, which serves as its name here ("2a8648ce3d0201"). */
+/** An OID's content octets as lower-case hex ("2a8648ce3d0201"), the form in which this program names OIDs. */
 export function readOid(element: DerElement | undefined): string | null {
   if (element?.tag !== TAG.OID) return null;
   return element.content.toHex();
 }
 
-/** One element with the given content. */
-export function writeElement(tag: number, ...contents: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** Writes an element. */
+export function writeElement(tag: number, ...contents: readonly Uint8Array[]): Bytes {
   const length = contents.reduce((sum, part) => sum + part.length, 0);
   const header = lengthOctets(length);
   const bytes = new Uint8Array(1 + header.length + length);
@@ -94,8 +96,8 @@ export function writeElement(tag: number, ...contents: readonly Uint8Array[]): U
   return bytes;
 }
 
-/** A non-negative INTEGER from big-endian bytes of any padding. */
-export function writeInteger(magnitude: Uint8Array): Uint8Array<ArrayBuffer> {
+/** Writes a non-negative INTEGER from big-endian bytes with any number of leading zeros. */
+export function writeInteger(magnitude: Uint8Array): Bytes {
   let start = 0;
   while (start < magnitude.length - 1 && magnitude[start] === 0) start++;
   const digits = magnitude.subarray(start);
@@ -103,7 +105,7 @@ export function writeInteger(magnitude: Uint8Array): Uint8Array<ArrayBuffer> {
   return padded ? writeElement(TAG.INTEGER, Uint8Array.of(0), digits) : writeElement(TAG.INTEGER, digits);
 }
 
-export function writeOid(hex: string): Uint8Array<ArrayBuffer> {
+export function writeOid(hex: string): Bytes {
   return writeElement(TAG.OID, Uint8Array.fromHex(hex));
 }
 

@@ -1,6 +1,6 @@
 /**
- * JSON that is read, changed in a few places and written again: numbers keep their digits, and the text its style, so
- * that undoing a change gives the first bytes (and digest) back.
+ * JSON documents that are read, changed in a few places and written back. Numbers keep their digits and the text keeps its
+ * style, so undoing a change restores the original bytes and digest.
  */
 export type JsonValue =
   | null
@@ -10,11 +10,11 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue };
 
-/** How a document is laid out. */
+/** A document's layout. */
 export interface JsonStyle {
-  /** Of one level: "" for everything on one line. */
+  /** Indentation of one level; "" puts everything on one line. */
   readonly indent: string;
-  /** What follows the last brace: "" or a line break. */
+  /** Text after the last brace: "" or a line break. */
   readonly tail: string;
   /** Go writes <, > and & as \u003c, \u003e and \u0026. */
   readonly escapesHtml: boolean;
@@ -27,7 +27,7 @@ export interface JsonDocument {
 
 export const COMPACT: JsonStyle = { indent: "", tail: "", escapesHtml: false };
 
-/** The two parts of "JSON.parse source text access" (ECMAScript proposal, in every runtime supported here). */
+/** ECMAScript's "JSON.parse source text access", which TypeScript does not declare yet. */
 const json: {
   parse(
     text: string,
@@ -36,13 +36,13 @@ const json: {
   rawJSON(text: string): unknown;
 } = JSON as never;
 
-/** @throws SyntaxError for what is not JSON, TypeError for what is not UTF-8 */
+/** Parses a document. @throws SyntaxError for invalid JSON, TypeError for invalid UTF-8 */
 export function parseJson(bytes: Uint8Array): JsonDocument {
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   return { value: json.parse(text, keepDigits), style: styleOf(text) };
 }
 
-/** The bytes of a value in a style. Numbers that JavaScript would round are written as they were read. */
+/** Writes a value. Numbers that JavaScript would round are written as they were read. */
 export function writeJson(value: unknown, style: JsonStyle = COMPACT): Uint8Array<ArrayBuffer> {
   const text = JSON.stringify(value, null, style.indent) + style.tail;
   return new Uint8Array(Buffer.from(style.escapesHtml ? text.replace(/[<>&]/g, unicodeEscape) : text));

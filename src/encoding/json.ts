@@ -1,6 +1,6 @@
-/** JSON as Go's encoding/json reads it into a struct: what the peers write for each other is read by these rules. */
+import { decodeUtf8 } from "./bytes.ts";
 
-import { decodeUtf8 } from "./utf8.ts";
+/** JSON by the rules of Go's encoding/json, which the peers' documents rely on. */
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -8,7 +8,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A struct's field: the case of its name is ignored, and of several the last one counts. Undefined if there is none. */
+/** A field of a Go struct: the name's case is ignored, and the last duplicate wins. Undefined when absent. */
 export function goField(value: unknown, name: string): unknown {
   if (!isObject(value)) return undefined;
   const wanted = name.toLowerCase();
@@ -19,7 +19,7 @@ export function goField(value: unknown, name: string): unknown {
   return found;
 }
 
-/** The object that a JSON text holds, or null. Never the parser's message: it quotes its input, which may be secret. */
+/** Parses a JSON object; null for anything else. The parser's message is dropped: it quotes its input, which may be secret. */
 export function parseJsonObject(bytes: Uint8Array): JsonObject | null {
   try {
     const value: unknown = JSON.parse(decodeUtf8(bytes));

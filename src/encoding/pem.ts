@@ -1,17 +1,18 @@
 import { decodeBase64 } from "./base64.ts";
+import type { Bytes } from "./bytes.ts";
 
-/** One block of RFC 7468, or of the older form with RFC 1421 headers that OpenSSL's encrypted keys have. */
+/** A block of RFC 7468, or of the older form with RFC 1421 headers, which OpenSSL's encrypted keys use. */
 export interface PemBlock {
-  /** "RSA PRIVATE KEY" */
+  /** The type of content: "RSA PRIVATE KEY". */
   readonly label: string;
   readonly headers: ReadonlyMap<string, string>;
-  /** null when what stands between the lines is no base64. */
-  readonly body: Uint8Array<ArrayBuffer> | null;
+  /** Null when the text between the lines is not valid base64. */
+  readonly body: Bytes | null;
 }
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]{1,64})-----[ \t]*\r?$/gm;
 
-/** The blocks of a text, in order; text around them is ignored (RFC 7468 §2). At most `atMost`. */
+/** Reads up to `atMost` blocks in order. Text around them is ignored (RFC 7468 §2). */
 export function parsePem(text: string, atMost: number): PemBlock[] {
   const blocks: PemBlock[] = [];
   BEGIN.lastIndex = 0;

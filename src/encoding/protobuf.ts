@@ -1,26 +1,26 @@
-/** The little of the Protocol Buffers encoding that messages with nothing but bytes and text fields need. */
+import type { Bytes } from "./bytes.ts";
+
+/** The part of the Protocol Buffers encoding that messages of bytes and text fields need. */
 
 const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
-/** 64 bits in groups of 7. */
+/** 64 bits, 7 to a byte. */
 const VARINT_BYTES = 10;
 
 /**
- * The bytes and text fields of a message by number, as views of it. Any order, and of several the last one counts;
- * fields of other types are skipped.
- * @returns null for what is no message (groups, which proto3 has not, included)
+ * Reads the bytes and text fields of a message by number, as views. Fields may come in any order, the last duplicate wins,
+ * and fields of other types are skipped.
+ * @returns null for a malformed message, or one with groups, which proto3 does not have
  */
-export function decodeFields(
-  message: Uint8Array<ArrayBuffer>,
-): ReadonlyMap<number, Uint8Array<ArrayBuffer>> | null {
-  const fields = new Map<number, Uint8Array<ArrayBuffer>>();
+export function decodeFields(message: Bytes): ReadonlyMap<number, Bytes> | null {
+  const fields = new Map<number, Bytes>();
   let at = 0;
   while (at < message.length) {
     const key = readVarint(message, at);
-    if (key === null || key.value < 8) return null; // there is no field 0
+    if (key === null || key.value < 8) return null; // field numbers start at 1
     at = key.end;
     const number = Math.floor(key.value / 8);
     const type = key.value % 8;
@@ -38,7 +38,7 @@ export function decodeFields(
   return fields;
 }
 
-/** One bytes or text field. */
+/** Writes one bytes or text field. */
 export function encodeField(number: number, value: Uint8Array): Buffer {
   return Buffer.concat([varint(number * 8 + LENGTH_DELIMITED), varint(value.length), value]);
 }
@@ -54,7 +54,7 @@ function readVarint(message: Uint8Array, start: number): { value: number; end: n
   for (let i = 0; i < VARINT_BYTES; i++) {
     const byte = message[start + i];
     if (byte === undefined) return null;
-    // Above 2^53 this is rounded: such a number is no length here and no field anywhere.
+    // Rounding above 2^53 is harmless: no length and no field number is that large.
     value += (byte & 0x7f) * 2 ** (7 * i);
     if (byte < 0x80) return { value, end: start + i + 1 };
   }

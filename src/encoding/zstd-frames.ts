@@ -1,4 +1,4 @@
-/** RFC 8878 §3.1.1 and §3.1.2: the magic numbers, little-endian. A skippable frame's ends in any nibble. */
+/** Magic numbers (RFC 8878 §3.1.1, §3.1.2), little-endian. The low four bits of a skippable frame's are arbitrary. */
 const FRAME = 0xfd2fb528;
 const SKIPPABLE_FRAME = 0x184d2a50;
 const MAGIC_BYTES = 4;
@@ -6,13 +6,13 @@ const SKIPPABLE_HEADER_BYTES = 8;
 const BLOCK_HEADER_BYTES = 3;
 const CHECKSUM_BYTES = 4;
 const RLE_BLOCK = 1;
-/** RFC 8878 §3.1.1.1.1: sizes of fields by two bits of the frame header's first byte. */
+/** RFC 8878 §3.1.1.1.1: two bits of the frame header's first byte give each field's size. */
 const CONTENT_SIZE_BYTES = [0, 2, 4, 8];
 const DICTIONARY_ID_BYTES = [0, 1, 2, 4];
 
 type Part = "frame" | "skippable frame" | "frame header" | "block" | "checksum";
 
-/** Whether bytes begin a zstd frame, or a frame to be skipped before one. */
+/** Whether bytes begin a zstd frame or a skippable frame. */
 export function beginsZstd(bytes: Uint8Array): boolean {
   if (bytes.length < MAGIC_BYTES) return false;
   const magic = new DataView(bytes.buffer, bytes.byteOffset, MAGIC_BYTES).getUint32(0, true);
@@ -20,19 +20,19 @@ export function beginsZstd(bytes: Uint8Array): boolean {
 }
 
 /**
- * Follows the frames of zstd data from block to block without decompressing them, to tell whether they are whole: not
- * every runtime's decompressor notices that its input ends too early.
+ * Follows zstd frames from block to block without decompressing them, and reports whether they are complete. Not every
+ * runtime's decompressor notices truncated input.
  */
 export class ZstdFrames {
-  /** What comes next, of which so many bytes tell how it goes on. */
+  /** The part that comes next, and how many of its bytes are needed to find the part after it. */
   #part: Part = "frame";
   #needed = MAGIC_BYTES;
   #header = Buffer.alloc(0);
-  /** Content to pass over before that. */
+  /** Bytes of content before that part. */
   #skip = 0;
   #hasChecksum = false;
 
-  /** Whether the data so far could end here. */
+  /** Whether the data may end here. */
   get isWhole(): boolean {
     return this.#part === "frame" && this.#header.length === 0 && this.#skip === 0;
   }
@@ -65,14 +65,14 @@ export class ZstdFrames {
     }
   }
 
-  /** Bytes that begin no frame are left to the decompressor, which refuses or ignores them. */
+  /** Trailing bytes that are not a frame are left to the decompressor, which refuses or ignores them. */
   #readMagic(magic: number): void {
     if (magic === FRAME) this.#more("frame header", MAGIC_BYTES + 1);
     else if (isSkippable(magic)) this.#more("skippable frame", SKIPPABLE_HEADER_BYTES);
     else this.#next("frame", MAGIC_BYTES, Number.POSITIVE_INFINITY);
   }
 
-  /** RFC 8878 §3.1.1.1: single-segment frames have a content size in place of a window size. */
+  /** RFC 8878 §3.1.1.1: a single-segment frame has a content size in place of a window size. */
   #readFrameHeader(descriptor: number): void {
     const isSingleSegment = (descriptor & 0x20) !== 0;
     this.#hasChecksum = (descriptor & 0x04) !== 0;
@@ -81,7 +81,7 @@ export class ZstdFrames {
     this.#next("block", BLOCK_HEADER_BYTES, rest + (DICTIONARY_ID_BYTES[descriptor & 3] ?? 0));
   }
 
-  /** RFC 8878 §3.1.1.2: whether it is the last one, its type, its size, of which an RLE block stores one byte. */
+  /** RFC 8878 §3.1.1.2: last-block flag, type and size. An RLE block stores a single byte. */
   #readBlockHeader(header: number): void {
     const size = ((header >> 1) & 3) === RLE_BLOCK ? 1 : header >> 3;
     if ((header & 1) === 0) this.#next("block", BLOCK_HEADER_BYTES, size);
@@ -89,7 +89,7 @@ export class ZstdFrames {
     else this.#next("frame", MAGIC_BYTES, size);
   }
 
-  /** The header goes on. */
+  /** Keeps the bytes read so far and asks for more. */
   #more(part: Part, needed: number): void {
     this.#part = part;
     this.#needed = needed;

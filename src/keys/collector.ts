@@ -1,7 +1,7 @@
+import { decodeUtf8 } from "../encoding/bytes.ts";
 import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
-import { decodeUtf8 } from "../encoding/utf8.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";

@@ -1,6 +1,6 @@
 import { decodeBase64Url } from "../../encoding/base64.ts";
+import { decodeUtf8 } from "../../encoding/bytes.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
-import { decodeUtf8 } from "../../encoding/utf8.ts";
 import { DecoderError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 
