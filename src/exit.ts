@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { DecoderError, errnoOf } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
+import { printable } from "./text.ts";
 
 const NAME = "ctd-decoder";
 /** Go's decoder and containerd know no other code of failure. */
@@ -52,10 +53,8 @@ export function fail(error: unknown): void {
   }
 }
 
-/** No text from an image or a file name may move the cursor or forge a line. */
 function oneLine(text: string): string {
-  const flat = text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]+/gu, " ");
-  return flat.length > LIMITS.messageChars ? `${flat.slice(0, LIMITS.messageChars)}…` : flat;
+  return printable(text, LIMITS.messageChars);
 }
 
 function print(text: string): void {

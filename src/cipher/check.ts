@@ -1,5 +1,5 @@
-import type { Hash } from "node:crypto";
 import { DecoderError } from "../errors.ts";
+import type { Digester } from "../spec/digester.ts";
 
 /** What the descriptor says of the ciphertext. */
 export interface Expected {
@@ -9,31 +9,25 @@ export interface Expected {
   readonly digest: string | undefined;
 }
 
-/** RFC 6234 names of OCI's registered digest algorithms. */
-const DIGEST = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
-
 /** Counts and, on demand, hashes the ciphertext, and compares with the descriptor. */
 export class CiphertextCheck {
   readonly #expected: Expected;
-  #hash: Hash | undefined;
+  readonly #digester: Digester | undefined;
   #count = 0;
 
-  private constructor(expected: Expected, hash: Hash | undefined) {
+  private constructor(expected: Expected, digester: Digester | undefined) {
     this.#expected = expected;
-    this.#hash = hash;
+    this.#digester = digester;
   }
 
   /** @throws DecoderError BAD_DESCRIPTOR for a digest that can't be checked */
   static async create(expected: Expected): Promise<CiphertextCheck> {
     if (expected.digest === undefined) return new CiphertextCheck(expected, undefined);
-    if (!DIGEST.test(expected.digest)) {
-      throw new DecoderError(
-        "BAD_DESCRIPTOR",
-        "the descriptor's digest is none of sha256 or sha512, so it can't be checked",
-      );
-    }
-    const { createHash } = await import("node:crypto");
-    return new CiphertextCheck(expected, createHash(expected.digest.slice(0, expected.digest.indexOf(":"))));
+    const [{ checkedDigest }, { Digester }] = await Promise.all([
+      import("../spec/digest.ts"),
+      import("../spec/digester.ts"),
+    ]);
+    return new CiphertextCheck(expected, new Digester(checkedDigest(expected.digest).algorithm));
   }
 
   /** Bytes so far. */
@@ -54,14 +48,13 @@ export class CiphertextCheck {
         },
       );
     }
-    this.#hash?.update(bytes);
+    this.#digester?.update(bytes);
   }
 
   /** @throws DecoderError DIGEST_MISMATCH */
   finish(): void {
     const { digest } = this.#expected;
-    if (this.#hash === undefined || digest === undefined) return;
-    const found = `${digest.slice(0, digest.indexOf(":"))}:${this.#hash.digest("hex")}`;
+    const found = this.#digester?.digest();
     if (found !== digest) {
       throw new DecoderError(
         "DIGEST_MISMATCH",

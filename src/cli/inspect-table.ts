@@ -1,7 +1,8 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
 import { shortFingerprint } from "../keys/fingerprint.ts";
+import { printable } from "../text.ts";
 import type { Style } from "./style.ts";
-import { count, formatBytes, printable, shortDigest } from "./units.ts";
+import { count, formatBytes, shortDigest } from "./units.ts";
 
 const GAP = "  ";
 /** Beginnings that all layer types share, and that tell a reader nothing. */

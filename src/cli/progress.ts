@@ -1,6 +1,7 @@
 import type { LayerReport, Progress } from "../image/progress.ts";
+import { printable } from "../text.ts";
 import type { Style } from "./style.ts";
-import { formatBytes, formatSeconds, printable, shortHex } from "./units.ts";
+import { formatBytes, formatSeconds, shortHex } from "./units.ts";
 
 type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
 

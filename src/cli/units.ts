@@ -36,8 +36,3 @@ export function shortDigest(digest: string): string {
 export function shortHex(digest: string): string {
   return shortDigest(digest).slice(digest.indexOf(":") + 1);
 }
-
-/** Text of an image as it can be shown: it may not move the cursor or forge a line. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ");
-}

@@ -2,6 +2,7 @@ import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
+import { printable, printableJson } from "../text.ts";
 import type { Audit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
 import type { OpenedLayer } from "./open-layer.ts";
@@ -84,7 +85,7 @@ export class AuditLog implements Audit {
       milliseconds: Math.round(performance.now()),
     };
     try {
-      appendLine(this.#file, JSON.stringify(record));
+      appendLine(this.#file, printableJson(record));
     } catch (error) {
       if (!this.#options.auditRequired) return;
       throw new DecoderError(
@@ -118,9 +119,9 @@ export class AuditLog implements Audit {
 function keyFields(key: OpenedLayer["by"]["key"]): Pick<AuditRecord, "key" | "fingerprint"> {
   if (key === undefined) return {};
   if (typeof key === "string") return { key: cut(key) };
-  return { key: key.origin, fingerprint: fingerprint(key) };
+  return { key: cut(key.origin), fingerprint: fingerprint(key) };
 }
 
 function cut(text: string): string {
-  return text.length > TEXT_CHARS ? `${text.slice(0, TEXT_CHARS)}…` : text;
+  return printable(text, TEXT_CHARS);
 }

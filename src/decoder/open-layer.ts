@@ -1,3 +1,4 @@
+import { Budget } from "../budget.ts";
 import { type LayerOptions, parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
 import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
@@ -5,7 +6,6 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer as Unwrapped, unwrapLayer } from "../keywrap/unwrap.ts";
 import { LIMITS } from "../limits.ts";
-import { cpuMilliseconds } from "../process/cpu.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 
 export interface OpenedLayer {
@@ -61,21 +61,14 @@ async function openAll(
   failures: DecoderError[],
 ): Promise<Opened[]> {
   const opened: Opened[] = [];
-  const start = performance.now();
-  // From the first failure on: a layer that opens at once doesn't pay for a look at the processor's clock.
-  let cpuStart: number | undefined;
+  const budget = new Budget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
   for (const candidate of group) {
+    if (!budget.take()) break;
     try {
       opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       failures.push(error);
-      cpuStart ??= cpuMilliseconds();
-      if (
-        cpuMilliseconds() - cpuStart > LIMITS.unwrapCpuMs ||
-        performance.now() - start > LIMITS.unwrapClockMs
-      )
-        break;
     }
   }
   return opened;

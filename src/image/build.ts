@@ -2,7 +2,7 @@ import { writeJson } from "../encoding/json-document.ts";
 import { stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { Digester, digestOf } from "../spec/digest.ts";
+import { Digester, digestOf } from "../spec/digester.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
 import { type Compression, OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import { type Blob, type FileRange, readBlob } from "../transport/blob.ts";

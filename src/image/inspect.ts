@@ -5,7 +5,7 @@ import { describeLayer, type PacketInfo } from "../keywrap/describe.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { digestOf } from "../spec/digest.ts";
+import { digestOf } from "../spec/digester.ts";
 import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST, parseLayerType } from "../spec/media-types.ts";
 import { readBlob } from "../transport/blob.ts";

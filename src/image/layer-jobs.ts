@@ -5,7 +5,7 @@ import { DecoderError } from "../errors.ts";
 import { writeDurably } from "../io/staging.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { Digester } from "../spec/digest.ts";
+import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
 import { type Blob, checkedChunks, readBlob } from "../transport/blob.ts";
 import { decompress } from "../transport/compression.ts";

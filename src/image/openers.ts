@@ -1,9 +1,9 @@
+import { Budget } from "../budget.ts";
 import { DecoderError } from "../errors.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
-import { cpuMilliseconds } from "../process/cpu.ts";
 import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { closeLayer, openDescriptor } from "./open-layer.ts";
@@ -43,12 +43,11 @@ export class Openers {
     if (suffixes.length > LIMITS.wrappedKeyAnnotations) return [];
     const providers = suffixes.filter((suffix) => suffix.startsWith(PROVIDER_PREFIX));
     const groups = [...this.#groups, ...providers.map((name) => ({ keys: this.#keys, schemes: [name] }))];
-    const [clock, cpu] = [performance.now(), cpuMilliseconds()];
+    const budget = new Budget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
     const opens: OpensInfo[] = [];
     for (const { keys, schemes } of groups) {
       if (!suffixes.some((suffix) => schemes.includes(suffix))) continue;
-      if (cpuMilliseconds() - cpu > LIMITS.unwrapCpuMs) break;
-      if (performance.now() - clock > LIMITS.unwrapClockMs) break;
+      if (!budget.take()) break;
       const opener = await this.#open(only(descriptor, schemes), keys);
       if (opener !== undefined) opens.push(opener);
     }

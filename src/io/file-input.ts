@@ -1,6 +1,6 @@
-import { closeSync, readSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { openRegularFile } from "./file.ts";
+import { openRegularFile, readFully } from "./file.ts";
 import { Input } from "./input.ts";
 
 /** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
@@ -34,17 +34,11 @@ export class FileInput extends Input {
   /** Fills all of `buffer` from a place in the file, and tells how much of it; less only at the end. @throws DecoderError IO */
   readAt(buffer: Uint8Array, position: number): number {
     const wanted = Math.min(buffer.length, Math.max(0, this.size - position));
-    let length = 0;
     try {
-      while (length < wanted) {
-        const count = readSync(this.#fd, buffer, length, wanted - length, position + length);
-        if (count === 0) break;
-        length += count;
-      }
+      return readFully(this.#fd, wanted === buffer.length ? buffer : buffer.subarray(0, wanted), position);
     } catch (cause) {
       throw new DecoderError("IO", `can't read ${this.#name}: ${describeSystemError(cause)}`, { cause });
     }
-    return length;
   }
 
   close(): void {

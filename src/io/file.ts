@@ -29,14 +29,25 @@ export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayB
   try {
     if (size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
     const bytes = new Uint8Array(size);
-    let length = 0;
-    while (length < bytes.length) {
-      const count = readSync(fd, bytes, length, bytes.length - length, null);
-      if (count === 0) break;
-      length += count;
-    }
+    const length = readFully(fd, bytes, 0);
     return length === bytes.length ? bytes : bytes.slice(0, length);
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Fills `buffer` from a place in a file, or with `null` from where its descriptor stands.
+ * @returns the number of bytes, fewer than the buffer holds only where the file ends
+ * @throws Error of the system
+ */
+export function readFully(fd: number, buffer: Uint8Array, position: number | null): number {
+  let length = 0;
+  while (length < buffer.length) {
+    const at = position === null ? null : position + length;
+    const count = readSync(fd, buffer, length, buffer.length - length, at);
+    if (count === 0) break;
+    length += count;
+  }
+  return length;
 }

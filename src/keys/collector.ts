@@ -1,3 +1,4 @@
+import { PieceBudget } from "../budget.ts";
 import { decodeUtf8 } from "../encoding/bytes.ts";
 import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
@@ -5,7 +6,6 @@ import { type PemBlock, parsePem } from "../encoding/pem.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
-import type { Spent } from "./encrypted-key.ts";
 import { PUBLIC_KEY, parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, Pkcs11KeyFile, SkippedKey } from "./keyset.ts";
 import { isEncryptedPkcs8, type KeyResult, parsePrivateKey } from "./private-key.ts";
@@ -33,7 +33,7 @@ export class KeyCollector {
   readonly pkcs11: Pkcs11KeyFile[] = [];
   readonly skipped: SkippedKey[] = [];
   readonly #strict: boolean;
-  readonly #spent: Spent = { cpuMs: 0 };
+  readonly #budget = new PieceBudget({ cpuMs: LIMITS.keyDerivationCpuMs });
 
   constructor(strict: boolean) {
     this.#strict = strict;
@@ -73,7 +73,7 @@ export class KeyCollector {
   ): Promise<ParameterName | undefined> {
     if (isEncryptedPkcs8(der)) {
       const { decryptPkcs8 } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptPkcs8(der, passwords, this.#spent), origin);
+      return this.#addDecrypted(decryptPkcs8(der, passwords, this.#budget), origin);
     }
     const key = parsePrivateKey(der, { origin });
     if (key !== null) return this.#addKey(key, origin);
@@ -169,10 +169,10 @@ export class KeyCollector {
       return this.#addCertificate(certificate, origin);
     } else if (block.label === "ENCRYPTED PRIVATE KEY") {
       const { decryptPkcs8 } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptPkcs8(block.body, passwords, this.#spent), origin);
+      return this.#addDecrypted(decryptPkcs8(block.body, passwords, this.#budget), origin);
     } else if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) {
       const { decryptTraditional } = await import("./encrypted-key.ts");
-      return this.#addDecrypted(decryptTraditional(block, passwords, this.#spent), origin);
+      return this.#addDecrypted(decryptTraditional(block, passwords, this.#budget), origin);
     } else if (PEM_PRIVATE_KEYS.has(block.label)) {
       return this.#addKey(parsePrivateKey(block.body, { origin }), origin);
     } else {

@@ -1,8 +1,8 @@
 import { createDecipheriv, createHash, pbkdf2Sync, scryptSync } from "node:crypto";
+import type { PieceBudget } from "../budget.ts";
 import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "../encoding/der.ts";
 import type { PemBlock } from "../encoding/pem.ts";
 import { LIMITS } from "../limits.ts";
-import { cpuMilliseconds } from "../process/cpu.ts";
 import type { Secret } from "../secret.ts";
 import { NO_PASSWORD, WRONG_PASSWORD } from "./locked.ts";
 
@@ -16,11 +16,6 @@ export type Decrypted = Bytes | { readonly reason: string };
 const TOO_LONG = {
   reason: `an encrypted key that was not tried: those before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
 } as const;
-
-/** What trying passwords has taken so far, for all keys together. */
-export interface Spent {
-  cpuMs: number;
-}
 
 const PBES2 = "2a864886f70d01050d";
 const PBKDF2 = "2a864886f70d01050c";
@@ -56,7 +51,7 @@ const DEK_CIPHERS: ReadonlyMap<string, BlockCipher> = new Map([
 ]);
 
 /** RFC 8018 A.4: PBES2 with PBKDF2 or scrypt (RFC 7914 §7). */
-export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], spent: Spent): Decrypted {
+export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], budget: PieceBudget): Decrypted {
   const [algorithm, data] = readSequence(der) ?? [];
   const [scheme, parameters] = readChildren(algorithm?.content ?? new Uint8Array()) ?? [];
   if (readOid(scheme) !== PBES2 || parameters === undefined || data === undefined) {
@@ -72,7 +67,7 @@ export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], spent: Sp
   }
   const derive = keyDerivation(derivation.content, cipher.keyBytes);
   if ("reason" in derive) return derive;
-  return tryPasswords(passwords, spent, (password) =>
+  return tryPasswords(passwords, budget, (password) =>
     decryptCbc(cipher, derive.key(password), iv.content, data.content),
   );
 }
@@ -112,7 +107,11 @@ function isScryptCost(N: number, r: number): boolean {
 }
 
 /** OpenSSL's traditional form: DEK-Info names cipher and IV, and MD5 of password and salt makes the key (EVP_BytesToKey). */
-export function decryptTraditional(block: PemBlock, passwords: readonly Secret[], spent: Spent): Decrypted {
+export function decryptTraditional(
+  block: PemBlock,
+  passwords: readonly Secret[],
+  budget: PieceBudget,
+): Decrypted {
   const [name = "", ivHex = ""] = (block.headers.get("DEK-Info") ?? "").split(",");
   const cipher = DEK_CIPHERS.get(name);
   const iv = Buffer.from(ivHex, "hex");
@@ -124,7 +123,7 @@ export function decryptTraditional(block: PemBlock, passwords: readonly Secret[]
     return { reason: "an encrypted PEM key with a DEK-Info that is not supported" };
   }
   const body = block.body;
-  return tryPasswords(passwords, spent, (password) =>
+  return tryPasswords(passwords, budget, (password) =>
     decryptCbc(cipher, bytesToKey(password, iv.subarray(0, 8), cipher.keyBytes), iv, body),
   );
 }
@@ -141,14 +140,14 @@ function bytesToKey(password: Bytes, salt: Uint8Array, length: number): Buffer {
 
 function tryPasswords(
   passwords: readonly Secret[],
-  spent: Spent,
+  budget: PieceBudget,
   decrypt: (password: Bytes) => Bytes | null,
 ): Decrypted {
   for (const password of passwords) {
-    if (spent.cpuMs > LIMITS.keyDerivationCpuMs) return TOO_LONG;
-    const start = cpuMilliseconds();
+    if (budget.isSpent) return TOO_LONG;
+    const end = budget.begin();
     const der = decrypt(password.bytes);
-    spent.cpuMs += cpuMilliseconds() - start;
+    end();
     if (der !== null && readSequence(der) !== null) return der;
   }
   return { reason: passwords.length === 0 ? NO_PASSWORD : WRONG_PASSWORD };

@@ -5,12 +5,12 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
-  readSync,
   realpathSync,
   statSync,
 } from "node:fs";
 import { sep } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { readFully } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
 
 export interface KeyFile {
@@ -166,11 +166,6 @@ function openedPath(fd: number): string | undefined {
 /** A buffer of its own: what is read here is mostly secret and is zeroed later. */
 function readWhole(fd: number, size: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(size);
-  let length = 0;
-  while (length < size) {
-    const count = readSync(fd, data, length, size - length, null);
-    if (count === 0) break;
-    length += count;
-  }
+  const length = readFully(fd, data, null);
   return length === size ? data : data.slice(0, length);
 }

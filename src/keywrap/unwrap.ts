@@ -1,8 +1,8 @@
+import { type Allowance, Budget } from "../budget.ts";
 import { decodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { LIMITS } from "../limits.ts";
-import { cpuMilliseconds } from "../process/cpu.ts";
 import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
 import { type RecordedAttempt, unopened } from "./report.ts";
 import type { Opened, SchemeSettings, UnwrapContext } from "./scheme.ts";
@@ -14,6 +14,13 @@ export interface OpenedLayer extends Opened {
   /** Which of the annotation's packets opened, from 0. */
   readonly packet: number;
 }
+
+/** What finding one layer's key may take. */
+export const LAYER_ALLOWANCE: Allowance = {
+  attempts: LIMITS.unwrapAttempts,
+  cpuMs: LIMITS.unwrapCpuMs,
+  clockMs: LIMITS.unwrapClockMs,
+};
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -28,7 +35,7 @@ export async function unwrapLayer(
   settings: SchemeSettings,
 ): Promise<OpenedLayer> {
   const attempts: RecordedAttempt[] = [];
-  const spend = budget();
+  const budget = new Budget(LAYER_ALLOWANCE);
   for (const { row, suffix, value } of wrappedKeys(annotations)) {
     const scheme = await row.unwrap();
     for (const [packet, bytes] of packetsOf(suffix, value).entries()) {
@@ -37,7 +44,7 @@ export async function unwrapLayer(
         settings,
         providerName: row.name === "provider" ? suffix.slice(PROVIDER_PREFIX.length) : "",
         record: (attempt) => attempts.push({ scheme: suffix, packet, ...attempt }),
-        spend,
+        spend: () => spend(budget),
       };
       try {
         if (bytes === null) throw new DecoderError("BAD_PACKET", "it is no base64");
@@ -111,26 +118,14 @@ export function packetsOf(suffix: string, value: string): (Uint8Array<ArrayBuffe
   return texts.map((text) => (text === "" ? null : decodeBase64(text)));
 }
 
-function budget(): () => void {
-  let attempts = 0;
-  const startClock = performance.now();
-  let startCpu: number | undefined;
-  return () => {
-    attempts++;
-    const clock = performance.now() - startClock;
-    // Most layers need one attempt only, and the first look at the processor's clock would cost each of them 0.3 ms.
-    if (attempts > 1) startCpu ??= cpuMilliseconds();
-    const cpu = startCpu === undefined ? 0 : cpuMilliseconds() - startCpu;
-    const affordable =
-      attempts <= LIMITS.unwrapAttempts && cpu <= LIMITS.unwrapCpuMs && clock <= LIMITS.unwrapClockMs;
-    if (affordable) return;
-    const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`;
-    throw new DecoderError(
-      "LIMIT",
-      `no key opened the layer in ${attempts - 1} attempts and ${seconds(clock)}, ${seconds(cpu)} of them processor time`,
-      {
-        hint: "keep fewer keys in the keys directory, or wrap the image for fewer recipients",
-      },
-    );
-  };
+/** @throws DecoderError LIMIT when the layer has had its share */
+function spend(budget: Budget): void {
+  if (budget.take()) return;
+  const { attempts, clockMs, cpuMs } = budget.spent;
+  const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`;
+  throw new DecoderError(
+    "LIMIT",
+    `no key opened the layer in ${attempts - 1} attempts and ${seconds(clockMs)}, ${seconds(cpuMs)} of them processor time`,
+    { hint: "keep fewer keys in the keys directory, or wrap the image for fewer recipients" },
+  );
 }

@@ -1,5 +1,5 @@
-import { accessSync, constants, existsSync, statSync } from "node:fs";
-import { basename, delimiter, isAbsolute, join } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, isAbsolute } from "node:path";
 import type { ConfiguredProcessor } from "../containerd/config.ts";
 import {
   flagValue,
@@ -12,6 +12,7 @@ import {
 } from "../containerd/stream-processors.ts";
 import { parseDecoderFlags } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
+import { findExecutable } from "../process/find-executable.ts";
 import { encryptedTypes, parseLayerType } from "../spec/media-types.ts";
 import type { Finding } from "./finding.ts";
 
@@ -128,22 +129,6 @@ function* checkFlags(id: string, args: readonly string[]): Generator<Finding> {
   } catch (cause) {
     if (!(cause instanceof DecoderError)) throw cause;
     yield error(`${id}: the decoder refuses its args: ${cause.message}`);
-  }
-}
-
-/** The path that containerd would run, if it can. */
-export function findExecutable(path: string, searchPath: string): string | undefined {
-  if (path.includes("/")) return isExecutable(path) ? path : undefined;
-  const folders = searchPath.split(delimiter).filter((folder) => isAbsolute(folder));
-  return path === "" ? undefined : folders.map((folder) => join(folder, path)).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
   }
 }
 

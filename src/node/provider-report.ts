@@ -3,7 +3,7 @@ import { goField, isObject, parseJsonObject } from "../encoding/json.ts";
 import { describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
-import { findExecutable } from "./check-processors.ts";
+import { findExecutable } from "../process/find-executable.ts";
 import type { Finding } from "./finding.ts";
 
 export interface ProviderReport {

@@ -14,7 +14,7 @@ import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
-import { digestOf } from "../spec/digest.ts";
+import { digestOf } from "../spec/digester.ts";
 import { keyPlace } from "./key-report.ts";
 
 export interface SelfTest {

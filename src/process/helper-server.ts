@@ -1,5 +1,6 @@
-import { readSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { readFully } from "../io/file.ts";
 import {
   contentLength,
   decodeMessage,
@@ -53,10 +54,5 @@ function writeMessage(message: HelperMessage): void {
 
 function readExactly(length: number): Uint8Array<ArrayBuffer> | null {
   const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const count = readSync(HELPER_FDS.requests, bytes, at, length - at, null);
-    if (count === 0) return null;
-    at += count;
-  }
-  return bytes;
+  return readFully(HELPER_FDS.requests, bytes, null) === length ? bytes : null;
 }

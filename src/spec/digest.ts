@@ -1,7 +1,9 @@
-import { createHash, type Hash } from "node:crypto";
 import { DecoderError } from "../errors.ts";
 
-/** OCI image spec, "Registered algorithms": name → hexadecimal digits. */
+/**
+ * Algorithm → hexadecimal digits, as containerd and the registries take them (opencontainers/go-digest); OCI image spec,
+ * "Digests". Nothing here computes a hash: node:crypto would cost each layer 4 ms, see digester.ts.
+ */
 const ALGORITHMS: ReadonlyMap<string, number> = new Map([
   ["sha256", 64],
   ["sha384", 96],
@@ -13,7 +15,9 @@ export interface Digest {
   readonly hex: string;
 }
 
-/** "sha256:<hex>" in its parts, or undefined for anything else: it may then be used as a file name. */
+export const DIGEST_ALGORITHMS: readonly string[] = [...ALGORITHMS.keys()];
+
+/** Splits "sha256:<hex>"; undefined for anything else. The parts of a digest are safe as file names. */
 export function parseDigest(text: string): Digest | undefined {
   const colon = text.indexOf(":");
   const algorithm = text.slice(0, Math.max(colon, 0));
@@ -31,37 +35,4 @@ export function checkedDigest(text: string): Digest {
     );
   }
   return digest;
-}
-
-/** A running hash whose end is written as a digest. */
-export class Digester {
-  readonly #algorithm: string;
-  readonly #hash: Hash;
-
-  constructor(algorithm = "sha256") {
-    this.#algorithm = algorithm;
-    this.#hash = createHash(algorithm);
-  }
-
-  update(chunk: Uint8Array): void {
-    this.#hash.update(chunk);
-  }
-
-  /** The same chunks, hashed as they pass. */
-  async *tap(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      this.update(chunk);
-      yield chunk;
-    }
-  }
-
-  digest(): string {
-    return `${this.#algorithm}:${this.#hash.digest("hex")}`;
-  }
-}
-
-export function digestOf(bytes: Uint8Array, algorithm = "sha256"): string {
-  const digester = new Digester(algorithm);
-  digester.update(bytes);
-  return digester.digest();
 }

@@ -1,7 +1,8 @@
 import { createReadStream } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { checkedDigest, Digester } from "../spec/digest.ts";
+import { checkedDigest } from "../spec/digest.ts";
+import { Digester } from "../spec/digester.ts";
 
 /** Where the bytes of a blob lie: all or a part of a file, or memory for the few that were made here. */
 export type Blob = FileRange | { readonly bytes: Uint8Array };

@@ -5,13 +5,14 @@ import { type ContainerdVersion, parseContainerdVersion, seriesOf } from "../../
 import { DecoderError } from "../../errors.ts";
 import type { ConfigCheck } from "../../node/check-config.ts";
 import { isHealthy } from "../../node/finding.ts";
+import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import { Ui } from "../ui.ts";
-import { count, printable } from "../units.ts";
+import { count } from "../units.ts";
 
 /** Where `scripts/install-node` puts the executable. */
 const PROGRAM_PATH = "/usr/local/bin/ctd-decoder";

@@ -3,13 +3,14 @@ import type { Diagnosis } from "../../node/doctor.ts";
 import type { KeyReport, KeyRow } from "../../node/key-report.ts";
 import type { ProviderReport } from "../../node/provider-report.ts";
 import type { SelfTest } from "../../node/self-test.ts";
+import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { renderImage } from "../inspect-table.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import { Ui } from "../ui.ts";
-import { count, printable } from "../units.ts";
+import { count } from "../units.ts";
 import { containerdVersion, renderCheck } from "./config.ts";
 
 const INDENT = "  ";

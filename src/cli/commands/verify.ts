@@ -1,5 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { VerifyFailure } from "../../image/verify.ts";
+import { printable } from "../../text.ts";
 import { parseImage } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import {
@@ -11,7 +12,7 @@ import {
   selection,
 } from "../shared-options.ts";
 import { Ui } from "../ui.ts";
-import { count, formatBytes, printable } from "../units.ts";
+import { count, formatBytes } from "../units.ts";
 
 export const VERIFY: Command = {
   name: "verify",

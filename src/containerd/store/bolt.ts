@@ -1,4 +1,4 @@
-import { readSync } from "node:fs";
+import { readFully } from "../../io/file.ts";
 
 /**
  * Reads a bbolt database (file format 2), the one containerd keeps its metadata in, while its owner goes on writing it.
@@ -170,7 +170,7 @@ function readAt(fd: number, length: number, position: number): Buffer | null {
   if (!Number.isSafeInteger(position)) return null;
   const bytes = Buffer.allocUnsafe(length);
   try {
-    return readSync(fd, bytes, 0, length, position) === length ? bytes : null;
+    return readFully(fd, bytes, position) === length ? bytes : null;
   } catch {
     return null;
   }

@@ -1,7 +1,8 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { openRegularFile } from "../../io/file.ts";
+import { parseDigest } from "../../spec/digest.ts";
 import { Bolt } from "./bolt.ts";
-import { isDigest } from "./digest-path.ts";
 
 /** containerd's metadata lies beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
@@ -15,7 +16,7 @@ const SCHEMA = "v1";
 export function leasedDigests(store: string): string[][] {
   let fd: number;
   try {
-    fd = openSync(join(dirname(store), METADATA), "r");
+    fd = openRegularFile(join(dirname(store), METADATA)).fd;
   } catch {
     return [];
   }
@@ -32,7 +33,7 @@ function* leasesOf(database: Bolt): Generator<string[]> {
   for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
     for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
       yield [...database.entries(database.bucket(lease, "content"))].flatMap(([key]) =>
-        isDigest(key) ? key : [],
+        parseDigest(key) === undefined ? [] : key,
       );
     }
   }

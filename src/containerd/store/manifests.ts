@@ -1,10 +1,12 @@
-import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, readdirSync, statSync } from "node:fs";
 import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
+import { openRegularFile, readFully } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
+import { DIGEST_ALGORITHMS, parseDigest } from "../../spec/digest.ts";
 import { parseLayerType } from "../../spec/media-types.ts";
 import { type LayerDescriptor, parseDescriptor } from "../payload.ts";
-import { blobPath, isDigest } from "./digest-path.ts";
+import { blobPath } from "./digest-path.ts";
 import { leasedDigests } from "./leases.ts";
 
 /** A layer's descriptor as a manifest in the store has it, so its digest is known. */
@@ -18,7 +20,6 @@ export interface Scan {
   readonly isComplete: boolean;
 }
 
-const ALGORITHMS = ["sha256", "sha512"];
 const HEAD_BYTES = 16 * 1024;
 /** Where a manifest that was just pulled is; a few ms to look at. */
 const NEWEST_BLOBS = 256;
@@ -55,7 +56,7 @@ function scan(paths: readonly string[], digest: string | undefined): Scan {
 function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
   const deadline = performance.now() + LIMITS.storeScanMs;
   const blobs: { path: string; modified: number }[] = [];
-  const paths = ALGORITHMS.flatMap((algorithm) => namesIn(`${store}/blobs/${algorithm}`));
+  const paths = DIGEST_ALGORITHMS.flatMap((algorithm) => namesIn(`${store}/blobs/${algorithm}`));
   let isComplete = paths.length <= LIMITS.storeBlobs;
   for (const path of paths.slice(0, LIMITS.storeBlobs)) {
     if (performance.now() > deadline) {
@@ -100,7 +101,8 @@ function layerOf(value: unknown): NamedLayer | null {
   try {
     const layer = parseDescriptor(value);
     const { digest, mediaType } = layer;
-    if (digest === undefined || !isDigest(digest) || !parseLayerType(mediaType)?.encrypted) return null;
+    if (digest === undefined || parseDigest(digest) === undefined || !parseLayerType(mediaType)?.encrypted)
+      return null;
     return { ...layer, digest };
   } catch (error) {
     if (error instanceof DecoderError) return null;
@@ -112,15 +114,18 @@ function layerOf(value: unknown): NamedLayer | null {
 function readJson(path: string): Buffer | null {
   let fd: number | undefined;
   try {
-    fd = openSync(path, "r");
-    const { size } = fstatSync(fd);
+    const file = openRegularFile(path);
+    fd = file.fd;
+    const { size } = file;
     if (size > LIMITS.manifestBytes) return null;
     const head = Buffer.allocUnsafe(Math.min(size, HEAD_BYTES));
-    if (!fill(fd, head, 0) || !JSON_OBJECT.test(head.toString("latin1", 0, 64))) return null;
+    if (readFully(fd, head, 0) < head.length || !JSON_OBJECT.test(head.toString("latin1", 0, 64)))
+      return null;
     if (head.length === size) return head;
     const bytes = Buffer.allocUnsafe(size);
     head.copy(bytes);
-    return fill(fd, bytes, head.length) ? bytes : null;
+    const rest = bytes.subarray(head.length);
+    return readFully(fd, rest, head.length) === rest.length ? bytes : null;
   } catch {
     // Pruned meanwhile: it names nothing any more.
     return null;
@@ -130,12 +135,3 @@ function readJson(path: string): Buffer | null {
 }
 
 const JSON_OBJECT = /^[ \t\r\n]*\{/;
-
-function fill(fd: number, buffer: Buffer, start: number): boolean {
-  for (let at = start; at < buffer.length; ) {
-    const count = readSync(fd, buffer, at, buffer.length - at, at);
-    if (count === 0) return false;
-    at += count;
-  }
-  return true;
-}

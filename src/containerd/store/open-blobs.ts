@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describeSystemError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
+import { parseDigest } from "../../spec/digest.ts";
 
 /** A blob of a content store that a process has open. */
 export interface OpenBlob {
@@ -21,7 +22,7 @@ export interface OpenBlobs {
 
 /** The link of an open blob; the kernel marks one whose name is gone. */
 const BLOB_LINK =
-  /^(?<store>\/.*\/io\.containerd\.content\.v1\.content)\/blobs\/(?<algorithm>sha256|sha512)\/(?<hex>[0-9a-f]{64,128})(?: \(deleted\))?$/;
+  /^(?<store>\/.*\/io\.containerd\.content\.v1\.content)\/blobs\/(?<algorithm>[^/]+)\/(?<hex>[^/ ]+)(?: \(deleted\))?$/;
 
 /** containerd may have started the decoder through a shell script that stayed. */
 const GENERATIONS = 4;
@@ -51,7 +52,8 @@ function* blobsOf(pid: string): Generator<OpenBlob> {
   for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, LIMITS.openFiles)) {
     const path = `/proc/${pid}/fd/${fd}`;
     const { store, algorithm, hex } = BLOB_LINK.exec(linkOf(path))?.groups ?? {};
-    if (store !== undefined) yield { store, digest: `${algorithm}:${hex}`, path };
+    const digest = `${algorithm}:${hex}`;
+    if (store !== undefined && parseDigest(digest) !== undefined) yield { store, digest, path };
   }
 }
 

@@ -1,11 +1,11 @@
-import { accessSync, constants, statSync } from "node:fs";
-import { delimiter, isAbsolute, join } from "node:path";
+import { isAbsolute } from "node:path";
 import { describeSystemError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import { type CommandResult, runCommand } from "../../process/command.ts";
+import { findExecutable } from "../../process/find-executable.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { CommandProvider } from "./configuration.ts";
-import { DETAIL_BYTES, printable, providerError } from "./failure.ts";
+import { DETAIL_BYTES, inWords, providerError } from "./failure.ts";
 
 /**
  * Runs a provider's command with a request on stdin. It inherits the environment, as with Go.
@@ -33,20 +33,10 @@ export async function callCommand(
 /** A bare name is looked for in the absolute folders of PATH: what lies in the working directory is never run. */
 function findProgram(provider: CommandProvider, searchPath = ""): string {
   if (isAbsolute(provider.path)) return provider.path;
-  const folders = searchPath.split(delimiter).filter((folder) => isAbsolute(folder));
-  const found = folders.map((folder) => join(folder, provider.path)).find(isProgram);
+  const found = provider.path.includes("/") ? undefined : findExecutable(provider.path, searchPath);
   if (found === undefined)
     throw providerError(provider.name, `could not be run: ${provider.path} is not on PATH`);
   return found;
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 function reason(path: string, { end }: CommandResult, settings: SchemeSettings): string {
@@ -65,7 +55,7 @@ function reason(path: string, { end }: CommandResult, settings: SchemeSettings):
 }
 
 function complaint({ end, errors }: CommandResult, { verbose }: SchemeSettings): string {
-  const text = printable(Buffer.from(errors).toString());
+  const text = inWords(Buffer.from(errors).toString());
   if (text !== "") return `: ${text}`;
   return end.kind === "exit" && !verbose ? " (--verbose adds what it writes to stderr)" : "";
 }

@@ -11,7 +11,7 @@ import { decodeFields, encodeField } from "../../encoding/protobuf.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import type { GrpcProvider } from "./configuration.ts";
-import { printable, providerError } from "./failure.ts";
+import { inWords, providerError } from "./failure.ts";
 import type { Operation } from "./messages.ts";
 import { tlsCredentials } from "./tls.ts";
 
@@ -112,7 +112,7 @@ function failure(
     );
   }
   const code = status[error.code] ?? error.code;
-  const detail = settings.verbose ? `: ${printable(error.details)}` : " (--verbose adds its message)";
+  const detail = settings.verbose ? `: ${inWords(error.details)}` : " (--verbose adds its message)";
   return providerError(provider.name, `failed with gRPC status ${code}${detail}`);
 }
 
@@ -122,7 +122,7 @@ function isConnected(client: Client): boolean {
 
 /** The cause alone, of "No connection established. Last error: Error [CODE]: <cause> (<time>). Resolution note: ". */
 function connectionDetail(error: ServiceError): string {
-  const text = printable(error.details);
+  const text = inWords(error.details);
   const cause = /Last error: (?:\w*Error(?: \[\w+\])?: )?(.*?)(?: \([-\d:.TZ]+\))?\. Resolution note:/.exec(
     text,
   )?.[1];

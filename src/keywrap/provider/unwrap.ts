@@ -3,7 +3,7 @@ import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { callProvider } from "./call.ts";
 import { findProvider } from "./configuration.ts";
-import { printable, providerError } from "./failure.ts";
+import { inWords, providerError } from "./failure.ts";
 import { UNWRAP, unwrapRequest } from "./messages.ts";
 import { ownParameters } from "./parameters.ts";
 
@@ -13,7 +13,7 @@ export async function unwrap(
   context: UnwrapContext,
 ): Promise<Opened | null> {
   const { keys, settings, providerName } = context;
-  const key = `key provider "${printable(providerName)}"`;
+  const key = `key provider "${inWords(providerName)}"`;
   const provider = findProvider(providerName, settings.environment);
   if (provider.kind === "none") {
     context.record({ key, outcome: provider.reason });

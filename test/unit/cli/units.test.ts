@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { count, formatBytes, formatSeconds, printable, shortDigest } from "../../../src/cli/units.ts";
+import { count, formatBytes, formatSeconds, shortDigest } from "../../../src/cli/units.ts";
 
 test.each([
   [0, "0 bytes"],
@@ -23,8 +23,4 @@ test("times, counts and digests", () => {
     "2 entries",
   ]);
   expect(shortDigest(`sha256:${"0123456789abcdef".repeat(4)}`)).toBe("sha256:0123456789ab");
-});
-
-test("text from an image moves no cursor", () => {
-  expect(printable("a\u001b[2Jb\r\nc\u009bd\u2028e ü")).toBe("a [2Jb c d e ü");
 });

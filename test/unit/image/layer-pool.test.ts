@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CopyJob } from "../../../src/image/layer-jobs.ts";
 import { LayerPool } from "../../../src/image/layer-pool.ts";
-import { digestOf } from "../../../src/spec/digest.ts";
+import { digestOf } from "../../../src/spec/digester.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();

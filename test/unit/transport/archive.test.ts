@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { LIMITS } from "../../../src/limits.ts";
-import { digestOf } from "../../../src/spec/digest.ts";
+import { digestOf } from "../../../src/spec/digester.ts";
 import { readSmall } from "../../../src/transport/blob.ts";
 import { openSource } from "../../../src/transport/source.ts";
 import { type NewTarEntry, packTar } from "../../../src/transport/tar.ts";

@@ -15,7 +15,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { writeDurably } from "../../../src/io/staging.ts";
-import { digestOf } from "../../../src/spec/digest.ts";
+import { digestOf } from "../../../src/spec/digester.ts";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
 import { type ImageTarget, openTarget } from "../../../src/transport/destination.ts";
 import type { Place } from "../../../src/transport/reference.ts";

@@ -1,6 +1,6 @@
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { digestOf } from "../../../src/spec/digest.ts";
+import { digestOf } from "../../../src/spec/digester.ts";
 import { gzip } from "../../../src/transport/gzip.ts";
 
 /** Compressible, and the same on every machine. */
