@@ -94,4 +94,11 @@ export const LIMITS = {
   layers: 1024,
   /** Entries of an image archive: each layer is one, older Docker wrote three. */
   archiveEntries: 65_536,
+  /** A policy, and its scopes: a thousand repositories with a key each have 200 KiB. */
+  policyBytes: 4 * MiB,
+  policyScopes: 16_384,
+  /** A key, keyring, certificate chain or trusted root that a policy names. */
+  trustFileBytes: MiB,
+  /** A regular expression of a policy. */
+  policyRegexpChars: 512,
 } as const;

@@ -17,7 +17,7 @@ export function identityProblem(
   if (signed === undefined) return `its identity ${JSON.stringify(signedName)} is not an image reference`;
   const wanted = wantedName(rule, name);
   if (wanted === undefined)
-    return `it is for the identity ${JSON.stringify(signedName)}, and the image has no name to compare it with`;
+    return `it is for the identity ${JSON.stringify(signedName)}, and the image has no name for ${rule.kind}`;
   if (matches(rule, signed, wanted)) return undefined;
   return `it is for the identity ${JSON.stringify(signedName)}, and ${rule.kind} demands "${formatImageName(wanted)}"`;
 }
@@ -39,7 +39,9 @@ function wantedName(rule: SignedIdentity, name: ImageName | undefined): ImageNam
 function remap(name: ImageName, prefix: string, signedPrefix: string): ImageName | undefined {
   const repository = repositoryOf(name);
   if (repository !== prefix && !repository.startsWith(`${prefix}/`)) return name;
-  return parseImageName(formatImageName(name).replace(prefix, () => signedPrefix));
+  const text = formatImageName(name).replace(prefix, () => signedPrefix);
+  const remapped = parseImageName(text);
+  return remapped !== undefined && formatImageName(remapped) === text ? remapped : undefined;
 }
 
 function matches({ kind }: SignedIdentity, signed: ImageName, wanted: ImageName): boolean {

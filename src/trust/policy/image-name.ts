@@ -51,6 +51,12 @@ export function formatImageName(name: ImageName): string {
   return `${repositoryOf(name)}${tag}${name.digest === undefined ? "" : `@${name.digest}`}`;
 }
 
+/** Whether a text is a registry, or a registry and the path of a repository or namespace; nothing is expanded. */
+export function isNamePrefix(text: string): boolean {
+  const [registry = "", ...path] = text.split("/");
+  return REGISTRY.test(registry) && path.every((part) => PATH_COMPONENT.test(part));
+}
+
 function splitRegistry(text: string): Pick<ImageName, "registry" | "path"> | undefined {
   const slash = text.indexOf("/");
   const first = text.slice(0, Math.max(slash, 0));

@@ -1,0 +1,33 @@
+import type { Requirement } from "../requirement.ts";
+import type { ImageName } from "./image-name.ts";
+
+/** A policy of any format: it answers which requirement an image has to meet. */
+export interface Policy {
+  readonly format: PolicyFormat;
+  /** Reads the key files of that requirement, and no other. @throws DecoderError CONFIG, BAD_KEY */
+  requirementFor(place: ImagePlace): Decision;
+  /** Every scope with its requirement in words, for `trust lint`; nothing but the policy is read. */
+  readonly rules: readonly PolicyRule[];
+}
+
+export type PolicyFormat = "containers-policy.json" | "Kubewarden settings" | "ClusterImagePolicy";
+
+/** Where an image is, as policies address it. */
+export type ImagePlace =
+  | { readonly transport: "docker"; readonly name: ImageName }
+  /** Absolute path of a layout; its tag is not part of a policy's address. */
+  | { readonly transport: "oci"; readonly path: string };
+
+export interface Decision {
+  /** What applied: `docker scope "registry.example.com/shop"`, `default`, `the entries 0 and 2`. */
+  readonly scope: string;
+  readonly requirement: Requirement;
+}
+
+export interface PolicyRule {
+  readonly scope: string;
+  /** `sigstoreSigned with keyPath /etc/keys/a.pub, matchRepository` */
+  readonly demands: readonly string[];
+  /** Files that the rule names. */
+  readonly files: readonly string[];
+}
