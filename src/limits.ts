@@ -99,6 +99,12 @@ export const LIMITS = {
   policyScopes: 16_384,
   /** A key, keyring, certificate chain or trusted root that a policy names. */
   trustFileBytes: MiB,
+  /** Signatures under one tag, manifests that refer to an image, and the size of one payload, envelope or bundle. */
+  signatures: 64,
+  referrers: 64,
+  signatureBytes: MiB,
+  /** Signatures times demands: the dearest check, of a certificate and its log entry, takes 50 ms. */
+  signatureChecks: 512,
   /** A regular expression of a policy. */
   policyRegexpChars: 512,
 } as const;

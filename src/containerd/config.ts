@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, normalize } from "node:path";
-import { parse, TomlError } from "smol-toml";
+import { parseToml, TomlProblem } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
@@ -70,10 +70,10 @@ function readToml(path: string): Table {
     throw new DecoderError("CONFIG", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
   }
   try {
-    return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return parseToml(bytes);
   } catch (error) {
-    const where = error instanceof TomlError ? ` in line ${error.line}, column ${error.column}` : "";
-    throw new DecoderError("CONFIG", `${path} is no valid TOML${where}`);
+    if (error instanceof TomlProblem) throw new DecoderError("CONFIG", `${path} is ${error.message}`);
+    throw error;
   }
 }
 

@@ -107,7 +107,7 @@ describeWith([ours], "ctd-decoder config", {}, () => {
     writeFileSync(join(folder, "bad.toml"), 'password = "secret\n');
     const { exit, stderr } = await config("--check", join(folder, "bad.toml"));
     expect(exit).toBe(1);
-    expect(stderr).toMatch(/bad.toml is no valid TOML in line 1/);
+    expect(stderr).toMatch(/bad.toml is not valid TOML in line 1/);
     expect(stderr).not.toMatch(/secret/);
   });
 });

@@ -297,7 +297,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     expect(report.findings).toContainEqual(
       expect.objectContaining({
         severity: "error",
-        message: expect.stringMatching(/no valid TOML in line 1/),
+        message: expect.stringMatching(/not valid TOML in line 1/),
       }),
     );
     expect(report.keys.rows.length).toBeGreaterThan(3);

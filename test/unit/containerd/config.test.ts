@@ -77,8 +77,8 @@ test("without any entry, containerd has its own", () => {
 
 describe("what can't be read is told by file and line, and never quoted", () => {
   test.each([
-    ['version = 2\npassword = "secret\n', /config.toml is no valid TOML in line 2, column \d+$/],
-    ["version = 2\nversion = 3", /is no valid TOML in line 2/],
+    ['version = 2\npassword = "secret\n', /config.toml is not valid TOML in line 2, column \d+$/],
+    ["version = 2\nversion = 3", /is not valid TOML in line 2/],
     ['version = "two"', /version is no whole number/],
     ["stream_processors = 1", /stream_processors is no table/],
     ['stream_processors.x = "secret"', /stream_processors."x" is no table/],
@@ -96,7 +96,7 @@ describe("what can't be read is told by file and line, and never quoted", () => 
   test("bytes that are no text", () => {
     const path = write({ "config.toml": "" });
     writeFileSync(path, Buffer.from([0x61, 0xff]));
-    expect(() => readContainerdConfig(path)).toThrow(/no valid TOML/);
+    expect(() => readContainerdConfig(path)).toThrow(/not valid TOML/);
   });
 
   test("imports without end", () => {

@@ -1,0 +1,31 @@
+import { parseAllDocuments } from "yaml";
+
+/** A text that is written once and used twice is fine; each use multiplies, so more is an attack. */
+const ALIASES = 16;
+const DOCUMENTS = 256;
+
+/** Thrown for what is not YAML. The message quotes nothing. */
+export class YamlProblem extends Error {
+  override readonly name = "YamlProblem";
+}
+
+/**
+ * The values of a YAML text's documents, without empty ones. Every scalar is a text, so that a version keeps its digits.
+ * @throws YamlProblem also for a mapping that has a key twice
+ */
+export function parseYaml(bytes: Uint8Array): readonly unknown[] {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const documents = parseAllDocuments(text, {
+      schema: "failsafe",
+      prettyErrors: false,
+      logLevel: "silent",
+    });
+    if (!Array.isArray(documents)) return [];
+    const isBad = documents.length > DOCUMENTS || documents.some(({ errors }) => errors.length > 0);
+    if (!isBad) return documents.map((it) => it.toJS({ maxAliasCount: ALIASES })).filter((it) => it !== "");
+  } catch {
+    // The parser's own message quotes the text.
+  }
+  throw new YamlProblem("not valid YAML");
+}
