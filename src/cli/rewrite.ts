@@ -2,7 +2,8 @@ import { DecoderError } from "../errors.ts";
 import type { RewriteOptions, RewriteResult } from "../image/rewrite.ts";
 import type { Selection } from "../image/select.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
-import { formatPlace, type Place, parseImage, parseTarget } from "../transport/reference.ts";
+import { parseDestination } from "../transport/reference.ts";
+import type { DestinationReference, SourceReference } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Operand, Options } from "./command.ts";
 import {
@@ -30,8 +31,9 @@ export const REWRITE_OPTIONS: Options = {
 };
 
 /** What the command line says to any of them. */
-export interface CommonOptions extends Pick<RewriteOptions, "target" | "replace"> {
-  readonly source: Place;
+export interface CommonOptions<Source = SourceReference>
+  extends Pick<RewriteOptions, "destination" | "replace"> {
+  readonly source: Source;
   readonly settings: WrapSettings;
   readonly selection: Selection;
 }
@@ -39,39 +41,42 @@ export interface CommonOptions extends Pick<RewriteOptions, "target" | "replace"
 type Running = Pick<RewriteOptions, "progress" | "signal">;
 
 /** How one of them goes about it: all that can be wrong on the command line is found before the work begins. */
-export interface RewriteSteps {
+export interface RewriteSteps<Source> {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
-  /** What SOURCE may be, unless it has to be an image. @throws DecoderError USAGE */
-  readonly parseSource?: (text: string) => Place;
-  prepare(args: Arguments, common: CommonOptions): Promise<(running: Running) => Promise<RewriteResult>>;
+  /** Parses SOURCE. @throws DecoderError USAGE */
+  readonly parseSource: (text: string) => Source;
+  prepare(
+    args: Arguments,
+    common: CommonOptions<Source>,
+  ): Promise<(running: Running) => Promise<RewriteResult>>;
 }
 
-export function runRewrite({
+export function runRewrite<Source>({
   verbs: [doing, done],
-  parseSource = parseImage,
+  parseSource,
   prepare,
-}: RewriteSteps): Command["run"] {
+}: RewriteSteps<Source>): Command["run"] {
   return async (args) => {
-    const [source, target] = [parseSource(args.operand(0)), parseTarget(args.operand(1))];
-    checkOutput(target);
-    const ui = new Ui(args, target.path === "-");
+    const [source, destination] = [parseSource(args.operand(0)), parseDestination(args.operand(1))];
+    checkOutput(destination);
+    const ui = new Ui(args, destination.isPipe);
     const common = {
       source,
-      target,
+      destination,
       replace: args.flag("force"),
       settings: schemeSettings(args),
       selection: selection(args),
     };
     const rewrite = await prepare(args, common);
     const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
-    ui.result({ destination: formatPlace(target), ...result }, () => summary(ui, done, target, result));
+    ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
   };
 }
 
 /** @throws DecoderError USAGE when an archive would go to a terminal */
-function checkOutput(target: Place): void {
-  if (target.path !== "-" || !process.stdout.isTTY) return;
+function checkOutput(destination: DestinationReference): void {
+  if (!destination.isPipe || !process.stdout.isTTY) return;
   throw new DecoderError("USAGE", "an image archive on a terminal helps nobody", {
     hint: "redirect standard output to a file or a pipe, or name a destination",
   });
@@ -80,14 +85,14 @@ function checkOutput(target: Place): void {
 function summary(
   ui: Ui,
   done: string,
-  target: Place,
+  destination: DestinationReference,
   { layers, keptLayers, attachments, digest }: RewriteResult,
 ): string {
   const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} kept as before`] : [];
   const attached = count(attachments, "attestation or signature", "attestations or signatures");
   const notes = attachments > 0 ? [...kept, `${attached} kept readable`] : kept;
   const what = [
-    `${done} ${count(layers.length, "layer")} into ${ui.style.bold(formatPlace(target))}`,
+    `${done} ${count(layers.length, "layer")} into ${ui.style.bold(destination.text)}`,
     ...notes,
   ].join("; ");
   return `${what}\n${digest}\n`;

@@ -2,7 +2,7 @@ import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { parseLayerType } from "../spec/media-types.ts";
-import type { Place } from "../transport/reference.ts";
+import type { SourceReference } from "../transport/transport.ts";
 import { closeLayer, layerKey, openLayer, withoutEncryption } from "./open-layer.ts";
 import {
   type LayerChange,
@@ -15,7 +15,7 @@ import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
 import { readTree } from "./tree.ts";
 
 export interface DecryptOptions extends RewriteOptions {
-  readonly source: Place;
+  readonly source: SourceReference;
   readonly keys: KeySet;
   readonly settings: SchemeSettings;
   readonly selection: Selection;

@@ -6,10 +6,9 @@ import { LayerWrapper } from "../keywrap/wrap.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { type Compression, encryptedType, type LayerType, parseLayerType } from "../spec/media-types.ts";
-import type { Place } from "../transport/reference.ts";
 import type { ImageSource } from "../transport/source.ts";
-import { type BuildOptions, buildImage, isBuildable } from "./build.ts";
-import type { Recompression } from "./layer-jobs.ts";
+import type { FilesReference, SourceReference } from "../transport/transport.ts";
+import { type BuildOptions, buildImage } from "./build.ts";
 import { openLayer, rewrap } from "./open-layer.ts";
 import {
   type LayerChange,
@@ -23,7 +22,7 @@ import { nameOf, readTree } from "./tree.ts";
 import type { Workshop } from "./workshop.ts";
 
 export interface EncryptOptions extends RewriteOptions {
-  readonly source: Place;
+  readonly source: SourceReference | FilesReference;
   /** For layers that are plain: "jwe:pub.pem" and the like. */
   readonly recipients: readonly string[];
   /** For layers that are encrypted already, which `keys` must open. */
@@ -31,7 +30,8 @@ export interface EncryptOptions extends RewriteOptions {
   readonly keys?: KeySet;
   readonly settings: WrapSettings;
   readonly selection: Selection;
-  readonly compression: TargetCompression;
+  /** Undefined: gzip for layers that the source stores uncompressed, else as they are. */
+  readonly compression: TargetCompression | undefined;
   /** zlib's, 0 to 9. */
   readonly compressionLevel: number;
   /** For `rootfs:` and `tar:`. */
@@ -54,7 +54,8 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     const chosen = chooseLayers(tree, options.selection);
     if (chosen.length === 0) throw new DecoderError("NOT_FOUND", "the image has no layer to encrypt");
     checkNobodyIsLeftOut(chosen, options);
-    const encryptor = new Encryptor(wrapper, options);
+    const compression = options.compression ?? (source.isUncompressed ? "gzip" : "keep");
+    const encryptor = new Encryptor(wrapper, compression, options.compressionLevel);
     const changes: LayerChange[] = [];
     for (const layer of chosen) {
       const type = layerType(layer);
@@ -62,8 +63,10 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     }
     return await rewriteImage(source, tree, changes, options);
   };
-  if (isBuildable(options.source)) return await buildImage(options.source, options, encrypt);
-  return await withImage(options.source, options.signal, encrypt);
+  const { source, signal } = options;
+  return source.kind === "files"
+    ? await buildImage(source, options, encrypt)
+    : await withImage(source, signal, encrypt);
 }
 
 async function prepare(
@@ -108,12 +111,14 @@ function checkNobodyIsLeftOut(
 /** Encrypts plain layers, each different one once: platforms may share some. */
 class Encryptor {
   readonly #wrapper: LayerWrapper | undefined;
-  readonly #options: EncryptOptions;
+  readonly #compression: TargetCompression;
+  readonly #level: number;
   readonly #encrypted = new Map<string, Promise<Descriptor>>();
 
-  constructor(wrapper: LayerWrapper | undefined, options: EncryptOptions) {
+  constructor(wrapper: LayerWrapper | undefined, compression: TargetCompression, level: number) {
     this.#wrapper = wrapper;
-    this.#options = options;
+    this.#compression = compression;
+    this.#level = level;
   }
 
   change(layer: ChosenLayer, type: LayerType): LayerChange {
@@ -149,7 +154,9 @@ class Encryptor {
     wrapper: LayerWrapper,
     workshop: Workshop,
   ): Promise<Descriptor> {
-    const recompress = recompression(type.compression, this.#options);
+    const from = type.compression;
+    const to = this.#compression === "keep" || from === "zstd" ? from : this.#compression;
+    const recompress = { from, to, level: this.#level };
     const made = await workshop.make(descriptor, (input, output) => ({
       kind: "encrypt",
       ...input,
@@ -166,11 +173,6 @@ class Encryptor {
     const mediaType = encryptedType({ ...type, oci: withCompression(type.oci, recompress.to) });
     return { mediaType, digest: made.digest, size: made.size, annotations };
   }
-}
-
-function recompression(from: Compression, { compression, compressionLevel }: EncryptOptions): Recompression {
-  const to = compression === "keep" || from === "zstd" ? from : compression;
-  return { from, to, level: compressionLevel };
 }
 
 function withCompression(mediaType: string, compression: Compression): string {

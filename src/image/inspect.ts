@@ -3,21 +3,17 @@ import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { describeLayer, type PacketInfo } from "../keywrap/describe.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { LIMITS } from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { digestOf } from "../spec/digester.ts";
 import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
-import { OCI_INDEX, OCI_MANIFEST, parseLayerType } from "../spec/media-types.ts";
-import { readBlob } from "../transport/blob.ts";
-import { parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
-import type { Place } from "../transport/reference.ts";
-import { type ImageSource, openArchive, openFile, openSource } from "../transport/source.ts";
+import { parseLayerType } from "../spec/media-types.ts";
+import type { ImageSource } from "../transport/source.ts";
+import type { SourceReference } from "../transport/transport.ts";
 import { Openers, type OpensInfo } from "./openers.ts";
 import { chooseManifests } from "./select.ts";
 import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
 export interface InspectOptions {
-  readonly source: Place;
+  readonly source: SourceReference;
   /** Empty: all. */
   readonly platforms: readonly string[];
   /** To tell which of them opens which layer. */
@@ -65,64 +61,25 @@ export interface EncryptionInfo {
   readonly opens?: readonly OpensInfo[] | null;
 }
 
-/** `{`: a manifest rather than an archive comes through the pipe. */
-const OPENING_BRACE = 0x7b;
-const STDIN_NAME = "the manifest on standard input";
-
 /**
- * What an image is made of, and for whom its layers are encrypted. Standard input may also be one manifest or index.
+ * Reports what an image is made of, and for whom its layers are encrypted.
  * @throws DecoderError NOT_FOUND, BAD_IMAGE, LIMIT, IO
  */
 export async function inspectImage(options: InspectOptions): Promise<ImageInfo> {
-  const { source: place, platforms } = options;
-  const opened = await open(place, options.signal);
-  if ("document" in opened) return await describe(parseDocument(opened.document), platforms, options);
+  const source = await options.source.open(options.signal);
   try {
-    return await describe(await readTree(opened), platforms, options);
+    return await inspectSource(source, options);
   } finally {
-    await opened.close();
+    await source.close();
   }
 }
 
-/** The same for an image that is open already, which stays so. @throws as inspectImage */
+/** Like `inspectImage`, for an open image, which stays open. @throws as inspectImage does */
 export async function inspectSource(
   source: ImageSource,
   options: Omit<InspectOptions, "source">,
 ): Promise<ImageInfo> {
   return await describe(await readTree(source), options.platforms, options);
-}
-
-async function open(
-  place: Place,
-  signal: AbortSignal | undefined,
-): Promise<ImageSource | { readonly document: Uint8Array }> {
-  if (place.path !== "-") return await openSource(place, signal);
-  const opened = await openFile(place.path, signal);
-  const { file } = opened;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of readBlob({ ...file, size: Math.min(file.size, LIMITS.manifestBytes + 1) }))
-    chunks.push(chunk);
-  const head = Buffer.concat(chunks);
-  if (head[0] !== OPENING_BRACE) return await openArchive(place, opened, signal);
-  await opened.close();
-  if (head.length <= LIMITS.manifestBytes) return { document: head };
-  throw new DecoderError("LIMIT", `${STDIN_NAME} has more than ${LIMITS.manifestBytes} bytes`);
-}
-
-/** A manifest or index without the blobs around it. */
-function parseDocument(bytes: Uint8Array): Node {
-  const { value } = parseObject(bytes, STDIN_NAME);
-  const isIndex = value["layers"] === undefined && value["manifests"] !== undefined;
-  const says = value["mediaType"];
-  const mediaType = typeof says === "string" ? says : isIndex ? OCI_INDEX : OCI_MANIFEST;
-  const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
-  if (!isIndex) {
-    const document = parseManifest(bytes, STDIN_NAME);
-    return { kind: "manifest", descriptor, bytes, document, role: "image", platform: undefined };
-  }
-  const document = parseIndex(bytes, STDIN_NAME);
-  const children = document.value.manifests.map((entry): Node => ({ kind: "other", descriptor: entry }));
-  return { kind: "index", descriptor, bytes, document, children };
 }
 
 async function describe(
@@ -172,7 +129,7 @@ function cipherOf(annotations: Readonly<Record<string, string>>): Pick<Encryptio
 }
 
 function* others(node: Node): Generator<OtherInfo> {
-  if (node.kind === "other") yield otherInfo(node.descriptor);
+  if (node.kind === "other" || node.kind === "absent") yield otherInfo(node.descriptor);
   if (node.kind === "index") for (const child of node.children) yield* others(child);
   if (node.kind === "manifest" && node.role === "attachment") {
     const { artifactType } = node.document.value;

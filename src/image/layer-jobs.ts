@@ -2,12 +2,12 @@ import { LayerDecryptor } from "../cipher/decrypt.ts";
 import { type EncryptedOptions, LayerEncryptor } from "../cipher/encrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
 import { DecoderError } from "../errors.ts";
-import { writeDurably } from "../io/staging.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
-import { type Blob, checkedChunks, readBlob } from "../transport/blob.ts";
+import { type BlobLocation, checkedChunks, readBlob } from "../transport/blob.ts";
+import { type BlobOutput, type WrittenBlob, writeBlob } from "../transport/blob-output.ts";
 import { decompress } from "../transport/compression.ts";
 import { gzip } from "../transport/gzip.ts";
 import { tarEntries } from "../transport/tar.ts";
@@ -17,7 +17,7 @@ import { tarEntries } from "../transport/tar.ts";
  * stream from file to file and are never held.
  */
 export interface LayerInput {
-  readonly blob: Blob;
+  readonly location: BlobLocation;
   /** Checked against the bytes as they are read. */
   readonly descriptor: Pick<Descriptor, "digest" | "size" | "mediaType">;
 }
@@ -29,18 +29,18 @@ export interface LayerKey extends Omit<LayerOptions, "key"> {
 
 export interface CopyJob extends LayerInput {
   readonly kind: "copy";
-  readonly output: string;
+  readonly output: BlobOutput;
 }
 
 export interface EncryptJob extends LayerInput {
   readonly kind: "encrypt";
-  readonly output: string;
+  readonly output: BlobOutput;
   readonly recompress: Recompression;
 }
 
 export interface DecryptJob extends LayerInput {
   readonly kind: "decrypt";
-  readonly output: string;
+  readonly output: BlobOutput;
   readonly options: LayerKey;
 }
 
@@ -62,11 +62,9 @@ export interface Recompression {
 
 export type LayerJob = CopyJob | EncryptJob | DecryptJob | VerifyJob;
 
-export interface LayerOutput {
-  /** Of what was written, or read when nothing is. */
-  readonly digest: string;
-  readonly size: number;
-  /** Only of "encrypt". */
+/** The blob that was written, or the one that was read when the job writes none. */
+export interface LayerOutput extends WrittenBlob {
+  /** Only after "encrypt". */
   readonly encrypted?: EncryptedOptions;
 }
 
@@ -78,17 +76,21 @@ type Chunks = AsyncIterable<Uint8Array>;
  * @throws DecoderError of all that can be wrong with a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-  const input = counted(checkedChunks(job.blob, job.descriptor), onBytes);
+  const input = counted(checkedChunks(job.location, job.descriptor), onBytes);
   switch (job.kind) {
     case "copy":
-      return { digest: job.descriptor.digest, size: await writeDurably(job.output, input) };
+      return await copy(job, input);
     case "encrypt":
       return await encrypt(job, input);
     case "decrypt":
-      return await write(job.output, decrypted(job, input));
+      return await decrypt(job, input);
     case "verify":
       return await verify(job, input, onBytes);
   }
+}
+
+async function copy({ output, descriptor }: CopyJob, chunks: Chunks): Promise<LayerOutput> {
+  return await writeBlob(output, { chunks, size: descriptor.size, digest: () => descriptor.digest });
 }
 
 async function encrypt({ output, recompress, descriptor }: EncryptJob, input: Chunks): Promise<LayerOutput> {
@@ -98,10 +100,16 @@ async function encrypt({ output, recompress, descriptor }: EncryptJob, input: Ch
   const encryptor = new LayerEncryptor({ digest, size: descriptor.size });
   try {
     const plain = recompressed(recompress, input, `layer ${descriptor.digest}`);
-    const ciphertext = mapped(plain, (chunk) => encryptor.update(chunk));
-    const size = await writeDurably(output, ciphertext);
-    const encrypted = encryptor.finish();
-    return { digest: encrypted.digest, size, encrypted };
+    let encrypted: EncryptedOptions | undefined;
+    const written = await writeBlob(output, {
+      chunks: mapped(plain, (chunk) => encryptor.update(chunk)),
+      size: isKept ? descriptor.size : undefined,
+      digest: () => {
+        encrypted = encryptor.finish();
+        return encrypted.digest;
+      },
+    });
+    return { ...written, ...(encrypted && { encrypted }) };
   } finally {
     encryptor.close();
   }
@@ -115,7 +123,16 @@ function recompressed({ from, to, level }: Recompression, chunks: Chunks, name: 
   throw new Error(`bug: nothing here compresses with ${to}`);
 }
 
-/** What is written before the verdict lies in a file that nobody sees, and that goes away if it is bad. */
+/** Plaintext is written before the verdict, but becomes a blob only if the verdict is good. */
+async function decrypt(job: DecryptJob, input: Chunks): Promise<LayerOutput> {
+  const digester = new Digester();
+  return await writeBlob(job.output, {
+    chunks: digester.tap(decrypted(job, input)),
+    size: job.descriptor.size,
+    digest: () => digester.digest(),
+  });
+}
+
 async function* decrypted({ options, descriptor }: DecryptJob, input: Chunks): AsyncGenerator<Uint8Array> {
   const decryptor = newDecryptor(options);
   yield* mapped(input, (chunk) => decryptor.update(chunk));
@@ -132,7 +149,7 @@ async function verify(job: VerifyJob, input: Chunks, onBytes: (count: number) =>
   const name = `the plaintext of layer ${digest}`;
   const decryptor = newDecryptor(job.options);
   const tar = new Digester();
-  const plaintext = mapped(readBlob(job.blob), (chunk) => {
+  const plaintext = mapped(readBlob(job.location), (chunk) => {
     onBytes(0);
     return decryptor.decrypt(chunk);
   });
@@ -147,12 +164,6 @@ async function verify(job: VerifyJob, input: Chunks, onBytes: (count: number) =>
     );
   }
   return job.descriptor;
-}
-
-async function write(path: string, chunks: Chunks): Promise<LayerOutput> {
-  const digester = new Digester();
-  const size = await writeDurably(path, digester.tap(chunks));
-  return { digest: digester.digest(), size };
 }
 
 function newDecryptor(options: LayerKey): LayerDecryptor {

@@ -53,11 +53,11 @@ export async function extractLayer(
   const { descriptor } = layer;
   requireEncrypted(descriptor);
   const opened = await openLayer(layer, keys, settings);
-  const blob = await locateChecked(source.blobs, descriptor);
+  const location = await locateChecked(source, descriptor);
   const decryptor = new LayerDecryptor(opened.options);
   const held = new HeldCiphertext(spoolMemory, spoolDirectory);
   try {
-    for await (const chunk of stoppable(checkedChunks(blob, descriptor), signal)) {
+    for await (const chunk of stoppable(checkedChunks(location, descriptor), signal)) {
       decryptor.authenticate(chunk);
       held.append(chunk);
     }

@@ -1,35 +1,44 @@
 import { encodeBase64 } from "../encoding/base64.ts";
 import { writeJson } from "../encoding/json-document.ts";
-import { writeDurably } from "../io/staging.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { digestOf } from "../spec/digester.ts";
 import { type Index, type IndexEntry, type Manifest, REFERENCE_DIGEST } from "../spec/manifest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
-import type { ImageTarget } from "../transport/destination.ts";
+import type { ImageDestination } from "../transport/destination.ts";
+import type { ImageSource } from "../transport/source.ts";
 import type { IndexNode, ManifestNode, Node } from "./tree.ts";
 
-/** What becomes of a manifest: the same object when nothing does. */
+/** Returns a manifest's new form, or the same object to keep its bytes. */
 export type EditManifest = (node: ManifestNode) => Manifest;
 
+/** A tree's new root, which the destination's commit writes. */
+export interface Rebuilt {
+  readonly root: IndexEntry;
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Writes a tree of manifests with some of them changed. Indexes follow, and so does what refers to a changed manifest by
- * its digest; everything else keeps its bytes. Layers, configurations and other blobs are in the target already.
+ * Writes a tree of manifests of which some are changed. Indexes follow, and so do references to a changed manifest's
+ * digest; all other documents keep their bytes. Layers, configurations and other blobs are in the destination before.
  */
 export class Rebuilder {
-  readonly #target: ImageTarget;
+  readonly #source: ImageSource;
+  readonly #destination: ImageDestination;
   readonly #edit: EditManifest;
-  readonly #done = new Map<Node, Promise<IndexEntry>>();
+  readonly #done = new Map<Node, Promise<Rebuilt>>();
   readonly #nodes = new Map<string, Node[]>();
 
-  constructor(target: ImageTarget, edit: EditManifest) {
-    this.#target = target;
+  constructor(source: ImageSource, destination: ImageDestination, edit: EditManifest) {
+    this.#source = source;
+    this.#destination = destination;
     this.#edit = edit;
   }
 
-  /** The descriptor of the new tree. */
-  async rebuild(tree: Node): Promise<IndexEntry> {
+  /** Writes all documents below the root. @throws DecoderError IO */
+  async rebuild(tree: IndexNode | ManifestNode): Promise<Rebuilt> {
     this.#remember(tree);
-    return await this.#entry(tree);
+    const { root, bytes } = await this.#content(tree);
+    return { root: await this.#withReference(root), bytes };
   }
 
   #remember(node: Node): void {
@@ -38,16 +47,29 @@ export class Rebuilder {
     if (node.kind === "index") for (const child of node.children) this.#remember(child);
   }
 
-  /** A node's new descriptor, and with it what BuildKit notes there of the manifest that an attestation is about. */
-  async #entry(node: Node): Promise<IndexEntry> {
-    const entry = await this.#content(node);
+  /** A child's new entry in its index; undefined when the child is left out. */
+  async #entry(node: Node): Promise<IndexEntry | undefined> {
+    if (node.kind === "absent") return undefined;
+    if (node.kind === "other") return await this.#withReference(node.descriptor);
+    const { root, bytes } = await this.#content(node);
+    await this.#put(root, bytes, root === node.descriptor);
+    return await this.#withReference(root);
+  }
+
+  async #put(descriptor: Descriptor, bytes: Uint8Array, isUnchanged: boolean): Promise<void> {
+    if (isUnchanged && (await this.#destination.take(descriptor, this.#source)) !== undefined) return;
+    await this.#destination.putManifest(descriptor, bytes);
+  }
+
+  /** BuildKit notes on an attestation's entry which manifest it is about: that digest follows the manifest. */
+  async #withReference(entry: IndexEntry): Promise<IndexEntry> {
     const reference = entry.annotations?.[REFERENCE_DIGEST];
     const moved = reference === undefined ? undefined : await this.#moved(reference);
     if (moved === undefined) return entry;
     return { ...entry, annotations: { ...entry.annotations, [REFERENCE_DIGEST]: moved.digest } };
   }
 
-  #content(node: Node): Promise<IndexEntry> {
+  #content(node: IndexNode | ManifestNode): Promise<Rebuilt> {
     const known = this.#done.get(node);
     if (known !== undefined) return known;
     const content = this.#write(node);
@@ -55,32 +77,35 @@ export class Rebuilder {
     return content;
   }
 
-  async #write(node: Node): Promise<IndexEntry> {
-    if (node.kind === "other") return node.descriptor;
+  async #write(node: IndexNode | ManifestNode): Promise<Rebuilt> {
     const old = node.document.value;
     const value = node.kind === "index" ? await this.#index(node) : await this.#manifest(node);
-    const bytes = value === old ? node.bytes : writeJson(value, node.document.style);
-    const written = { digest: digestOf(bytes), size: bytes.length };
-    await this.#store(bytes, written.digest);
-    if (value === old) return node.descriptor;
+    if (value === old) return { root: node.descriptor, bytes: node.bytes };
+    const bytes = writeJson(value, node.document.style);
     const { data, ...descriptor } = node.descriptor;
-    const mediaType = value.mediaType ?? node.descriptor.mediaType;
-    // OCI image spec, descriptor "data": the content once more, embedded.
-    return {
+    const root = {
       ...descriptor,
-      mediaType,
-      ...written,
+      mediaType: value.mediaType ?? descriptor.mediaType,
+      digest: digestOf(bytes),
+      size: bytes.length,
+      // OCI image spec, descriptor "data": the content once more, embedded.
       ...(data !== undefined && { data: encodeBase64(bytes) }),
     } as IndexEntry;
+    return { root, bytes };
   }
 
   async #index(node: IndexNode): Promise<Index> {
     const old = node.document.value;
     const manifests: IndexEntry[] = [];
-    for (const child of node.children) manifests.push(await this.#entry(child));
+    for (const child of node.children) {
+      const entry = await this.#entry(child);
+      if (entry !== undefined) manifests.push(entry);
+    }
     const subject = await this.#newSubject(old);
     const isSame =
-      subject === old.subject && manifests.every((entry, position) => entry === old.manifests[position]);
+      subject === old.subject &&
+      manifests.length === old.manifests.length &&
+      manifests.every((entry, position) => entry === old.manifests[position]);
     if (isSame) return old;
     return {
       ...old,
@@ -104,19 +129,13 @@ export class Rebuilder {
     return { ...rest, mediaType: moved.mediaType, digest: moved.digest, size: moved.size };
   }
 
-  /** What took the place of a manifest of this image, if anything did. No circle can come: digests can't form one. */
+  /** What replaced a manifest of this image, if anything did. Digests can't form a cycle, so this ends. */
   async #moved(digest: string): Promise<Descriptor | undefined> {
     for (const node of this.#nodes.get(digest) ?? []) {
-      const content = await this.#content(node);
-      if (content.digest !== digest) return content;
+      if (node.kind !== "index" && node.kind !== "manifest") continue;
+      const { root } = await this.#content(node);
+      if (root.digest !== digest) return root;
     }
     return undefined;
-  }
-
-  async #store(bytes: Uint8Array, digest: string): Promise<void> {
-    if (await this.#target.has(digest, bytes.length)) return;
-    const file = this.#target.newFile();
-    await writeDurably(file, [bytes]);
-    await this.#target.adopt(file, digest);
   }
 }

@@ -1,7 +1,7 @@
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import type { Place } from "../transport/reference.ts";
+import type { SourceReference } from "../transport/transport.ts";
 import { encryptedLayers } from "./decrypt.ts";
 import { openLayer, rewrap } from "./open-layer.ts";
 import {
@@ -15,7 +15,7 @@ import { chooseLayers, type Selection } from "./select.ts";
 import { readTree } from "./tree.ts";
 
 export interface RewrapOptions extends RewriteOptions {
-  readonly source: Place;
+  readonly source: SourceReference;
   readonly keys: KeySet;
   /** "jwe:pub.pem" and the like. */
   readonly recipients: readonly string[];

@@ -8,20 +8,18 @@ import {
   OCI_MANIFEST,
   parseLayerType,
 } from "../spec/media-types.ts";
-import { openTarget } from "../transport/destination.ts";
-import type { Place } from "../transport/reference.ts";
 import type { ImageSource } from "../transport/source.ts";
-import { openSource } from "../transport/source.ts";
+import type { DestinationReference, SourceReference } from "../transport/transport.ts";
 import { LayerPool } from "./layer-pool.ts";
 import type { LayerReport, Progress } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";
 import type { ChosenLayer } from "./select.ts";
-import { type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
+import { type IndexNode, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
 import { Workshop } from "./workshop.ts";
 
 /** From where to where, and how. */
 export interface RewriteOptions {
-  readonly target: Place;
+  readonly destination: DestinationReference;
   /** Moves a tag, or replaces an archive, that is there already. */
   readonly replace: boolean;
   readonly progress: Progress;
@@ -55,18 +53,18 @@ export interface RewriteResult {
  */
 export async function rewriteImage(
   source: ImageSource,
-  tree: Node,
+  tree: IndexNode | ManifestNode,
   changes: readonly LayerChange[],
   options: RewriteOptions,
 ): Promise<RewriteResult> {
   const { progress, signal } = options;
   checkRunning(signal);
-  const target = await openTarget(options.target, options);
+  const destination = await options.destination.open(options);
   const pool = new LayerPool(options.threads);
   const stop = () => void pool.close();
   signal?.addEventListener("abort", stop);
   try {
-    const workshop = new Workshop(source, target, pool, progress);
+    const workshop = new Workshop(source, destination, pool, progress);
     const kept = keptBlobs(tree, changes);
     progress.begin({
       layers: changes.length,
@@ -76,10 +74,10 @@ export async function rewriteImage(
       Promise.all(changes.map((change) => perform(change, workshop, progress))),
       Promise.all(kept.map((blob) => workshop.copy(blob))),
     ]);
-    const rebuilder = new Rebuilder(target, (node) => edited(node, changes, layers));
-    const root = await rebuilder.rebuild(tree);
+    const rebuilder = new Rebuilder(source, destination, (node) => edited(node, changes, layers));
+    const { root, bytes } = await rebuilder.rebuild(tree);
     checkRunning(signal);
-    await target.commit(root);
+    await destination.commit(root, bytes);
     return { digest: root.digest, mediaType: root.mediaType, ...summary(tree, changes, layers) };
   } catch (error) {
     checkRunning(signal);
@@ -87,17 +85,17 @@ export async function rewriteImage(
   } finally {
     signal?.removeEventListener("abort", stop);
     await pool.close();
-    await target.close();
+    await destination.close();
   }
 }
 
 /** Opens an image, reads its manifests, and closes it when the work is done. */
 export async function withImage<T>(
-  place: Place,
+  reference: SourceReference,
   signal: AbortSignal | undefined,
   work: (source: ImageSource) => Promise<T>,
 ): Promise<T> {
-  const source = await openSource(place, signal);
+  const source = await reference.open(signal);
   try {
     return await work(source);
   } finally {

@@ -20,11 +20,11 @@ import { readSmall } from "../transport/blob.ts";
 import { type Document, parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
 
-/** An image's manifests, read and checked; layers and configurations are blobs still to be read. */
-export type Node = IndexNode | ManifestNode | OtherNode;
+/** An image's manifests, read and checked. Layers and configurations are blobs that are not read yet. */
+export type Node = IndexNode | ManifestNode | OtherNode | AbsentNode;
 
 interface NodeBase {
-  /** As what refers to it has it: with its platform and annotations. */
+  /** The entry that names it, with its platform and annotations. */
   readonly descriptor: IndexEntry;
 }
 
@@ -39,15 +39,23 @@ export interface ManifestNode extends NodeBase {
   readonly kind: "manifest";
   readonly bytes: Uint8Array;
   readonly document: Document<Manifest>;
-  /** What is run, or something about it: an attestation, a signature. */
+  /** An image is run. An attachment, such as an attestation or a signature, is about one. */
   readonly role: "image" | "attachment";
-  /** Undefined when neither the index nor the configuration tells. */
+  /** Undefined when neither the index nor the configuration names it. */
   readonly platform: Platform | undefined;
 }
 
-/** Something of a type that isn't known here, kept as it is. */
+/** An entry of an unknown type, which is kept as it is. */
 export interface OtherNode extends NodeBase {
   readonly kind: "other";
+}
+
+/**
+ * An entry that the source names but does not hold. `ctr images export` and `docker save` write the whole index, but the
+ * blobs of the local platform only.
+ */
+export interface AbsentNode extends NodeBase {
+  readonly kind: "absent";
 }
 
 const INDEX_TYPES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIST]);
@@ -55,8 +63,8 @@ const MANIFEST_TYPES: ReadonlySet<string> = new Set([OCI_MANIFEST, DOCKER_MANIFE
 const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 
 /** @throws DecoderError BAD_IMAGE, LIMIT, NOT_FOUND, SIZE_MISMATCH, DIGEST_MISMATCH, IO */
-export async function readTree(source: ImageSource): Promise<Node> {
-  return await new TreeReader(source).read(source.root, 0);
+export async function readTree(source: ImageSource): Promise<IndexNode | ManifestNode> {
+  return await new TreeReader(source).readRoot();
 }
 
 /** The manifests below a node, in order. */
@@ -85,14 +93,30 @@ class TreeReader {
     this.#source = source;
   }
 
-  async read(descriptor: IndexEntry, depth: number): Promise<Node> {
-    if (INDEX_TYPES.has(descriptor.mediaType)) return await this.#index(descriptor, depth);
-    if (MANIFEST_TYPES.has(descriptor.mediaType)) return await this.#manifest(descriptor);
-    if (depth > 0) return { kind: "other", descriptor };
+  async readRoot(): Promise<IndexNode | ManifestNode> {
+    const { root } = this.#source;
+    const node = await this.#read(root, 0);
+    if (node !== undefined) return node;
     throw new DecoderError(
       "BAD_IMAGE",
-      `${descriptor.digest} is no image: its type is ${JSON.stringify(descriptor.mediaType)}`,
+      `${root.digest} is not an image: its type is ${JSON.stringify(root.mediaType)}`,
     );
+  }
+
+  /** Undefined for a type that is not a manifest's. */
+  async #read(descriptor: IndexEntry, depth: number): Promise<IndexNode | ManifestNode | undefined> {
+    if (INDEX_TYPES.has(descriptor.mediaType)) return await this.#index(descriptor, depth);
+    if (MANIFEST_TYPES.has(descriptor.mediaType)) return await this.#manifest(descriptor);
+    return undefined;
+  }
+
+  async #child(descriptor: IndexEntry, depth: number): Promise<Node> {
+    try {
+      return (await this.#read(descriptor, depth)) ?? { kind: "other", descriptor };
+    } catch (error) {
+      if (isMissing(error)) return { kind: "absent", descriptor };
+      throw error;
+    }
   }
 
   async #index(descriptor: IndexEntry, depth: number): Promise<IndexNode> {
@@ -103,7 +127,7 @@ class TreeReader {
     const document = parseIndex(bytes, `index ${descriptor.digest}`);
     checkKind(document.value, descriptor, "layers");
     const children: Node[] = [];
-    for (const entry of document.value.manifests) children.push(await this.read(entry, depth + 1));
+    for (const entry of document.value.manifests) children.push(await this.#child(entry, depth + 1));
     return { kind: "index", descriptor, bytes, document, children };
   }
 
@@ -117,17 +141,17 @@ class TreeReader {
   }
 
   async #document(descriptor: Descriptor): Promise<Uint8Array> {
-    // An index may name the same manifest over and over: what is bounded is the work, not what lies there.
+    // An index may name one manifest many times: the bound is on the work, not on the documents.
     this.#documents += 1;
     if (this.#documents > LIMITS.imageDocuments) {
       throw new DecoderError("LIMIT", `the image has more than ${LIMITS.imageDocuments} manifests`);
     }
-    const bytes = await readSmall(this.#source.blobs, descriptor, LIMITS.manifestBytes);
+    const bytes = await this.#source.readManifest(descriptor);
     this.#bytes += bytes.length;
     if (this.#bytes > LIMITS.imageDocumentsBytes) {
       throw new DecoderError(
         "LIMIT",
-        `the image's manifests have more than ${LIMITS.imageDocumentsBytes} bytes together`,
+        `the image's manifests have more than ${LIMITS.imageDocumentsBytes} bytes in all`,
       );
     }
     return bytes;
@@ -135,16 +159,24 @@ class TreeReader {
 
   async #platformOf(config: Descriptor): Promise<Platform | undefined> {
     if (!CONFIG_TYPES.has(config.mediaType)) return undefined;
-    const bytes = await readSmall(this.#source.blobs, config, LIMITS.imageConfigBytes);
+    const bytes = await readSmall(this.#source, config, LIMITS.imageConfigBytes).catch((error) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (bytes === undefined) return undefined;
     const { os, architecture, variant } = parseObject(bytes, `configuration ${config.digest}`).value;
     if (typeof os !== "string" || typeof architecture !== "string") return undefined;
     return { os, architecture, ...(typeof variant === "string" && { variant }) };
   }
 }
 
+function isMissing(error: unknown): boolean {
+  return error instanceof DecoderError && error.code === "NOT_FOUND";
+}
+
 /**
- * A document that can be read as either kind, by tools that look at other fields, means another image to each
- * (OCI image spec, CVE-2021-41190).
+ * A document that passes as a manifest and as an index means different images to different tools: it is refused
+ * (CVE-2021-41190).
  */
 function checkKind(
   document: Manifest | Index,
@@ -155,11 +187,11 @@ function checkKind(
   if (says === descriptor.mediaType && document[foreign] === undefined) return;
   throw new DecoderError(
     "BAD_IMAGE",
-    `${descriptor.digest} is ambiguous: it is referred to as ${descriptor.mediaType} and looks like something else too`,
+    `${descriptor.digest} is ambiguous: its descriptor says ${descriptor.mediaType}, its content says otherwise`,
   );
 }
 
-/** BuildKit marks its attestations in the index; other tools attach artifacts to images by their `subject`. */
+/** BuildKit marks attestations in the index; other tools attach artifacts to images by `subject`. */
 function roleOf(descriptor: Descriptor, manifest: Manifest): ManifestNode["role"] {
   const isMarked = descriptor.annotations?.[REFERENCE_TYPE] !== undefined;
   const isReferrer = manifest.subject !== undefined && !CONFIG_TYPES.has(manifest.config.mediaType);

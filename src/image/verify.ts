@@ -5,8 +5,8 @@ import { LIMITS } from "../limits.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";
 import { locateChecked, readSmall } from "../transport/blob.ts";
 import { readDiffIds } from "../transport/docker-archive.ts";
-import type { Place } from "../transport/reference.ts";
 import type { ImageSource } from "../transport/source.ts";
+import type { SourceReference } from "../transport/transport.ts";
 import { encryptedLayers } from "./decrypt.ts";
 import { LayerPool } from "./layer-pool.ts";
 import { closeLayer, layerKey, openDescriptor } from "./open-layer.ts";
@@ -16,7 +16,7 @@ import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
 import { type ManifestNode, nameOf, readTree } from "./tree.ts";
 
 export interface VerifyOptions {
-  readonly source: Place;
+  readonly source: SourceReference;
   readonly keys: KeySet;
   readonly settings: SchemeSettings;
   readonly selection: Selection;
@@ -106,11 +106,11 @@ class Verifier {
     const opened = await openDescriptor(descriptor, this.#options.keys, this.#options.settings);
     const options = layerKey(opened.options);
     closeLayer(opened);
-    const blob = await locateChecked(this.#source.blobs, descriptor);
+    const location = await locateChecked(this.#source, descriptor);
     const compression = parseLayerType(descriptor.mediaType)?.compression ?? "none";
     const diffId = (await this.#diffIdsOf(node))[position];
     const input = {
-      blob,
+      location,
       descriptor: { digest: descriptor.digest, size: descriptor.size, mediaType: descriptor.mediaType },
     };
     const { progress } = this.#options;
@@ -130,7 +130,7 @@ class Verifier {
   async #readDiffIds(node: ManifestNode): Promise<readonly string[]> {
     const { config } = node.document.value;
     if (config.mediaType !== OCI_CONFIG) return [];
-    const bytes = await readSmall(this.#source.blobs, config, LIMITS.imageConfigBytes);
+    const bytes = await readSmall(this.#source, config, LIMITS.imageConfigBytes);
     return readDiffIds(bytes, `configuration ${config.digest}`);
   }
 }

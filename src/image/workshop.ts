@@ -1,7 +1,8 @@
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { type Blob, locateChecked } from "../transport/blob.ts";
-import type { ImageTarget } from "../transport/destination.ts";
+import { type BlobLocation, locateChecked } from "../transport/blob.ts";
+import type { BlobOutput } from "../transport/blob-output.ts";
+import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { LayerInput, LayerJob, LayerOutput } from "./layer-jobs.ts";
 import type { LayerPool } from "./layer-pool.ts";
@@ -10,14 +11,14 @@ import type { Progress } from "./progress.ts";
 /** Where the blobs of one image are worked on: read from the source, changed on the pool's threads, put in the target. */
 export class Workshop {
   readonly #source: ImageSource;
-  readonly #target: ImageTarget;
+  readonly #destination: ImageDestination;
   readonly #pool: LayerPool;
   readonly #progress: Progress;
   readonly #copies = new Map<string, Promise<void>>();
 
-  constructor(source: ImageSource, target: ImageTarget, pool: LayerPool, progress: Progress) {
+  constructor(source: ImageSource, destination: ImageDestination, pool: LayerPool, progress: Progress) {
     this.#source = source;
-    this.#target = target;
+    this.#destination = destination;
     this.#pool = pool;
     this.#progress = progress;
   }
@@ -25,12 +26,12 @@ export class Workshop {
   /** Makes a blob of the target from one of the source. @throws what the job throws */
   async make(
     descriptor: Descriptor,
-    job: (input: LayerInput, output: string) => LayerJob,
+    job: (input: LayerInput, output: BlobOutput) => LayerJob,
   ): Promise<LayerOutput> {
-    const output = this.#target.newFile();
-    const input = { blob: await this.#locate(descriptor), descriptor: pick(descriptor) };
+    const input = { location: await this.#locate(descriptor), descriptor: pick(descriptor) };
+    const output = await this.#destination.newOutput();
     const made = await this.#pool.run(job(input, output), (count) => this.#progress.read(count));
-    await this.#target.adopt(output, made.digest);
+    await this.#destination.adopt(output, made.digest);
     return made;
   }
 
@@ -45,7 +46,7 @@ export class Workshop {
 
   async #copy(descriptor: Descriptor): Promise<void> {
     if (
-      (await this.#target.has(descriptor.digest, descriptor.size)) ||
+      (await this.#destination.take(descriptor, this.#source)) !== undefined ||
       (await this.#isElsewhere(descriptor))
     ) {
       this.#progress.read(descriptor.size);
@@ -55,13 +56,13 @@ export class Workshop {
   }
 
   /** Whether a blob lies at its `urls` only, as foreign layers do: what isn't in the source need not be in the target. */
-  async #isElsewhere({ digest, urls }: Descriptor): Promise<boolean> {
-    if (!Array.isArray(urls) || urls.length === 0) return false;
-    return await this.#source.blobs.locate(digest).then(() => false, isMissing);
+  async #isElsewhere(descriptor: Descriptor): Promise<boolean> {
+    if (!Array.isArray(descriptor["urls"]) || descriptor["urls"].length === 0) return false;
+    return await this.#source.locate(descriptor).then(() => false, isMissing);
   }
 
-  #locate(descriptor: Descriptor): Promise<Blob> {
-    return locateChecked(this.#source.blobs, descriptor);
+  #locate(descriptor: Descriptor): Promise<BlobLocation> {
+    return locateChecked(this.#source, descriptor);
   }
 }
 

@@ -7,8 +7,9 @@ import type { Descriptor } from "../spec/descriptor.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
 import { readSmall } from "../transport/blob.ts";
 import { parseIndex } from "../transport/documents.ts";
-import { blobName, folderBlobs } from "../transport/layout.ts";
-import type { ImageSource } from "../transport/source.ts";
+import { folderBlobs } from "../transport/layout.ts";
+import { blobName } from "../transport/layout-index.ts";
+import { type ImageSource, StoredImage } from "../transport/source.ts";
 
 const CONTENT = "io.containerd.content.v1.content";
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
@@ -31,7 +32,7 @@ export async function openContainerdImage(root: string, name: string): Promise<I
     if (pulled === undefined) throw new DecoderError("NOT_FOUND", `no manifest of ${name} was pulled`);
     target = pulled;
   }
-  return { root: target, blobs, close: async () => undefined };
+  return new StoredImage(target, blobs);
 }
 
 /** containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/images/NAME/target/{digest,mediatype,size}. */

@@ -220,10 +220,8 @@ async function inspect(
   if (image === undefined) return undefined;
   const { inspectImage, inspectSource } = await import("../image/inspect.ts");
   const options = { platforms: [], settings, ...(keys && { keys }) };
-  if (/^(oci|oci-archive|docker-archive):/.test(image)) {
-    const { parseImage } = await import("../transport/reference.ts");
-    return await inspectImage({ ...options, source: parseImage(image) });
-  }
+  const { namesTransport, parseSource } = await import("../transport/reference.ts");
+  if (namesTransport(image)) return await inspectImage({ ...options, source: parseSource(image) });
   const { openContainerdImage } = await import("./containerd-image.ts");
   return await inspectSource(await openContainerdImage(root, image), options);
 }

@@ -4,58 +4,65 @@ import { writeJson } from "../encoding/json-document.ts";
 import { DecoderError } from "../errors.ts";
 import { PipeOutput, stoppable } from "../io/pipe.ts";
 import { exists, moveDurably, Staging, writeDurably } from "../io/staging.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
-import { readBlob } from "./blob.ts";
-import type { ImageTarget, TargetOptions } from "./destination.ts";
-import { INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX } from "./layout.ts";
-import { named } from "./layout-destination.ts";
-import type { Place } from "./reference.ts";
+import { readBlob, wholeFile } from "./blob.ts";
+import type { BlobOutput } from "./blob-output.ts";
+import type { ImageDestination, Transfer } from "./destination.ts";
+import type { FileReference } from "./file-reference.ts";
+import { INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, tagged } from "./layout-index.ts";
 import { StagedBlobs } from "./staged-blobs.ts";
 import { type NewTarEntry, packTar } from "./tar.ts";
+import type { DestinationOptions } from "./transport.ts";
 
 const STDOUT = 1;
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
 /** A tar archive of a layout, as a file or to standard output. */
-export class ArchiveTarget implements ImageTarget {
-  readonly #place: Place;
-  readonly #options: TargetOptions;
+export class ArchiveDestination implements ImageDestination {
+  readonly #reference: FileReference;
+  readonly #options: DestinationOptions;
   readonly #staged: StagedBlobs;
 
-  private constructor(place: Place, options: TargetOptions, staging: Staging) {
-    this.#place = place;
+  private constructor(place: FileReference, options: DestinationOptions, staging: Staging) {
+    this.#reference = place;
     this.#options = options;
     this.#staged = new StagedBlobs(staging);
   }
 
-  static async open(place: Place, options: TargetOptions): Promise<ArchiveTarget> {
-    if (place.path === "-") return new ArchiveTarget(place, options, await Staging.create());
+  static async open(place: FileReference, options: DestinationOptions): Promise<ArchiveDestination> {
+    if (place.path === "-") return new ArchiveDestination(place, options, await Staging.create());
     await checkFree(place.path, options);
-    return new ArchiveTarget(place, options, await Staging.create(dirname(place.path)));
+    return new ArchiveDestination(place, options, await Staging.create(dirname(place.path)));
   }
 
-  async has(digest: string, size: number): Promise<boolean> {
-    return await this.#staged.has(digest, size);
+  async take({ digest, size }: Descriptor): Promise<Transfer | undefined> {
+    return (await this.#staged.has(digest, size)) ? "present" : undefined;
   }
 
-  newFile(): string {
-    return this.#staged.staging.newFile();
+  async newOutput(): Promise<BlobOutput> {
+    return this.#staged.newOutput();
   }
 
-  async adopt(path: string, digest: string): Promise<void> {
-    await this.#staged.adopt(path, digest);
+  async adopt(output: BlobOutput, digest: string): Promise<void> {
+    await this.#staged.adopt(output, digest);
   }
 
-  async commit(root: IndexEntry): Promise<void> {
-    const chunks = stoppable(packTar(this.#entries(named(root, this.#place.tag))), this.#options.signal);
-    const { path } = this.#place;
+  async putManifest(_descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
+    await this.#staged.put(bytes);
+  }
+
+  async commit(root: IndexEntry, bytes: Uint8Array): Promise<void> {
+    await this.#staged.put(bytes);
+    const chunks = stoppable(packTar(this.#entries(tagged(root, this.#reference.tag))), this.#options.signal);
+    const { path } = this.#reference;
     if (path === "-") {
       const output = new PipeOutput(STDOUT, "standard output");
       for await (const chunk of chunks) await output.write(chunk);
       return;
     }
-    const file = this.newFile();
+    const file = this.#staged.staging.newFile();
     await writeDurably(file, chunks);
     await checkFree(path, this.#options);
     await moveDurably(file, path);
@@ -80,7 +87,7 @@ export class ArchiveTarget implements ImageTarget {
       const { size } = await stat(path);
       yield {
         header: { name, type: "file", size, mode: FILE_MODE, mtime: 0 },
-        body: readBlob({ path, offset: 0, size }),
+        body: readBlob(wholeFile(path, size)),
       };
     }
   }
@@ -89,13 +96,13 @@ export class ArchiveTarget implements ImageTarget {
 function file(name: string, bytes: Uint8Array): NewTarEntry {
   return {
     header: { name, type: "file", size: bytes.length, mode: FILE_MODE, mtime: 0 },
-    body: readBlob({ bytes }),
+    body: [bytes],
   };
 }
 
-async function checkFree(path: string, { replace }: TargetOptions): Promise<void> {
+async function checkFree(path: string, { replace }: DestinationOptions): Promise<void> {
   if (replace || !(await exists(path))) return;
-  throw new DecoderError("EXISTS", `${path} is there already`, {
+  throw new DecoderError("EXISTS", `${path} already exists`, {
     hint: "choose another name, or replace it with --force",
   });
 }

@@ -2,13 +2,10 @@ import { posix } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { stoppable } from "../io/pipe.ts";
 import { LIMITS } from "../limits.ts";
-import type { Index } from "../spec/manifest.ts";
-import { type BlobStore, type FileRange, readBlob } from "./blob.ts";
-import { type Document, parseIndex } from "./documents.ts";
-import { blobName, checkLayoutVersion, INDEX_FILE, LAYOUT_FILE, missingBlob } from "./layout.ts";
+import { type FileRange, readBlob, readWhole } from "./blob.ts";
 import { type TarEntry, tarEntries } from "./tar.ts";
 
-/** A tar archive of an image, as the places of its entries in the file: nothing is unpacked. */
+/** A tar archive of an image. Only the positions of its entries are kept; nothing is unpacked. */
 export class Archive {
   readonly name: string;
   readonly #path: string;
@@ -21,8 +18,8 @@ export class Archive {
   }
 
   /**
-   * Reads an uncompressed archive through once.
-   * @param name as the user wrote it
+   * Reads an uncompressed archive once, from its first byte to its last.
+   * @param name the archive in messages
    * @throws DecoderError BAD_IMAGE, LIMIT, IO, INTERRUPTED
    */
   static async scan(file: FileRange, name: string, signal?: AbortSignal): Promise<Archive> {
@@ -33,7 +30,7 @@ export class Archive {
       if (count > LIMITS.archiveEntries) {
         throw new DecoderError(
           "LIMIT",
-          `${name} has more than ${LIMITS.archiveEntries} entries, and no image has so many`,
+          `${name} has more than ${LIMITS.archiveEntries} entries, the most that an image archive may have`,
         );
       }
       if (entry.type === "directory") continue;
@@ -44,17 +41,20 @@ export class Archive {
     return new Archive(file.path, name, entries);
   }
 
-  /** The bytes of a regular file in it, or undefined. @throws DecoderError BAD_IMAGE for a link, a device and the like */
+  /** A regular file of the archive, or undefined. @throws DecoderError BAD_IMAGE for a link, a device and the like */
   find(path: string): FileRange | undefined {
     const entry = this.#entries.get(path);
     if (entry === undefined) return undefined;
     if (entry.type !== "file" && entry.type !== "contiguous-file") {
-      throw new DecoderError("BAD_IMAGE", `${path} in ${this.name} is no regular file but a ${entry.type}`);
+      throw new DecoderError(
+        "BAD_IMAGE",
+        `${path} in ${this.name} is not a regular file but a ${entry.type}`,
+      );
     }
-    return { path: this.#path, offset: entry.offset, size: entry.size };
+    return { kind: "file", path: this.#path, offset: entry.offset, size: entry.size };
   }
 
-  /** Like `find`, but goes where a link leads, inside the archive, once: older Docker links layers that are the same. */
+  /** Like `find`, but follows one link within the archive: older Docker versions link equal layers. */
   findLinked(path: string): FileRange | undefined {
     const entry = this.#entries.get(path);
     if (entry?.type === "link") return this.find(innerPath(entry.linkname, this.name));
@@ -69,41 +69,14 @@ export class Archive {
     if (range.size > most) {
       throw new DecoderError(
         "LIMIT",
-        `${path} in ${this.name} has ${range.size} bytes, and ${most} are the most for one of its kind`,
+        `${path} in ${this.name} has ${range.size} bytes; a file of its kind may have at most ${most}`,
       );
     }
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of readBlob(range)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    return await readWhole(readBlob(range));
   }
 }
 
-/** @throws DecoderError BAD_IMAGE when it is no archive of an OCI layout */
-export async function readArchiveIndex(archive: Archive): Promise<Document<Index>> {
-  const marker = await archive.read(LAYOUT_FILE, LIMITS.manifestBytes);
-  const index = await archive.read(INDEX_FILE, LIMITS.manifestBytes);
-  if (marker === undefined || index === undefined) {
-    const missing = marker === undefined ? LAYOUT_FILE : INDEX_FILE;
-    const docker = archive.find("manifest.json") !== undefined;
-    throw new DecoderError("BAD_IMAGE", `${archive.name} is no OCI image archive: it has no ${missing}`, {
-      ...(docker && { hint: "it looks like one of docker save: read it as docker-archive:FILE" }),
-    });
-  }
-  checkLayoutVersion(marker, `${LAYOUT_FILE} in ${archive.name}`);
-  return parseIndex(index, `${INDEX_FILE} in ${archive.name}`);
-}
-
-export function archiveBlobs(archive: Archive): BlobStore {
-  return {
-    async locate(digest) {
-      const range = archive.find(blobName(digest));
-      if (range === undefined) throw missingBlob(digest, archive.name);
-      return range;
-    },
-  };
-}
-
-/** A name as the entries are looked up by. @throws DecoderError BAD_IMAGE for one that leads out of the archive */
+/** An entry's name in the form used as a key. @throws DecoderError BAD_IMAGE when it leads out of the archive */
 function innerPath(name: string, archive: string): string {
   const path = posix.normalize(name);
   if (posix.isAbsolute(path) || path === ".." || path.startsWith("../") || path.includes("\0")) {

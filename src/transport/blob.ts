@@ -2,101 +2,162 @@ import { createReadStream } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { checkedDigest } from "../spec/digest.ts";
-import { Digester } from "../spec/digester.ts";
+import { Digester, digestOf } from "../spec/digester.ts";
 
-/** Where the bytes of a blob lie: all or a part of a file, or memory for the few that were made here. */
-export type Blob = FileRange | { readonly bytes: Uint8Array };
+/** Where the bytes of a blob are: plain data that crosses to the layer threads. */
+export type BlobLocation = FileRange | MemoryBlob;
 
+/** All or a part of a regular file. */
 export interface FileRange {
+  readonly kind: "file";
   readonly path: string;
   /** In bytes. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** The blobs of a layout or an archive. */
-export interface BlobStore {
-  /** @throws DecoderError NOT_FOUND when there is no blob of that digest */
-  locate(digest: string): Promise<Blob>;
+/** A small blob that was made here. */
+export interface MemoryBlob {
+  readonly kind: "memory";
+  readonly bytes: Uint8Array;
 }
 
-/** Large enough that per-chunk costs vanish, small enough to stay in the processor's cache. */
+export interface BlobStore {
+  /**
+   * The location of a blob, whose bytes are not read yet. Its size may differ from the descriptor's.
+   * @throws DecoderError NOT_FOUND when the store lacks the blob, IO
+   */
+  locate(descriptor: Descriptor): Promise<BlobLocation>;
+}
+
+/** Blobs that are made here, and parts of files that make up the rest of an image. */
+export class MemoryBlobs implements BlobStore {
+  readonly #name: string;
+  readonly #locations = new Map<string, BlobLocation>();
+
+  /** @param name the image in messages */
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** Adds bytes. @returns their descriptor */
+  add(mediaType: string, bytes: Uint8Array): Descriptor {
+    const digest = digestOf(bytes);
+    this.#locations.set(digest, { kind: "memory", bytes });
+    return { mediaType, digest, size: bytes.length };
+  }
+
+  addFile(digest: string, file: FileRange): void {
+    this.#locations.set(digest, file);
+  }
+
+  async locate({ digest }: Descriptor): Promise<BlobLocation> {
+    const location = this.#locations.get(digest);
+    if (location === undefined) throw missingBlob(digest, this.#name);
+    return location;
+  }
+}
+
+export function missingBlob(digest: string, where: string): DecoderError {
+  return new DecoderError("NOT_FOUND", `blob ${digest} is missing from ${where}`, {
+    hint: "only a part of the image was copied: fetch all of it again",
+  });
+}
+
+/** Large enough to hide the cost of a chunk, small enough for the processor's cache. */
 const CHUNK_BYTES = 256 * 1024;
 const DAMAGED = "the image is damaged: fetch it again";
 
+/** A file from its first byte to its last. */
+export function wholeFile(path: string, size: number): FileRange {
+  return { kind: "file", path, offset: 0, size };
+}
+
+/** In bytes. */
+export function sizeOf(location: BlobLocation): number {
+  return location.kind === "memory" ? location.bytes.length : location.size;
+}
+
 /**
- * The bytes of a blob as its descriptor promises them: size first, digest when the last byte was read.
- * What was yielded before the end must not be relied on.
+ * A blob's bytes as its descriptor promises them: the size is checked first, the digest after the last byte. Chunks must
+ * not be relied on before the iteration has ended without an error.
  * @throws DecoderError SIZE_MISMATCH, DIGEST_MISMATCH, NOT_FOUND, IO
  */
 export async function* readChecked(store: BlobStore, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
-  const blob = await locateChecked(store, descriptor);
-  yield* checkedChunks(blob, descriptor);
+  const location = await locateChecked(store, descriptor);
+  yield* checkedChunks(location, descriptor);
 }
 
-/** A blob of the promised size, its bytes not read yet. @throws DecoderError NOT_FOUND, SIZE_MISMATCH */
-export async function locateChecked(store: BlobStore, descriptor: Descriptor): Promise<Blob> {
-  const blob = await store.locate(descriptor.digest);
-  const size = "bytes" in blob ? blob.bytes.length : blob.size;
-  if (size !== descriptor.size) {
-    throw new DecoderError(
-      "SIZE_MISMATCH",
-      `blob ${descriptor.digest} has ${size} bytes, not the ${descriptor.size} that the image says`,
-      { hint: DAMAGED },
-    );
-  }
-  return blob;
+/** The location of a blob that has the promised size. @throws DecoderError NOT_FOUND, SIZE_MISMATCH */
+export async function locateChecked(store: BlobStore, descriptor: Descriptor): Promise<BlobLocation> {
+  const location = await store.locate(descriptor);
+  const size = sizeOf(location);
+  if (size === descriptor.size) return location;
+  throw new DecoderError(
+    "SIZE_MISMATCH",
+    `blob ${descriptor.digest} has ${size} bytes, but the image says ${descriptor.size}`,
+    { hint: DAMAGED },
+  );
 }
 
 /** @throws DecoderError DIGEST_MISMATCH at the end, IO */
-export async function* checkedChunks(blob: Blob, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+export async function* checkedChunks(
+  location: BlobLocation,
+  descriptor: Pick<Descriptor, "digest">,
+): AsyncGenerator<Uint8Array> {
   const digester = new Digester(checkedDigest(descriptor.digest).algorithm);
-  for await (const chunk of readBlob(blob)) {
+  for await (const chunk of readBlob(location)) {
     digester.update(chunk);
     yield chunk;
   }
-  if (digester.digest() !== descriptor.digest) {
-    throw new DecoderError(
-      "DIGEST_MISMATCH",
-      `blob ${descriptor.digest} holds other bytes than its digest says`,
-      { hint: DAMAGED },
-    );
-  }
+  if (digester.digest() === descriptor.digest) return;
+  throw new DecoderError("DIGEST_MISMATCH", `the bytes of blob ${descriptor.digest} have another digest`, {
+    hint: DAMAGED,
+  });
 }
 
 /** @throws DecoderError IO; SIZE_MISMATCH when the file ends early */
-export async function* readBlob(blob: Blob): AsyncGenerator<Uint8Array> {
-  if ("bytes" in blob) {
-    yield blob.bytes;
-    return;
-  }
-  if (blob.size === 0) return;
-  let left = blob.size;
-  const end = blob.offset + blob.size - 1;
-  const stream = createReadStream(blob.path, { start: blob.offset, end, highWaterMark: CHUNK_BYTES });
+export async function* readBlob(location: BlobLocation): AsyncGenerator<Uint8Array> {
+  if (location.kind === "memory") yield location.bytes;
+  else if (location.size > 0) yield* readRange(location);
+}
+
+async function* readRange({ path, offset, size }: FileRange): AsyncGenerator<Uint8Array> {
+  let left = size;
+  const end = offset + size - 1;
+  const stream = createReadStream(path, { start: offset, end, highWaterMark: CHUNK_BYTES });
   try {
     for await (const chunk of stream) {
       left -= chunk.length;
       yield chunk;
     }
   } catch (error) {
-    throw error instanceof DecoderError
-      ? error
-      : new DecoderError("IO", `can't read ${blob.path}: ${describeSystemError(error)}`, { cause: error });
+    if (error instanceof DecoderError) throw error;
+    throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
   }
-  if (left !== 0)
-    throw new DecoderError("SIZE_MISMATCH", `${blob.path} ended ${left} bytes early`, { hint: DAMAGED });
+  if (left === 0) return;
+  throw new DecoderError("SIZE_MISMATCH", `${path} ended ${left} bytes early`, { hint: DAMAGED });
 }
 
-/** A small blob whole. @throws DecoderError LIMIT beyond `most` bytes, and all of `readChecked` */
+/** A small blob whole. @throws DecoderError LIMIT beyond `most` bytes; what `readChecked` throws */
 export async function readSmall(store: BlobStore, descriptor: Descriptor, most: number): Promise<Uint8Array> {
   if (descriptor.size > most) {
     throw new DecoderError(
       "LIMIT",
-      `blob ${descriptor.digest} has ${descriptor.size} bytes, and ${most} are the most for one of its kind`,
+      `blob ${descriptor.digest} has ${descriptor.size} bytes; blobs of its kind may have at most ${most}`,
     );
   }
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of readChecked(store, descriptor)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return await readWhole(readChecked(store, descriptor));
+}
+
+/** The first bytes of a blob, at most `most`. @throws DecoderError IO, SIZE_MISMATCH */
+export async function readHead(location: FileRange, most: number): Promise<Uint8Array> {
+  return await readWhole(readBlob({ ...location, size: Math.min(location.size, most) }));
+}
+
+/** All chunks in one piece. */
+export async function readWhole(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
 }

@@ -4,7 +4,6 @@ import zlib from "node:zlib";
 import { ZstdFrames } from "../encoding/zstd-frames.ts";
 import { DecoderError } from "../errors.ts";
 import type { Compression } from "../spec/media-types.ts";
-import { type Blob, readBlob } from "./blob.ts";
 
 type Chunks = AsyncIterable<Uint8Array>;
 
@@ -13,15 +12,13 @@ const MAGIC: readonly { readonly compression: Compression; readonly bytes: Uint8
   { compression: "gzip", bytes: Uint8Array.of(0x1f, 0x8b) },
   { compression: "zstd", bytes: Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd) },
 ];
-const MAGIC_BYTES = 4;
+/** So many first bytes tell a compression. */
+export const MAGIC_BYTES = 4;
 
-/** What a blob looks like by its first bytes. @throws DecoderError IO */
-export async function sniffCompression(blob: Blob): Promise<Compression> {
-  const start = "bytes" in blob ? blob : { ...blob, size: Math.min(blob.size, MAGIC_BYTES) };
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of readBlob(start)) chunks.push(chunk);
-  const head = Buffer.concat(chunks);
-  return MAGIC.find(({ bytes }) => head.subarray(0, bytes.length).equals(bytes))?.compression ?? "none";
+/** A file's compression by its first bytes. */
+export function compressionOf(head: Uint8Array): Compression {
+  const start = Buffer.from(head.buffer, head.byteOffset, head.length);
+  return MAGIC.find(({ bytes }) => start.subarray(0, bytes.length).equals(bytes))?.compression ?? "none";
 }
 
 /**

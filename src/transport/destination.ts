@@ -1,32 +1,33 @@
+import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
-import { ArchiveTarget } from "./archive-destination.ts";
-import { LayoutTarget } from "./layout-destination.ts";
-import type { Place } from "./reference.ts";
+import type { BlobOutput } from "./blob-output.ts";
+import type { ImageSource } from "./source.ts";
 
-/** Where an image is written: nothing of it can be seen before `commit`, all of it after. */
-export interface ImageTarget {
-  /** Whether the image's blob of that digest is there, or will be. */
-  has(digest: string, size: number): Promise<boolean>;
-  /** The path of a new file to write a blob to, on the destination's file system. */
-  newFile(): string;
-  /** Makes such a finished file a blob of the image. @throws DecoderError IO */
-  adopt(path: string, digest: string): Promise<void>;
-  /** Puts the image in place, under the destination's tag. @throws DecoderError EXISTS, IO; then nothing has changed */
-  commit(root: IndexEntry): Promise<void>;
+/**
+ * Where an image is written. The order is: blobs, then manifests from the leaves up, then `commit`, which makes the image
+ * visible under its name. Whoever ends without a commit leaves the destination as it was.
+ */
+export interface ImageDestination {
+  /**
+   * Takes a blob or manifest of `source` over as it is without having its bytes sent. The media type tells a manifest
+   * from a blob.
+   * @returns undefined when the bytes must be sent
+   */
+  take(descriptor: Descriptor, source: ImageSource): Promise<Transfer | undefined>;
+  /** An output for one new blob: plain data for `writeBlob`, on this thread or another. */
+  newOutput(): Promise<BlobOutput>;
+  /** Makes the blob that was written to `output` part of the image. @throws DecoderError IO */
+  adopt(output: BlobOutput, digest: string): Promise<void>;
+  /** Adds a manifest or index; those that it names were added before. The root is left to `commit`. @throws DecoderError IO */
+  putManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void>;
+  /**
+   * Adds the root and puts the image in place under its name.
+   * @throws DecoderError EXISTS when the name was taken meanwhile, IO; nothing has changed then
+   */
+  commit(root: IndexEntry, bytes: Uint8Array): Promise<void>;
   /** Removes what was not put in place. Never throws. */
   close(): Promise<void>;
 }
 
-export interface TargetOptions {
-  /** Moves a tag, or replaces an archive, that is there already. */
-  readonly replace: boolean;
-  /** Stops a `commit` that takes its time. */
-  readonly signal?: AbortSignal;
-}
-
-/** @throws DecoderError EXISTS, NOT_FOUND, BAD_IMAGE, IO */
-export async function openTarget(place: Place, options: TargetOptions): Promise<ImageTarget> {
-  return place.kind === "oci"
-    ? await LayoutTarget.open(place, options)
-    : await ArchiveTarget.open(place, options);
-}
+/** How a blob came to be in the destination without its bytes: it was there, or the registry linked it. */
+export type Transfer = "present" | "mounted";

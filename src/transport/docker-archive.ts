@@ -4,43 +4,44 @@ import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
-import { Digester, digestOf } from "../spec/digester.ts";
-import type { ImageConfig, Manifest } from "../spec/manifest.ts";
+import { Digester } from "../spec/digester.ts";
+import type { ImageConfig, IndexEntry, Manifest } from "../spec/manifest.ts";
 import { OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import type { Archive } from "./archive.ts";
-import { type Blob, type FileRange, readBlob } from "./blob.ts";
-import { sniffCompression } from "./compression.ts";
+import { type BlobStore, type FileRange, MemoryBlobs, readBlob, readHead } from "./blob.ts";
+import { compressionOf, MAGIC_BYTES } from "./compression.ts";
 import { parseObject } from "./documents.ts";
-import { missingBlob } from "./layout.ts";
-import type { ImageSource } from "./source.ts";
 
-/** One image in the manifest.json of `docker save`. */
+/** An entry of the manifest.json that `docker save` writes. */
 interface SavedImage {
   readonly Config: string;
   readonly RepoTags: readonly string[];
   readonly Layers: readonly string[];
 }
 
-const MANIFEST_FILE = "manifest.json";
+export const DOCKER_MANIFEST_FILE = "manifest.json";
+
+/** At most so many names are listed in a hint. */
+const LISTED_NAMES = 20;
 
 /**
- * An image of `docker save`, as the OCI image that it is but for the manifest, which is made here.
- * @param name "busybox:1.36", "@1" for the second one, or undefined when there is but one
+ * An image of `docker save`. It is an OCI image but for the manifest, which is made here.
+ * @param name "busybox:1.36", "@1" for the second image, or undefined for the only one
  * @throws DecoderError BAD_IMAGE, NOT_FOUND, USAGE, LIMIT, IO
  */
-export async function openDockerImage(
+export async function readDockerImage(
   archive: Archive,
   name: string | undefined,
-): Promise<Omit<ImageSource, "close">> {
+): Promise<{ readonly root: IndexEntry; readonly blobs: BlobStore }> {
   const saved = chooseSaved(await readSaved(archive), name, archive.name);
-  const blobs = new Map<string, Blob>();
+  const blobs = new MemoryBlobs(archive.name);
   const configBytes = await archive.read(saved.Config, LIMITS.imageConfigBytes);
   if (configBytes === undefined) throw missing(archive, saved.Config);
   const diffIds = readDiffIds(configBytes, `${saved.Config} in ${archive.name}`);
   if (diffIds.length !== saved.Layers.length) {
     throw new DecoderError(
       "BAD_IMAGE",
-      `${archive.name} lists ${saved.Layers.length} layers, but the image's configuration ${diffIds.length}`,
+      `${archive.name} lists ${saved.Layers.length} layers, but the image's configuration lists ${diffIds.length}`,
     );
   }
   const layers: Descriptor[] = [];
@@ -48,22 +49,12 @@ export async function openDockerImage(
     const range = archive.findLinked(path);
     if (range === undefined) throw missing(archive, path);
     const layer = await describeLayer(range, diffIds[position] ?? "");
-    blobs.set(layer.digest, range);
+    blobs.addFile(layer.digest, range);
     layers.push(layer);
   }
-  const config = inMemory(blobs, OCI_CONFIG, configBytes);
+  const config = blobs.add(OCI_CONFIG, configBytes);
   const manifest: Manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers };
-  const root = inMemory(blobs, OCI_MANIFEST, writeJson(manifest));
-  return {
-    root,
-    blobs: {
-      async locate(digest) {
-        const blob = blobs.get(digest);
-        if (blob === undefined) throw missingBlob(digest, archive.name);
-        return blob;
-      },
-    },
-  };
+  return { root: blobs.add(OCI_MANIFEST, writeJson(manifest)), blobs };
 }
 
 /** The configuration's list of layers, by the digests of their uncompressed forms. @throws DecoderError BAD_IMAGE */
@@ -75,12 +66,12 @@ export function readDiffIds(config: Uint8Array, name: string): readonly string[]
     diffIds.every((id) => typeof id === "string" && parseDigest(id) !== undefined)
   )
     return diffIds;
-  throw new DecoderError("BAD_IMAGE", `${name} is no image configuration: it has no list of diff_ids`);
+  throw new DecoderError("BAD_IMAGE", `${name} is not an image configuration: it has no list of diff_ids`);
 }
 
-/** An uncompressed layer's digest is its diff_id, and is checked when it is read; another's must be computed. */
+/** An uncompressed layer's digest is its diff ID, which is checked when it is read. Any other digest is computed. */
 async function describeLayer(range: FileRange, diffId: string): Promise<Descriptor> {
-  const compression = await sniffCompression(range);
+  const compression = compressionOf(await readHead(range, MAGIC_BYTES));
   const mediaType = plainLayerType(compression);
   if (compression === "none") return { mediaType, digest: diffId, size: range.size };
   const digester = new Digester();
@@ -88,23 +79,17 @@ async function describeLayer(range: FileRange, diffId: string): Promise<Descript
   return { mediaType, digest: digester.digest(), size: range.size };
 }
 
-function inMemory(blobs: Map<string, Blob>, mediaType: string, bytes: Uint8Array): Descriptor {
-  const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
-  blobs.set(descriptor.digest, { bytes });
-  return descriptor;
-}
-
 async function readSaved(archive: Archive): Promise<SavedImage[]> {
-  const bytes = await archive.read(MANIFEST_FILE, LIMITS.manifestBytes);
+  const bytes = await archive.read(DOCKER_MANIFEST_FILE, LIMITS.manifestBytes);
   if (bytes === undefined) {
     throw new DecoderError(
       "BAD_IMAGE",
-      `${archive.name} is no archive of docker save: it has no ${MANIFEST_FILE}`,
+      `${archive.name} is not an archive of docker save: it has no ${DOCKER_MANIFEST_FILE}`,
     );
   }
   const images = parseList(bytes);
   if (images === undefined)
-    throw new DecoderError("BAD_IMAGE", `${MANIFEST_FILE} in ${archive.name} lists no images`);
+    throw new DecoderError("BAD_IMAGE", `${DOCKER_MANIFEST_FILE} in ${archive.name} lists no images`);
   return images;
 }
 
@@ -138,7 +123,7 @@ function chooseSaved(images: readonly SavedImage[], name: string | undefined, wh
   if (meant.length === 1 && only !== undefined) return only;
   const names = images
     .flatMap((image) => image.RepoTags)
-    .slice(0, 20)
+    .slice(0, LISTED_NAMES)
     .join(", ");
   const hint = names ? `it has: ${names}` : "name one by its position: docker-archive:FILE:@0";
   if (meant.length === 0)
@@ -147,10 +132,10 @@ function chooseSaved(images: readonly SavedImage[], name: string | undefined, wh
       `${where} holds no image ${name === undefined ? "" : `named "${name}"`}`.trimEnd(),
       { hint },
     );
-  throw new DecoderError("USAGE", `${where} holds ${meant.length} images, and no name tells which`, { hint });
+  throw new DecoderError("USAGE", `${where} holds ${meant.length} images; a name must choose one`, { hint });
 }
 
-/** Docker writes "busybox:1.36" where others write "docker.io/library/busybox:1.36"; no tag is ":latest". */
+/** Docker shortens "docker.io/library/busybox:1.36" to "busybox:1.36". No tag means ":latest". */
 function sameName(a: string, b: string): boolean {
   return fullName(a) === fullName(b);
 }

@@ -5,8 +5,9 @@ import { LIMITS } from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import type { Index, Manifest } from "../spec/manifest.ts";
+import { OCI_INDEX, OCI_MANIFEST } from "../spec/media-types.ts";
 
-/** A manifest or index as it was read: writing `value` in `style` gives the same bytes for what was not changed. */
+/** A parsed JSON document. An unchanged `value` written in `style` gives the same bytes again. */
 export interface Document<T> {
   readonly value: T;
   readonly style: JsonStyle;
@@ -16,7 +17,7 @@ export interface Document<T> {
 export function parseManifest(bytes: Uint8Array, name: string): Document<Manifest> {
   const { value, style } = parseObject(bytes, name);
   const layers = value["layers"] ?? [];
-  if (!Array.isArray(layers)) throw bad(name, "its layers are no list");
+  if (!Array.isArray(layers)) throw bad(name, "its layers are not a list");
   checkCount(layers.length, LIMITS.layers, name, "layers");
   checkDescriptor(value["config"], `the config of ${name}`);
   layers.forEach((layer, position) => {
@@ -30,7 +31,7 @@ export function parseManifest(bytes: Uint8Array, name: string): Document<Manifes
 export function parseIndex(bytes: Uint8Array, name: string): Document<Index> {
   const { value, style } = parseObject(bytes, name);
   const manifests = value["manifests"] ?? [];
-  if (!Array.isArray(manifests)) throw bad(name, "its manifests are no list");
+  if (!Array.isArray(manifests)) throw bad(name, "its manifests are not a list");
   checkCount(manifests.length, LIMITS.indexEntries, name, "manifests");
   manifests.forEach((entry, position) => {
     const where = `entry ${position} of ${name}`;
@@ -51,20 +52,28 @@ export function parseObject(bytes: Uint8Array, name: string): Document<Record<st
   } catch {
     throw bad(name, "it is not JSON");
   }
-  if (!isObject(document.value)) throw bad(name, "it is no JSON object");
+  if (!isObject(document.value)) throw bad(name, "it is not a JSON object");
   return { value: document.value, style: document.style };
+}
+
+/** The media type of a manifest or index that stands alone. @throws DecoderError BAD_IMAGE */
+export function mediaTypeOf(bytes: Uint8Array, name: string): string {
+  const { mediaType, layers, manifests } = parseObject(bytes, name).value;
+  if (typeof mediaType === "string") return mediaType;
+  // OCI image spec: `mediaType` is optional in both.
+  return layers === undefined && manifests !== undefined ? OCI_INDEX : OCI_MANIFEST;
 }
 
 /** @throws DecoderError BAD_IMAGE */
 export function checkDescriptor(value: unknown, where: string): asserts value is Descriptor {
-  if (!isObject(value)) throw bad(where, "it is no descriptor");
+  if (!isObject(value)) throw bad(where, "it is not a descriptor");
   const { mediaType, digest, size, annotations } = value;
   if (typeof mediaType !== "string") throw bad(where, "it has no media type");
   if (typeof digest !== "string" || parseDigest(digest) === undefined) {
     throw bad(where, "its digest is not a SHA-256, SHA-384 or SHA-512 digest");
   }
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0)
-    throw bad(where, "its size is no size");
+    throw bad(where, "its size is not a byte count");
   checkAnnotations(annotations, where);
 }
 
@@ -85,7 +94,7 @@ function isPlatform(value: unknown): boolean {
 
 function checkCount(count: number, most: number, name: string, what: string): void {
   if (count <= most) return;
-  throw new DecoderError("LIMIT", `${name} has ${count} ${what}, and ${most} are the most that are handled`);
+  throw new DecoderError("LIMIT", `${name} has ${count} ${what}; it may have at most ${most}`);
 }
 
 function bad(name: string, problem: string): DecoderError {

@@ -11,63 +11,69 @@ import {
   syncFolder,
   writeDurably,
 } from "../io/staging.ts";
-import { CONTAINERD_NAME, type Index, type IndexEntry, REF_NAME } from "../spec/manifest.ts";
-import { isNamed } from "./choose.ts";
-import type { ImageTarget, TargetOptions } from "./destination.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
+import type { Index, IndexEntry } from "../spec/manifest.ts";
+import type { BlobOutput } from "./blob-output.ts";
+import type { ImageDestination, Transfer } from "./destination.ts";
 import type { Document } from "./documents.ts";
-import { INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, readLayoutIndex } from "./layout.ts";
-import { formatPlace, type Place } from "./reference.ts";
+import type { FileReference } from "./file-reference.ts";
+import { readLayoutIndex } from "./layout.ts";
+import { INDEX_FILE, isTagged, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, tagged } from "./layout-index.ts";
 import { hasBlob, StagedBlobs } from "./staged-blobs.ts";
+import type { DestinationOptions } from "./transport.ts";
 
 /** In the staging folder while blobs are put in place: their names, one a line, for the run after a sudden end. */
 const JOURNAL_FILE = "journal";
 const BLOB_NAME = /^blobs\/[a-z0-9]+\/[0-9a-f]+$/;
 
 /** An image layout's folder, new or with other images in it. */
-export class LayoutTarget implements ImageTarget {
-  readonly #place: Place;
-  readonly #options: TargetOptions;
+export class LayoutDestination implements ImageDestination {
+  readonly #reference: FileReference;
+  readonly #options: DestinationOptions;
   readonly #isNew: boolean;
   readonly #staged: StagedBlobs;
 
-  private constructor(place: Place, options: TargetOptions, isNew: boolean, staging: Staging) {
-    this.#place = place;
+  private constructor(place: FileReference, options: DestinationOptions, isNew: boolean, staging: Staging) {
+    this.#reference = place;
     this.#options = options;
     this.#isNew = isNew;
     this.#staged = new StagedBlobs(staging);
   }
 
-  static async open(place: Place, options: TargetOptions): Promise<LayoutTarget> {
+  static async open(place: FileReference, options: DestinationOptions): Promise<LayoutDestination> {
     const isNew = !(await exists(place.path));
-    if (!isNew) withoutTag(await readTargetIndex(place.path), place, options);
+    if (!isNew) withoutTag(await readExistingIndex(place.path), place, options);
     // Inside the layout, since that may be a file system of its own; a new one appears as a whole.
     const staging = await Staging.create(isNew ? dirname(place.path) : place.path, (leftover) =>
       undoCommit(leftover, place.path),
     );
-    return new LayoutTarget(place, options, isNew, staging);
+    return new LayoutDestination(place, options, isNew, staging);
   }
 
-  async has(digest: string, size: number): Promise<boolean> {
-    return (
-      (await this.#staged.has(digest, size)) ||
-      (!this.#isNew && (await hasBlob(this.#place.path, digest, size)))
-    );
+  async take({ digest, size }: Descriptor): Promise<Transfer | undefined> {
+    if (await this.#staged.has(digest, size)) return "present";
+    return !this.#isNew && (await hasBlob(this.#reference.path, digest, size)) ? "present" : undefined;
   }
 
-  newFile(): string {
-    return this.#staged.staging.newFile();
+  async newOutput(): Promise<BlobOutput> {
+    return this.#staged.newOutput();
   }
 
-  async adopt(path: string, digest: string): Promise<void> {
-    await this.#staged.adopt(path, digest);
+  async adopt(output: BlobOutput, digest: string): Promise<void> {
+    await this.#staged.adopt(output, digest);
   }
 
-  async commit(root: IndexEntry): Promise<void> {
+  async putManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void> {
+    if ((await this.take(descriptor)) === undefined) await this.#staged.put(bytes);
+  }
+
+  async commit(root: IndexEntry, bytes: Uint8Array): Promise<void> {
+    await this.putManifest(root, bytes);
     const staging = this.#staged.staging.path;
-    const index = this.#isNew ? NEW_INDEX : await readTargetIndex(this.#place.path);
-    const entries = [...withoutTag(index, this.#place, this.#options), named(root, this.#place.tag)];
-    const bytes = writeJson({ ...index.value, manifests: entries }, index.style);
-    await writeDurably(join(staging, INDEX_FILE), [bytes]);
+    const index = this.#isNew ? NEW_INDEX : await readExistingIndex(this.#reference.path);
+    const entries = [...withoutTag(index, this.#reference, this.#options), tagged(root, this.#reference.tag)];
+    const newIndex = writeJson({ ...index.value, manifests: entries }, index.style);
+    await writeDurably(join(staging, INDEX_FILE), [newIndex]);
     const marker = writeJson({ imageLayoutVersion: LAYOUT_VERSION });
     await writeDurably(join(staging, LAYOUT_FILE), [marker]);
     if (this.#isNew) await this.#appear();
@@ -82,12 +88,12 @@ export class LayoutTarget implements ImageTarget {
     const staging = this.#staged.staging.path;
     await chmod(staging, folderMode());
     await syncFolder(staging);
-    await moveDurably(staging, this.#place.path);
+    await moveDurably(staging, this.#reference.path);
   }
 
   /** Blobs first, since nobody sees them, then the index, which is the commit. */
   async #add(names: readonly string[]): Promise<void> {
-    const folder = this.#place.path;
+    const folder = this.#reference.path;
     const staging = this.#staged.staging.path;
     const added: string[] = [];
     for (const name of names) {
@@ -110,37 +116,33 @@ export class LayoutTarget implements ImageTarget {
 }
 
 /** The index of what is there already. @throws DecoderError EXISTS when the folder holds something else */
-async function readTargetIndex(folder: string): Promise<Document<Index>> {
+async function readExistingIndex(folder: string): Promise<Document<Index>> {
   if (await exists(join(folder, INDEX_FILE))) return await readLayoutIndex(folder);
   const names = await readdir(folder).catch((error) => {
     throw new DecoderError(
       "EXISTS",
-      `${folder} is there already, and is no image layout: ${describeSystemError(error)}`,
+      `${folder} already exists and is not an image layout: ${describeSystemError(error)}`,
       { cause: error },
     );
   });
   if (names.every((name) => name === "lost+found" || name.startsWith("."))) return NEW_INDEX;
-  throw new DecoderError("EXISTS", `${folder} is there already, and is no image layout`, {
+  throw new DecoderError("EXISTS", `${folder} already exists and is not an image layout`, {
     hint: "name a new directory, an empty one, or an image layout",
   });
 }
 
 /** The other images in the index. @throws DecoderError EXISTS when the tag is taken and may not be moved */
-function withoutTag(index: Document<Index>, place: Place, { replace }: TargetOptions): readonly IndexEntry[] {
-  const others = index.value.manifests.filter((entry) => !isNamed(entry, place.tag));
+function withoutTag(
+  index: Document<Index>,
+  place: FileReference,
+  { replace }: DestinationOptions,
+): readonly IndexEntry[] {
+  const others = index.value.manifests.filter((entry) => !isTagged(entry, place.tag));
   if (replace || others.length === index.value.manifests.length) return others;
   const what = place.tag === undefined ? "an image without a tag" : `the tag "${place.tag}"`;
-  throw new DecoderError("EXISTS", `${formatPlace(place)}: ${what} is there already`, {
+  throw new DecoderError("EXISTS", `${place.text}: ${what} already exists`, {
     hint: "choose another tag, or replace it with --force",
   });
-}
-
-/** The entry under its new name; the full name that containerd wrote was the source's. */
-export function named(root: IndexEntry, tag: string | undefined): IndexEntry {
-  const { [REF_NAME]: _name, [CONTAINERD_NAME]: _fullName, ...others } = root.annotations ?? {};
-  const { annotations: _annotations, ...entry } = root;
-  const annotations = { ...others, ...(tag !== undefined && { [REF_NAME]: tag }) };
-  return (Object.keys(annotations).length === 0 ? entry : { ...entry, annotations }) as IndexEntry;
 }
 
 /** Takes back the blobs of a run that ended between its first rename and the last, which would have committed it. */

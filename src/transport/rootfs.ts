@@ -1,7 +1,7 @@
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { readBlob } from "./blob.ts";
+import { readBlob, wholeFile } from "./blob.ts";
 import type { NewTarEntry, TarHeader, TarType } from "./tar.ts";
 
 const PERMISSIONS = 0o7777;
@@ -17,7 +17,7 @@ export async function* rootfsEntries(folder: string): AsyncGenerator<NewTarEntry
       cause: error,
     });
   });
-  if (!root.isDirectory()) throw new DecoderError("BAD_IMAGE", `${folder} is no directory`);
+  if (!root.isDirectory()) throw new DecoderError("BAD_IMAGE", `${folder} is not a directory`);
   yield* below(folder, "", new Map());
 }
 
@@ -67,8 +67,10 @@ async function describe(
       return { header: { ...header, type: "symlink", linkname: await readlink(path) } };
     if (found.isFile()) {
       links.set(inode, name);
-      const range = { path, offset: 0, size: found.size };
-      return { header: { ...header, type: "file", size: found.size }, body: readBlob(range) };
+      return {
+        header: { ...header, type: "file", size: found.size },
+        body: readBlob(wholeFile(path, found.size)),
+      };
     }
     const type = specialType(found);
     return type && { header: { ...header, type, ...deviceNumbers(found.rdev) } };

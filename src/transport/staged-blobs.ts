@@ -1,9 +1,11 @@
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { exists, makeFolder, type Staging } from "../io/staging.ts";
-import { blobName } from "./layout.ts";
+import { exists, makeFolder, type Staging, writeDurably } from "../io/staging.ts";
+import { digestOf } from "../spec/digester.ts";
+import type { BlobOutput } from "./blob-output.ts";
+import { blobName } from "./layout-index.ts";
 
-/** The finished blobs of an image in the making, named as in a layout below the staging folder. */
+/** The finished blobs of an image in the making. They have a layout's names below the staging folder. */
 export class StagedBlobs {
   readonly staging: Staging;
 
@@ -11,11 +13,16 @@ export class StagedBlobs {
     this.staging = staging;
   }
 
+  newOutput(): BlobOutput {
+    return { kind: "file", path: this.staging.newFile() };
+  }
+
   async has(digest: string, size: number): Promise<boolean> {
     return await hasBlob(this.staging.path, digest, size);
   }
 
-  async adopt(path: string, digest: string): Promise<void> {
+  /** Takes a finished file over as a blob. @throws DecoderError IO */
+  async adopt({ path }: BlobOutput, digest: string): Promise<void> {
     const place = join(this.staging.path, blobName(digest));
     if (await exists(place)) {
       await rm(path);
@@ -23,6 +30,15 @@ export class StagedBlobs {
     }
     await makeFolder(dirname(place));
     await rename(path, place);
+  }
+
+  /** Adds a small blob, such as a manifest. @throws DecoderError IO */
+  async put(bytes: Uint8Array): Promise<void> {
+    const digest = digestOf(bytes);
+    if (await this.has(digest, bytes.length)) return;
+    const output = this.newOutput();
+    await writeDurably(output.path, [bytes]);
+    await this.adopt(output, digest);
   }
 
   /** Names below the staging folder, sorted: "blobs/sha256/<hex>". */
@@ -37,7 +53,7 @@ export class StagedBlobs {
   }
 }
 
-/** Whether a layout's folder holds a blob; one of another size is damaged, and as good as missing. */
+/** Whether a layout's folder holds a blob. A blob of another size is damaged and counts as missing. */
 export async function hasBlob(folder: string, digest: string, size: number): Promise<boolean> {
   const found = await stat(join(folder, blobName(digest))).catch(() => undefined);
   return found?.isFile() === true && found.size === size;

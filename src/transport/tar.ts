@@ -32,7 +32,7 @@ export interface TarEntry {
 export interface NewTarEntry {
   readonly header: TarHeader;
   /** Exactly `header.size` bytes. */
-  readonly body?: AsyncIterable<Uint8Array>;
+  readonly body?: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 const BLOCK_BYTES = 512;

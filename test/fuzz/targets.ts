@@ -39,8 +39,8 @@ import { Secret } from "../../src/secret.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { readDiffIds } from "../../src/transport/docker-archive.ts";
 import { parseIndex, parseManifest } from "../../src/transport/documents.ts";
-import { checkLayoutVersion } from "../../src/transport/layout.ts";
-import { openSource } from "../../src/transport/source.ts";
+import { checkLayoutVersion } from "../../src/transport/layout-index.ts";
+import { parseSource } from "../../src/transport/reference.ts";
 import { any } from "../support/payload.ts";
 import { seed, seedsOf } from "./corpus.ts";
 import type { Structure } from "./mutate.ts";
@@ -224,8 +224,8 @@ function openArchives(folder: string): (bytes: Bytes) => unknown {
   return async (bytes) => {
     writeFileSync(path, bytes);
     const kind = Buffer.from(bytes.buffer).includes("manifest.json") ? "docker-archive" : "oci-archive";
-    const image = await openSource({ kind, path });
-    await image.blobs.locate(image.root.digest);
+    const image = await parseSource(`${kind}:${path}`).open();
+    await image.locate(image.root);
     await image.close();
   };
 }

@@ -1,3 +1,4 @@
+import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import { FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
 import { requiredKeys } from "../shared-options.ts";
@@ -23,6 +24,7 @@ export const DECRYPT: Command = {
   ],
   run: runRewrite({
     verbs: ["decrypting", "decrypted"],
+    parseSource,
     async prepare(args, common) {
       const keys = await requiredKeys(args);
       const { decryptImage } = await import("../../image/decrypt.ts");

@@ -1,7 +1,8 @@
 import { DecoderError } from "../../errors.ts";
 import type { EncryptOptions, TargetCompression } from "../../image/encrypt.ts";
 import type { Platform } from "../../spec/manifest.ts";
-import { parsePlace } from "../../transport/reference.ts";
+import { parseMaterial } from "../../transport/reference.ts";
+import type { FilesReference, SourceReference } from "../../transport/transport.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { type CommonOptions, FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
@@ -56,7 +57,7 @@ export const ENCRYPT: Command = {
   ],
   run: runRewrite({
     verbs: ["encrypting", "encrypted"],
-    parseSource: parsePlace,
+    parseSource: parseMaterial,
     async prepare(args, common) {
       const options = { ...common, ...encryptOptions(args, common) };
       const keys = await namedKeys(args);
@@ -71,10 +72,11 @@ type OwnOptions = Pick<
   "recipients" | "addRecipients" | "selection" | "compression" | "compressionLevel" | "build"
 >;
 
-function encryptOptions(args: Arguments, { source, selection }: CommonOptions): OwnOptions {
-  const isBuilt = source.kind === "rootfs" || source.kind === "tar";
-  // Docker saves layers uncompressed, and what is encrypted can't be compressed any more.
-  const usual = isBuilt || source.kind === "docker-archive" ? "gzip" : "keep";
+function encryptOptions(
+  args: Arguments,
+  { source, selection }: CommonOptions<SourceReference | FilesReference>,
+): OwnOptions {
+  const isBuilt = source.kind === "files";
   const [recipients, addRecipients] = [args.texts("recipient"), args.texts("add-recipient")];
   if (recipients.length + addRecipients.length === 0) {
     throw new DecoderError("USAGE", "no recipient is named to encrypt for", {
@@ -88,7 +90,7 @@ function encryptOptions(args: Arguments, { source, selection }: CommonOptions): 
     recipients,
     addRecipients,
     selection: isBuilt ? { ...selection, platforms: [] } : selection,
-    compression: (args.text("compression") ?? usual) as TargetCompression,
+    compression: args.text("compression") as TargetCompression | undefined,
     compressionLevel: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
     build: {
       entrypoint: entrypoint(args.text("entrypoint")),

@@ -1,4 +1,4 @@
-import { parseImage } from "../../transport/reference.ts";
+import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import { renderImage } from "../inspect-table.ts";
 import { interruptible } from "../interrupt.ts";
@@ -30,7 +30,7 @@ export const INSPECT: Command = {
     },
   ],
   async run(args) {
-    const source = parseImage(args.operand(0));
+    const source = parseSource(args.operand(0));
     const ui = new Ui(args);
     const keys = await namedKeys(args);
     const { inspectImage } = await import("../../image/inspect.ts");

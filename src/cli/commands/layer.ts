@@ -5,7 +5,7 @@ import { Output } from "../../io/output.ts";
 import { PipeOutput } from "../../io/pipe.ts";
 import { LIMITS } from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
-import { parseImage } from "../../transport/reference.ts";
+import { parseSource } from "../../transport/reference.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
@@ -59,15 +59,14 @@ export const LAYER: Command = {
 };
 
 async function fromImage(source: string, args: Arguments): Promise<void> {
-  const place = parseImage(source);
+  const reference = parseSource(source);
   const position = args.integer("index", -LIMITS.layers, LIMITS.layers) ?? 0;
   const platform = args.text("platform");
   const keys = await requiredKeys(args);
   const { extractLayer } = await import("../../image/layer.ts");
-  const { openSource } = await import("../../transport/source.ts");
   const which = { position, ...(platform !== undefined && { platform }) };
   await interruptible(async (signal) => {
-    const image = await openSource(place, signal);
+    const image = await reference.open(signal);
     try {
       await extractLayer(
         image,

@@ -1,4 +1,5 @@
 import { DecoderError } from "../../errors.ts";
+import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import { FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
 import { RECIPIENT_OPTION, requiredKeys, WRAP_OPTIONS } from "../shared-options.ts";
@@ -29,6 +30,7 @@ export const REWRAP: Command = {
   ],
   run: runRewrite({
     verbs: ["rewrapping", "rewrapped"],
+    parseSource,
     async prepare(args, common) {
       const recipients = args.texts("recipient");
       if (recipients.length === 0) {

@@ -1,7 +1,7 @@
 import { DecoderError } from "../../errors.ts";
 import type { VerifyFailure } from "../../image/verify.ts";
 import { printable } from "../../text.ts";
-import { parseImage } from "../../transport/reference.ts";
+import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import {
   KEY_OPTIONS,
@@ -40,7 +40,7 @@ export const VERIFY: Command = {
     },
   ],
   async run(args) {
-    const source = parseImage(args.operand(0));
+    const source = parseSource(args.operand(0));
     const ui = new Ui(args);
     const keys = await requiredKeys(args);
     const { verifyImage } = await import("../../image/verify.ts");

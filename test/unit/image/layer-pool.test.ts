@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import type { CopyJob } from "../../../src/image/layer-jobs.ts";
 import { LayerPool } from "../../../src/image/layer-pool.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
+import { wholeFile } from "../../../src/transport/blob.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -12,7 +13,8 @@ let count = 0;
 function job(text: string, digest = digestOf(Buffer.from(text))): CopyJob {
   const bytes = new Uint8Array(Buffer.from(text));
   const descriptor = { mediaType: "", digest, size: bytes.length };
-  return { kind: "copy", blob: { bytes }, descriptor, output: join(folder, String(count++)) };
+  const output = { kind: "file", path: join(folder, String(count++)) } as const;
+  return { kind: "copy", location: { kind: "memory", bytes }, descriptor, output };
 }
 
 test("more jobs than threads are all done, and counted", async () => {
@@ -21,7 +23,7 @@ test("more jobs than threads are all done, and counted", async () => {
   let bytes = 0;
   await Promise.all(jobs.map((it) => pool.run(it, (read) => (bytes += read))));
   await pool.close();
-  expect(jobs.map(({ output }) => readFileSync(output, "utf8"))).toEqual(jobs.map((_, i) => `job ${i}`));
+  expect(jobs.map(({ output }) => readFileSync(output.path, "utf8"))).toEqual(jobs.map((_, i) => `job ${i}`));
   expect(bytes).toBe("job 0".length * jobs.length);
 });
 
@@ -40,7 +42,7 @@ test("an error keeps its code and message, and the thread goes on", async () => 
 
 test("closed, it ends what is being done and begins nothing", async () => {
   const pool = new LayerPool(1);
-  const endless: CopyJob = { ...job("x"), blob: { path: "/dev/zero", offset: 0, size: 2 ** 40 } };
+  const endless: CopyJob = { ...job("x"), location: wholeFile("/dev/zero", 2 ** 40) };
   const began = Promise.withResolvers<void>();
   const running = pool.run(endless, () => began.resolve());
   const waiting = job("y");
@@ -51,7 +53,7 @@ test("closed, it ends what is being done and begins nothing", async () => {
   await expect(queued).rejects.toMatchObject({ code: "INTERRUPTED" });
   await closed;
   await expect(pool.run(job("z"), () => undefined)).rejects.toMatchObject({ code: "INTERRUPTED" });
-  expect(existsSync(waiting.output)).toBe(false);
+  expect(existsSync(waiting.output.path)).toBe(false);
 });
 
 test("one that was never used closes too", async () => {

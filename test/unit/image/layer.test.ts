@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { extractLayer } from "../../../src/image/layer.ts";
 import type { Sink } from "../../../src/io/output.ts";
-import { parsePlace } from "../../../src/transport/reference.ts";
-import { openSource } from "../../../src/transport/source.ts";
+import { parseSource } from "../../../src/transport/reference.ts";
 import { blobPath } from "../../support/images.ts";
 import { putManifest, readDocument, rootOf, tagRoot } from "../../support/layouts.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -32,7 +31,7 @@ test.each([
         pieces.push(Buffer.from(bytes));
       },
     };
-    const source = await openSource(parsePlace(`oci:${path}:v1`));
+    const source = await parseSource(`oci:${path}:v1`).open();
     const release = { release: "verified", spoolMemory, spoolDirectory: folder } as const;
     await extractLayer(source, { position: 0 }, await keySet(key), SETTINGS, output, release);
     expect(Buffer.concat(pieces).equals(content.bytes)).toBe(true);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { rewrapImage } from "../../../src/image/rewrap.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
-import { parsePlace } from "../../../src/transport/reference.ts";
+import { parseDestination, parseSource } from "../../../src/transport/reference.ts";
 import { type KeyFiles, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
 
 const bench = new Workbench();
@@ -43,12 +43,12 @@ describe("recipients", () => {
     { keep: false, opened: [false, true] },
     { keep: true, opened: [true, true] },
   ])("are changed by rewrap, keep: $keep", async ({ keep, opened }) => {
-    const [source, target] = [await bench.encrypted(bench.image([await layer("x")])), bench.fresh()];
+    const [source, path] = [await bench.encrypted(bench.image([await layer("x")])), bench.fresh()];
     const keys = await keySet(bench.a);
-    const places = { source: parsePlace(`oci:${source}`), target: parsePlace(`oci:${target}:v1`) };
-    const options = { ...places, keys, keep, recipients: [bench.b.recipient], settings: SETTINGS };
+    const ends = { source: parseSource(`oci:${source}`), destination: parseDestination(`oci:${path}:v1`) };
+    const options = { ...ends, keys, keep, recipients: [bench.b.recipient], settings: SETTINGS };
     await rewrapImage({ ...options, replace: false, progress: SILENT, selection: EVERYTHING });
-    expect(manifest(target).layers[0].digest).toBe(manifest(source).layers[0].digest);
-    expect([await opens(target, bench.a), await opens(target, bench.b)]).toEqual(opened);
+    expect(manifest(path).layers[0].digest).toBe(manifest(source).layers[0].digest);
+    expect([await opens(path, bench.a), await opens(path, bench.b)]).toEqual(opened);
   });
 });

@@ -10,7 +10,7 @@ import { generateKeys } from "../../../src/keys/generate.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
 import { addNamedKeys } from "../../../src/keys/named.ts";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
-import { parsePlace } from "../../../src/transport/reference.ts";
+import { parseDestination, parseMaterial, parseSource } from "../../../src/transport/reference.ts";
 import { blobPath, diffId, tar, writeBlob } from "../../support/images.ts";
 import {
   type LayerContent,
@@ -60,13 +60,14 @@ const USUAL = {
   threads: 2,
 } as const;
 
-export async function encrypt(source: string, target: string, options: Partial<EncryptOptions>) {
-  return await encryptImage({ ...USUAL, source: parsePlace(source), target: parsePlace(target), ...options });
+export async function encrypt(source: string, destination: string, options: Partial<EncryptOptions>) {
+  const ends = { source: parseMaterial(source), destination: parseDestination(destination) };
+  return await encryptImage({ ...USUAL, ...ends, ...options });
 }
 
-export async function decrypt(source: string, target: string, key: KeyFiles, selection = EVERYTHING) {
-  const places = { source: parsePlace(source), target: parsePlace(target) };
-  return await decryptImage({ ...USUAL, ...places, selection, keys: await keySet(key) });
+export async function decrypt(source: string, destination: string, key: KeyFiles, selection = EVERYTHING) {
+  const ends = { source: parseSource(source), destination: parseDestination(destination) };
+  return await decryptImage({ ...USUAL, ...ends, selection, keys: await keySet(key) });
 }
 
 /** Images and keys of one test file. */

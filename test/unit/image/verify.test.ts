@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
 import { verifyImage } from "../../../src/image/verify.ts";
-import { parsePlace } from "../../../src/transport/reference.ts";
+import { parseSource } from "../../../src/transport/reference.ts";
 import { blobPath } from "../../support/images.ts";
 import { forge, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
 
@@ -12,7 +12,7 @@ const bench = new Workbench();
 describe("verify", () => {
   const verify = async (path: string, which = bench.a) =>
     await verifyImage({
-      source: parsePlace(`oci:${path}`),
+      source: parseSource(`oci:${path}`),
       keys: await keySet(which),
       settings: SETTINGS,
       selection: EVERYTHING,

@@ -2,7 +2,6 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openContainerdImage } from "../../../src/node/containerd-image.ts";
-import { readSmall } from "../../../src/transport/blob.ts";
 import { ContentStore } from "../../support/content-store.ts";
 import { sha256 } from "../../support/images.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -19,7 +18,7 @@ test("an image is found by its name in containerd's metadata", async () => {
   store.lease(digest, sha256(Buffer.of()));
   const image = await openContainerdImage(store.root, NAME);
   expect(image.root).toEqual({ mediaType: "application/vnd.oci.image.manifest.v1+json", digest, size: SIZE });
-  expect(Buffer.from(await readSmall(image.blobs, image.root, 10_000)).toString()).toBe(manifest);
+  expect(Buffer.from(await image.readManifest(image.root)).toString()).toBe(manifest);
   await expect(openContainerdImage(store.root, "test:enc")).rejects.toMatchObject({ code: "NOT_FOUND" });
 });
 

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { LIMITS } from "../../../src/limits.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
 import { readSmall } from "../../../src/transport/blob.ts";
-import { openSource } from "../../../src/transport/source.ts";
+import { parseSource } from "../../../src/transport/reference.ts";
 import { type NewTarEntry, packTar } from "../../../src/transport/tar.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -54,13 +54,13 @@ function store(bytes: Uint8Array): string {
   return path;
 }
 
-const open = async (path: string) => await openSource({ kind: "oci-archive", path });
+const open = async (path: string) => await parseSource(`oci-archive:${path}`).open();
 
 test("an archive is read in place, whatever its order and the form of its names", async () => {
   for (const entries of [usual(), usual().reverse(), usual().map(dotted)]) {
     const source = await open(await write(entries));
     expect(source.root).toEqual(ROOT);
-    expect(await readSmall(source.blobs, ROOT, 10)).toEqual(MANIFEST);
+    expect(await readSmall(source, ROOT, 10)).toEqual(MANIFEST);
     await source.close();
   }
 });
@@ -69,7 +69,7 @@ test("a compressed archive is read too", async () => {
   const chunks: Uint8Array[] = [];
   for await (const chunk of packTar(usual())) chunks.push(chunk);
   const source = await open(store(gzipSync(Buffer.concat(chunks))));
-  expect(await readSmall(source.blobs, ROOT, 10)).toEqual(MANIFEST);
+  expect(await readSmall(source, ROOT, 10)).toEqual(MANIFEST);
   await source.close();
 });
 
@@ -93,7 +93,7 @@ test.each(["symlink", "link", "character-device", "fifo"] as const)(
   async (type) => {
     const path = await write([...usual().slice(0, 2), special(BLOB, type, "/etc/passwd")]);
     const source = await open(path);
-    await expect(readSmall(source.blobs, ROOT, 10)).rejects.toMatchObject({ code: "BAD_IMAGE" });
+    await expect(readSmall(source, ROOT, 10)).rejects.toMatchObject({ code: "BAD_IMAGE" });
   },
 );
 
@@ -126,7 +126,7 @@ test("a missing blob, one of another size and one of other bytes are told apart"
   ];
   for (const { blob, code } of cases) {
     const source = await open(await write([...usual().slice(0, 2), ...blob]));
-    await expect(readSmall(source.blobs, ROOT, 10)).rejects.toMatchObject({
+    await expect(readSmall(source, ROOT, 10)).rejects.toMatchObject({
       code,
       message: expect.stringContaining(DIGEST),
     });
@@ -137,7 +137,7 @@ test("a file that grew since the archive was opened changes nothing, one that wa
   const path = await write(usual());
   const source = await open(path);
   writeFileSync(path, Buffer.alloc(700));
-  await expect(readSmall(source.blobs, ROOT, 10)).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
+  await expect(readSmall(source, ROOT, 10)).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
 });
 
 test("entries are counted, and an index is no larger than a registry takes", async () => {

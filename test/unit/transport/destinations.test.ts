@@ -17,8 +17,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { writeDurably } from "../../../src/io/staging.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
-import { type ImageTarget, openTarget } from "../../../src/transport/destination.ts";
-import type { Place } from "../../../src/transport/reference.ts";
+import type { ImageDestination } from "../../../src/transport/destination.ts";
+import { parseDestination } from "../../../src/transport/reference.ts";
 import { rootOf, snapshot } from "../../support/layouts.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -32,53 +32,65 @@ beforeEach(() => {
   mkdirSync(folder);
 });
 
-const layout = (tag?: string): Place => ({ kind: "oci", path: join(folder, "layout"), ...(tag && { tag }) });
-const archive = (tag?: string): Place => ({
-  kind: "oci-archive",
-  path: join(folder, "a.tar"),
-  ...(tag && { tag }),
-});
+const inFolder = (name: string) => join(folder, name);
+const layoutPath = () => inFolder("layout");
+const archivePath = () => inFolder("a.tar");
+const suffix = (tag?: string) => (tag === undefined ? "" : `:${tag}`);
+const layout = (tag?: string) => `oci:${layoutPath()}${suffix(tag)}`;
+const archive = (tag?: string) => `oci-archive:${archivePath()}${suffix(tag)}`;
+const open = async (destination: string, options = NEW) => await parseDestination(destination).open(options);
 const bytesOf = (text: string) => new Uint8Array(Buffer.from(text));
 const blobIn = (text: string) => `blobs/sha256/${digestOf(bytesOf(text)).slice(7)}`;
 
-async function put(target: ImageTarget, text: string) {
-  const path = target.newFile();
-  await writeDurably(path, [bytesOf(text)]);
-  const digest = digestOf(bytesOf(text));
-  await target.adopt(path, digest);
-  return { mediaType: OCI_MANIFEST, digest, size: text.length };
+interface Written {
+  readonly root: { readonly mediaType: string; readonly digest: string; readonly size: number };
+  readonly bytes: Uint8Array;
 }
 
-async function write(place: Place, text: string, options = NEW): Promise<void> {
-  const target = await openTarget(place, options);
+/** Adds a blob, which a commit can take for a manifest as well. */
+async function put(destination: ImageDestination, text: string): Promise<Written> {
+  const bytes = bytesOf(text);
+  const output = await destination.newOutput();
+  await writeDurably(output.path, [bytes]);
+  const root = { mediaType: OCI_MANIFEST, digest: digestOf(bytes), size: bytes.length };
+  await destination.adopt(output, root.digest);
+  return { root, bytes };
+}
+
+async function commit(destination: ImageDestination, { root, bytes }: Written): Promise<void> {
+  await destination.commit(root, bytes);
+}
+
+async function write(name: string, text: string, options = NEW): Promise<void> {
+  const destination = await open(name, options);
   try {
-    await target.commit(await put(target, text));
+    await commit(destination, await put(destination, text));
   } finally {
-    await target.close();
+    await destination.close();
   }
 }
 
 describe("a layout", () => {
   test("that is new appears as a whole, readable for all", async () => {
-    const target = await openTarget(layout("v1"), NEW);
-    const root = await put(target, "one");
-    expect(existsSync(layout().path)).toBe(false);
-    await target.commit(root);
-    await target.close();
-    expect([...snapshot(layout().path).keys()]).toEqual([
+    const destination = await open(layout("v1"));
+    const root = await put(destination, "one");
+    expect(existsSync(layoutPath())).toBe(false);
+    await commit(destination, root);
+    await destination.close();
+    expect([...snapshot(layoutPath()).keys()]).toEqual([
       "blobs",
       "blobs/sha256",
       blobIn("one"),
       "index.json",
       "oci-layout",
     ]);
-    expect(statSync(layout().path).mode & 0o777).toBe(0o777 & ~process.umask());
+    expect(statSync(layoutPath()).mode & 0o777).toBe(0o777 & ~process.umask());
     expect(readdirSync(folder)).toEqual(["layout"]);
   });
 
   test("gets more images, and keeps what its index says besides", async () => {
     await write(layout("v1"), "one");
-    const index = join(layout().path, "index.json");
+    const index = join(layoutPath(), "index.json");
     const before = JSON.parse(readFileSync(index, "utf8"));
     writeFileSync(index, JSON.stringify({ ...before, "x.more": 12 }, null, 2));
     await write(layout("v2"), "two");
@@ -88,7 +100,7 @@ describe("a layout", () => {
       manifests: [before.manifests[0], { digest: digestOf(bytesOf("two")) }],
     });
     expect(after).toContain('\n  "x.more": 12');
-    expect(readdirSync(layout().path).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
+    expect(readdirSync(layoutPath()).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
   });
 
   test("keeps a tag that is taken, unless it may be replaced", async () => {
@@ -97,7 +109,7 @@ describe("a layout", () => {
     await expect(write(layout("v1"), "two")).rejects.toMatchObject({ code: "EXISTS" });
     expect(snapshot(folder)).toEqual(before);
     await write(layout("v1"), "two", { replace: true });
-    expect(rootOf(layout().path).digest).toBe(digestOf(bytesOf("two")));
+    expect(rootOf(layoutPath()).digest).toBe(digestOf(bytesOf("two")));
   });
 
   test("has one image without a tag", async () => {
@@ -108,46 +120,44 @@ describe("a layout", () => {
 
   test("notices that a tag was taken in the meantime", async () => {
     await write(layout("v1"), "one");
-    const target = await openTarget(layout("v2"), NEW);
-    const root = await put(target, "three");
+    const destination = await open(layout("v2"));
+    const root = await put(destination, "three");
     await write(layout("v2"), "two");
-    const before = snapshot(layout().path);
-    await expect(target.commit(root)).rejects.toMatchObject({ code: "EXISTS" });
-    await target.close();
-    expect(new Map([...before].filter(([name]) => !name.startsWith(".ctd")))).toEqual(
-      snapshot(layout().path),
-    );
+    const before = snapshot(layoutPath());
+    await expect(commit(destination, root)).rejects.toMatchObject({ code: "EXISTS" });
+    await destination.close();
+    expect(new Map([...before].filter(([name]) => !name.startsWith(".ctd")))).toEqual(snapshot(layoutPath()));
   });
 
   test("is not made of a folder with something else in it", async () => {
-    mkdirSync(layout().path);
-    writeFileSync(join(layout().path, "photo.jpg"), "");
-    await expect(openTarget(layout(), NEW)).rejects.toMatchObject({ code: "EXISTS" });
+    mkdirSync(layoutPath());
+    writeFileSync(join(layoutPath(), "photo.jpg"), "");
+    await expect(open(layout())).rejects.toMatchObject({ code: "EXISTS" });
     writeFileSync(join(folder, "file"), "");
-    await expect(openTarget({ kind: "oci", path: join(folder, "file") }, NEW)).rejects.toMatchObject({
+    await expect(open(`oci:${inFolder("file")}`)).rejects.toMatchObject({
       code: "EXISTS",
     });
-    expect(readdirSync(layout().path)).toEqual(["photo.jpg"]);
+    expect(readdirSync(layoutPath())).toEqual(["photo.jpg"]);
   });
 
   test("is made of an empty folder", async () => {
-    mkdirSync(layout().path);
+    mkdirSync(layoutPath());
     await write(layout("v1"), "one");
-    expect(rootOf(layout().path).size).toBe(3);
+    expect(rootOf(layoutPath()).size).toBe(3);
   });
 
   test("loses what was added when putting it in place fails half way", async () => {
     await write(layout("v1"), "one");
     const [first = "", second = ""] = ["two", "three"].sort((a, b) => (blobIn(a) < blobIn(b) ? -1 : 1));
     // A folder of that name takes no file's place.
-    mkdirSync(join(layout().path, blobIn(second)));
-    const before = snapshot(layout().path);
-    const target = await openTarget(layout("v2"), NEW);
-    const root = await put(target, first);
-    await put(target, second);
-    await expect(target.commit(root)).rejects.toMatchObject({ code: "IO" });
-    await target.close();
-    expect(snapshot(layout().path)).toEqual(before);
+    mkdirSync(join(layoutPath(), blobIn(second)));
+    const before = snapshot(layoutPath());
+    const destination = await open(layout("v2"));
+    const root = await put(destination, first);
+    await put(destination, second);
+    await expect(commit(destination, root)).rejects.toMatchObject({ code: "IO" });
+    await destination.close();
+    expect(snapshot(layoutPath())).toEqual(before);
   });
 });
 
@@ -184,21 +194,21 @@ describe("leftovers", () => {
 
   /** What a SIGKILL leaves between the first rename of a commit and the last. */
   function halfCommitted(): string {
-    const staging = join(layout().path, leftover(DEAD));
+    const staging = join(layoutPath(), leftover(DEAD));
     mkdirSync(staging);
     writeFileSync(join(staging, "journal"), blobIn("half"));
     writeFileSync(join(staging, "index.json"), "{}");
-    writeFileSync(join(layout().path, blobIn("half")), "half");
+    writeFileSync(join(layoutPath(), blobIn("half")), "half");
     return staging;
   }
 
   test("of a commit that was cut short take their blobs with them", async () => {
     await write(layout("v1"), "one");
     const staging = halfCommitted();
-    utimesSync(join(layout().path, "index.json"), 1, 1);
+    utimesSync(join(layoutPath(), "index.json"), 1, 1);
     await write(layout("v2"), "two");
-    expect([existsSync(staging), existsSync(join(layout().path, blobIn("half")))]).toEqual([false, false]);
-    expect(existsSync(join(layout().path, blobIn("one")))).toBe(true);
+    expect([existsSync(staging), existsSync(join(layoutPath(), blobIn("half")))]).toEqual([false, false]);
+    expect(existsSync(join(layoutPath(), blobIn("one")))).toBe(true);
   });
 
   test("leave blobs that a later commit may count on, and those of a commit that was done", async () => {
@@ -206,12 +216,12 @@ describe("leftovers", () => {
     const staging = halfCommitted();
     utimesSync(join(staging, "journal"), 1, 1);
     await write(layout("v2"), "two");
-    expect(existsSync(join(layout().path, blobIn("half")))).toBe(true);
+    expect(existsSync(join(layoutPath(), blobIn("half")))).toBe(true);
 
     rmSync(join(halfCommitted(), "index.json"));
-    utimesSync(join(layout().path, "index.json"), 1, 1);
+    utimesSync(join(layoutPath(), "index.json"), 1, 1);
     await write(layout("v3"), "three");
-    expect(existsSync(join(layout().path, blobIn("half")))).toBe(true);
+    expect(existsSync(join(layoutPath(), blobIn("half")))).toBe(true);
   });
 
   test("name no files outside the layout", async () => {
@@ -219,9 +229,9 @@ describe("leftovers", () => {
     const staging = halfCommitted();
     writeFileSync(join(staging, "journal"), "../precious\nblobs/sha256/../../oci-layout\n");
     writeFileSync(join(folder, "precious"), "");
-    utimesSync(join(layout().path, "index.json"), 1, 1);
+    utimesSync(join(layoutPath(), "index.json"), 1, 1);
     await write(layout("v2"), "two");
-    expect([existsSync(join(folder, "precious")), existsSync(join(layout().path, "oci-layout"))]).toEqual([
+    expect([existsSync(join(folder, "precious")), existsSync(join(layoutPath(), "oci-layout"))]).toEqual([
       true,
       true,
     ]);
@@ -231,34 +241,33 @@ describe("leftovers", () => {
 describe("an archive", () => {
   test("is the same each time, and a layout when unpacked", async () => {
     await write(archive("v1"), "one");
-    const first = readFileSync(archive().path);
+    const first = readFileSync(archivePath());
     await write(archive("v1"), "one", { replace: true });
-    expect(readFileSync(archive().path)).toEqual(first);
-    execFileSync("tar", ["-xf", archive().path, "-C", folder]);
+    expect(readFileSync(archivePath())).toEqual(first);
+    execFileSync("tar", ["-xf", archivePath(), "-C", folder]);
     expect(rootOf(folder).digest).toBe(digestOf(bytesOf("one")));
     expect(readFileSync(join(folder, blobIn("one")), "utf8")).toBe("one");
   });
 
   test("that is there already stays", async () => {
-    writeFileSync(archive().path, "precious");
-    await expect(openTarget(archive(), NEW)).rejects.toMatchObject({ code: "EXISTS" });
-    expect(readFileSync(archive().path, "utf8")).toBe("precious");
+    writeFileSync(archivePath(), "precious");
+    await expect(open(archive())).rejects.toMatchObject({ code: "EXISTS" });
+    expect(readFileSync(archivePath(), "utf8")).toBe("precious");
   });
 
   test("that came in the meantime stays", async () => {
-    const target = await openTarget(archive(), NEW);
-    const root = await put(target, "one");
-    writeFileSync(archive().path, "precious");
-    await expect(target.commit(root)).rejects.toMatchObject({ code: "EXISTS" });
-    await target.close();
-    expect(readFileSync(archive().path, "utf8")).toBe("precious");
+    const destination = await open(archive());
+    const root = await put(destination, "one");
+    writeFileSync(archivePath(), "precious");
+    await expect(commit(destination, root)).rejects.toMatchObject({ code: "EXISTS" });
+    await destination.close();
+    expect(readFileSync(archivePath(), "utf8")).toBe("precious");
     expect(readdirSync(folder)).toEqual(["a.tar"]);
   });
 });
 
 test("a folder that isn't there can't be written to", async () => {
-  const place: Place = { kind: "oci-archive", path: join(folder, "none/a.tar") };
-  await expect(openTarget(place, NEW)).rejects.toMatchObject({
+  await expect(open(`oci-archive:${inFolder("none/a.tar")}`)).rejects.toMatchObject({
     code: "IO",
     message: expect.not.stringContaining(".ctd-decoder"),
   });

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import { beforeAll, expect, test } from "vitest";
 import { readSmall } from "../../../src/transport/blob.ts";
-import { openSource } from "../../../src/transport/source.ts";
+import { parseSource } from "../../../src/transport/reference.ts";
 import { diffId, sha256, tar } from "../../support/images.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -45,9 +45,10 @@ const image = (layers: string[], more: object = {}) => ({
 });
 
 async function open(path: string, tag?: string) {
-  const source = await openSource({ kind: "docker-archive", path, ...(tag !== undefined && { tag }) });
-  const manifest = JSON.parse((await readSmall(source.blobs, source.root, 10_000)).toString());
-  return { ...source, manifest };
+  const name = tag === undefined ? "" : `:${tag}`;
+  const source = await parseSource(`docker-archive:${path}${name}`).open();
+  const manifest = JSON.parse(Buffer.from(await source.readManifest(source.root)).toString());
+  return { source, manifest };
 }
 
 test("layers that are the same are one file and links to it", async () => {
@@ -57,12 +58,12 @@ test("layers that are the same are one file and links to it", async () => {
     "1/layer.tar": layer,
     "2/layer.tar": { link: "../1/layer.tar" },
   });
-  const { manifest, blobs } = await open(path);
+  const { manifest, source } = await open(path);
   expect(manifest.layers.map(({ digest }: { digest: string }) => digest)).toEqual([
     diffId(layer),
     diffId(layer),
   ]);
-  expect(await readSmall(blobs, manifest.layers[1], 10_000)).toEqual(layer);
+  expect(await readSmall(source, manifest.layers[1], 10_000)).toEqual(layer);
 });
 
 test("layers that are compressed get the digest of their compressed bytes", async () => {
@@ -72,11 +73,11 @@ test("layers that are compressed get the digest of their compressed bytes", asyn
     "c.json": config(diffId(layer)),
     l: packed,
   });
-  const { manifest, blobs } = await open(path);
+  const { manifest, source } = await open(path);
   expect(manifest.layers).toEqual([
     { mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: sha256(packed), size: packed.length },
   ]);
-  expect(await readSmall(blobs, manifest.layers[0], 10_000)).toEqual(packed);
+  expect(await readSmall(source, manifest.layers[0], 10_000)).toEqual(packed);
 });
 
 test("a layer that is another than the configuration says is found out when it is read", async () => {
@@ -87,8 +88,8 @@ test("a layer that is another than the configuration says is found out when it i
     "c.json": config(diffId(layer)),
     l: wrong,
   });
-  const { manifest, blobs } = await open(path);
-  await expect(readSmall(blobs, manifest.layers[0], 10_000)).rejects.toMatchObject({
+  const { manifest, source } = await open(path);
+  await expect(readSmall(source, manifest.layers[0], 10_000)).rejects.toMatchObject({
     code: "DIGEST_MISMATCH",
   });
 });

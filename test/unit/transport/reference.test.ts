@@ -1,22 +1,37 @@
 import { expect, test } from "vitest";
-import { formatPlace, parsePlace, parseTarget } from "../../../src/transport/reference.ts";
+import {
+  namesTransport,
+  parseDestination,
+  parseMaterial,
+  parseSource,
+} from "../../../src/transport/reference.ts";
+
+const USAGE = expect.objectContaining({ code: "USAGE" });
 
 test.each([
-  ["oci:dir", { kind: "oci", path: "dir" }],
-  ["oci:/a/b:1.0", { kind: "oci", path: "/a/b", tag: "1.0" }],
-  ["oci:dir:a/b--c:d@e+f_g", { kind: "oci", path: "dir", tag: "a/b--c:d@e+f_g" }],
-  ["oci-archive:a.tar:v1", { kind: "oci-archive", path: "a.tar", tag: "v1" }],
-  ["oci-archive:-:v1", { kind: "oci-archive", path: "-", tag: "v1" }],
-  [
-    "docker-archive:a.tar:localhost:5000/x:y",
-    { kind: "docker-archive", path: "a.tar", tag: "localhost:5000/x:y" },
-  ],
-  ["docker-archive:a.tar:@1", { kind: "docker-archive", path: "a.tar", tag: "@1" }],
-  ["rootfs:/a:b", { kind: "rootfs", path: "/a:b" }],
-  ["tar:-", { kind: "tar", path: "-" }],
-  ["-", { kind: "oci-archive", path: "-" }],
-])("%s", (text, place) => {
-  expect(parsePlace(text)).toEqual(place);
+  ["oci:dir", false],
+  ["oci:/a/b:1.0", false],
+  ["oci:dir:a/b--c:d@e+f_g", false],
+  ["oci-archive:a.tar:v1", false],
+  ["oci-archive:-:v1", true],
+  ["docker-archive:a.tar:localhost:5000/x:y", false],
+  ["docker-archive:a.tar:@1", false],
+  ["docker-archive:-", true],
+  ["-", true],
+])("%s is an image, shown as it was written", (text, isPipe) => {
+  for (const reference of [parseSource(text), parseMaterial(text)]) {
+    expect(reference).toMatchObject({ kind: "image", text, isPipe });
+  }
+});
+
+test.each([
+  ["rootfs:/a:b", false],
+  ["rootfs:-", false],
+  ["tar:a:b", false],
+  ["tar:-", true],
+])("%s is files that an image is made of", (text, isPipe) => {
+  expect(parseMaterial(text)).toMatchObject({ kind: "files", text, isPipe });
+  expect(() => parseSource(text)).toThrow(USAGE);
 });
 
 test.each([
@@ -33,19 +48,21 @@ test.each([
   "rootfs:",
   "docker://busybox",
   "constructor:x",
-])("%j names no place", (text) => {
-  expect(() => parsePlace(text)).toThrow(expect.objectContaining({ code: "USAGE" }));
+])("%j does not name an image", (text) => {
+  for (const parse of [parseSource, parseMaterial, parseDestination])
+    expect(() => parse(text)).toThrow(USAGE);
 });
 
 test("only layouts and archives are written", () => {
-  expect(parseTarget("oci:dir:x").path).toBe("dir");
+  for (const text of ["oci:dir:x", "oci-archive:a", "-"]) {
+    expect(parseDestination(text)).toMatchObject({ text, isPipe: text === "-" });
+  }
   for (const text of ["docker-archive:a", "rootfs:a", "tar:a"]) {
-    expect(() => parseTarget(text)).toThrow(expect.objectContaining({ code: "USAGE" }));
+    expect(() => parseDestination(text)).toThrow(USAGE);
   }
 });
 
-test("a place is shown as it was written", () => {
-  for (const text of ["oci:dir", "oci-archive:a:b", "rootfs:/a:b"]) {
-    expect(formatPlace(parsePlace(text))).toBe(text);
-  }
+test("an image's transport is told from a name in containerd's store", () => {
+  for (const text of ["oci:x", "oci-archive:x", "docker-archive:x"]) expect(namesTransport(text)).toBe(true);
+  for (const text of ["docker.io/library/app:1", "rootfs:x", "oci"]) expect(namesTransport(text)).toBe(false);
 });

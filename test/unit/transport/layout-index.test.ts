@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
-import { chooseImage } from "../../../src/transport/choose.ts";
+import { chooseImage } from "../../../src/transport/layout-index.ts";
 
 const entry = (name?: string, fullName?: string) => ({
   mediaType: OCI_MANIFEST,

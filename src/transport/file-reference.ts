@@ -1,0 +1,38 @@
+import { DecoderError } from "../errors.ts";
+
+/** A file or directory with the name of an image in it, as the transports on disk write them. */
+export interface FileReference {
+  /** "-" is standard input or output. */
+  readonly path: string;
+  /** A tag of an OCI layout or archive; in a Docker archive, a name, or "@" and a position. */
+  readonly tag: string | undefined;
+  /** As the user wrote it: "oci:app:1.0". */
+  readonly text: string;
+}
+
+/** OCI image spec, "Pre-Defined Annotation Keys": the grammar of org.opencontainers.image.ref.name. */
+const REF_NAME =
+  /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
+const REF_NAME_CHARS = 255;
+
+/** "PATH[:TAG]" of a layout or OCI archive. @throws DecoderError USAGE */
+export function parseTagged(transport: string, rest: string): FileReference {
+  const reference = parseNamed(transport, rest);
+  const { tag } = reference;
+  if (tag === undefined || (tag.length <= REF_NAME_CHARS && REF_NAME.test(tag))) return reference;
+  throw new DecoderError("USAGE", `"${tag}" is not a tag`, {
+    hint: "tags are letters and digits, separated by one of . _ - : @ + or /",
+  });
+}
+
+/**
+ * "PATH[:NAME]" of a Docker archive. As in skopeo, the first colon ends the path, so a path can't contain one.
+ * @throws DecoderError USAGE
+ */
+export function parseNamed(transport: string, rest: string): FileReference {
+  const colon = rest.indexOf(":");
+  const path = colon < 0 ? rest : rest.slice(0, colon);
+  const text = `${transport}:${rest}`;
+  if (path === "") throw new DecoderError("USAGE", `"${text}" names no path`);
+  return { path, tag: colon < 0 ? undefined : rest.slice(colon + 1), text };
+}
