@@ -19,6 +19,8 @@ export type ErrorCode =
   | "LIMIT" // a cap of limits.ts
   | "PROVIDER" // a key provider failed
   | "PKCS11" // a token, a module or their configuration failed
+  | "REGISTRY" // a registry refused, broke off, or could not be reached
+  | "UNAUTHORIZED" // a registry wants credentials, other ones, or rights that these don't give
   | "CONTENT_STORE" // containerd's content store could not answer
   | "BAD_IMAGE" // an image, layout or archive that is malformed
   | "NOT_FOUND" // a source, tag, platform or layer that isn't there

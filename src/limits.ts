@@ -107,4 +107,33 @@ export const LIMITS = {
   signatureChecks: 512,
   /** A regular expression of a policy. */
   policyRegexpChars: 512,
+  /** What a registry answers besides manifests and blobs: a token, an error, a page of tags. */
+  tokenBytes: MiB,
+  registryErrorBytes: 64 * KiB,
+  tagListBytes: 64 * KiB,
+  /** RFC 9110 §15.4 leaves the number of redirects to the client. */
+  redirects: 10,
+  /** A file of credentials, and what a credential helper prints. */
+  authFileBytes: MiB,
+  credentialHelperBytes: 64 * KiB,
+  /** One certificate file; the largest bundle of a distribution has 230 KiB. Files in a registry's folder, and in the system's. */
+  certificateBytes: 4 * MiB,
+  certificateFiles: 256,
+  systemCertificateFiles: 1024,
+  /** TCP and TLS together; the first byte of an answer; the answer to the last request of an upload, which may copy the blob. */
+  registryConnectMs: 30_000,
+  registryAnswerMs: 60_000,
+  registryCommitMs: 300_000,
+  /** Without one byte, either way. */
+  registryIdleMs: 60_000,
+  /** Attempts at one request; the longest wait between two; and the longest that a server may ask for. */
+  registryAttempts: 5,
+  retryWaitMs: 30_000,
+  retryAfterMs: 60_000,
+  /** A broken download counts its attempts anew after so many bytes. */
+  progressBytes: MiB,
+  /** What is read again and dropped when a server ignores Range. */
+  rangeSkipBytes: 64 * MiB,
+  /** Attempts at one upload: each begins at the first byte. */
+  uploadAttempts: 3,
 } as const;

@@ -1,0 +1,274 @@
+import { parseJsonObject } from "../encoding/json.ts";
+import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { checkedDigest, parseDigest } from "../spec/digest.ts";
+import { digestOf } from "../spec/digester.ts";
+import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";
+import type { CredentialSearch } from "./host.ts";
+import { contentLength } from "./ranges.ts";
+import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
+import { refusal } from "./refusal.ts";
+import type { Attempted } from "./retry.ts";
+import { Session, type SessionOptions, type SessionRequest } from "./session.ts";
+
+export interface ClientOptions extends Omit<SessionOptions, "target"> {
+  /** "library/alpine" */
+  readonly repository: string;
+  /** "push" asks for the right to read and to write from the first request on. */
+  readonly access: "pull" | "push";
+  /** Repositories of the same registry from which blobs may be mounted. */
+  readonly mountFrom?: readonly string[];
+  /** Told of what a registry wants its users to read (RFC 7234 §5.5, code 299). */
+  readonly onWarning?: (text: string) => void;
+}
+
+/** What is there, as far as the registry says. */
+export interface Presence {
+  readonly digest: string | undefined;
+  readonly size: number | undefined;
+}
+
+/** How a request is named when it is refused. */
+type Purpose = { readonly what: string; readonly action?: "read" | "push"; readonly isEncrypted?: boolean };
+
+/** One repository of a registry (OCI distribution-spec 1.1). */
+export class RegistryClient {
+  /** For messages: "127.0.0.1:5000/app". */
+  readonly target: string;
+  readonly session: Session;
+  readonly #options: ClientOptions;
+  readonly #warned = new Set<string>();
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.target = `${options.host.name}/${options.repository}`;
+    this.session = new Session({ ...options, target: this.target });
+  }
+
+  /**
+   * A manifest or index, whole.
+   * @param reference a tag or a digest
+   * @throws DecoderError NOT_FOUND, UNAUTHORIZED, REGISTRY, BAD_IMAGE, LIMIT, DIGEST_MISMATCH
+   */
+  async manifest(reference: string): Promise<RemoteDocument> {
+    const what = describeReference(reference);
+    const response = await this.#expect(await this.#manifestRequest("GET", reference), [200], { what });
+    const bytes = await readCapped(response, LIMITS.manifestBytes, `${this.target}'s ${what}`);
+    const received = {
+      contentType: response.header("content-type"),
+      digest: response.header("docker-content-digest"),
+      name: `${this.target}'s ${what}`,
+    };
+    return identify(bytes, received, parseDigest(reference) && reference);
+  }
+
+  /** What a tag or digest leads to, or undefined when there is nothing. */
+  async find(reference: string): Promise<Presence | undefined> {
+    const attempted = await this.#manifestRequest("HEAD", reference);
+    if (attempted.response.status === 404) return undefined;
+    if (attempted.response.status === 200) return presence(attempted);
+    // An answer to HEAD has no body, and with it no words.
+    const again = await this.#manifestRequest("GET", reference);
+    if (again.response.status === 404) return undefined;
+    const response = await this.#expect(again, [200], { what: describeReference(reference) });
+    const bytes = await readCapped(response, LIMITS.manifestBytes, this.target);
+    return { digest: digestOf(bytes), size: bytes.length };
+  }
+
+  /** A small blob whole, checked against its digest. @throws DecoderError LIMIT beyond `most` bytes */
+  async blob(digest: string, most: number): Promise<Uint8Array> {
+    const response = await this.requestBlob(digest, {});
+    const bytes = await readCapped(response, most, `blob ${digest} of ${this.target}`);
+    if (digestOf(bytes, checkedDigest(digest).algorithm) === digest) return bytes;
+    throw new DecoderError(
+      "DIGEST_MISMATCH",
+      `blob ${digest} of ${this.target} has other bytes than its digest says`,
+    );
+  }
+
+  /** The answer to a request for a blob or a part of it: 200 or 206. */
+  async requestBlob(
+    digest: string,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Attempted["response"]> {
+    checkedDigest(digest);
+    const attempted = await this.send({
+      method: "GET",
+      to: this.path(`blobs/${digest}`),
+      headers,
+      scopes: this.scopes,
+    });
+    return await this.#expect(attempted, [200, 206], { what: `blob ${digest}` });
+  }
+
+  async hasBlob(digest: string): Promise<boolean> {
+    checkedDigest(digest);
+    const { response } = await this.send({
+      method: "HEAD",
+      to: this.path(`blobs/${digest}`),
+      scopes: this.scopes,
+    });
+    return response.status === 200;
+  }
+
+  /** @param mediaType of the document itself. @throws DecoderError as `manifest` */
+  async putManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void> {
+    const attempted = await this.send({
+      method: "PUT",
+      to: this.path(`manifests/${reference}`),
+      headers: { "Content-Type": mediaType },
+      body: { bytes },
+      scopes: this.scopes,
+      answerMs: LIMITS.registryCommitMs,
+    });
+    const isEncrypted = Buffer.from(bytes).includes("+encrypted");
+    const what = parseDigest(reference) === undefined ? "the manifest" : `the manifest ${reference}`;
+    const response = await this.#expect(attempted, [200, 201, 202, 204], {
+      what,
+      action: "push",
+      isEncrypted,
+    });
+    await response.discard();
+  }
+
+  /**
+   * What refers to a digest, where the registry has the API for it and else by the fallback tag.
+   * @param artifactType filters, also where the registry does not
+   */
+  async referrers(digest: string, artifactType?: string): Promise<Referrer[]> {
+    checkedDigest(digest);
+    const filter = artifactType === undefined ? "" : `?artifactType=${encodeURIComponent(artifactType)}`;
+    const attempted = await this.send({
+      method: "GET",
+      to: this.path(`referrers/${digest}${filter}`),
+      headers: { Accept: ACCEPT },
+      scopes: this.scopes,
+    });
+    const { response } = attempted;
+    const isList = response.status === 200 && plainType(response.header("content-type")) !== "text/html";
+    const all = isList
+      ? parseReferrers(await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`))
+      : await this.#fallbackReferrers(attempted, digest);
+    return artifactType === undefined ? all : all.filter((entry) => entry.artifactType === artifactType);
+  }
+
+  /** The first tags of the repository, for hints. Empty when they can't be had. */
+  async tags(): Promise<string[]> {
+    try {
+      const { response } = await this.send({
+        method: "GET",
+        to: this.path("tags/list?n=1000"),
+        scopes: this.scopes,
+      });
+      const bytes = await response.read(LIMITS.tagListBytes);
+      const tags = response.status === 200 ? parseJsonObject(bytes)?.["tags"] : undefined;
+      return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** The credentials that were found, whether or not they were needed yet. */
+  search(): Promise<CredentialSearch> {
+    return this.session.search();
+  }
+
+  async close(): Promise<void> {
+    await this.session.close();
+  }
+
+  get scopes(): readonly string[] {
+    const { repository, access, mountFrom = [] } = this.#options;
+    const actions = access === "push" ? "pull,push" : "pull";
+    return [
+      `repository:${repository}:${actions}`,
+      ...mountFrom.filter((name) => name !== repository).map((name) => `repository:${name}:pull`),
+    ];
+  }
+
+  path(below: string): string {
+    return `${this.#options.repository}/${below}`;
+  }
+
+  async send(request: SessionRequest): Promise<Attempted> {
+    const attempted = await this.session.send(request);
+    this.#warn(attempted.response.header("warning"));
+    return attempted;
+  }
+
+  /** @throws DecoderError when the answer is none of those that were expected */
+  async #expect(
+    attempted: Attempted,
+    statuses: readonly number[],
+    purpose: Purpose,
+  ): Promise<Attempted["response"]> {
+    if (statuses.includes(attempted.response.status)) return attempted.response;
+    throw await this.refusal(attempted, purpose);
+  }
+
+  async refusal(
+    attempted: Attempted,
+    { what, action = "read", isEncrypted = false }: Purpose,
+  ): Promise<DecoderError> {
+    const { wasAsked } = this.session;
+    return await refusal(attempted, {
+      host: this.#options.host.name,
+      target: this.target,
+      what,
+      action,
+      search: wasAsked ? await this.search() : { lookedIn: [], unreadable: [] },
+      wasAuthorized: wasAsked,
+      isEncrypted,
+    });
+  }
+
+  async #manifestRequest(method: "GET" | "HEAD", reference: string): Promise<Attempted> {
+    return await this.send({
+      method,
+      to: this.path(`manifests/${reference}`),
+      headers: { Accept: ACCEPT },
+      scopes: this.scopes,
+    });
+  }
+
+  async #fallbackReferrers(attempted: Attempted, digest: string): Promise<Referrer[]> {
+    const { status } = attempted.response;
+    // 404: not supported. 400 and 405 are what registries say that take "referrers" for something else.
+    if (![200, 400, 404, 405].includes(status))
+      throw await this.refusal(attempted, { what: `referrers of ${digest}` });
+    await attempted.response.discard();
+    const answer = await this.#manifestRequest("GET", fallbackTag(digest));
+    if (answer.response.status === 404) {
+      await answer.response.discard();
+      return [];
+    }
+    const response = await this.#expect(answer, [200], { what: `tag ${fallbackTag(digest)}` });
+    return parseReferrers(await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`));
+  }
+
+  #warn(header: string | undefined): void {
+    const text = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(header ?? "")?.[1]?.replace(/\\(.)/g, "$1");
+    if (text === undefined || this.#warned.has(text)) return;
+    this.#warned.add(text);
+    this.#options.onWarning?.(text);
+  }
+}
+
+function presence({ response }: Attempted): Presence {
+  const digest = response.header("docker-content-digest");
+  return {
+    digest: digest !== undefined && parseDigest(digest) !== undefined ? digest : undefined,
+    size: contentLength(response.header("content-length")),
+  };
+}
+
+/** "tag v9", "digest sha256:…" */
+function describeReference(reference: string): string {
+  return parseDigest(reference) === undefined ? `tag ${reference}` : `manifest ${reference}`;
+}
+
+async function readCapped(response: Attempted["response"], most: number, name: string): Promise<Uint8Array> {
+  const bytes = await response.read(most + 1);
+  if (bytes.length <= most) return bytes;
+  throw new DecoderError("LIMIT", `${name} has more than the ${most} bytes that one of its kind may have`);
+}

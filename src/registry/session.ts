@@ -1,0 +1,221 @@
+import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { Agents } from "./agent.ts";
+import { Authorizer } from "./authorizer.ts";
+import { isNotTls, isRefused } from "./connection-error.ts";
+import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
+import { exchange, type HttpRequest, type HttpResponse, type Method, type RequestBody } from "./http.ts";
+import { isLoopback, isSameOrigin, shownUrl } from "./origin.ts";
+import { type Attempted, retrying } from "./retry.ts";
+import { TokenServer } from "./tokens.ts";
+
+export interface SessionOptions {
+  readonly host: RegistryHost;
+  /** "reg.example/app", for messages. */
+  readonly target: string;
+  readonly findCredential: FindCredential;
+  /** Of the proxies and the system's certificates. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** At each request, the first one included. */
+  readonly attempts?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface SessionRequest {
+  readonly method: Method;
+  /** Below the API's address; or whole, as a server named it. */
+  readonly to: string | URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
+  readonly scopes: readonly string[];
+  readonly answerMs?: number;
+  /** Instead of the session's own. */
+  readonly signal?: AbortSignal;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const USER_AGENT = "ctd-decoder";
+
+/**
+ * Requests to one registry: with its credentials, over the connections that it may have, following its redirects. The
+ * credentials go to the registry's own origin and to its token server, and nowhere else.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #agents: Agents;
+  readonly #authorizer: Authorizer;
+  #api: URL;
+  /** Whether https is still to be tried before plain HTTP is settled on. */
+  #mayFallBack: boolean;
+
+  constructor(options: SessionOptions) {
+    const { host, environment, findCredential, target } = options;
+    this.#options = options;
+    this.#api = new URL(host.api);
+    if (host.plainHttp === "only") this.#api.protocol = "http:";
+    this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
+    this.#agents = new Agents({ api: this.#api, tls: host.tls, environment });
+    const tokens = new TokenServer(
+      (request) =>
+        exchange(
+          this.#withSignal({ ...request, headers: { ...request.headers, "User-Agent": USER_AGENT } }),
+          this.#agents,
+        ),
+      (realm) => this.#checkSecrecy(realm),
+    );
+    this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens);
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal;
+  }
+
+  /** Sends a request as often as it takes. @throws DecoderError REGISTRY, UNAUTHORIZED, CONFIG, INTERRUPTED */
+  async send(request: SessionRequest): Promise<Attempted> {
+    const { attempts = LIMITS.registryAttempts, signal } = this.#options;
+    return await retrying(() => this.sendOnce(request), { attempts, ...(signal && { signal }) });
+  }
+
+  /** Sends a request once, apart from a 401 that can be answered and redirects. */
+  async sendOnce(request: SessionRequest): Promise<HttpResponse> {
+    const response = await this.#follow(request);
+    if (response.status !== 401 || !isSameOrigin(response.url, this.#api)) return response;
+    if (isStream(request.body)) return response;
+    const asking = response.header("www-authenticate") === undefined ? await this.#ping(response) : response;
+    if (asking === undefined || !(await this.#authorizer.learn(asking, request.scopes))) return response;
+    await response.discard();
+    return await this.#follow(request);
+  }
+
+  /** Sends a request once, with the credentials that are at hand. */
+  async sendPlainly(request: SessionRequest): Promise<HttpResponse> {
+    return await this.#follow(request);
+  }
+
+  /** The credentials that were found, if any were needed. */
+  search(): Promise<CredentialSearch> {
+    return this.#authorizer.search();
+  }
+
+  get wasAsked(): boolean {
+    return this.#authorizer.wasAsked;
+  }
+
+  async close(): Promise<void> {
+    await this.#agents.close();
+  }
+
+  /** An address that a server named. @throws DecoderError REGISTRY when following it would leave TLS */
+  resolve(location: string, base: URL): URL {
+    const url = URL.parse(location, base);
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      throw new DecoderError("REGISTRY", `${base.host} leads to an address that can't be followed`);
+    }
+    if (base.protocol === "https:" && url.protocol === "http:" && !this.#options.host.allowsPlainSecrets) {
+      throw new DecoderError("REGISTRY", `${base.host} leads from https to ${shownUrl(url)}`, {
+        hint: "say --tls-verify=false if that is meant",
+      });
+    }
+    return url;
+  }
+
+  async #follow(request: SessionRequest): Promise<HttpResponse> {
+    let url = await this.#address(request.to);
+    for (let redirects = 0; ; redirects += 1) {
+      const response = await this.#exchange(request, url);
+      const location = response.header("location");
+      if (!REDIRECTS.has(response.status) || location === undefined || !mayRedirect(request, response))
+        return response;
+      await response.discard();
+      if (redirects >= LIMITS.redirects) {
+        throw new DecoderError("REGISTRY", `${this.#api.host} redirects more than ${LIMITS.redirects} times`);
+      }
+      url = this.resolve(location, url);
+    }
+  }
+
+  async #exchange(request: SessionRequest, to: URL): Promise<HttpResponse> {
+    try {
+      return await exchange(await this.#prepared(request, to), this.#agents);
+    } catch (error) {
+      if (!this.#isPlain(error, to)) throw error;
+      this.#mayFallBack = false;
+      this.#api.protocol = "http:";
+      const plain = new URL(to);
+      plain.protocol = "http:";
+      return await exchange(await this.#prepared(request, plain), this.#agents);
+    }
+  }
+
+  /** Whether the registry turned out to speak plain HTTP, and may. A refused port of its own says nothing about another. */
+  #isPlain(error: unknown, url: URL): boolean {
+    if (!this.#mayFallBack || url.host !== this.#api.host || url.protocol !== "https:") return false;
+    return isNotTls(error) || (isRefused(error) && this.#api.port === "");
+  }
+
+  async #prepared(
+    { method, headers, body, scopes, answerMs, signal }: SessionRequest,
+    url: URL,
+  ): Promise<HttpRequest> {
+    const isOwn = isSameOrigin(url, this.#api);
+    const authorization = isOwn ? await this.#authorizer.header(scopes) : undefined;
+    if (authorization !== undefined) this.#checkSecrecy(url);
+    return this.#withSignal({
+      method,
+      url,
+      headers: {
+        "User-Agent": USER_AGENT,
+        "Accept-Encoding": "identity",
+        ...headers,
+        ...(isOwn && this.#options.host.headers),
+        ...(authorization !== undefined && { Authorization: authorization }),
+      },
+      ...(body && { body }),
+      ...(answerMs !== undefined && { answerMs }),
+      ...(signal && { signal }),
+    });
+  }
+
+  #withSignal(request: HttpRequest): HttpRequest {
+    const { signal } = this.#options;
+    return signal === undefined ? request : { signal, ...request };
+  }
+
+  async #address(to: string | URL): Promise<URL> {
+    if (typeof to !== "string") return to;
+    const url = new URL(to, this.#api);
+    for (const [name, value] of Object.entries(this.#options.host.query ?? {}))
+      url.searchParams.append(name, value);
+    return url;
+  }
+
+  /** One registry's 401 names no challenge but at the API's root, where Docker asks first. */
+  async #ping(response: HttpResponse): Promise<HttpResponse | undefined> {
+    const answer = await this.#follow({ method: "GET", to: "", scopes: [] });
+    await answer.discard();
+    return answer.status === 401 && answer.header("www-authenticate") !== undefined ? answer : response;
+  }
+
+  /** @throws DecoderError UNAUTHORIZED when a password or token would travel where others can read it */
+  #checkSecrecy(url: URL): void {
+    if (url.protocol === "https:" || this.#options.host.allowsPlainSecrets) return;
+    if (isLoopback(url) && this.#api.protocol === "http:") return;
+    throw new DecoderError(
+      "UNAUTHORIZED",
+      `${this.#api.host} asks for credentials over plain HTTP, at ${shownUrl(url)}`,
+      {
+        hint: "say --tls-verify=false if that is meant",
+      },
+    );
+  }
+}
+
+/** What has a body is sent again only where the server asks for just that, and only if it can be. */
+function mayRedirect({ method, body }: SessionRequest, { status }: HttpResponse): boolean {
+  if (method === "GET" || method === "HEAD") return true;
+  return (status === 307 || status === 308) && !isStream(body);
+}
+
+function isStream(body: RequestBody | undefined): boolean {
+  return body !== undefined && "chunks" in body;
+}
