@@ -4,9 +4,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync, w
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
-import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { LayerWrapper } from "../../src/keywrap/wrap.ts";
-import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
+import { sealOptions } from "../../src/layer/seal.ts";
 import { payload } from "../../test/support/payload.ts";
 
 export const MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+encrypted";
@@ -62,15 +61,11 @@ export async function writeLayer(
   fsyncSync(fd);
   closeSync(fd);
 
-  const { privateOptions, publicOptions } = encryptor.finish();
   const wrapper = await LayerWrapper.prepare(
     recipients.map((recipient) => `jwe:${recipient}`),
     SETTINGS,
   );
-  const annotations = {
-    ...(await wrapper.wrap(privateOptions)),
-    [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
-  };
+  const annotations = await sealOptions(encryptor.finish(), wrapper);
   const hex = encrypted.digest("hex");
   const [digest, path] = [`sha256:${hex}`, join(blobs, hex)];
   renameSync(unnamed, path);

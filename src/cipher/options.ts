@@ -52,25 +52,27 @@ export function parsePublicOptions(annotations: Readonly<Record<string, string>>
   return { hmac, nonce: nonceOf(options, "the public options'") };
 }
 
-/** Joins the public options with the unwrapped private ones, which are destroyed. @throws DecoderError BAD_OPTIONS */
-export function parseLayerOptions(publicOptions: PublicOptions, unwrapped: Secret): LayerOptions {
-  try {
-    const options =
-      unwrapped.bytes.length > LIMITS.privateOptionsBytes ? null : parseJsonObject(unwrapped.bytes);
-    if (options === null)
-      throw new DecoderError("BAD_OPTIONS", "the unwrapped layer options are no JSON object");
-    const key = bytesField(options, "symkey", "the wrapped");
-    if (key?.length !== KEY_BYTES) throw wrongLength("the wrapped symkey", key, KEY_BYTES);
-    const digest = goField(options, "digest");
-    return {
-      key: new Secret(key),
-      nonce: agreedNonce(publicOptions.nonce, nonceOf(options, "the wrapped")),
-      hmac: publicOptions.hmac,
-      digest: typeof digest === "string" && digest !== "" ? digest : undefined,
-    };
-  } finally {
-    unwrapped.destroy();
+/**
+ * Joins the public options with the private ones, which stay the caller's to destroy. The key is a copy.
+ * @throws DecoderError BAD_OPTIONS
+ */
+export function parseLayerOptions(publicOptions: PublicOptions, privateOptions: Uint8Array): LayerOptions {
+  const options = privateOptions.length > LIMITS.privateOptionsBytes ? null : parseJsonObject(privateOptions);
+  if (options === null)
+    throw new DecoderError("BAD_OPTIONS", "the unwrapped layer options are not a JSON object");
+  const nonce = agreedNonce(publicOptions.nonce, nonceOf(options, "the wrapped"));
+  const key = bytesField(options, "symkey", "the wrapped");
+  if (key?.length !== KEY_BYTES) {
+    key?.fill(0);
+    throw wrongLength("the wrapped symkey", key, KEY_BYTES);
   }
+  const digest = goField(options, "digest");
+  return {
+    key: new Secret(key),
+    nonce,
+    hmac: publicOptions.hmac,
+    digest: typeof digest === "string" && digest !== "" ? digest : undefined,
+  };
 }
 
 /**

@@ -2,10 +2,11 @@ import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
+import type { Opener } from "../layer/open.ts";
 import { printable, printableJson } from "../text.ts";
 import type { Audit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
-import type { OpenedLayer } from "./open-layer.ts";
+import type { OpenedCandidate } from "./open-layer.ts";
 
 /** One line of the log. What stands in it of the image is its author's word, but for `image.trusted`. */
 interface AuditRecord {
@@ -53,7 +54,7 @@ export class AuditLog implements Audit {
     }
   }
 
-  authentic({ descriptor, by }: OpenedLayer, bytes: number): void {
+  authentic({ descriptor, layer: { by } }: OpenedCandidate, bytes: number): void {
     this.#descriptor = descriptor;
     this.#write({
       verdict: "authentic",
@@ -116,7 +117,7 @@ export class AuditLog implements Audit {
   }
 }
 
-function keyFields(key: OpenedLayer["by"]["key"]): Pick<AuditRecord, "key" | "fingerprint"> {
+function keyFields(key: Opener["key"]): Pick<AuditRecord, "key" | "fingerprint"> {
   if (key === undefined) return {};
   if (typeof key === "string") return { key: cut(key) };
   return { key: cut(key.origin), fingerprint: fingerprint(key) };

@@ -1,13 +1,13 @@
 import type { Candidate } from "../containerd/payload.ts";
 import type { DecoderOptions } from "./flags.ts";
-import type { OpenedLayer } from "./open-layer.ts";
+import type { OpenedCandidate } from "./open-layer.ts";
 
 /** What is written down of a decoder call. One of `authentic` and `refused` is the verdict, the first counts. */
 export interface Audit {
   /** Notes the descriptors that pass by, so that a refusal can name the layer. */
   watch(groups: Iterable<readonly Candidate[]>): Iterable<readonly Candidate[]>;
   /** Before anything that waits for the verdict is released. @throws DecoderError AUDIT, if the line is required */
-  authentic(opened: OpenedLayer, bytes: number): void;
+  authentic(opened: OpenedCandidate, bytes: number): void;
   refused(error: unknown): void;
 }
 

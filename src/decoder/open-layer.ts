@@ -1,21 +1,15 @@
 import { Budget } from "../budget.ts";
-import { type LayerOptions, parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
-import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
+import type { Candidate } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { type OpenedLayer as Unwrapped, unwrapLayer } from "../keywrap/unwrap.ts";
+import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
-import { parseLayerType } from "../spec/media-types.ts";
 
-export interface OpenedLayer {
-  readonly descriptor: LayerDescriptor;
-  readonly layer: LayerOptions;
-  /** Which wrapped key opened, and with what. */
-  readonly by: Pick<Unwrapped, "scheme" | "recipient" | "key">;
+/** A candidate whose wrapped key was opened. */
+export interface OpenedCandidate extends Candidate {
+  readonly layer: OpenedLayer;
 }
-
-type Opened = OpenedLayer & Candidate;
 
 /**
  * Opens the layer by each descriptor that lets it, the likeliest first; a caller takes the next one only when the layer's
@@ -29,9 +23,9 @@ export async function* openings(
   groups: Iterable<readonly Candidate[]>,
   keys: KeySet,
   settings: SchemeSettings,
-): AsyncGenerator<Opened> {
+): AsyncGenerator<OpenedCandidate> {
   const failures: DecoderError[] = [];
-  const opened: Opened[] = [];
+  const opened: OpenedCandidate[] = [];
   const isRight = blobJudge();
   let isGiven = false;
   try {
@@ -50,7 +44,7 @@ export async function* openings(
     // None is known to be right: too large to be hashed, or gone. The HMAC over standard input tells, as always.
     if (!isGiven) yield first;
   } finally {
-    for (const { layer } of opened) layer.key.destroy();
+    for (const { layer } of opened) layer.close();
   }
 }
 
@@ -59,13 +53,13 @@ async function openAll(
   keys: KeySet,
   settings: SchemeSettings,
   failures: DecoderError[],
-): Promise<Opened[]> {
-  const opened: Opened[] = [];
+): Promise<OpenedCandidate[]> {
+  const opened: OpenedCandidate[] = [];
   const budget = new Budget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
   for (const candidate of group) {
     if (!budget.take()) break;
     try {
-      opened.push({ ...candidate, ...(await open(candidate.descriptor, keys, settings)) });
+      opened.push({ ...candidate, layer: await openLayer(candidate.descriptor, keys, settings) });
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       failures.push(error);
@@ -74,33 +68,14 @@ async function openAll(
   return opened;
 }
 
-async function open(
-  { mediaType, annotations }: LayerDescriptor,
-  keys: KeySet,
-  settings: SchemeSettings,
-): Promise<Pick<OpenedLayer, "layer" | "by">> {
-  if (!parseLayerType(mediaType)?.encrypted) {
-    throw new DecoderError(
-      "BAD_MEDIA_TYPE",
-      `the media type ${JSON.stringify(mediaType.slice(0, 128))} is not that of an encrypted layer`,
-      {
-        hint: "the stream processor's accepts must list encrypted media types only, ending in +encrypted",
-      },
-    );
-  }
-  const publicOptions = parsePublicOptions(annotations);
-  const { options, ...by } = await unwrapLayer(annotations, keys, settings);
-  return { layer: parseLayerOptions(publicOptions, options), by };
-}
-
 /** Tells whether a candidate's key is its blob's, as long as there is not too much to hash. */
-function blobJudge(): (candidate: Opened) => Promise<boolean> {
+function blobJudge(): (candidate: OpenedCandidate) => Promise<boolean> {
   let bytesLeft: number = LIMITS.candidatesHashBytes;
   return async ({ blob, layer }) => {
     if (blob === undefined || blob.file.size > bytesLeft) return false;
     bytesLeft -= blob.file.size;
     const { isAuthenticFile } = await import("../cipher/file-hmac.ts");
-    return isAuthenticFile(blob.file, layer);
+    return isAuthenticFile(blob.file, layer.options);
   };
 }
 

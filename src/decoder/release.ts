@@ -7,7 +7,7 @@ import type { Output, Sink } from "../io/output.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { Audit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
-import type { OpenedLayer } from "./open-layer.ts";
+import type { OpenedCandidate } from "./open-layer.ts";
 
 export interface Streams {
   readonly input: Input;
@@ -21,7 +21,7 @@ export interface Streams {
  * @throws DecoderError of the first, and what asking for openings throws
  */
 export async function releaseAuthentic(
-  openings: AsyncIterable<OpenedLayer & Candidate>,
+  openings: AsyncIterable<OpenedCandidate>,
   { input, output }: Streams,
   options: DecoderOptions,
   audit: Audit,
@@ -60,7 +60,7 @@ async function fileOf(
 async function release(
   input: Input,
   output: Output,
-  opened: OpenedLayer,
+  opened: OpenedCandidate,
   options: DecoderOptions,
   audit: Audit,
 ): Promise<void> {
@@ -71,7 +71,7 @@ async function release(
   };
   const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
   const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
-  await releaseLayer(input, sink, layer, expected, { ...options, onAuthentic });
+  await releaseLayer(input, sink, layer.options, expected, { ...options, onAuthentic });
   await sink.finish?.();
 }
 

@@ -1,9 +1,10 @@
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
+import type { OpenedLayer } from "../layer/open.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { SourceReference } from "../transport/transport.ts";
-import { closeLayer, layerKey, openLayer, withoutEncryption } from "./open-layer.ts";
+import { LayerOpener, layerKey, withoutEncryption } from "./open-layer.ts";
 import {
   type LayerChange,
   type RewriteOptions,
@@ -28,11 +29,15 @@ export interface DecryptOptions extends RewriteOptions {
 export async function decryptImage(options: DecryptOptions): Promise<RewriteResult> {
   return await withImage(options.source, options.signal, async (source) => {
     const tree = await readTree(source);
-    const changes: LayerChange[] = [];
-    for (const layer of encryptedLayers(chooseLayers(tree, options.selection))) {
-      changes.push(await decryption(layer, options));
+    const opener = new LayerOpener(options.keys, options.settings);
+    try {
+      const changes: LayerChange[] = [];
+      for (const layer of encryptedLayers(chooseLayers(tree, options.selection)))
+        changes.push(decryption(layer, await opener.open(layer)));
+      return await rewriteImage(source, tree, changes, options);
+    } finally {
+      opener.close();
     }
-    return await rewriteImage(source, tree, changes, options);
   });
 }
 
@@ -48,8 +53,7 @@ export function encryptedLayers(layers: readonly ChosenLayer[]): ChosenLayer[] {
 }
 
 /** All keys are found before the first byte is decrypted. */
-async function decryption(layer: ChosenLayer, { keys, settings }: DecryptOptions): Promise<LayerChange> {
-  const opened = await openLayer(layer, keys, settings);
+function decryption(layer: ChosenLayer, opened: OpenedLayer): LayerChange {
   const { descriptor } = layer;
   const type = parseLayerType(descriptor.mediaType);
   if (type === undefined) throw new Error("bug: a layer of no known type was chosen");
@@ -57,15 +61,13 @@ async function decryption(layer: ChosenLayer, { keys, settings }: DecryptOptions
     ...layer,
     action: "decrypted",
     async work(workshop) {
-      const options = layerKey(opened.options);
-      closeLayer(opened);
+      const options = layerKey(opened);
       const { digest, size } = await workshop.make(descriptor, (input, output) => ({
         kind: "decrypt",
         ...input,
         output,
         options,
       }));
-      options.key.fill(0);
       return { ...withoutEncryption(descriptor), mediaType: type.oci, digest, size };
     },
   };

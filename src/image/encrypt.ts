@@ -1,15 +1,14 @@
-import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
+import { sealOptions } from "../layer/seal.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { type Compression, encryptedType, type LayerType, parseLayerType } from "../spec/media-types.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { FilesReference, SourceReference } from "../transport/transport.ts";
 import { type BuildOptions, buildImage } from "./build.ts";
-import { openLayer, rewrap } from "./open-layer.ts";
+import { LayerOpener, rewrap } from "./open-layer.ts";
 import {
   type LayerChange,
   type RewriteOptions,
@@ -56,12 +55,17 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     checkNobodyIsLeftOut(chosen, options);
     const compression = options.compression ?? (source.isUncompressed ? "gzip" : "keep");
     const encryptor = new Encryptor(wrapper, compression, options.compressionLevel);
-    const changes: LayerChange[] = [];
-    for (const layer of chosen) {
-      const type = layerType(layer);
-      changes.push(type.encrypted ? await addition(layer, adder, options) : encryptor.change(layer, type));
+    const opener = options.keys && new LayerOpener(options.keys, options.settings);
+    try {
+      const changes: LayerChange[] = [];
+      for (const layer of chosen) {
+        const type = layerType(layer);
+        changes.push(type.encrypted ? await addition(layer, adder, opener) : encryptor.change(layer, type));
+      }
+      return await rewriteImage(source, tree, changes, options);
+    } finally {
+      opener?.close();
     }
-    return await rewriteImage(source, tree, changes, options);
   };
   const { source, signal } = options;
   return source.kind === "files"
@@ -164,12 +168,7 @@ class Encryptor {
       recompress,
     }));
     if (made.encrypted === undefined) throw new Error("bug: an encrypted layer came without its options");
-    const { privateOptions, publicOptions } = made.encrypted;
-    const annotations = {
-      ...(await wrapper.wrap(privateOptions)),
-      [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
-    };
-    privateOptions.fill(0);
+    const annotations = await sealOptions(made.encrypted, wrapper);
     const mediaType = encryptedType({ ...type, oci: withCompression(type.oci, recompress.to) });
     return { mediaType, digest: made.digest, size: made.size, annotations };
   }
@@ -192,9 +191,9 @@ function merged(old: Descriptor, made: Descriptor): Descriptor {
 async function addition(
   layer: ChosenLayer,
   adder: LayerWrapper | undefined,
-  options: EncryptOptions,
+  opener: LayerOpener | undefined,
 ): Promise<LayerChange> {
-  if (adder === undefined || options.keys === undefined) {
+  if (adder === undefined || opener === undefined) {
     throw new DecoderError(
       "BAD_MEDIA_TYPE",
       `layer ${layer.position} of ${nameOf(layer.node)} is encrypted already`,
@@ -203,6 +202,5 @@ async function addition(
       },
     );
   }
-  const opened = await openLayer(layer, options.keys, options.settings);
-  return rewrap(layer, opened, adder, "add");
+  return rewrap(layer, await opener.open(layer), adder, "add");
 }

@@ -25,6 +25,9 @@ async function work(job: LayerJob): Promise<void> {
     output.encrypted?.privateOptions.fill(0);
   } catch (error) {
     post({ kind: "failed", ...describe(error) });
+  } finally {
+    // This thread's own copy.
+    if ("options" in job) job.options.key.fill(0);
   }
 }
 

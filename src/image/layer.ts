@@ -1,6 +1,5 @@
 import { LayerDecryptor } from "../cipher/decrypt.ts";
 import { HeldCiphertext } from "../cipher/held.ts";
-import { parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
 import { type ReleaseOptions, releaseLayer } from "../cipher/release.ts";
 import { DecoderError } from "../errors.ts";
 import type { Input } from "../io/input.ts";
@@ -8,13 +7,12 @@ import type { Sink } from "../io/output.ts";
 import { stoppable } from "../io/pipe.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { unwrapLayer } from "../keywrap/unwrap.ts";
+import { openLayer } from "../layer/open.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { parseLayerType } from "../spec/media-types.ts";
 import { checkedChunks, locateChecked } from "../transport/blob.ts";
 import { checkDescriptor, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
-import { closeLayer, openLayer } from "./open-layer.ts";
+import { LayerOpener } from "./open-layer.ts";
 import { chooseLayers, EVERYTHING } from "./select.ts";
 import { nameOf, readTree } from "./tree.ts";
 
@@ -51,12 +49,12 @@ export async function extractLayer(
     });
   }
   const { descriptor } = layer;
-  requireEncrypted(descriptor);
-  const opened = await openLayer(layer, keys, settings);
-  const location = await locateChecked(source, descriptor);
-  const decryptor = new LayerDecryptor(opened.options);
+  const opener = new LayerOpener(keys, settings);
   const held = new HeldCiphertext(spoolMemory, spoolDirectory);
   try {
+    const { options } = await opener.open(layer);
+    const location = await locateChecked(source, descriptor);
+    const decryptor = new LayerDecryptor(options);
     for await (const chunk of stoppable(checkedChunks(location, descriptor), signal)) {
       decryptor.authenticate(chunk);
       held.append(chunk);
@@ -68,7 +66,7 @@ export async function extractLayer(
     }
   } finally {
     held.close();
-    closeLayer(opened);
+    opener.close();
   }
   return descriptor;
 }
@@ -84,13 +82,12 @@ export async function decryptStream(
   streams: { readonly input: Input; readonly output: Sink },
   release: ReleaseOptions,
 ): Promise<void> {
-  requireEncrypted(descriptor);
-  const annotations = descriptor.annotations ?? {};
-  const publicOptions = parsePublicOptions(annotations);
-  const opened = await unwrapLayer(annotations, keys, settings);
-  const options = parseLayerOptions(publicOptions, opened.options);
-  await releaseLayer(streams.input, streams.output, options, descriptor, release);
-  options.key.destroy();
+  const opened = await openLayer(descriptor, keys, settings);
+  try {
+    await releaseLayer(streams.input, streams.output, opened.options, descriptor, release);
+  } finally {
+    opened.close();
+  }
 }
 
 /** @throws DecoderError BAD_IMAGE */
@@ -98,13 +95,4 @@ export function parseDescriptorFile(bytes: Uint8Array, name: string): Descriptor
   const { value } = parseObject(bytes, name);
   checkDescriptor(value, name);
   return value;
-}
-
-function requireEncrypted({ mediaType, digest }: Descriptor): void {
-  if (parseLayerType(mediaType)?.encrypted) return;
-  throw new DecoderError(
-    "BAD_MEDIA_TYPE",
-    `layer ${digest} is not encrypted: its media type is ${JSON.stringify(mediaType.slice(0, 128))}`,
-    { hint: "ctd-decoder inspect IMAGE shows which layers are" },
-  );
 }

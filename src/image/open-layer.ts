@@ -1,10 +1,8 @@
-import { type LayerOptions, parseLayerOptions, parsePublicOptions } from "../cipher/options.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { type OpenedLayer as OpenedPacket, unwrapLayer } from "../keywrap/unwrap.ts";
 import type { LayerWrapper } from "../keywrap/wrap.ts";
-import { Secret } from "../secret.ts";
+import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { isEncryptionAnnotation, KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { LayerKey } from "./layer-jobs.ts";
@@ -12,56 +10,41 @@ import type { LayerChange } from "./rewrite.ts";
 import type { ChosenLayer } from "./select.ts";
 import { nameOf } from "./tree.ts";
 
-/** A layer whose key was found. */
-export interface OpenedLayer {
-  readonly options: LayerOptions;
-  /** The private options as the encrypting tool wrote them: what is wrapped for another recipient. */
-  readonly wrapped: Secret;
-  readonly by: Omit<OpenedPacket, "options">;
-}
+/** Opens layers of an image, and owns their secrets until `close`. */
+export class LayerOpener {
+  readonly #keys: KeySet;
+  readonly #settings: SchemeSettings;
+  readonly #opened: OpenedLayer[] = [];
 
-/**
- * @throws DecoderError NO_KEY and the like, naming the layer; BAD_ANNOTATION and BAD_OPTIONS for options that can't be
- * right
- */
-export async function openLayer(
-  layer: ChosenLayer,
-  keys: KeySet,
-  settings: SchemeSettings,
-): Promise<OpenedLayer> {
-  try {
-    return await openDescriptor(layer.descriptor, keys, settings);
-  } catch (error) {
-    if (!(error instanceof DecoderError)) throw error;
-    const where = `layer ${layer.position} of ${nameOf(layer.node)}`;
-    throw new DecoderError(error.code, `${where}: ${error.message}`, {
-      ...(error.hint && { hint: error.hint }),
-      cause: error,
-    });
+  constructor(keys: KeySet, settings: SchemeSettings) {
+    this.#keys = keys;
+    this.#settings = settings;
+  }
+
+  /** @throws DecoderError as `openLayer`, naming the layer */
+  async open({ descriptor, position, node }: ChosenLayer): Promise<OpenedLayer> {
+    try {
+      const opened = await openLayer(descriptor, this.#keys, this.#settings);
+      this.#opened.push(opened);
+      return opened;
+    } catch (error) {
+      if (!(error instanceof DecoderError)) throw error;
+      throw new DecoderError(error.code, `layer ${position} of ${nameOf(node)}: ${error.message}`, {
+        ...(error.hint && { hint: error.hint }),
+        cause: error,
+      });
+    }
+  }
+
+  /** Zeroes all that was opened. */
+  close(): void {
+    for (const layer of this.#opened) layer.close();
   }
 }
 
-/** The same, for who tells the layer's name himself. */
-export async function openDescriptor(
-  { annotations = {} }: Descriptor,
-  keys: KeySet,
-  settings: SchemeSettings,
-): Promise<OpenedLayer> {
-  const publicOptions = parsePublicOptions(annotations);
-  const { options: wrapped, ...by } = await unwrapLayer(annotations, keys, settings);
-  const options = parseLayerOptions(publicOptions, new Secret(wrapped.bytes.slice()));
-  return { options, wrapped, by };
-}
-
-/** The layer's key for a job, which destroys its copy. */
-export function layerKey({ key, ...options }: LayerOptions): LayerKey {
-  return { ...options, key: key.bytes.slice() };
-}
-
-/** Zeroes what was opened. */
-export function closeLayer({ options, wrapped }: OpenedLayer): void {
-  options.key.destroy();
-  wrapped.destroy();
+/** The layer's options for a job. Its key is zeroed when the layer is closed, so the job must have ended by then. */
+export function layerKey({ options: { key, ...options } }: OpenedLayer): LayerKey {
+  return { ...options, key: key.bytes };
 }
 
 /** New recipients after those that the layer has, or in their place. The layer's data is not touched. */
@@ -78,8 +61,7 @@ export function rewrap(
     action: "rewrapped",
     async work(workshop): Promise<Descriptor> {
       await workshop.copy(layer.descriptor);
-      const added = await wrapper.wrap(opened.wrapped.bytes, kept);
-      closeLayer(opened);
+      const added = await wrapper.wrap(opened.privateOptions.bytes, kept);
       return { ...layer.descriptor, annotations: { ...kept, ...added } };
     },
   };

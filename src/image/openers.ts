@@ -3,10 +3,10 @@ import { DecoderError } from "../errors.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
+import { openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
 import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { closeLayer, openDescriptor } from "./open-layer.ts";
 
 export interface OpensInfo {
   readonly scheme: string;
@@ -23,7 +23,7 @@ interface Group {
   readonly schemes: readonly string[];
 }
 
-/** Tells which keys of a set open a layer: all of them, where `openDescriptor` is content with the first. */
+/** Tells which keys of a set open a layer: all of them, where `openLayer` is content with the first. */
 export class Openers {
   readonly #keys: KeySet;
   readonly #groups: readonly Group[];
@@ -56,8 +56,8 @@ export class Openers {
 
   async #open(descriptor: Descriptor, keys: KeySet): Promise<OpensInfo | undefined> {
     try {
-      const opened = await openDescriptor(descriptor, keys, this.#settings);
-      closeLayer(opened);
+      const opened = await openLayer(descriptor, keys, this.#settings);
+      opened.close();
       const { scheme, recipient, key } = opened.by;
       return {
         scheme,

@@ -3,7 +3,7 @@ import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { encryptedLayers } from "./decrypt.ts";
-import { openLayer, rewrap } from "./open-layer.ts";
+import { LayerOpener, rewrap } from "./open-layer.ts";
 import {
   type LayerChange,
   type RewriteOptions,
@@ -34,11 +34,14 @@ export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult
   const wrapper = await LayerWrapper.prepare(options.recipients, options.settings);
   return await withImage(options.source, options.signal, async (source) => {
     const tree = await readTree(source);
-    const changes: LayerChange[] = [];
-    for (const layer of encryptedLayers(chooseLayers(tree, options.selection))) {
-      const opened = await openLayer(layer, options.keys, options.settings);
-      changes.push(rewrap(layer, opened, wrapper, options.keep ? "add" : "replace"));
+    const opener = new LayerOpener(options.keys, options.settings);
+    try {
+      const changes: LayerChange[] = [];
+      for (const layer of encryptedLayers(chooseLayers(tree, options.selection)))
+        changes.push(rewrap(layer, await opener.open(layer), wrapper, options.keep ? "add" : "replace"));
+      return await rewriteImage(source, tree, changes, options);
+    } finally {
+      opener.close();
     }
-    return await rewriteImage(source, tree, changes, options);
   });
 }

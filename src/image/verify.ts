@@ -1,6 +1,7 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
+import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";
 import { locateChecked, readSmall } from "../transport/blob.ts";
@@ -9,7 +10,7 @@ import type { ImageSource } from "../transport/source.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { encryptedLayers } from "./decrypt.ts";
 import { LayerPool } from "./layer-pool.ts";
-import { closeLayer, layerKey, openDescriptor } from "./open-layer.ts";
+import { layerKey } from "./open-layer.ts";
 import type { LayerReport, Progress } from "./progress.ts";
 import { withImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
@@ -102,10 +103,16 @@ class Verifier {
   }
 
   async #check(layer: ChosenLayer): Promise<void> {
-    const { node, position, descriptor } = layer;
-    const opened = await openDescriptor(descriptor, this.#options.keys, this.#options.settings);
-    const options = layerKey(opened.options);
-    closeLayer(opened);
+    const opened = await openLayer(layer.descriptor, this.#options.keys, this.#options.settings);
+    try {
+      await this.#checkWith(opened, layer);
+    } finally {
+      opened.close();
+    }
+  }
+
+  async #checkWith(opened: OpenedLayer, { node, position, descriptor }: ChosenLayer): Promise<void> {
+    const options = layerKey(opened);
     const location = await locateChecked(this.#source, descriptor);
     const compression = parseLayerType(descriptor.mediaType)?.compression ?? "none";
     const diffId = (await this.#diffIdsOf(node))[position];
@@ -117,7 +124,6 @@ class Verifier {
     await this.#pool.run({ kind: "verify", ...input, options, compression, diffId }, (count) =>
       progress.read(count),
     );
-    options.key.fill(0);
   }
 
   /** Empty for what has no image configuration. */

@@ -8,7 +8,8 @@ import { type RecordedAttempt, unopened } from "./report.ts";
 import type { Opened, SchemeSettings, UnwrapContext } from "./scheme.ts";
 import { SCHEMES, type SchemeRow, schemeOf } from "./schemes.ts";
 
-export interface OpenedLayer extends Opened {
+/** A layer's private options, and which of its wrapped keys held them. */
+export interface UnwrappedKey extends Opened {
   /** The annotation's suffix: "jwe", "provider.kms". */
   readonly scheme: string;
   /** Which of the annotation's packets opened, from 0. */
@@ -33,7 +34,7 @@ export async function unwrapLayer(
   annotations: Annotations,
   keys: KeySet,
   settings: SchemeSettings,
-): Promise<OpenedLayer> {
+): Promise<UnwrappedKey> {
   const attempts: RecordedAttempt[] = [];
   const budget = new Budget(LAYER_ALLOWANCE);
   for (const { row, suffix, value } of wrappedKeys(annotations)) {

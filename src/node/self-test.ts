@@ -4,17 +4,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
-import { LayerEncryptor } from "../cipher/encrypt.ts";
 import { PAYLOAD_TYPE } from "../containerd/any.ts";
 import { TAR_TYPE } from "../containerd/stream-processors.ts";
-import { encodeBase64 } from "../encoding/base64.ts";
 import { encodeField } from "../encoding/protobuf.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
-import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
-import { digestOf } from "../spec/digester.ts";
+import { sealLayer } from "../layer/seal.ts";
 import { keyPlace } from "./key-report.ts";
 
 export interface SelfTest {
@@ -105,21 +102,8 @@ async function tryKey(recipient: string, options: SelfTestOptions): Promise<Pick
 }
 
 async function encryptFor(recipient: string, plaintext: Uint8Array, settings: WrapSettings) {
-  const encryptor = new LayerEncryptor();
-  const ciphertext = encryptor.update(plaintext);
-  const { privateOptions, publicOptions } = encryptor.finish();
   const wrapper = await LayerWrapper.prepare([recipient], settings);
-  const annotations = {
-    ...(await wrapper.wrap(privateOptions)),
-    [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
-  };
-  privateOptions.fill(0);
-  const descriptor = {
-    mediaType: `${TAR_TYPE}+encrypted`,
-    digest: digestOf(ciphertext),
-    size: ciphertext.length,
-    annotations,
-  };
+  const { ciphertext, descriptor } = await sealLayer(plaintext, TAR_TYPE, wrapper);
   return { ciphertext, payload: payloadOf(descriptor) };
 }
 

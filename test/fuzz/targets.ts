@@ -35,7 +35,6 @@ import { findProvider } from "../../src/keywrap/provider/configuration.ts";
 import { readAnswer, UNWRAP } from "../../src/keywrap/provider/messages.ts";
 import type { UnwrapContext } from "../../src/keywrap/scheme.ts";
 import { packetsOf } from "../../src/keywrap/unwrap.ts";
-import { Secret } from "../../src/secret.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { readDiffIds } from "../../src/transport/docker-archive.ts";
 import { parseIndex, parseManifest } from "../../src/transport/documents.ts";
@@ -140,7 +139,7 @@ function readOptions(bytes: Bytes): void {
   const publicOptions = parsePublicOptions({ [PUBLIC_OPTIONS]: encodeBase64(seed("options/public")) });
   each(
     () => parsePublicOptions({ [PUBLIC_OPTIONS]: encodeBase64(bytes) }),
-    () => parseLayerOptions(publicOptions, new Secret(bytes.slice())),
+    () => parseLayerOptions(publicOptions, bytes),
   );
 }
 

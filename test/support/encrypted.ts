@@ -1,9 +1,6 @@
-import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
-import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { LayerWrapper } from "../../src/keywrap/wrap.ts";
-import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
+import { sealLayer } from "../../src/layer/seal.ts";
 import type { Descriptor } from "../../src/spec/descriptor.ts";
-import { sha256 } from "./images.ts";
 
 /** One layer as `encrypt` makes it. */
 export interface Encrypted {
@@ -11,22 +8,16 @@ export interface Encrypted {
   readonly descriptor: Descriptor;
 }
 
+const PLAIN_TYPE = "application/vnd.oci.image.layer.v1.tar";
 const SETTINGS = { environment: {}, providerTimeoutMs: 10_000, providerLegacyDc: false, verbose: false };
 
 /** Encrypts a layer for recipients ("jwe:FILE"). */
 export async function encryptFor(
   recipients: readonly string[],
   plaintext: Uint8Array,
-  mediaType = "application/vnd.oci.image.layer.v1.tar+encrypted",
+  mediaType = `${PLAIN_TYPE}+encrypted`,
 ): Promise<Encrypted> {
-  const encryptor = new LayerEncryptor();
-  const ciphertext = Buffer.from(encryptor.update(plaintext));
-  const { privateOptions, publicOptions } = encryptor.finish();
   const wrapper = await LayerWrapper.prepare(recipients, SETTINGS);
-  const annotations = {
-    ...(await wrapper.wrap(privateOptions)),
-    [PUBLIC_OPTIONS]: encodeBase64(publicOptions),
-  };
-  const descriptor = { mediaType, digest: sha256(ciphertext), size: ciphertext.length, annotations };
-  return { ciphertext, descriptor };
+  const { ciphertext, descriptor } = await sealLayer(plaintext, PLAIN_TYPE, wrapper);
+  return { ciphertext: Buffer.from(ciphertext), descriptor: { ...descriptor, mediaType } };
 }

@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { LayerEncryptor } from "../../../src/cipher/encrypt.ts";
 import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/options.ts";
-import { Secret } from "../../../src/secret.ts";
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 import { sha256 } from "../../support/images.ts";
 import { plainBytes, release } from "../../support/layer.ts";
@@ -48,7 +47,6 @@ test("each layer has a key and a nonce of its own", () => {
 test("our own decryption opens it", async () => {
   const { ciphertext, privateOptions, publicOptions } = encrypt();
   const annotations = { [PUBLIC_OPTIONS]: Buffer.from(publicOptions).toString("base64") };
-  const secret = new Secret(Uint8Array.from(privateOptions));
-  const options = parseLayerOptions(parsePublicOptions(annotations), secret);
+  const options = parseLayerOptions(parsePublicOptions(annotations), privateOptions);
   expect(await release(folder, { ciphertext, options })).toMatchObject({ code: undefined, written: PLAIN });
 });

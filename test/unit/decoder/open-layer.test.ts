@@ -45,8 +45,8 @@ async function opened(...groups: Candidate[][]) {
   const secrets: Uint8Array[] = [];
   for await (const { descriptor, layer } of openings(groups, keys, settings)) {
     given.push(descriptor.annotations === right.descriptor.annotations);
-    secrets.push(layer.key.bytes);
-    expect(layer.key.bytes.some((byte) => byte !== 0)).toBe(true);
+    secrets.push(layer.options.key.bytes, layer.privateOptions.bytes);
+    expect(layer.options.key.bytes.some((byte) => byte !== 0)).toBe(true);
   }
   for (const secret of secrets) expect(secret.every((byte) => byte === 0)).toBe(true);
   return given;

@@ -11,7 +11,6 @@ import { CekUnwrapper, unwrapAesKw } from "../../../src/keywrap/jwe/cek.ts";
 import { decryptContent } from "../../../src/keywrap/jwe/content.ts";
 import { contentAlgorithm, wrappedCek } from "../../../src/keywrap/jwe/recipient.ts";
 import { unwrap } from "../../../src/keywrap/jwe/unwrap.ts";
-import { Secret } from "../../../src/secret.ts";
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 import { aesKw, concatKdf, keySet, unwrapContext } from "../../support/jwe.ts";
 
@@ -196,8 +195,8 @@ const judgeHmac: Judge = async (test) => {
   const open = { cipher: "AES_256_CTR_HMAC_SHA256", hmac: base64(test.tag), cipheroptions: { nonce } };
   try {
     const publicOptions = parsePublicOptions({ [PUBLIC_OPTIONS]: encoded(open).toString("base64") });
-    const secret = new Secret(new Uint8Array(encoded({ symkey: base64(test.key) })));
-    const plaintext = await openInMemory(hex(test.msg), parseLayerOptions(publicOptions, secret));
+    const privateOptions = encoded({ symkey: base64(test.key) });
+    const plaintext = await openInMemory(hex(test.msg), parseLayerOptions(publicOptions, privateOptions));
     return plaintext === null ? "rejected" : "accepted";
   } catch (error) {
     if (error instanceof DecoderError) return "refused";
