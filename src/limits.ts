@@ -83,6 +83,28 @@ export const LIMITS = {
   /** containerd's configuration: one file, and how many it imports. */
   configBytes: MiB,
   configFiles: 256,
+  /** A certificate that signed something, or its issuer: Fulcio's have 1 KiB and 20 extensions. */
+  certificateBytes: 64 * KiB,
+  certificateExtensions: 64,
+  /** Certificates from a signer's to a root, and issuers that are tried on the way. */
+  certificateChain: 4,
+  certificateAttempts: 32,
+  /** Public keys in one file of a policy, and entries of each list in a trusted root. */
+  trustKeys: 64,
+  trustedRootEntries: 64,
+  /** Signed certificate timestamps of one certificate; log entries and timestamps of one signature. */
+  certificateTimestamps: 16,
+  logEntries: 16,
+  signatureTimestamps: 16,
+  /** One RFC 3161 timestamp with its certificates. */
+  timestampBytes: 64 * KiB,
+  /** An attestation: an SBOM of a large image has some MiB. Subjects of its statement. */
+  attestationBytes: 16 * MiB,
+  statementSubjects: 1024,
+  /** A name in a certificate that a regular expression is run on. */
+  identityChars: 1024,
+  /** A file with an Ed25519 signature, which is hashed twice and therefore kept in memory. */
+  ed25519FileBytes: 256 * MiB,
   /** A manifest or index: registries refuse longer ones. All of one image together, and how they may nest. */
   manifestBytes: 4 * MiB,
   imageDocuments: 2048,

@@ -1,16 +1,11 @@
 /** JSON that has one meaning to every reader: UTF-8, no name twice in an object (RFC 8259 §4), bounded nesting. */
 
-/** Thrown for JSON that is malformed or ambiguous. The message is a clause: "it has the name \"a\" twice". */
-export class JsonProblem extends Error {
-  override readonly name = "JsonProblem";
-}
-
 const DEPTH_MOST = 64;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Of a text that is known to be JSON: its strings and its punctuation. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/gs;
 
-/** @throws JsonProblem, whose message quotes at most one name of the input */
+/** @throws SyntaxError, a clause for messages: `it has the name "a" twice`; it quotes nothing else of the input */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   let text: string;
   let value: unknown;
@@ -18,7 +13,7 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
     text = UTF8.decode(bytes);
     value = JSON.parse(text);
   } catch {
-    throw new JsonProblem("it is not JSON");
+    throw new SyntaxError("it is not JSON");
   }
   refuseRepeatedNames(text);
   return value;
@@ -31,14 +26,14 @@ function refuseRepeatedNames(text: string): void {
   let string = "";
   for (const [token] of text.matchAll(TOKEN)) {
     if (token === "{" || token === "[") {
-      if (open.length === DEPTH_MOST) throw new JsonProblem(`it is nested more than ${DEPTH_MOST} deep`);
+      if (open.length === DEPTH_MOST) throw new SyntaxError(`it is nested more than ${DEPTH_MOST} deep`);
       open.push(token === "{" ? new Set() : null);
     } else if (token === "}" || token === "]") {
       open.pop();
     } else if (token === ":") {
       const name: string = JSON.parse(string);
       const names = open.at(-1);
-      if (names?.has(name)) throw new JsonProblem(`it has the name ${JSON.stringify(name)} twice`);
+      if (names?.has(name)) throw new SyntaxError(`it has the name ${JSON.stringify(name)} twice`);
       names?.add(name);
     } else string = token;
   }
