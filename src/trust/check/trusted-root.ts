@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject, type JsonObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
@@ -14,7 +15,8 @@ export interface Validity {
 
 /** A log whose word is taken while it was trusted: Rekor (entries) or a certificate transparency log. */
 export interface TrustedLog {
-  readonly baseUrl: string;
+  /** Undefined for a bare key of a policy. */
+  readonly baseUrl: string | undefined;
   /** SHA-256 of the log key's SPKI; Rekor v2 and checkpoints name it by `checkpointKeyId`. */
   readonly id: Uint8Array<ArrayBuffer>;
   readonly key: PublicKey;
@@ -135,6 +137,12 @@ function readValidity(value: unknown): Validity | null {
 function readTime(value: unknown, otherwise: number): number {
   if (value === undefined || value === null) return otherwise;
   return typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : Number.NaN;
+}
+
+/** A log that a policy names by its key alone: trusted at all times. */
+export function logOfKey(key: PublicKey): TrustedLog {
+  const id = new Uint8Array(createHash("sha256").update(key.spki).digest());
+  return { baseUrl: undefined, id, key, validity: { start: -FOREVER, end: FOREVER } };
 }
 
 export function isValidAt({ start, end }: Validity, time: number): boolean {

@@ -1,0 +1,174 @@
+import { type Bundle, bundleFromJSON } from "@sigstore/bundle";
+import { type SignedEntity, type TrustMaterial, Verifier } from "@sigstore/verify";
+import { decodeBase64 } from "../../encoding/base64.ts";
+import { isObject } from "../../encoding/json.ts";
+import { parseStrictJson } from "../../encoding/strict-json.ts";
+import { LIMITS } from "../../limits.ts";
+import type { PublicKey } from "./key.ts";
+import { checkLogged, type Logged } from "./logged.ts";
+import { type HashName, type Message, untrusted } from "./message.ts";
+import type { TrustedLog } from "./trusted-root.ts";
+
+/** A Sigstore bundle (protobuf-specs, sigstore_bundle.proto), unverified. */
+export interface ReadBundle {
+  readonly signature: Uint8Array;
+  readonly content:
+    | { readonly kind: "message"; readonly hash: HashName; readonly digest: Uint8Array }
+    | { readonly kind: "envelope"; readonly payloadType: string; readonly payload: Uint8Array };
+  /** DER of the signer's certificate and what followed it; undefined for a bundle signed with a key. */
+  readonly certificates: readonly Uint8Array[] | undefined;
+  /** RFC 3161 TimeStampResp, DER. */
+  readonly timestamps: readonly Uint8Array[];
+  readonly entries: Bundle["verificationMaterial"]["tlogEntries"];
+}
+
+const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
+  "application/vnd.dev.sigstore.bundle+json;version=0.1",
+  "application/vnd.dev.sigstore.bundle+json;version=0.2",
+  "application/vnd.dev.sigstore.bundle+json;version=0.3",
+  "application/vnd.dev.sigstore.bundle.v0.3+json",
+]);
+/** HashAlgorithm of protobuf-specs. */
+const HASHES: ReadonlyMap<number, HashName> = new Map([
+  [1, "sha256"],
+  [2, "sha384"],
+  [3, "sha512"],
+]);
+
+/** @throws DecoderError UNTRUSTED */
+export function readBundle(json: Uint8Array): ReadBundle {
+  const bundle = parse(json);
+  const { content, timestampVerificationData, tlogEntries } = bundle.verificationMaterial;
+  const timestamps = timestampVerificationData?.rfc3161Timestamps.map((it) => it.signedTimestamp) ?? [];
+  if (timestamps.length > LIMITS.signatureTimestamps || tlogEntries.length > LIMITS.logEntries)
+    throw malformed("it has too many log entries or timestamps");
+  const certificates =
+    content.$case === "certificate"
+      ? [content.certificate.rawBytes]
+      : content.$case === "x509CertificateChain"
+        ? content.x509CertificateChain.certificates.map(({ rawBytes }) => rawBytes)
+        : undefined;
+  return { ...readContent(bundle), certificates, timestamps, entries: tlogEntries };
+}
+
+function parse(json: Uint8Array): Bundle {
+  if (json.length > LIMITS.attestationBytes) throw malformed("it is too long");
+  let value: unknown;
+  try {
+    value = parseStrictJson(json);
+  } catch (error) {
+    throw malformed(error instanceof SyntaxError ? error.message : "it is not JSON");
+  }
+  if (!isObject(value) || !MEDIA_TYPES.has(value["mediaType"])) throw malformed("its media type is unknown");
+  // The library passes over characters that are not base64.
+  const { messageSignature, dsseEnvelope } = value;
+  const texts = isObject(messageSignature)
+    ? [messageSignature["signature"]]
+    : isObject(dsseEnvelope)
+      ? [dsseEnvelope["payload"]]
+      : [];
+  if (!texts.every((text) => typeof text === "string" && decodeBase64(text) !== null))
+    throw malformed("its signature or payload is not base64");
+  try {
+    return bundleFromJSON(value);
+  } catch {
+    throw malformed("its members are not those of its version");
+  }
+}
+
+function readContent({ content }: Bundle): Pick<ReadBundle, "signature" | "content"> {
+  if (content.$case === "dsseEnvelope") {
+    const { payloadType, payload, signatures } = content.dsseEnvelope;
+    const [only] = signatures;
+    // bundleFromJSON has refused all but one signature.
+    if (only === undefined) throw malformed("its envelope has no signature");
+    return { signature: only.sig, content: { kind: "envelope", payloadType, payload } };
+  }
+  const { messageDigest, signature } = content.messageSignature;
+  const hash = HASHES.get(messageDigest.algorithm);
+  if (hash === undefined) throw malformed("its message digest is of an unsupported algorithm");
+  return { signature, content: { kind: "message", hash, digest: messageDigest.digest } };
+}
+
+function malformed(problem: string): Error {
+  return untrusted(`its bundle is malformed: ${problem}`);
+}
+
+/**
+ * When trusted logs took the bundle's signature in: of each entry that has such a time (Rekor v2's have none).
+ * All entries must hold, and there must be one.
+ * @param key that made the signature, which has been verified
+ * @returns milliseconds since 1970
+ * @throws DecoderError UNTRUSTED
+ */
+export async function verifyEntries(
+  bundle: ReadBundle,
+  key: PublicKey,
+  logs: readonly TrustedLog[],
+  logged: Logged,
+): Promise<number[]> {
+  if (bundle.entries.length === 0) throw untrusted("it has no transparency log entry");
+  // The library compares neither the key nor, for every kind of entry, all three parts.
+  for (const { canonicalizedBody } of bundle.entries) await checkLogged(canonicalizedBody, logged);
+  const entity: SignedEntity = {
+    key: { $case: "public-key", hint: "" },
+    signature: await signatureContent(logged, key),
+    timestamps: [],
+    tlogEntries: bundle.entries,
+  };
+  const verifier = new Verifier(trustMaterial(bundle, key, logs), {
+    ctlogThreshold: 0,
+    timestampThreshold: 0,
+    tlogThreshold: 1,
+  });
+  try {
+    verifier.verify(entity);
+  } catch (error) {
+    // The library's own messages name no content of the bundle, except kinds and indexes that are shown sanitized.
+    throw untrusted(
+      `its transparency log entry does not hold: ${error instanceof Error ? error.message : "unknown"}`,
+    );
+  }
+  // Only a signed entry timestamp, which has just been verified, makes integratedTime more than a claim.
+  return bundle.entries.flatMap(({ inclusionPromise, integratedTime }) =>
+    inclusionPromise === undefined ? [] : [Number(integratedTime) * 1000],
+  );
+}
+
+async function signatureContent(logged: Logged, key: PublicKey): Promise<SignedEntity["signature"]> {
+  const isOneOf = async (message: Message | undefined) => {
+    const hashes: HashName[] = ["sha256", key.ownHash];
+    const digests =
+      message === undefined ? [] : await Promise.all(hashes.map((hash) => message.digest(hash)));
+    return (digest: Uint8Array) => digests.some((it) => Buffer.compare(it, digest) === 0);
+  };
+  return {
+    signature: Buffer.from(logged.signature),
+    compareSignature: (signature) => Buffer.compare(signature, logged.signature) === 0,
+    compareDigest: await isOneOf(logged.payload ?? logged.signed),
+    compareSignedDigest: await isOneOf(logged.signed),
+    // It was verified before, over the whole message, with the hash that the key demands.
+    verifySignature: () => true,
+  };
+}
+
+function trustMaterial(
+  { entries }: ReadBundle,
+  { key }: PublicKey,
+  logs: readonly TrustedLog[],
+): TrustMaterial {
+  return {
+    certificateAuthorities: [],
+    timestampAuthorities: [],
+    ctlogs: [],
+    tlogs: logs.map(({ id, baseUrl, key: log, validity }) => ({
+      logID: Buffer.from(id),
+      // A policy's bare log key has no name, and the library looks for the checkpoint's name in it.
+      baseURL:
+        baseUrl ?? entries.map(({ inclusionProof }) => inclusionProof?.checkpoint?.envelope ?? "").join(""),
+      publicKey: log.key,
+      validFor: { start: new Date(validity.start), end: new Date(validity.end) },
+    })),
+    publicKey: () => ({ publicKey: key, validFor: () => true }),
+  };
+}
