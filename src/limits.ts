@@ -84,7 +84,7 @@ export const LIMITS = {
   configBytes: MiB,
   configFiles: 256,
   /** A certificate that signed something, or its issuer: Fulcio's have 1 KiB and 20 extensions. */
-  certificateBytes: 64 * KiB,
+  signerCertificateBytes: 64 * KiB,
   certificateExtensions: 64,
   /** Certificates from a signer's to a root, and issuers that are tried on the way. */
   certificateChain: 4,

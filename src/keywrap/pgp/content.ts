@@ -1,3 +1,4 @@
+import { LIMITS } from "../../limits.ts";
 import {
   AEADEncryptedDataPacket,
   CompressedDataPacket,
@@ -6,8 +7,7 @@ import {
   Message,
   PacketList,
   SymEncryptedIntegrityProtectedDataPacket,
-} from "openpgp";
-import { LIMITS } from "../../limits.ts";
+} from "../../openpgp/openpgp.ts";
 import { CIPHERS } from "./algorithms.ts";
 import type { EncryptedData } from "./message.ts";
 import type { SessionKey } from "./session-key.ts";

@@ -1,7 +1,7 @@
-import { SecretKeyPacket, SecretSubkeyPacket } from "openpgp";
 import { DecoderError } from "../../errors.ts";
 import type { PgpKeyring } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
+import { SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { Attempt } from "../scheme.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
 import { unarmour } from "./armor.ts";

@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
-import { type Key, type PublicKey, readKeys } from "openpgp";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
+import { type Key, type PublicKey, readKeys } from "../../openpgp/openpgp.ts";
 import type { WrapSettings } from "../scheme.ts";
 import { unarmour } from "./armor.ts";
 import { exportFromGpg } from "./gpg.ts";

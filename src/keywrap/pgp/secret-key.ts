@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { config, type SecretKeyPacket, SecretSubkeyPacket } from "openpgp";
 import type { PgpKeyring } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
+import { config, type SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { UnwrapContext } from "../scheme.ts";
 import { hex } from "./session-key-packet.ts";
 

@@ -1,6 +1,6 @@
 import { constants, privateDecrypt, randomBytes } from "node:crypto";
-import { PublicKeyEncryptedSessionKeyPacket } from "openpgp";
 import { unpadPkcs1 } from "../../keys/pkcs1.ts";
+import { PublicKeyEncryptedSessionKeyPacket } from "../../openpgp/openpgp.ts";
 import { CIPHERS, KEY_ALGORITHMS } from "./algorithms.ts";
 import type { SecretKey } from "./secret-key.ts";
 import { firstNumber, type SessionKeyPacket } from "./session-key-packet.ts";

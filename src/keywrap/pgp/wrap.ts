@@ -1,4 +1,4 @@
-import { createMessage, encrypt, generateSessionKey, type PublicKey } from "openpgp";
+import { createMessage, encrypt, generateSessionKey, type PublicKey } from "../../openpgp/openpgp.ts";
 import type { Wrapper, WrapSettings } from "../scheme.ts";
 import { readRecipientKey } from "./recipient-key.ts";
 

@@ -65,7 +65,7 @@ const TAG_GENERALIZED_TIME = 0x18;
 /** @throws DecoderError UNTRUSTED */
 export function parseCertificate(der: Uint8Array): Certificate {
   const bytes = new Uint8Array(der);
-  const certificate = bytes.length > LIMITS.certificateBytes ? null : readCertificate(bytes);
+  const certificate = bytes.length > LIMITS.signerCertificateBytes ? null : readCertificate(bytes);
   if (certificate === null) throw untrusted("it has a malformed certificate");
   return certificate;
 }

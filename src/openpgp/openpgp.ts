@@ -1,0 +1,21 @@
+/** OpenPGP.js. Nothing else imports it: wrapped keys and image signatures share one copy, loaded when it is needed. */
+export {
+  AEADEncryptedDataPacket,
+  CompressedDataPacket,
+  config,
+  createMessage,
+  decrypt,
+  encrypt,
+  generateSessionKey,
+  type Key,
+  Message,
+  PacketList,
+  type PublicKey,
+  PublicKeyEncryptedSessionKeyPacket,
+  readKeys,
+  readMessage,
+  SecretKeyPacket,
+  SecretSubkeyPacket,
+  SymEncryptedIntegrityProtectedDataPacket,
+  verify,
+} from "openpgp";

@@ -1,0 +1,83 @@
+import { DecoderError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/openpgp.ts";
+import type { TrustFile } from "../requirement.ts";
+import { untrusted } from "./message.ts";
+
+export interface VerifiedGpgMessage {
+  /** What was signed. */
+  readonly content: Uint8Array;
+  /** Fingerprint of the primary key, lower-case hexadecimal. */
+  readonly fingerprint: string;
+}
+
+const CONFIG = {
+  ...config,
+  minRSABits: LIMITS.rsaBitsMin - 1,
+  maxDecompressedMessageSize: LIMITS.signatureBytes,
+};
+const ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
+/**
+ * Verifies an OpenPGP signed message by a key that is valid today; GnuPG's trust in it does not matter.
+ * @param keyrings any of their keys is enough
+ * @throws DecoderError UNTRUSTED, BAD_KEY for a keyring that can't be read
+ */
+export async function verifyGpgMessage(
+  message: Uint8Array,
+  keyrings: readonly TrustFile[],
+): Promise<VerifiedGpgMessage> {
+  const keys = (await Promise.all(keyrings.map(readKeyring))).flat();
+  const { data, signatures } = await verified(message, keys);
+  const [signature, another] = signatures;
+  // containers/image takes messages with one signature only.
+  if (signature === undefined || another !== undefined)
+    throw untrusted(`the OpenPGP message has ${signatures.length} signatures instead of one`);
+  const keyId = signature.keyID.toHex();
+  const key = keys.find((it) => it.getKeyIDs().some((id) => id.equals(signature.keyID)));
+  if (key === undefined)
+    throw untrusted(`it is signed with the OpenPGP key 0x${keyId}, not with one of the policy`);
+  try {
+    await signature.verified;
+    await checkToday(key, keyId);
+  } catch {
+    throw untrusted(
+      `its signature with the OpenPGP key 0x${keyId} is not valid: it is wrong, expired, or by a key that is expired or revoked`,
+    );
+  }
+  return { content: data, fingerprint: key.getFingerprint() };
+}
+
+async function verified(message: Uint8Array, keys: readonly Key[]) {
+  try {
+    return await verify({
+      message: await readMessage({ binaryMessage: new Uint8Array(message), config: CONFIG }),
+      verificationKeys: [...keys],
+      format: "binary",
+      config: CONFIG,
+    });
+  } catch {
+    throw untrusted("the signature is not a well-formed OpenPGP signed message");
+  }
+}
+
+/** A signature made while the key was valid does not outlive it. @throws Error */
+async function checkToday(key: Key, keyId: string): Promise<void> {
+  const now = new Date();
+  await key.verifyPrimaryKey(now, undefined, CONFIG);
+  const part = key.getKeys().find((it) => it.getKeyID().toHex() === keyId);
+  await key.getSigningKey(part?.getKeyID(), now, undefined, CONFIG);
+}
+
+async function readKeyring({ name, bytes }: TrustFile): Promise<Key[]> {
+  const text = Buffer.from(bytes).toString("latin1");
+  try {
+    return text.includes(ARMOR)
+      ? await readKeys({ armoredKeys: text, config: CONFIG })
+      : await readKeys({ binaryKeys: new Uint8Array(bytes), config: CONFIG });
+  } catch {
+    throw new DecoderError("BAD_KEY", `${name} is not an OpenPGP keyring`, {
+      hint: "gpg --export KEYID writes one",
+    });
+  }
+}
