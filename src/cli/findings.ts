@@ -4,7 +4,7 @@ import type { Style } from "./style.ts";
 
 const INDENT = "  ";
 
-/** A line for each finding, errors first, and one for what to do about it. */
+/** A line for each finding and one for its remedy, errors first. */
 export function renderFindings(findings: readonly Finding[], style: Style): string {
   if (findings.length === 0) return `${INDENT}${style.good("ok")}\n`;
   const order: Finding["severity"][] = ["error", "warning", "note"];

@@ -1,44 +1,50 @@
-import { readdirSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, normalize } from "node:path";
 import { parseToml, TomlProblem } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
+import { type ConfigFiles, LOCAL_FILES, resolveImport } from "./config-files.ts";
 import { BUILT_IN, type StreamProcessor } from "./stream-processors.ts";
+import { isTemplate, renderTemplate } from "./template.ts";
+import { findUnknownKeys, type UnknownKey } from "./unknown-keys.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
-/** containerd's configuration as it comes to be of a file and those it imports. */
+/** containerd's configuration: a file merged with all its imports. */
 export interface ContainerdConfig {
-  /** In the order they are read; each overrides those before. */
+  /** In the order in which containerd reads them. Each overrides those before it. */
   readonly files: readonly ConfigFile[];
-  /** Of the first file; 1 when it doesn't say. */
+  /** Version of the first file. */
   readonly version: number;
-  /** Where containerd keeps the content store, among others; undefined: its default. */
+  /** containerd's data folder; undefined for the default. */
   readonly root: string | undefined;
   readonly processors: ReadonlyMap<string, ConfiguredProcessor>;
-  /** Sections of plugins by ID, as the files have them, merged key by key. */
+  /** Plugin sections by ID, merged key by key. */
   readonly plugins: Table;
 }
 
 export interface ConfigFile {
   readonly path: string;
+  /** 1 if the file has no version. */
   readonly version: number;
-  /** As they stand there. */
+  /** Entries of `imports`, unresolved. */
   readonly imports: readonly string[];
+  /** IDs of the stream processors in this file. */
+  readonly processorIds: readonly string[];
+  readonly unknownKeys: readonly UnknownKey[];
+  /** Whether k3s or RKE2 renders the file before containerd reads it. */
+  readonly isTemplate: boolean;
 }
 
 export interface ConfiguredProcessor extends StreamProcessor {
-  /** The file it stands in; undefined: it is one of containerd's own. */
+  /** The file that has the entry; undefined for containerd's built-in entries. */
   readonly file: string | undefined;
 }
 
 /**
- * Reads a config.toml and all it imports, as containerd does: imports after the file that names them, entries of
- * `stream_processors` replaced whole, plugins' sections merged.
- * @throws DecoderError CONFIG naming the file, and the line if it is no TOML; LIMIT
+ * Reads a config.toml, or a template of one, and its imports as containerd does: imports follow the file that names them,
+ * entries of `stream_processors` replace each other entirely, plugin sections are merged.
+ * @throws DecoderError CONFIG naming the file, and the line of invalid TOML; LIMIT
  */
-export function readContainerdConfig(path: string): ContainerdConfig {
+export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_FILES): ContainerdConfig {
   const processors = new Map<string, ConfiguredProcessor>();
   for (const [id, processor] of BUILT_IN) processors.set(id, { ...processor, file: undefined });
   const files: ConfigFile[] = [];
@@ -49,45 +55,74 @@ export function readContainerdConfig(path: string): ContainerdConfig {
     if (files.some((known) => known.path === file)) continue;
     if (files.length >= LIMITS.configFiles)
       throw new DecoderError("LIMIT", `${path} imports more than ${LIMITS.configFiles} files`);
-    const table = readToml(file);
+    const { table, text, isTemplate } = readToml(file, source);
+    const entries = tableField(table, "stream_processors", file);
     const imports = importsOf(table, file);
-    files.push({ path: file, version: versionOf(table, file), imports });
+    files.push({
+      path: file,
+      version: versionOf(table, file),
+      imports,
+      processorIds: Object.keys(entries),
+      unknownKeys: findUnknownKeys(table, text),
+      isTemplate,
+    });
     root = typeof table["root"] === "string" && table["root"] !== "" ? table["root"] : root;
-    for (const [id, value] of Object.entries(tableField(table, "stream_processors", file)))
+    for (const [id, value] of Object.entries(entries))
       processors.set(id, { ...processorOf(value, id, file), file });
     plugins = merge(plugins, tableField(table, "plugins", file));
-    pending.push(...imports.flatMap((it) => resolveImport(it, file)));
+    for (const it of imports) pending.push(...resolveImport(it, file, source));
   }
   return { files, version: files[0]?.version ?? 1, root, processors, plugins };
 }
 
-/** A TOML document. The parser's own message quotes the file, which may hold a registry's password. */
-function readToml(path: string): Table {
+/** @throws DecoderError CONFIG for a file that cannot be read */
+export function readConfigText(path: string, source: ConfigFiles): string {
   let bytes: Uint8Array;
   try {
-    bytes = readSmallFile(path, LIMITS.configBytes);
+    bytes = source.read(path, LIMITS.configBytes);
   } catch (cause) {
-    throw new DecoderError("CONFIG", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
+    throw new DecoderError("CONFIG", `cannot read ${path}: ${describeSystemError(cause)}`, { cause });
   }
   try {
-    return parseToml(bytes);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new DecoderError("CONFIG", `${path} is not valid TOML: it is not UTF-8`);
+  }
+}
+
+/** @throws DecoderError CONFIG with the line. The parser's own message quotes the file, which may hold a password. */
+export function parseConfig(text: string, path: string): Table {
+  try {
+    return parseToml(text);
   } catch (error) {
     if (error instanceof TomlProblem) throw new DecoderError("CONFIG", `${path} is ${error.message}`);
     throw error;
   }
 }
 
-/** A file without it is of version 1 (containerd's docs/PLUGINS.md). */
+/** `base` of config-v3.toml.tmpl has version 3, that of config.toml.tmpl version 2. */
+export function templateVersion(path: string): number {
+  return path.endsWith("config.toml.tmpl") ? 2 : 3;
+}
+
+function readToml(path: string, source: ConfigFiles): { table: Table; text: string; isTemplate: boolean } {
+  const text = readConfigText(path, source);
+  if (!isTemplate(path, text)) return { table: parseConfig(text, path), text, isTemplate: false };
+  const rendered = renderTemplate(path, text, templateVersion(path));
+  return { table: parseConfig(rendered, `what the template ${path} renders to`), text, isTemplate: true };
+}
+
+/** containerd's docs/PLUGINS.md: a file without a version has version 1. */
 function versionOf({ version = 1 }: Table, file: string): number {
   const number = Number(version);
   if (Number.isSafeInteger(number)) return number;
-  throw new DecoderError("CONFIG", `${file}: version is no whole number`);
+  throw new DecoderError("CONFIG", `${file}: version is not a whole number`);
 }
 
 function tableField(table: Table, name: string, file: string): Table {
   const value = table[name] ?? {};
   if (isTable(value)) return value;
-  throw new DecoderError("CONFIG", `${file}: ${name} is no table`);
+  throw new DecoderError("CONFIG", `${file}: ${name} is not a table`);
 }
 
 export function isTable(value: unknown): value is Table {
@@ -96,16 +131,16 @@ export function isTable(value: unknown): value is Table {
 
 function processorOf(value: unknown, id: string, file: string): StreamProcessor {
   const where = `${file}: stream_processors.${JSON.stringify(id)}`;
-  if (!isTable(value)) throw new DecoderError("CONFIG", `${where} is no table`);
+  if (!isTable(value)) throw new DecoderError("CONFIG", `${where} is not a table`);
   const text = (name: string) => {
     const field = value[name] ?? "";
     if (typeof field === "string") return field;
-    throw new DecoderError("CONFIG", `${where}: ${name} is no text`);
+    throw new DecoderError("CONFIG", `${where}: ${name} is not a string`);
   };
   const list = (name: string) => {
     const field = value[name] ?? [];
     if (Array.isArray(field) && field.every((it) => typeof it === "string")) return field;
-    throw new DecoderError("CONFIG", `${where}: ${name} is no list of texts`);
+    throw new DecoderError("CONFIG", `${where}: ${name} is not a list of strings`);
   };
   return {
     accepts: list("accepts"),
@@ -118,43 +153,10 @@ function processorOf(value: unknown, id: string, file: string): StreamProcessor 
 
 function importsOf({ imports = [] }: Table, file: string): string[] {
   if (Array.isArray(imports) && imports.every((it) => typeof it === "string")) return imports;
-  throw new DecoderError("CONFIG", `${file}: imports is no list of texts`);
+  throw new DecoderError("CONFIG", `${file}: imports is not a list of strings`);
 }
 
-/** As containerd's resolveImports: relative to the file, and `*` anywhere in a name. */
-function resolveImport(path: string, file: string): string[] {
-  const absolute = normalize(isAbsolute(path) ? path : join(dirname(file), path));
-  return absolute.includes("*") ? glob(absolute) : [absolute];
-}
-
-/** The files that match, sorted, as Go's filepath.Glob gives them. A pattern in a folder's name is followed too. */
-function glob(pattern: string): string[] {
-  const folder = dirname(pattern);
-  const folders = folder.includes("*") ? glob(folder) : [folder];
-  const name = basename(pattern);
-  if (!name.includes("*"))
-    return folders.map((it) => join(it, name)).filter((it) => namesIn(dirname(it)).includes(name));
-  const matcher = new RegExp(`^${name.split("*").map(escapeRegExp).join(".*")}$`, "s");
-  return folders.flatMap((it) =>
-    namesIn(it)
-      .filter((entry) => matcher.test(entry))
-      .map((entry) => join(it, entry)),
-  );
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch {
-    return [];
-  }
-}
-
-function escapeRegExp(text: string): string {
-  return text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
-}
-
-/** Tables key by key, whatever else replaced. */
+/** Tables are merged key by key; every other value is replaced. */
 function merge(to: Table, from: Table): Table {
   const merged: Record<string, unknown> = { ...to };
   for (const [name, value] of Object.entries(from)) {

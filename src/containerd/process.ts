@@ -3,33 +3,33 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { flagValue } from "./stream-processors.ts";
 
-/** A containerd that runs on this machine. */
+/** A running containerd. */
 export interface RunningContainerd {
   readonly pid: number;
   readonly executable: string;
   readonly configFile: string;
-  /** Its PATH, where it looks for decoders. */
+  /** Its PATH, on which it finds decoders. */
   readonly searchPath: string;
-  /** Whether its files are this process's: it may live in a container or a chroot. */
+  /** Whether it sees the same files as this process: it may run in a container or a chroot. */
   readonly sharesFiles: boolean;
-  /** When it started at the latest, in ms since the epoch; undefined where /proc does not say. */
+  /** Latest time at which it can have started, in ms since the epoch; undefined if /proc does not say. */
   readonly startedBy?: number;
 }
 
 export const USUAL_CONFIG = "/etc/containerd/config.toml";
-/** Where distributions of Kubernetes keep theirs. */
+/** Configurations of Kubernetes distributions. */
 const KNOWN_CONFIGS = [
   USUAL_CONFIG,
   "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
 ];
 const VERSION_TIMEOUT_MS = 10_000;
-/** proc_pid_stat(5): the start is the 22nd field, the 20th after the name in brackets, in ticks since the boot. */
+/** proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces. */
 const START_FIELD = 19;
-/** Linux shows programs a hundred ticks a second, whatever its own clock does. */
+/** Linux reports a hundred ticks a second to programs, whatever its own clock is. */
 const TICK_MS = 10;
 
-/** Every containerd among the processes of /proc that may be looked at. */
+/** Every containerd in /proc that this process may inspect. */
 export function runningContainerds(proc = "/proc"): RunningContainerd[] {
   return numbersIn(proc).flatMap((pid) => {
     const folder = `${proc}/${pid}`;
@@ -53,7 +53,7 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
   });
 }
 
-/** The boot's time is in whole seconds: the start may be up to one later. */
+/** The boot time has whole seconds: the start may be up to one second later. */
 function startOf(proc: string, pid: string): number | undefined {
   const [, bootSeconds] = /^btime (\d+)$/m.exec(textOf(`${proc}/stat`)) ?? [];
   const stat = textOf(`${proc}/${pid}/stat`);
@@ -62,18 +62,18 @@ function startOf(proc: string, pid: string): number | undefined {
   return (Number(bootSeconds) + 1) * 1000 + Number(ticks) * TICK_MS;
 }
 
-/** `containerd config dump` and the like are the same program. */
+/** `containerd config dump` is the same program, but not a server. */
 function runsServer(args: readonly string[]): boolean {
   const words = args.filter((arg, i) => !arg.startsWith("-") && !(args[i - 1] ?? "").startsWith("-"));
   return words.length === 0;
 }
 
-/** The configurations that lie where they usually do. */
+/** The configurations that exist at their usual paths. */
 export function knownConfigFiles(): string[] {
   return KNOWN_CONFIGS.filter((path) => existsSync(path));
 }
 
-/** What `containerd --version` prints; "" when it can't be run. k3s is one program that goes by its name. */
+/** The output of `containerd --version`; "" if it cannot run. k3s is one program that acts by the name it is called. */
 export function printedVersion(executable: string): string {
   const { stdout } = spawnSync(executable, ["--version"], {
     argv0: "containerd",
@@ -100,7 +100,7 @@ function textOf(path: string): string {
   }
 }
 
-/** proc(5): strings that each end in a null byte. */
+/** proc(5): each string ends in a null byte. */
 function fieldsOf(path: string): string[] {
   return textOf(path).split("\0").slice(0, -1);
 }

@@ -1,20 +1,19 @@
-import type { Series } from "./stanza.ts";
+export type Series = "1.x" | "2.x";
 
-/** "2.1.9" in numbers. */
+/** A release such as 2.1.9. An unknown part is infinite: the latest release is assumed. */
 export interface ContainerdVersion {
   readonly major: number;
   readonly minor: number;
   readonly patch: number;
 }
 
-/** Finds the version in what `containerd --version` prints, or in a bare number such as "2.1.9" or "2.x". */
+/** Finds the version in the output of `containerd --version`, or in a bare number such as "2.1.9" or "2.x". */
 export function parseContainerdVersion(text: string): ContainerdVersion | undefined {
   const [, major, minor, patch] = /(?:^|\s)v?(\d{1,3})\.(\d{1,3}|x)(?:\.(\d{1,4}))?/.exec(text) ?? [];
   if (major === undefined) return undefined;
   return { major: Number(major), minor: number(minor), patch: number(patch) };
 }
 
-/** A part that isn't told is taken for the latest. */
 function number(text: string | undefined): number {
   return text === undefined || text === "x" ? Number.POSITIVE_INFINITY : Number(text);
 }
@@ -23,7 +22,7 @@ export function seriesOf({ major }: ContainerdVersion): Series {
   return major < 2 ? "1.x" : "2.x";
 }
 
-/** "2.1.9"; "2.x" when only so much is known. */
+/** "2.1.9", or "2.x" if only the major version is known. */
 export function formatVersion({ major, minor, patch }: ContainerdVersion): string {
   if (!Number.isFinite(minor)) return `${major}.x`;
   return Number.isFinite(patch) ? `${major}.${minor}.${patch}` : `${major}.${minor}`;

@@ -1,20 +1,22 @@
+import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import { PAYLOAD_IDS } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, formatVersion } from "../containerd/version.ts";
-import { expectPayload, ignoredSettings } from "./check-payload.ts";
-import { checkProcessors } from "./check-processors.ts";
+import { findExecutable } from "../process/find-executable.ts";
+import { expectPayload, ignoredSettings, OLD_SECTION } from "./check-payload.ts";
+import { argsOf, checkProcessors, type FileLookup } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
 
 export interface ConfigCheckOptions {
-  /** Of the containerd that reads it; undefined: the one that the file's version is meant for. */
+  /** The containerd that reads the file; undefined: one that the file's version is meant for. */
   readonly version?: ContainerdVersion;
-  /** containerd's PATH. */
-  readonly searchPath: string;
+  /** Finds what the processors name. */
+  readonly lookup: FileLookup;
 }
 
 export interface ConfigCheck {
-  /** All files that were read, imports included. */
+  /** All files that were read, including imports. */
   readonly files: readonly string[];
   /** "2.1.9", "1.x" */
   readonly containerd: string;
@@ -23,7 +25,12 @@ export interface ConfigCheck {
   readonly findings: readonly Finding[];
 }
 
-/** What of a containerd configuration would keep encrypted images from being pulled. @throws DecoderError CONFIG, LIMIT */
+/** @param searchPath containerd's PATH */
+export function localLookup(searchPath: string): FileLookup {
+  return { findProgram: (path) => findExecutable(path, searchPath), exists: existsSync };
+}
+
+/** Finds what keeps containerd from pulling encrypted images with a configuration. @throws DecoderError CONFIG, LIMIT */
 export function checkConfigFile(path: string, options: ConfigCheckOptions): ConfigCheck {
   return checkConfig(readContainerdConfig(path), options);
 }
@@ -37,7 +44,8 @@ export function checkConfig(config: ContainerdConfig, options: ConfigCheckOption
     payload: payload.isPassed,
     findings: [
       ...checkFiles(config, version),
-      ...checkProcessors(config.processors, options.searchPath),
+      ...unknownKeys(config),
+      ...checkProcessors(config.processors, options.lookup),
       ...ignoredSettings(config, version),
       ...(payload.isPassed ? [] : [withoutPayload(config, payload.reason)]),
     ],
@@ -49,42 +57,78 @@ function meantFor({ version }: ContainerdConfig): ContainerdVersion {
   return { major: version >= 3 ? 2 : 1, minor: latest, patch: latest };
 }
 
-/** The newest version of each: 1.x reads 2, 2.0 to 2.2 read 3, later ones 4. */
-function* checkFiles(
-  { files, version }: ContainerdConfig,
-  containerd: ContainerdVersion,
-): Generator<Finding> {
-  if (containerd.major < 2 && version > 2) {
-    yield {
-      severity: "error",
-      message: `containerd ${formatVersion(containerd)} does not read a configuration of version ${version}`,
-      hint: "use version 2, as ctd-decoder config --containerd 1.x prints it",
-    };
-  }
-  const isOld = containerd.major < 2 && containerd.minor <= 6;
-  for (const file of files) {
-    const lost = isOld ? file.imports.filter((it) => it.includes("*") && !isAbsolute(it)) : [];
+function* checkFiles(config: ContainerdConfig, containerd: ContainerdVersion): Generator<Finding> {
+  for (const file of config.files) {
+    if (file.isTemplate) {
+      yield {
+        severity: "note",
+        message: `${file.path} is a template: containerd reads the config.toml that k3s or RKE2 renders from it at each start`,
+        hint: "the check shows what it renders to, with the version of `base` and every condition met",
+      };
+    }
+    const lost = containerd.major < 2 && containerd.minor <= 6 ? file.imports.filter(isRelativePattern) : [];
     if (lost.length > 0) {
       yield {
         severity: "error",
-        message: `${file.path} imports ${lost.join(", ")}, which containerd 1.6 looks for in its working directory`,
-        hint: "write the whole path",
+        message: `${file.path} imports ${lost.join(", ")}, which containerd 1.6 resolves in its working directory`,
+        hint: "write the absolute path",
       };
     }
-    if (file.version <= version) continue;
+    yield* checkVersion(config, file, containerd);
+  }
+}
+
+function isRelativePattern(path: string): boolean {
+  return path.includes("*") && !isAbsolute(path);
+}
+
+/**
+ * containerd 1.x reads versions up to 2. Imports of a higher version than the first file are refused by 2.3 only. 2.0 to 2.2
+ * take the import's version for the whole configuration, and then do not convert the first file's old CRI section.
+ */
+function* checkVersion(
+  { version, plugins }: ContainerdConfig,
+  file: { readonly path: string; readonly version: number },
+  containerd: ContainerdVersion,
+): Generator<Finding> {
+  if (containerd.major < 2) {
+    if (file.version <= 2) return;
     yield {
       severity: "error",
-      message: `${file.path} is of version ${file.version}, higher than that of the file that imports it: newer containerds refuse that`,
-      hint: `write version = ${version} in it`,
+      message: `containerd ${formatVersion(containerd)} does not read a configuration of version ${file.version} (${file.path})`,
+      hint: "write version 2, as `ctd-decoder config --containerd 1.x` prints it",
     };
+    return;
+  }
+  if (file.version <= version) return;
+  const higher = `${file.path} has version ${file.version}, higher than the version ${version} of the file that imports it`;
+  const hint = `write version = ${version} in it`;
+  if (containerd.minor === REFUSES_HIGHER_IMPORTS)
+    yield { severity: "error", message: `${higher}: containerd 2.3 refuses that`, hint };
+  else if (containerd.minor < REFUSES_HIGHER_IMPORTS && plugins[OLD_SECTION] !== undefined)
+    yield {
+      severity: "warning",
+      message: `${higher}: containerd ${formatVersion(containerd)} then ignores [plugins."${OLD_SECTION}"]`,
+      hint,
+    };
+}
+
+/** The minor version of containerd 2. */
+const REFUSES_HIGHER_IMPORTS = 3;
+
+/** A misspelt key may be the only reason why a configured decoder is never called. */
+function* unknownKeys({ files }: ContainerdConfig): Generator<Finding> {
+  for (const { path, unknownKeys } of files) {
+    for (const { key, line, hint } of unknownKeys) {
+      const where = line === undefined ? path : `${path}, line ${line}`;
+      yield { severity: "error", message: `containerd ignores ${key} (${where})`, hint };
+    }
   }
 }
 
 function withoutPayload({ processors }: ContainerdConfig, reason: string): Finding {
   const without = "pulls by Kubernetes pass no payload to the decoder";
-  const isOff = PAYLOAD_IDS.some((id) =>
-    processors.get(id)?.args.some((arg) => /^--?no-content-store/.test(arg)),
-  );
+  const isOff = PAYLOAD_IDS.some((id) => argsOf(processors.get(id))?.useContentStore === false);
   if (isOff) {
     return {
       severity: "error",

@@ -2,24 +2,25 @@ import { type ContainerdConfig, isTable, type Table } from "../containerd/config
 import { type ContainerdVersion, formatVersion } from "../containerd/version.ts";
 import type { Finding } from "./finding.ts";
 
-/** Where the settings of the CRI's image service stand: in 1.x, and from 2.0 on in files of version 3. */
-const OLD_SECTION = "io.containerd.grpc.v1.cri";
+/** The section of the CRI's image service: in versions 1 and 2 of the configuration, and from version 3 on. */
+export const OLD_SECTION = "io.containerd.grpc.v1.cri";
 const IMAGES_SECTION = "io.containerd.cri.v1.images";
 
-/** The first release of each 2.x series whose CRI passes a payload at all, with a local pull. */
+/** Minor version of containerd 2 → its first patch release whose CRI can pass a payload. */
 const FIRST_WITH_PAYLOAD: ReadonlyMap<number, number> = new Map([
   [0, 12],
   [1, 7],
   [2, 2],
 ]);
 
-/** Whether the CRI passes a payload, and if not, why. */
 export interface PayloadExpectation {
+  /** Whether the CRI passes a payload to the decoder. */
   readonly isPassed: boolean;
+  /** Why it does not; empty if it does. */
   readonly reason: string;
 }
 
-/** @param version of the containerd that reads the configuration */
+/** @param version the containerd that reads the configuration */
 export function expectPayload(config: ContainerdConfig, version: ContainerdVersion): PayloadExpectation {
   const images = imageSettings(config, version);
   const model = section(images, "image_decryption")["key_model"] ?? "node";
@@ -36,11 +37,11 @@ export function expectPayload(config: ContainerdConfig, version: ContainerdVersi
   };
 }
 
-/** Settings that stand where containerd 2.x does not look for them. */
+/** Settings in sections that containerd 2.x does not read. */
 export function* ignoredSettings(config: ContainerdConfig, version: ContainerdVersion): Generator<Finding> {
   if (version.major < 2) return;
   const old = section(config.plugins, OLD_SECTION);
-  const moved = `set them in [plugins."${IMAGES_SECTION}"], in a file of version 3`;
+  const moved = `set them in [plugins."${IMAGES_SECTION}"] of a version 3 file`;
   if (old["use_local_image_pull"] !== undefined) {
     yield {
       severity: "warning",
@@ -49,23 +50,23 @@ export function* ignoredSettings(config: ContainerdConfig, version: ContainerdVe
     };
   }
   const ignored =
-    config.version >= 3
+    effectiveVersion(config, version) >= 3
       ? IMAGE_SETTINGS.filter((name) => old[name] !== undefined)
       : ignoredByMigration(section(old, "containerd"));
   if (ignored.length > 0) {
     yield {
       severity: "warning",
-      message: `containerd 2.x ignores ${ignored.join(", ")} in [plugins."${OLD_SECTION}"] of a version ${config.version} file`,
+      message: `containerd 2.x ignores ${ignored.join(", ")} in [plugins."${OLD_SECTION}"] of a version ${effectiveVersion(config, version)} configuration`,
       hint: moved,
     };
   }
 }
 
-/** What of the old section is about images, and moved in version 3. */
+/** Settings of the old section that version 3 moved to the images section. */
 const IMAGE_SETTINGS = ["containerd", "image_decryption", "max_concurrent_downloads", "registry"];
 const MIGRATED_WITH_RUNTIMES = ["snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"];
 
-/** containerd takes these over from a version 2 file only if its runtimes are configured as well (seen with 2.1.9). */
+/** containerd converts these from a version 2 file only if `runtimes` is configured as well (seen with 2.1.9). */
 function ignoredByMigration(containerd: Table): string[] {
   if (isTable(containerd["runtimes"])) return [];
   return MIGRATED_WITH_RUNTIMES.filter((name) => containerd[name] !== undefined).map(
@@ -73,17 +74,26 @@ function ignoredByMigration(containerd: Table): string[] {
   );
 }
 
+/** containerd 2.0 to 2.2 take the last import's version; later ones convert each file by itself. */
+function effectiveVersion({ files, version }: ContainerdConfig, { minor }: ContainerdVersion): number {
+  const last = files.findLast((file) => file.version > 1);
+  return minor <= LAST_WITH_ONE_VERSION ? (last?.version ?? version) : version;
+}
+
+/** The minor version of containerd 2. */
+const LAST_WITH_ONE_VERSION = 2;
+
 function imageSettings(config: ContainerdConfig, version: ContainerdVersion): Table {
   const old = section(config.plugins, OLD_SECTION);
   const images = section(config.plugins, IMAGES_SECTION);
   if (version.major < 2) return old;
-  if (config.version >= 3) return images;
+  if (effectiveVersion(config, version) >= 3) return images;
   const { use_local_image_pull: _, containerd, ...migrated } = old;
   const settings = isTable(containerd) && isTable(containerd["runtimes"]) ? containerd : {};
   return { ...images, ...settings, ...migrated };
 }
 
-/** What the transfer service can't do: with any of these, containerd 2.1 and later pulls by itself, as before. */
+/** Settings that the transfer service does not support: with any of them, containerd 2.1 and later pulls locally. */
 function forcesLocalPull(images: Table): boolean {
   const registry = section(images, "registry");
   return (

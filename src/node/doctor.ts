@@ -17,33 +17,32 @@ import {
   variableValue,
 } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, parseContainerdVersion } from "../containerd/version.ts";
-import { parseDecoderFlags } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import type { ImageInfo } from "../image/inspect.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { findExecutable } from "../process/find-executable.ts";
-import { type ConfigCheck, checkConfig } from "./check-config.ts";
-import { INSTALL } from "./check-processors.ts";
+import { type ConfigCheck, checkConfig, localLookup } from "./check-config.ts";
+import { argsOf, INSTALL } from "./check-processors.ts";
 import { type Finding, isHealthy } from "./finding.ts";
 import { type KeyReport, reportKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
 
 export interface DoctorOptions {
-  /** containerd's configuration; undefined: that of the one that runs, else the one that lies where it usually does. */
+  /** containerd's configuration; undefined: the running containerd's, else the file at a usual path. */
   readonly configFile?: string;
   readonly version?: ContainerdVersion;
-  /** Where the keys lie; undefined: where the configuration says. */
+  /** Private keys; undefined: the path in the configuration. */
   readonly keysPath?: string;
-  /** An image whose layers the keys are to be tried on: "oci:DIR", or a name in containerd's store. */
+  /** An image to try the keys on: "oci:DIR", or a name in containerd's store. */
   readonly image?: string;
-  /** PATH is what commands are looked for in when containerd doesn't run. */
+  /** Without a running containerd, its PATH is taken from this environment. */
   readonly settings: WrapSettings;
 }
 
-/** What a node needs to pull encrypted images, and whether it is there. Nothing in here is secret. */
+/** What a node needs to pull encrypted images, and what of it is missing. Nothing in it is secret. */
 export interface Diagnosis {
   readonly healthy: boolean;
   readonly containerd: ContainerdReport;
@@ -52,21 +51,21 @@ export interface Diagnosis {
   readonly providers?: ProviderReport;
   readonly selfTest: readonly SelfTest[];
   readonly image?: ImageInfo;
-  /** What belongs to none of these. */
+  /** Findings about anything else. */
   readonly findings: readonly Finding[];
 }
 
 export interface ContainerdReport {
   readonly running?: Pick<RunningContainerd, "pid" | "executable">;
-  /** As it prints it. */
+  /** Output of `containerd --version`. */
   readonly version?: string;
   readonly configFile?: string;
 }
 
-/** containerd's, unless its configuration says otherwise. */
+/** containerd's data folder if its configuration does not name one. */
 const USUAL_ROOT = "/var/lib/containerd";
 
-/** Looks at everything that decrypting on this node needs. Changes nothing, and never throws for what it finds. */
+/** Checks everything that decryption on this node needs. Changes nothing, and reports failures as findings. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const findings: Finding[] = [];
   const running = findContainerd(options, findings);
@@ -79,7 +78,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const config = attempt(findings, () =>
     configFile === undefined ? undefined : readContainerdConfig(configFile),
   );
-  const check = config && checkConfig(config, { searchPath, ...(version && { version }) });
+  const check =
+    config && checkConfig(config, { lookup: localLookup(searchPath), ...(version && { version }) });
   if (config !== undefined) findings.push(...changedSince(running, config));
   const decoder = decoderOf(config);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
@@ -119,8 +119,8 @@ function findContainerd({ configFile }: DoctorOptions, findings: Finding[]): Run
   if (first !== undefined && others.length > 0) {
     findings.push({
       severity: "note",
-      message: `several containerds are running; this is about process ${first.pid}`,
-      hint: `name another's configuration with --config: ${others.map((it) => it.configFile).join(", ")}`,
+      message: `several containerds are running; this report is about process ${first.pid}`,
+      hint: `name the configuration of another with --config: ${others.map((it) => it.configFile).join(", ")}`,
     });
   }
   return first;
@@ -130,14 +130,14 @@ function notFound(all: readonly RunningContainerd[]): Finding {
   const elsewhere = all.find(({ sharesFiles }) => !sharesFiles);
   return {
     severity: "warning",
-    message: "no containerd is running that may be looked at and has this program's files",
+    message: "found no running containerd that shares this process's files",
     ...(elsewhere && {
-      hint: `process ${elsewhere.pid} has others: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
+      hint: `process ${elsewhere.pid} runs in another file system: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
     }),
   };
 }
 
-/** containerd reads its configuration once: what was written later is not what it pulls with. */
+/** containerd reads its configuration once, at start. */
 function* changedSince(
   running: RunningContainerd | undefined,
   { files }: ContainerdConfig,
@@ -150,12 +150,12 @@ function* changedSince(
   if (changed.length === 0) return;
   yield {
     severity: "error",
-    message: `containerd (process ${pid}) was started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses what it read then`,
-    hint: "restart it, such as by systemctl restart containerd",
+    message: `containerd (process ${pid}) started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses the old configuration`,
+    hint: "restart it, for example by `systemctl restart containerd`",
   };
 }
 
-/** A result, or undefined with a finding that says why there is none. */
+/** The result of `work`, or undefined and a finding with the reason. */
 function attempt<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined>;
 function attempt<T>(findings: Finding[], work: () => T): T | undefined;
 function attempt<T>(findings: Finding[], work: () => T | Promise<T>): T | undefined | Promise<T | undefined> {
@@ -177,16 +177,15 @@ function decoderOf(config: ContainerdConfig | undefined): StreamProcessor | unde
   return config?.processors.get(TAR_ID) ?? config?.processors.get(GZIP_ID);
 }
 
-/** The keys as the decoder would load them with these arguments; wrong ones are the configuration check's business. */
+/** Loads the keys as the configured decoder does. The configuration check reports args that it refuses. */
 async function loadKeysAs(decoder: StreamProcessor | undefined, keysPath: string): Promise<KeySet> {
-  const passwords = flagValue(decoder?.args ?? [], "key-passwords-path");
-  const flags = (decoder?.args ?? []).filter((arg) => /^--?allow-external-symlinks(=|$)/.test(arg));
-  const options = parseDecoderFlags([
-    `--decryption-keys-path=${keysPath}`,
-    ...(passwords === undefined ? [] : [`--key-passwords-path=${passwords}`]),
-    ...flags,
-  ]);
-  return await loadKeys(options);
+  const { keyPasswordsPath, allowExternalSymlinks = false } = argsOf(decoder) ?? {};
+  return await loadKeys({
+    keysPath,
+    strictKeys: false,
+    allowExternalSymlinks,
+    ...(keyPasswordsPath !== undefined && { keyPasswordsPath }),
+  });
 }
 
 async function testKeys(
@@ -200,14 +199,14 @@ async function testKeys(
   if (decoder === undefined || program === undefined) {
     findings.push({
       severity: "warning",
-      message: "no decoder is installed and configured that could be tested",
+      message: "no decoder is installed and configured, so none was tested",
       hint: INSTALL,
     });
     return [];
   }
   const variables = decoder.env.map((it) => [it.slice(0, it.indexOf("=")), it.slice(it.indexOf("=") + 1)]);
   const environment = { ...settings.environment, PATH: searchPath, ...Object.fromEntries(variables) };
-  // The tested layer is a tar, and a decoder takes the last of a flag.
+  // The last --decryption-keys-path counts.
   const args = [...decoder.args, "--decryption-keys-path", keysPath];
   return await selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
 }

@@ -1,8 +1,8 @@
-/** Something that a check has to say. Errors break pulls of encrypted images; warnings and notes don't, or not yet. */
+/** The result of a check. Errors break pulls of encrypted images; warnings and notes do not, or not yet. */
 export interface Finding {
   readonly severity: "error" | "warning" | "note";
   readonly message: string;
-  /** What to do about it. */
+  /** The remedy. */
   readonly hint?: string;
 }
 

@@ -1,17 +1,18 @@
 import { X509Certificate } from "node:crypto";
-import { type Stats, statSync } from "node:fs";
+import { accessSync, constants, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
+import { errnoOf } from "../errors.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { AsymmetricKey, Certificate, KeySet } from "../keys/keyset.ts";
 import type { Finding } from "./finding.ts";
 
-/** What one file of the keys path holds; a JWK set has a row for each key. */
+/** One file of the keys path. A JWK set has a row for each key. */
 export interface KeyRow {
-  /** Below the keys path. */
+  /** Path below the keys path. */
   readonly file: string;
   /** "RSA 3072", "EC P-256", "X.509 certificate", "OpenPGP keyring", "PKCS#11 key file" */
   readonly kind?: string;
-  /** Of the public key: SHA-256 of its SubjectPublicKeyInfo. */
+  /** SHA-256 of the public key's SubjectPublicKeyInfo. */
   readonly fingerprint?: string;
   readonly kid?: string;
   /** A certificate's subject. */
@@ -28,7 +29,7 @@ export interface KeyReport {
   readonly findings: readonly Finding[];
 }
 
-/** Describes keys without telling anything secret of them. */
+/** Describes keys without their secrets. */
 export function reportKeys(path: string, keys: KeySet): KeyReport {
   const rows: KeyRow[] = [
     ...keys.keys.map((key) => keyRow(key)),
@@ -60,7 +61,7 @@ function certificateRow({ origin, der }: Certificate): KeyRow {
   }
 }
 
-/** Where a key lies: in the folder that the keys path names, unless that names the key's file itself. */
+/** The path of a key. The keys path is a folder or the key file itself. */
 export function keyPlace(path: string, file: string): string {
   return statOf(path)?.isFile() ? path : join(path, file);
 }
@@ -70,6 +71,15 @@ function statOf(path: string): Stats | undefined {
     return statSync(path);
   } catch {
     return undefined;
+  }
+}
+
+function isDenied(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === "EACCES";
   }
 }
 
@@ -87,7 +97,10 @@ function* findingsOf(path: string, rows: readonly KeyRow[]): Generator<Finding> 
     yield {
       severity: "error",
       message: `there is no usable private key in ${path}`,
-      hint: "make one with ctd-decoder keygen, and encrypt images for its public key",
+      hint:
+        rows.some(({ file }) => isDenied(keyPlace(path, file))) || isDenied(path)
+          ? "this user may not read it: run `ctd-decoder doctor` as root"
+          : "make one with `ctd-decoder keygen`, and encrypt images for its public key",
     };
   }
   const open = new Set(
@@ -98,7 +111,7 @@ function* findingsOf(path: string, rows: readonly KeyRow[]): Generator<Finding> 
   for (const file of open) {
     yield {
       severity: "warning",
-      message: `${file} can be read by others than its owner`,
+      message: `users other than its owner can read ${file}`,
       hint: `chmod 600 ${keyPlace(path, file)}`,
     };
   }

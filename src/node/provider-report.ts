@@ -14,26 +14,26 @@ export interface ProviderReport {
 
 export interface ProviderRow {
   readonly name: string;
-  /** The command's path or the service's address. */
+  /** Path of the command, or address of the service. */
   readonly where: string;
-  /** Why it can't be used. */
+  /** Why it cannot be used. */
   readonly problem?: string;
 }
 
 const CONNECT_MS = 3000;
 
-/** Looks whether each key provider of a configuration is there: the command, or whoever listens at the address. */
+/** Checks that each key provider of a configuration is reachable: its command exists, or its address accepts connections. */
 export async function reportProviders(path: string, searchPath: string): Promise<ProviderReport> {
   let bytes: Uint8Array;
   try {
     bytes = readSmallFile(path, LIMITS.configBytes);
   } catch (error) {
-    // containerd's own processors name a file that most nodes don't have.
+    // containerd's built-in processors name a file that most nodes do not have.
     if (errnoOf(error) === "ENOENT") return { path, providers: [], findings: [] };
-    return broken(path, `can't be read: ${describeSystemError(error)}`);
+    return broken(path, `cannot be read: ${describeSystemError(error)}`);
   }
   const configured = goField(parseJsonObject(bytes), "key-providers");
-  if (!isObject(configured)) return broken(path, "is no JSON object with key-providers");
+  if (!isObject(configured)) return broken(path, "is not a JSON object with key-providers");
   const providers: ProviderRow[] = [];
   for (const [name, value] of Object.entries(configured))
     providers.push({ name, ...(await look(value, searchPath)) });
@@ -53,7 +53,7 @@ async function look(value: unknown, searchPath: string): Promise<Omit<ProviderRo
   const command = goField(goField(value, "cmd"), "path");
   if (typeof command === "string") {
     const found = findExecutable(command, searchPath) !== undefined;
-    return { where: command, ...(!found && { problem: "is no executable" }) };
+    return { where: command, ...(!found && { problem: "is not an executable" }) };
   }
   const address = goField(value, "grpc");
   if (typeof address !== "string") return { where: "?", problem: "has neither cmd nor grpc" };
@@ -61,7 +61,7 @@ async function look(value: unknown, searchPath: string): Promise<Omit<ProviderRo
   return { where: address, ...(problem !== undefined && { problem }) };
 }
 
-/** Why nobody answers at "host:port" or "unix:///path"; undefined when somebody does. */
+/** Why "host:port" or "unix:///path" accepts no connection; undefined if it does. */
 async function unreachable(address: string): Promise<string | undefined> {
   const [, unixPath] = /^unix:(?:\/\/)?(\/.*)$/.exec(address) ?? [];
   const [, host = "", port] = /^(?:dns:\/\/\/)?\[?(.*?)\]?:(\d{1,5})$/.exec(address) ?? [];
@@ -74,6 +74,6 @@ async function unreachable(address: string): Promise<string | undefined> {
     };
     socket.setTimeout(CONNECT_MS, () => done("does not answer"));
     socket.on("connect", () => done());
-    socket.on("error", (error) => done(`can't be reached: ${describeSystemError(error)}`));
+    socket.on("error", (error) => done(`cannot be reached: ${describeSystemError(error)}`));
   });
 }

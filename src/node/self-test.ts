@@ -15,19 +15,19 @@ import { sealLayer } from "../layer/seal.ts";
 import { keyPlace } from "./key-report.ts";
 
 export interface SelfTest {
-  /** The key's file. */
+  /** File of the key. */
   readonly key: string;
   readonly scheme: string;
   /** Why the layer could not be encrypted or decrypted. */
   readonly problem?: string;
-  /** Why it was not tried. */
+  /** Why the key was not tried. */
   readonly untested?: string;
 }
 
 export interface SelfTestOptions {
   readonly keys: KeySet;
   readonly keysPath: string;
-  /** The decoder as containerd calls it. */
+  /** The decoder, with the args that containerd passes. */
   readonly program: string;
   readonly args: readonly string[];
   readonly settings: WrapSettings;
@@ -40,17 +40,17 @@ const MESSAGE_CHARS = 2000;
 interface Recipient {
   readonly key: string;
   readonly scheme: string;
-  /** What `encrypt --recipient` would be given; undefined when there is nothing to give. */
+  /** A value for `encrypt --recipient`; undefined if the key's public half is unknown. */
   readonly recipient?: string;
 }
 
-/** Encrypts a small layer for each key, and has the decoder decrypt it. Public keys are put in a temporary folder. */
+/** Encrypts a small layer for each key and runs the decoder on it. Public keys go to a temporary folder. */
 export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
   const folder = await mkdtemp(join(tmpdir(), "ctd-decoder-doctor-"));
   try {
     const results: SelfTest[] = [];
     for (const { key, scheme, recipient } of await recipientsOf(options, folder)) {
-      if (recipient === undefined) results.push({ key, scheme, untested: "its public key is not at hand" });
+      if (recipient === undefined) results.push({ key, scheme, untested: "its public key is unknown" });
       else results.push({ key, scheme, ...(await tryKey(recipient, options)) });
     }
     return results;
@@ -97,7 +97,7 @@ async function tryKey(recipient: string, options: SelfTestOptions): Promise<Pick
     return { problem: errors.trim().slice(0, MESSAGE_CHARS) || `the decoder ended with exit code ${code}` };
   } catch (error) {
     if (error instanceof DecoderError) return { problem: error.message };
-    return { problem: `the decoder can't be run: ${describeSystemError(error)}` };
+    return { problem: `the decoder cannot run: ${describeSystemError(error)}` };
   }
 }
 
@@ -107,7 +107,7 @@ async function encryptFor(recipient: string, plaintext: Uint8Array, settings: Wr
   return { ciphertext, payload: payloadOf(descriptor) };
 }
 
-/** What containerd passes on file descriptor 3: google.protobuf.Any with imgcrypt's payload in JSON. */
+/** What containerd passes on file descriptor 3: a google.protobuf.Any with imgcrypt's payload in JSON. */
 function payloadOf(descriptor: object): Buffer {
   const json = JSON.stringify({ DecryptConfig: { Parameters: null }, Descriptor: descriptor });
   return Buffer.concat([encodeField(1, Buffer.from(PAYLOAD_TYPE)), encodeField(2, Buffer.from(json))]);
@@ -142,7 +142,7 @@ function decode(
       [child.stdin, layer],
       [child.stdio[3] as Writable, payload],
     ] as const) {
-      // A decoder that refuses early reads neither to its end.
+      // A decoder that refuses early reads neither pipe to its end.
       pipe?.on("error", () => {});
       pipe?.end(bytes);
     }

@@ -31,7 +31,7 @@ describeWith([ours], "ctd-decoder config", {}, () => {
     expect((await config("--containerd", version)).stdout).toMatch(/^version = 2$/m);
   });
 
-  test("prints where keys, providers and the program lie", async () => {
+  test("prints the paths of keys, providers and the program", async () => {
     const { stdout } = await config(
       "--keys-path",
       "/k",
@@ -47,17 +47,17 @@ describeWith([ours], "ctd-decoder config", {}, () => {
     expect(stdout).toMatch(/^ {2}env = \["OCICRYPT_KEYPROVIDER_CONFIG=\/c"\]$/m);
   });
 
-  test("paths are made absolute, but for a name that containerd is to find", async () => {
+  test("paths become absolute, except a name that containerd finds on its PATH", async () => {
     const { stdout } = await config("--keys-path", "k", "--path", "./p", "--provider-config", "c/d");
     for (const path of ["k", "p", "c/d"]) expect(stdout).toContain(resolve(path));
     expect((await config("--path", "ctd-decoder")).stdout).toMatch(/^ {2}path = "ctd-decoder"$/m);
   });
 
-  test("refuses --json where there is nothing to tell in JSON", async () => {
+  test("refuses --json without --check", async () => {
     expect(await config("--json")).toMatchObject({
       exit: 1,
       stdout: "",
-      stderr: expect.stringMatching(/--json goes with --check/),
+      stderr: expect.stringMatching(/--json needs --check/),
     });
   });
 
@@ -89,20 +89,20 @@ describeWith([ours], "ctd-decoder config", {}, () => {
     const text = await config("--check", file);
     expect(text.exit).toBe(1);
     expect(text.stdout).toMatch(
-      /^ {2}error: no stream processor accepts \S+zstd\+encrypted\n {4}see ctd-decoder config/m,
+      /^ {2}error: no stream processor accepts \S+zstd\+encrypted\n {4}`ctd-decoder config` prints/m,
     );
-    expect(text.stderr).toMatch(/^ctd-decoder: error: with .* containerd can't decrypt every image\n$/);
+    expect(text.stderr).toMatch(/^ctd-decoder: error: with .* containerd cannot decrypt every image\n$/);
     const json = await config("--check", file, "--json");
     expect(json.exit).toBe(1);
     expect(JSON.parse(json.stdout).findings[0]).toMatchObject({ severity: "error" });
     expect((await config("--check", file, "--quiet")).stdout).toBe("");
   });
 
-  test("a file that is none, or no TOML, is told", async () => {
+  test("a missing file and invalid TOML are reported", async () => {
     expect(await config("--check", join(folder, "none"))).toMatchObject({
       exit: 1,
       stdout: "",
-      stderr: expect.stringMatching(/can't read .*none: no such file/),
+      stderr: expect.stringMatching(/cannot read .*none: no such file/),
     });
     writeFileSync(join(folder, "bad.toml"), 'password = "secret\n');
     const { exit, stderr } = await config("--check", join(folder, "bad.toml"));

@@ -75,7 +75,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     utimesSync(node.dropIn, later, later);
     const stale = await doctor(node.config);
     expect(stale.exit).toBe(1);
-    expect(stale.text).toContain(`(process ${child.pid}) was started before ${node.dropIn} changed`);
+    expect(stale.text).toContain(`(process ${child.pid}) started before ${node.dropIn} changed`);
     expect(stale.text).not.toMatch(/healthy/);
   });
 });

@@ -164,7 +164,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     ]);
   });
 
-  test("a keys path that is no key, or below a file, is told as such", async () => {
+  test("a keys path that is not a key, or below a file, is reported", async () => {
     const node = await newNode();
     const file = join(node, "providers.json");
     for (const path of [file, join(file, "none")]) {
@@ -188,11 +188,11 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
       ...["--config", join(node, "config.toml"), "--containerd", "1.7"],
     ]);
     expect(exit).toBe(1);
-    expect(stdout.toString()).toMatch(/runs ".*\/none" .*is no executable\n.*scripts\/install-node/);
-    expect(stdout.toString()).toMatch(/no decoder is .*tested\n.*scripts\/install-node/);
+    expect(stdout.toString()).toMatch(/runs ".*\/none" .*is not an executable\n.*ctd-decoder install/);
+    expect(stdout.toString()).toMatch(/no decoder is .*tested\n.*ctd-decoder install/);
   });
 
-  test("a decoder that can't decrypt is found out", async () => {
+  test("a decoder that cannot decrypt is reported", async () => {
     const broken = join(folder, "ctd-decoder-broken");
     writeFileSync(broken, "#!/bin/sh\necho it broke >&2\nexit 1\n");
     chmodSync(broken, 0o755);
@@ -210,7 +210,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     expect(report.keys.findings).toEqual([
       expect.objectContaining({
         severity: "warning",
-        message: "ec.pem can be read by others than its owner",
+        message: "users other than its owner can read ec.pem",
       }),
     ]);
   });
@@ -239,8 +239,8 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     const bad = await doctor(node);
     expect(bad.exit).toBe(1);
     expect(bad.report.providers.providers.map((it) => it["problem"])).toEqual([
-      "is no executable",
-      expect.stringMatching(/can't be reached/),
+      "is not an executable",
+      expect.stringMatching(/cannot be reached/),
       "has neither cmd nor grpc",
     ]);
     writeFileSync(join(node, "providers.json"), "{}");
@@ -289,7 +289,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     expect((await doctor(node, "--image", `oci:${layout}:none`)).exit).toBe(1);
   });
 
-  test("a configuration that is broken is told, and the rest is looked at all the same", async () => {
+  test("a broken configuration is reported, and everything else is checked", async () => {
     const node = await newNode();
     writeFileSync(join(node, "config.toml"), "version = \n");
     const { exit, report } = await doctor(node, "--keys-path", join(node, "keys"));
@@ -297,7 +297,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     expect(report.findings).toContainEqual(
       expect.objectContaining({
         severity: "error",
-        message: expect.stringMatching(/not valid TOML in line 1/),
+        message: expect.stringMatching(/is not valid TOML in line 1/),
       }),
     );
     expect(report.keys.rows.length).toBeGreaterThan(3);

@@ -1,6 +1,10 @@
 import { resolve } from "node:path";
-import { renderStanza } from "../../containerd/stanza.ts";
-import { KEYS_PATH, PROVIDER_CONFIG } from "../../containerd/stream-processors.ts";
+import {
+  KEYS_PATH,
+  PROGRAM_PATH,
+  PROVIDER_CONFIG,
+  renderStanza,
+} from "../../containerd/stream-processors.ts";
 import { type ContainerdVersion, parseContainerdVersion, seriesOf } from "../../containerd/version.ts";
 import { DecoderError } from "../../errors.ts";
 import type { ConfigCheck } from "../../node/check-config.ts";
@@ -14,8 +18,6 @@ import type { Style } from "../style.ts";
 import { Ui } from "../ui.ts";
 import { count } from "../units.ts";
 
-/** Where `scripts/install-node` puts the executable. */
-const PROGRAM_PATH = "/usr/local/bin/ctd-decoder";
 const USUAL_SERIES = "2.x";
 
 export const CONFIG: Command = {
@@ -25,23 +27,29 @@ export const CONFIG: Command = {
   options: {
     containerd: {
       value: "VERSION",
-      help: `for which containerd: 1.x, 2.x or a release; default ${USUAL_SERIES}`,
+      help: `the containerd that reads it: 1.x, 2.x or a release; default ${USUAL_SERIES}`,
     },
-    "keys-path": { value: "PATH", help: `where the private keys lie; default ${KEYS_PATH}` },
-    path: { value: "FILE", help: `where this program lies; default ${PROGRAM_PATH}` },
+    "keys-path": { value: "PATH", help: `the private keys; default ${KEYS_PATH}` },
+    path: { value: "FILE", help: `this program; default ${PROGRAM_PATH}` },
     "provider-config": { value: "FILE", help: `the key providers; default ${PROVIDER_CONFIG}` },
     returns: {
       value: "TYPE",
-      help: "tar: one processor for all layers, which decompresses them too",
+      help: "tar: one processor that accepts and decompresses all layers",
       choices: ["tar"],
     },
-    check: { value: "FILE", help: "check this config.toml, and all it imports, instead" },
-    "search-path": { value: "PATH", help: "containerd's PATH, for --check; default this one's" },
+    check: {
+      value: "FILE",
+      help: "instead check this config.toml, or a template of it, with all its imports",
+    },
+    "search-path": {
+      value: "PATH",
+      help: "containerd's PATH, for --check; default the PATH of this process",
+    },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "What is printed is a file of its own, to be imported by containerd's config.toml: entries of stream_processors replace those of the same ID. scripts/install-node does that.",
-    "A check ends with exit code 1 if it finds an error. It reads and changes nothing else.",
+    "The output is a file for containerd's config.toml to import: its stream_processors replace those with the same ID. `ctd-decoder install` writes the file and the import.",
+    "A check ends with exit code 1 if it finds an error. It changes nothing.",
   ],
   examples: [
     {
@@ -50,34 +58,33 @@ export const CONFIG: Command = {
     },
     {
       command: "ctd-decoder config --check /etc/containerd/config.toml --containerd 2.1.9",
-      does: "says what keeps encrypted images from being pulled",
+      does: "reports what keeps containerd from pulling encrypted images",
     },
   ],
   async run(args) {
     const ui = new Ui(args);
     const file = args.text("check");
     if (file === undefined) {
-      if (ui.isJson)
-        throw new DecoderError("USAGE", "--json goes with --check: what is printed here is TOML");
+      if (ui.isJson) throw new DecoderError("USAGE", "--json needs --check: the output here is TOML");
       return ui.print(stanza(args));
     }
     const version = containerdVersion(args);
-    const { checkConfigFile } = await import("../../node/check-config.ts");
-    const searchPath = args.text("search-path") ?? process.env["PATH"] ?? "";
-    const check = checkConfigFile(file, { searchPath, ...(version && { version }) });
+    const { checkConfigFile, localLookup } = await import("../../node/check-config.ts");
+    const lookup = localLookup(args.text("search-path") ?? process.env["PATH"] ?? "");
+    const check = checkConfigFile(file, { lookup, ...(version && { version }) });
     ui.result(check, () => renderCheck(check, ui.style));
     if (!isHealthy(check.findings))
-      throw new DecoderError("UNHEALTHY", `with ${file} containerd can't decrypt every image`);
+      throw new DecoderError("UNHEALTHY", `with ${file} containerd cannot decrypt every image`);
   },
 };
 
-/** containerd runs decoders in folders of its own choice: paths are made absolute. */
+/** Paths become absolute: containerd runs decoders in a working directory of its own. */
 function stanza(args: Arguments): string {
   const path = args.text("path") ?? PROGRAM_PATH;
   return renderStanza({
     containerd: seriesOf(containerdVersion(args) ?? { major: 2, minor: 0, patch: 0 }),
     returnsTar: args.text("returns") === "tar",
-    // A bare name is one that containerd is to find on its PATH.
+    // containerd finds a bare name on its PATH.
     path: path.includes("/") ? resolve(path) : path,
     keysPath: resolve(args.text("keys-path") ?? KEYS_PATH),
     providerConfig: resolve(args.text("provider-config") ?? PROVIDER_CONFIG),
@@ -93,10 +100,10 @@ export function containerdVersion(args: Arguments): ContainerdVersion | undefine
   throw new DecoderError("USAGE", `--containerd takes 1.x, 2.x or a release such as 2.1.9, not "${text}"`);
 }
 
-/** What `config --check` and `doctor` print of a configuration. */
+/** The text that `config --check` and `doctor` print for a configuration. */
 export function renderCheck({ files, containerd, payload, findings }: ConfigCheck, style: Style): string {
   const head = `${style.bold(printable(files[0] ?? ""))}, for containerd ${containerd}`;
   const imports = files.length > 1 ? `, with ${count(files.length - 1, "import")}` : "";
-  const passes = `pulls by Kubernetes ${payload ? "pass" : "don't pass"} the layer's descriptor`;
+  const passes = `pulls by Kubernetes ${payload ? "pass" : "do not pass"} the layer's descriptor`;
   return `${head}${imports}: ${passes}\n${renderFindings(findings, style)}`;
 }

@@ -14,35 +14,35 @@ import { count } from "../units.ts";
 import { containerdVersion, renderCheck } from "./config.ts";
 
 const INDENT = "  ";
-const UNSEEN = "healthy, for a containerd that is started with this configuration; none was seen running";
-const NO_TEST = "not run: it takes a private key and a decoder that is installed and configured";
+const UNSEEN = "healthy, for a containerd that is started with this configuration; none is running";
+const NO_TEST = "not run: it needs a private key, and a decoder that is installed and configured";
 
 export const DOCTOR: Command = {
   name: "doctor",
-  summary: "find out whether this node can pull encrypted images",
+  summary: "check whether this node can pull encrypted images",
   operands: [],
   options: {
     config: {
       value: "FILE",
-      help: "containerd's config.toml; default that of the containerd that runs here",
+      help: "containerd's config.toml; default that of the running containerd",
     },
-    containerd: { value: "VERSION", help: "of the containerd that reads it, where none runs" },
-    "keys-path": { value: "PATH", help: "the private keys; default where the configuration says" },
+    containerd: { value: "VERSION", help: "the containerd that reads it, if none is running" },
+    "keys-path": { value: "PATH", help: "the private keys; default the path in the configuration" },
     image: {
       value: "IMAGE",
-      help: "also try the keys on its layers: oci:DIR[:TAG], an archive, or a full name in containerd's store",
+      help: "also try the keys on this image: oci:DIR[:TAG], an archive, or a full name in containerd's store",
     },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Checks containerd's configuration, the keys, the key providers, and with each key whether the configured decoder decrypts a small layer. Nothing is changed, and nothing secret is printed. Run it as root: as anybody else it sees less.",
-    "The exit code is 0 when encrypted images can be pulled, else 1: by the containerd that runs or, where none does, by one that is started with this configuration.",
+    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. It changes nothing and prints no secret. Run it as root: other users cannot read everything.",
+    "The exit code is 0 if the running containerd can pull encrypted images, else 1. If none is running, it is about one that is started with this configuration.",
   ],
   examples: [
-    { command: "ctd-decoder doctor", does: "looks at the containerd that runs on this node" },
+    { command: "ctd-decoder doctor", does: "checks the containerd that runs on this node" },
     {
       command: "ctd-decoder doctor --image registry.example.com/app:enc --json",
-      does: "also tells which key opens which layer of an image that was pulled, as JSON",
+      does: "also reports which key opens which layer of an image, as JSON",
     },
   ],
   async run(args) {
@@ -59,7 +59,8 @@ export const DOCTOR: Command = {
       ...(image !== undefined && { image }),
     });
     ui.result(diagnosis, () => renderDiagnosis(diagnosis, ui.style, ui.columns));
-    if (!diagnosis.healthy) throw new DecoderError("UNHEALTHY", "this node can't pull every encrypted image");
+    if (!diagnosis.healthy)
+      throw new DecoderError("UNHEALTHY", "this node cannot pull every encrypted image");
   },
 };
 

@@ -3,8 +3,7 @@ import { dirname, join } from "node:path";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { readContainerdConfig } from "../../../src/containerd/config.ts";
-import { renderStanza } from "../../../src/containerd/stanza.ts";
-import { BUILT_IN } from "../../../src/containerd/stream-processors.ts";
+import { BUILT_IN, renderStanza } from "../../../src/containerd/stream-processors.ts";
 import { containerd, describeWith, output } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -75,28 +74,28 @@ test("without any entry, containerd has its own", () => {
   );
 });
 
-describe("what can't be read is told by file and line, and never quoted", () => {
+describe("an invalid file is named with its line, and never quoted", () => {
   test.each([
     ['version = 2\npassword = "secret\n', /config.toml is not valid TOML in line 2, column \d+$/],
     ["version = 2\nversion = 3", /is not valid TOML in line 2/],
-    ['version = "two"', /version is no whole number/],
-    ["stream_processors = 1", /stream_processors is no table/],
-    ['stream_processors.x = "secret"', /stream_processors."x" is no table/],
-    [processor("x", "path = 1"), /"x": path is no text/],
-    [processor("x", "accepts = [1]"), /"x": accepts is no list of texts/],
-    ["imports = [1]", /imports is no list of texts/],
-    ["imports = 'none.toml'", /imports is no list/],
-    ['imports = ["none.toml"]', /can't read .*none.toml: no such file/],
+    ['version = "two"', /version is not a whole number/],
+    ["stream_processors = 1", /stream_processors is not a table/],
+    ['stream_processors.x = "secret"', /stream_processors."x" is not a table/],
+    [processor("x", "path = 1"), /"x": path is not a string/],
+    [processor("x", "accepts = [1]"), /"x": accepts is not a list of strings/],
+    ["imports = [1]", /imports is not a list of strings/],
+    ["imports = 'none.toml'", /imports is not a list/],
+    ['imports = ["none.toml"]', /cannot read .*none.toml: no such file/],
   ])("%j", (text, message) => {
     const error = expect.objectContaining({ code: "CONFIG", message: expect.stringMatching(message) });
     expect(() => readContainerdConfig(write({ "config.toml": text }))).toThrow(error);
     expect(() => readContainerdConfig(write({ "config.toml": text }))).not.toThrow(/secret/);
   });
 
-  test("bytes that are no text", () => {
+  test("bytes that are not UTF-8", () => {
     const path = write({ "config.toml": "" });
     writeFileSync(path, Buffer.from([0x61, 0xff]));
-    expect(() => readContainerdConfig(path)).toThrow(/not valid TOML/);
+    expect(() => readContainerdConfig(path)).toThrow(/is not valid TOML: it is not UTF-8/);
   });
 
   test("imports without end", () => {

@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { renderStanza } from "../../../src/containerd/stanza.ts";
+import { renderStanza } from "../../../src/containerd/stream-processors.ts";
 import { parseContainerdVersion } from "../../../src/containerd/version.ts";
-import { checkConfigFile } from "../../../src/node/check-config.ts";
+import { checkConfigFile, localLookup } from "../../../src/node/check-config.ts";
 import type { Finding } from "../../../src/node/finding.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -19,8 +19,8 @@ function check(text: string, containerd = "1.7.24", imports: Readonly<Record<str
   for (const [name, content] of Object.entries({ "config.toml": text, ...imports }))
     writeFileSync(join(root, name), content);
   const version = parseContainerdVersion(containerd);
-  if (!version) throw new Error(`${containerd} is no version`);
-  return checkConfigFile(join(root, "config.toml"), { version, searchPath: join(folder, "bin") });
+  if (!version) throw new Error(`${containerd} is not a version`);
+  return checkConfigFile(join(root, "config.toml"), { version, lookup: localLookup(join(folder, "bin")) });
 }
 
 const said = (findings: readonly Finding[]) =>
@@ -46,6 +46,9 @@ function changed(...replacements: [string, string][]): string {
     return text.replace(from, to);
   }, stanza("1.x"));
 }
+
+const OLD = 'plugins."io.containerd.grpc.v1.cri"';
+const IMAGES = 'plugins."io.containerd.cri.v1.images"';
 
 describe("our own stanza is right", () => {
   test.each([false, true])("for 1.x (one processor: %s)", (returnsTar) => {
@@ -85,12 +88,12 @@ describe("what is wrong with processors", () => {
     [
       "a type twice",
       changed([`"${TAR}+encrypted",`, `"${TAR}+encrypted", "${TAR}+gzip+encrypted",`]),
-      /^error: \S+tar\+gzip\+encrypted is accepted by \S+ and \S+: containerd takes one at random$/,
+      /^error: \S+tar\+gzip\+encrypted is accepted by \S+ and \S+: containerd picks one of them at random$/,
     ],
     [
       "an ID that gets no payload, beside containerd's own",
       changed([`"${TAR_ID}"]`, `"${TAR_ID}.zstd"]`]),
-      /^warning: the ID \S+tar.zstd gets no payload/,
+      /^warning: no containerd passes a payload to the ID \S+tar.zstd$/,
     ],
     [
       "a plain type",
@@ -100,9 +103,13 @@ describe("what is wrong with processors", () => {
     [
       "returns of an encrypted type",
       changed([`returns = "${TAR}"`, `returns = "${TAR}+encrypted"`]),
-      /^error: \S+ returns "\S+", which is no type of a plain layer$/,
+      /^error: \S+ returns "\S+", which is not the type of a plain layer$/,
     ],
-    ["returns of nothing", changed([`returns = "${TAR}"`, ""]), /^error: \S+ returns "", which is no type/],
+    [
+      "returns of nothing",
+      changed([`returns = "${TAR}"`, ""]),
+      /^error: \S+ returns "", which is not the type/,
+    ],
     [
       "returns that don't fit",
       changed([`returns = "${TAR}+gzip"`, `returns = "${TAR}"`]),
@@ -111,13 +118,13 @@ describe("what is wrong with processors", () => {
     [
       "a path that is nothing",
       changed([program, "/none/ctd-decoder"]),
-      /^error: \S+ runs "\/none\/ctd-decoder" \(.*config.toml\), which is no executable$/,
+      /^error: \S+ runs "\/none\/ctd-decoder" \(.*config.toml\), which is not an executable$/,
     ],
-    ["a path that is a folder", changed([program, folder]), /which is no executable$/],
+    ["a path that is a folder", changed([program, folder]), /which is not an executable$/],
     [
       "a name that isn't on PATH",
       changed([program, "none"]),
-      /runs "none" .* no executable on containerd's PATH$/,
+      /runs "none" .* not an executable on containerd's PATH$/,
     ],
     [
       "an argument that the decoder refuses",
@@ -152,13 +159,34 @@ describe("what is wrong with processors", () => {
 describe("versions", () => {
   test("containerd 1.x reads no version 3", () => {
     expect(said(check(stanza("2.x")).findings)).toEqual([
-      "error: containerd 1.7.24 does not read a configuration of version 3",
+      expect.stringMatching(
+        /^error: containerd 1.7.24 does not read a configuration of version 3 \(\S+config.toml\)$/,
+      ),
     ]);
   });
 
-  test("an import of a higher version", () => {
-    const { findings } = check('version = 2\nimports = ["x.toml"]', "2.2.2", { "x.toml": stanza("2.x") });
-    expect(said(findings)).toContainEqual(expect.stringMatching(/^error: \S+x.toml is of version 3, higher/));
+  test.each<[string, string, string | undefined]>([
+    // Debian ships 2.1.9 with a version 2 file; imports of version 3 work, but the old CRI section is not converted then.
+    ["2.1.9", "", undefined],
+    ["2.1.9", `[${OLD}]\nmax_concurrent_downloads = 5`, "warning"],
+    ["2.2.2", `[${OLD}]\nmax_concurrent_downloads = 5`, "warning"],
+    ["2.3.4", "", "error"],
+    ["2.4.0", "", undefined],
+    ["1.7.24", "", "error"],
+  ])("containerd %s with an import of version 3 in a version 2 file with %j", (version, text, severity) => {
+    const { findings } = check(`version = 2\nimports = ["x.toml"]\n${text}`, version, {
+      "x.toml": stanza("2.x"),
+    });
+    const about = findings.filter(({ message }) => /x\.toml/.test(message));
+    expect(about.map((it) => it.severity)).toEqual(severity === undefined ? [] : [severity]);
+  });
+
+  test("an import of version 3 makes all of containerd 2.1's configuration version 3", () => {
+    const imports = { "x.toml": `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true` };
+    expect(check('version = 2\nimports = ["x.toml"]', "2.1.9", imports).payload).toBe(true);
+    const old = `version = 2\nimports = ["x.toml"]\n[${OLD}]\nmax_concurrent_downloads = 5`;
+    expect(check(old, "2.1.9", { "x.toml": stanza("2.x") }).payload).toBe(false);
+    expect(check(old, "2.4.0", { "x.toml": stanza("2.x") }).payload).toBe(true);
   });
 
   test("relative patterns, which containerd 1.6 does not follow", () => {
@@ -168,7 +196,7 @@ describe("versions", () => {
     );
     expect(said(check(text, "1.6.20").findings)).toEqual([
       expect.stringMatching(
-        /^error: \S+config.toml imports conf.d\/\*.toml, which containerd 1.6 looks for in its/,
+        /^error: \S+config.toml imports conf.d\/\*.toml, which containerd 1.6 resolves in its/,
       ),
     ]);
     expect(check(text, "1.7.24").findings).toEqual([]);
@@ -178,14 +206,11 @@ describe("versions", () => {
     const root = mkdtempSync(join(folder, "config-"));
     const checked = (series: "1.x" | "2.x") => {
       writeFileSync(join(root, "config.toml"), stanza(series));
-      return checkConfigFile(join(root, "config.toml"), { searchPath: "" }).containerd;
+      return checkConfigFile(join(root, "config.toml"), { lookup: localLookup("") }).containerd;
     };
     expect([checked("1.x"), checked("2.x")]).toEqual(["1.x", "2.x"]);
   });
 });
-
-const OLD = 'plugins."io.containerd.grpc.v1.cri"';
-const IMAGES = 'plugins."io.containerd.cri.v1.images"';
 
 describe("whether a payload comes", () => {
   test.each<[string, string, boolean]>([
@@ -226,11 +251,25 @@ describe("whether a payload comes", () => {
     expect(said(checked.findings).filter((it) => NO_PAYLOAD.test(it))).toHaveLength(payload ? 0 : 1);
   });
 
-  test("without one, --no-content-store is an error", () => {
-    const text = stanza("2.x").replaceAll("args = [", 'args = ["--no-content-store", ');
-    expect(said(check(text, "2.1.9").findings)).toEqual([
-      expect.stringMatching(/^error: pulls by Kubernetes pass no payload .*--no-content-store keeps it/),
-    ]);
+  test.each(["--no-content-store", "-no-content-store", "--no-content-store=true", "-no-content-store=true"])(
+    "without one, %s is an error",
+    (flag) => {
+      const text = stanza("2.x").replaceAll("args = [", `args = ["${flag}", `);
+      expect(said(check(text, "2.1.9").findings)).toEqual([
+        expect.stringMatching(/^error: pulls by Kubernetes pass no payload .*--no-content-store keeps it/),
+      ]);
+    },
+  );
+
+  test("without one, a switched off --no-content-store is not an error", () => {
+    const flags = '"--no-content-store", "--no-content-store=false", ';
+    const text = stanza("2.x").replaceAll("args = [", `args = [${flags}`);
+    expect(said(check(text, "2.1.9").findings)).toEqual([expect.stringMatching(NO_PAYLOAD)]);
+  });
+
+  test.each(["mirrors.x", "configs.x", "auths.x"])("registry.%s makes containerd pull locally", (table) => {
+    const text = `${stanza("2.x")}[${IMAGES}.registry.${table}]\nx = "y"`;
+    expect(check(text, "2.1.9").payload).toBe(true);
   });
 });
 
@@ -244,15 +283,85 @@ describe("settings that containerd 2.x ignores", () => {
     [
       "old settings in version 3",
       `${stanza("2.x")}[${OLD}]\nmax_concurrent_downloads = 5\ncontainerd.snapshotter = "x"`,
-      /ignores containerd, max_concurrent_downloads in .* version 3 file/,
+      /ignores containerd, max_concurrent_downloads in .* version 3 configuration/,
     ],
     [
       "settings that are not converted",
       `${stanza("1.x")}[${OLD}.containerd]\nsnapshotter = "x"`,
-      /ignores containerd.snapshotter in .* version 2 file/,
+      /ignores containerd.snapshotter in .* version 2 configuration/,
     ],
   ])("%s", (_what, text, message) => {
     expect(said(check(text, "2.1.9").findings)).toContainEqual(expect.stringMatching(message));
     expect(said(check(text, "1.7.24").findings)).not.toContainEqual(expect.stringMatching(message));
+  });
+});
+
+describe("keys that containerd ignores are named with their line", () => {
+  test.each<[string, string, RegExp]>([
+    [
+      "a misspelt key",
+      changed([`  accepts = [`, "  acepts = ["]),
+      /^error: containerd ignores acepts \(\S+config.toml, line 7\)$/,
+    ],
+    [
+      "the same key of the second processor",
+      changed([`  returns = "${TAR}+gzip"`, `  retruns = "${TAR}+gzip"`]),
+      /^error: containerd ignores retruns \(\S+config.toml, line 29\)$/,
+    ],
+    [
+      "a misspelt table",
+      'version = 2\n# stream_processor\n[stream_processor."x"]\npath = "ctd-decoder"\n',
+      /^error: containerd ignores stream_processor \(\S+config.toml, line 3\)$/,
+    ],
+    [
+      "a plugin that tutorials invent",
+      'version = 2\n[plugins."io.containerd.ocicrypt.v1"]\nkeys = "/k"\n',
+      /^error: containerd ignores plugins."io.containerd.ocicrypt.v1" \(\S+config.toml, line 2\)$/,
+    ],
+  ])("%s", (_what, text, message) => {
+    expect(said(check(text).findings)).toContainEqual(expect.stringMatching(message));
+  });
+
+  test("none in containerd's own configuration", () => {
+    const text = `${stanza("1.x")}[plugins."io.containerd.grpc.v1.cri".image_decryption]\nkey_model = "node"`;
+    expect(check(text).findings).toEqual([]);
+  });
+});
+
+test("of a flag that is repeated, the last counts", () => {
+  const flags = (first: string, last: string) =>
+    changed([
+      `["--decryption-keys-path", "${keys}"]`,
+      `["--decryption-keys-path", "${first}", "--decryption-keys-path=${last}"]`,
+    ]);
+  expect(check(flags("/none", keys)).findings).toEqual([]);
+  expect(said(check(flags(keys, "/none")).findings)).toEqual([
+    expect.stringMatching(/^warning: \S+: the keys path \/none does not exist$/),
+  ]);
+});
+
+describe("a template", () => {
+  function checkTemplate(name: string, text: string) {
+    const root = mkdtempSync(join(folder, "template-"));
+    writeFileSync(join(root, name), text);
+    return checkConfigFile(join(root, name), { lookup: localLookup(join(folder, "bin")) });
+  }
+  const tables = (series: "1.x" | "2.x") => stanza(series).replace(/^version = .*$/m, "");
+
+  test.each([
+    ["config.toml.tmpl", "1.x"],
+    ["config-v3.toml.tmpl", "2.x"],
+  ] as const)("%s is checked as k3s renders it", (name, series) => {
+    const { findings, containerd } = checkTemplate(name, `{{ template "base" . }}\n${tables(series)}`);
+    expect(containerd).toBe(series);
+    expect(said(findings)[0]).toMatch(/^note: \S+tmpl is a template: containerd reads the config.toml/);
+    expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
+  });
+
+  test("an error in it is found", () => {
+    const text = `{{ template "base" . }}\n${tables("1.x")}${tables("1.x")}`;
+    expect(() => checkTemplate("config.toml.tmpl", text)).toThrow(
+      /what the template \S+config.toml.tmpl renders to is not valid TOML in line/,
+    );
   });
 });
