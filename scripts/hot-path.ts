@@ -16,7 +16,7 @@ export interface Metafile {
         readonly bytes: number;
         readonly entryPoint?: string;
         readonly imports: readonly Import[];
-        readonly inputs: Readonly<Record<string, unknown>>;
+        readonly inputs: Readonly<Record<string, { readonly bytesInOutput?: number }>>;
       }
     >
   >;
