@@ -1,0 +1,142 @@
+/** Makes every file of a release from the sources as they are. */
+import { execFileSync } from "node:child_process";
+import { createHash, createPrivateKey, sign } from "node:crypto";
+import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { buildExecutable, PROJECT } from "../executable.ts";
+import { type Component, componentsOf } from "./components.ts";
+import { writeDebianPackage } from "./debian.ts";
+import { writeImage } from "./image.ts";
+import { lockedPackage, ownVersion } from "./lock-file.ts";
+import { noticesOf } from "./notices.ts";
+import { writeNpmPackages } from "./npm-packages.ts";
+import { compilePkcs11Module } from "./pkcs11-module.ts";
+import { provenanceOf, type Source } from "./provenance.ts";
+import { fetchRuntime } from "./runtime.ts";
+import { cycloneDx, spdx } from "./sbom.ts";
+import { executableName, type ReleaseTarget, TARGETS } from "./targets.ts";
+
+interface Built {
+  readonly target: ReleaseTarget;
+  /** Path of the executable. */
+  readonly path: string;
+  readonly components: readonly Component[];
+}
+
+/** Suite whose C library the image carries: the oldest that is still supported. */
+const SUITE = "bookworm";
+const SUMS = "SHA256SUMS";
+const cache = join(PROJECT, ".peers");
+
+/**
+ * @param folder is emptied first
+ * @param keyFile PEM private key (PKCS#8, EC P-256) that signs the sums; undefined leaves the release unsigned
+ */
+export async function makeRelease(folder: string, keyFile: string | undefined): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const source = sourceOf();
+  const builds = TARGETS.map((target) => build(target, folder));
+  const notices = noticesOf(union(builds.map(({ components }) => components)));
+  writeFileSync(join(folder, "THIRD_PARTY_NOTICES.txt"), notices);
+  for (const it of builds) await writeSboms(it, source);
+  const glibc = builds.filter(({ target }) => target.libc === "glibc");
+  writeDebianPackages(glibc, folder, { notices, source });
+  await writeImageOf(glibc, folder, { notices, source });
+  const platforms = builds.map(({ target, path }) => ({ target, executable: path }));
+  writeNpmPackages(folder, source.version, platforms);
+  const runtimes = TARGETS.map(({ runtimePackage }) => runtimeOf(runtimePackage));
+  const provenance = provenanceOf(await filesIn(folder), source, runtimes);
+  writeFileSync(join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`);
+  const sums = (await filesIn(folder)).map(({ name, sha256 }) => `${sha256}  ${name}\n`).join("");
+  writeFileSync(join(folder, SUMS), sums);
+  if (keyFile !== undefined) {
+    const signature = sign("sha256", Buffer.from(sums), createPrivateKey(readFileSync(keyFile)));
+    writeFileSync(join(folder, `${SUMS}.sig`), signature.toString("base64"));
+  }
+}
+
+function sourceOf(): Source {
+  const git = (...args: string[]) => execFileSync("git", args, { cwd: PROJECT, encoding: "utf8" }).trim();
+  const seconds = Number(git("log", "-1", "--format=%ct"));
+  const created = new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
+  return { commit: git("rev-parse", "HEAD"), created, version: ownVersion() };
+}
+
+function build(target: ReleaseTarget, folder: string): Built {
+  const path = join(folder, executableName(target));
+  const runtime = fetchRuntime(target, join(cache, "runtimes"));
+  const modules = join(folder, ".modules");
+  try {
+    const pkcs11Module = compilePkcs11Module(target, modules);
+    const { metafile } = buildExecutable(path, { ...target, runtime, pkcs11Module });
+    return { target, path, components: componentsOf(metafile, target) };
+  } finally {
+    rmSync(modules, { recursive: true, force: true });
+  }
+}
+
+async function writeSboms({ target, path, components }: Built, { version, created }: Source): Promise<void> {
+  const subject = { name: executableName(target), version, sha256: await sha256Of(path), created };
+  writeFileSync(`${path}.cdx.json`, `${JSON.stringify(cycloneDx(subject, components), null, 2)}\n`);
+  writeFileSync(`${path}.spdx.json`, `${JSON.stringify(spdx(subject, components), null, 2)}\n`);
+}
+
+interface Packaged {
+  readonly notices: string;
+  readonly source: Source;
+}
+
+/** Manual page and completions come from the x64 build, which runs here; they are the same for all. */
+function writeDebianPackages(builds: readonly Built[], folder: string, { notices, source }: Packaged): void {
+  const native = builds.find(({ target }) => target.cpu === process.arch);
+  if (native === undefined) throw new Error(`a release is made on x64 or arm64, not on ${process.arch}`);
+  const print = (...args: string[]) => execFileSync(native.path, args);
+  const manualPage = print("man");
+  const completions = {
+    bash: print("completion", "bash"),
+    zsh: print("completion", "zsh"),
+    fish: print("completion", "fish"),
+  };
+  const epoch = Date.parse(source.created) / 1000;
+  for (const { target, path } of builds) {
+    const { version } = source;
+    const name = `ctd-decoder_${version}_${target.architecture}.deb`;
+    const content = { architecture: target.architecture, version, executable: path, notices, epoch };
+    writeDebianPackage(join(folder, name), { ...content, manualPage, completions });
+  }
+}
+
+async function writeImageOf(builds: readonly Built[], folder: string, { notices, source }: Packaged): Promise<void> {
+  const parts = builds.map(({ target: { architecture }, path }) => {
+    const libraries = join(cache, `libc6-${architecture}`);
+    const unpack = join(PROJECT, "scripts/debian-unpack");
+    execFileSync(unpack, [SUITE, architecture, libraries, "libc6"], { stdio: ["ignore", "ignore", "inherit"] });
+    return { architecture, executable: path, libraries, notices };
+  });
+  const { version, created, commit } = source;
+  await writeImage(join(folder, `ctd-decoder-${version}-image.tar`), parts, { version, created, revision: commit });
+}
+
+function runtimeOf(name: string): { uri: string; sha512: string } {
+  const { version, integrity } = lockedPackage(`node_modules/${name}`);
+  const sha512 = Buffer.from(integrity.slice("sha512-".length), "base64").toString("hex");
+  return { uri: `pkg:npm/${name.replace("@", "%40")}@${version}`, sha512 };
+}
+
+function union(lists: readonly (readonly Component[])[]): Component[] {
+  return [...new Map(lists.flat().map((it) => [it.purl, it])).values()];
+}
+
+/** The files of a release so far, by name. */
+async function filesIn(folder: string): Promise<{ name: string; sha256: string }[]> {
+  const names = readdirSync(folder).sort();
+  return await Promise.all(names.map(async (name) => ({ name, sha256: await sha256Of(join(folder, name)) })));
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
