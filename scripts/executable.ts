@@ -43,7 +43,14 @@ export function buildExecutable(outfile: string, target?: Target): Build {
     const metafilePath = join(stage, "metafile.json");
     execFileSync(
       join(PROJECT, "node_modules/.bin/bun"),
-      ["build", ...COMPILE_FLAGS, ...targetFlags(target), "--metafile=metafile.json", "--outfile=ctd-decoder", ...ENTRIES],
+      [
+        "build",
+        ...COMPILE_FLAGS,
+        ...targetFlags(target),
+        "--metafile=metafile.json",
+        "--outfile=ctd-decoder",
+        ...ENTRIES,
+      ],
       { cwd: stage, stdio: ["ignore", "ignore", "inherit"] },
     );
     const metafile = JSON.parse(readFileSync(metafilePath, "utf8")) as Metafile;

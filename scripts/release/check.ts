@@ -1,1 +1,3 @@
-export async function checkRelease(_folder: string): Promise<boolean> { return true; }
+export async function checkRelease(_folder: string): Promise<boolean> {
+  return true;
+}

@@ -70,7 +70,10 @@ function fill(root: string, it: DebianPackage): void {
   put(`${DOC}/copyright`, it.notices);
   put("usr/share/lintian/overrides/ctd-decoder", OVERRIDES);
   mkdirSync(join(root, DOC, "examples"), { recursive: true });
-  copyFileSync(join(PROJECT, "containerd-config.example.toml"), join(root, DOC, "examples/containerd-config.toml"));
+  copyFileSync(
+    join(PROJECT, "containerd-config.example.toml"),
+    join(root, DOC, "examples/containerd-config.toml"),
+  );
   mkdirSync(join(root, "usr/bin"), { recursive: true });
   copyFileSync(it.executable, join(root, "usr/bin/ctd-decoder"));
   chmodSync(join(root, "usr/bin/ctd-decoder"), 0o755);

@@ -41,7 +41,11 @@ const EXECUTABLE_MODE = 0o755;
 const FILE_MODE = 0o644;
 
 /** Writes an OCI layout, as a tar archive, with an index over the parts. The same inputs give the same bytes. */
-export async function writeImage(path: string, parts: readonly ImagePart[], labels: ImageLabels): Promise<void> {
+export async function writeImage(
+  path: string,
+  parts: readonly ImagePart[],
+  labels: ImageLabels,
+): Promise<void> {
   const blobs = new Map<string, Uint8Array>();
   const add = (mediaType: string, bytes: Uint8Array): Blob => {
     const hex = createHash("sha256").update(bytes).digest("hex");
@@ -51,7 +55,10 @@ export async function writeImage(path: string, parts: readonly ImagePart[], labe
   const manifests = [];
   for (const part of parts) {
     const tar = await collect(packTar(rootfs(part)));
-    const layer = add("application/vnd.oci.image.layer.v1.tar+gzip", await collect(gzip(once(tar), GZIP_LEVEL)));
+    const layer = add(
+      "application/vnd.oci.image.layer.v1.tar+gzip",
+      await collect(gzip(once(tar), GZIP_LEVEL)),
+    );
     const config = add("application/vnd.oci.image.config.v1+json", configOf(part, labels, tar));
     const manifest = { schemaVersion: 2, mediaType: MANIFEST, config, layers: [layer] };
     const platform = { os: "linux", architecture: part.architecture };
@@ -68,7 +75,9 @@ export async function writeImage(path: string, parts: readonly ImagePart[], labe
   const layout = [
     fileEntry("oci-layout", writeJson({ imageLayoutVersion: "1.0.0" })),
     fileEntry("index.json", writeJson({ schemaVersion: 2, mediaType: INDEX, manifests: [named] })),
-    ...[...blobs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([hex, bytes]) => fileEntry(`blobs/sha256/${hex}`, bytes)),
+    ...[...blobs]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([hex, bytes]) => fileEntry(`blobs/sha256/${hex}`, bytes)),
   ];
   mkdirSync(dirname(path), { recursive: true });
   await writeFile(path, packTar(layout));
@@ -113,7 +122,10 @@ function parentsOf(path: string): string[] {
 
 function diskEntry(name: string, path: string): NewTarEntry {
   const { size } = statSync(path);
-  return { header: { name, type: "file", size, mode: EXECUTABLE_MODE, mtime: 0 }, body: createReadStream(path) };
+  return {
+    header: { name, type: "file", size, mode: EXECUTABLE_MODE, mtime: 0 },
+    body: createReadStream(path),
+  };
 }
 
 function fileEntry(name: string, bytes: Uint8Array): NewTarEntry {

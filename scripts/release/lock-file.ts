@@ -14,12 +14,15 @@ export interface LockedPackage {
 
 type Rows = Readonly<Record<string, Partial<LockedPackage>>>;
 
-const { packages } = JSON.parse(readFileSync(join(PROJECT, "package-lock.json"), "utf8")) as { packages: Rows };
+const { packages } = JSON.parse(readFileSync(join(PROJECT, "package-lock.json"), "utf8")) as {
+  packages: Rows;
+};
 
 /** @param folder of the installed package, below the project: "node_modules/yaml" */
 export function lockedPackage(folder: string): LockedPackage {
   const row = packages[folder];
-  if (row?.version === undefined || row.integrity === undefined) throw new Error(`package-lock.json has no ${folder}`);
+  if (row?.version === undefined || row.integrity === undefined)
+    throw new Error(`package-lock.json has no ${folder}`);
   const name = folder.slice(folder.lastIndexOf("node_modules/") + "node_modules/".length);
   return { name, version: row.version, integrity: row.integrity, license: row.license ?? "NOASSERTION" };
 }

@@ -17,7 +17,8 @@ Change the package below node_modules, or name another runtime, and "npm run bui
 export function noticesOf(components: readonly Component[]): string {
   const parts = components.map(({ name, version, licence, folder }) => {
     const texts = folder === undefined ? [] : licenceTexts(join(PROJECT, folder));
-    const body = texts.length > 0 ? texts.join("\n\n") : `The package has no licence file. It states: ${licence}`;
+    const body =
+      texts.length > 0 ? texts.join("\n\n") : `The package has no licence file. It states: ${licence}`;
     return `${"-".repeat(78)}\n${name} ${version} (${licence})\n\n${body}\n`;
   });
   return [OPENING, ...parts].join("\n");

@@ -11,12 +11,19 @@ export interface PlatformBuild {
 }
 
 const SCOPE = "@ctd-decoder";
-const COMMON = { license: "Apache-2.0", description: "Decrypts, encrypts and verifies encrypted container images" };
+const COMMON = {
+  license: "Apache-2.0",
+  description: "Decrypts, encrypts and verifies encrypted container images",
+};
 /** npm writes this time into its archives whatever the files' is; the stage keeps to it. */
 const EPOCH = 499_162_500;
 
 /** Writes one .tgz a package to `folder`. @returns their file names */
-export function writeNpmPackages(folder: string, version: string, builds: readonly PlatformBuild[]): string[] {
+export function writeNpmPackages(
+  folder: string,
+  version: string,
+  builds: readonly PlatformBuild[],
+): string[] {
   mkdirSync(folder, { recursive: true });
   const stage = join(folder, ".stage");
   const names = builds.map(({ target, executable }) => {
@@ -42,7 +49,9 @@ export function writeNpmPackages(folder: string, version: string, builds: readon
     optionalDependencies: Object.fromEntries(builds.map(({ target }) => [packageName(target), version])),
   };
   const launcher = join(PROJECT, "scripts/release/npm-launcher.cjs");
-  names.push(pack(stage, folder, main, { "launcher.cjs": launcher, "README.md": join(PROJECT, "README.md") }));
+  names.push(
+    pack(stage, folder, main, { "launcher.cjs": launcher, "README.md": join(PROJECT, "README.md") }),
+  );
   return names;
 }
 
@@ -50,7 +59,12 @@ export function packageName({ cpu, libc }: ReleaseTarget): string {
   return `${SCOPE}/linux-${cpu}${libc === "musl" ? "-musl" : ""}`;
 }
 
-function pack(stage: string, folder: string, manifest: object, files: Readonly<Record<string, string>>): string {
+function pack(
+  stage: string,
+  folder: string,
+  manifest: object,
+  files: Readonly<Record<string, string>>,
+): string {
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage);
   try {
@@ -61,7 +75,10 @@ function pack(stage: string, folder: string, manifest: object, files: Readonly<R
       if (name === "ctd-decoder" || name === "launcher.cjs") chmodSync(path, 0o755);
       utimesSync(path, EPOCH, EPOCH);
     }
-    const output = execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: stage, encoding: "utf8" });
+    const output = execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], {
+      cwd: stage,
+      encoding: "utf8",
+    });
     return output.trim().split("\n").at(-1) ?? "";
   } finally {
     rmSync(stage, { recursive: true, force: true });

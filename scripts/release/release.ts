@@ -108,15 +108,25 @@ function writeDebianPackages(builds: readonly Built[], folder: string, { notices
   }
 }
 
-async function writeImageOf(builds: readonly Built[], folder: string, { notices, source }: Packaged): Promise<void> {
+async function writeImageOf(
+  builds: readonly Built[],
+  folder: string,
+  { notices, source }: Packaged,
+): Promise<void> {
   const parts = builds.map(({ target: { architecture }, path }) => {
     const libraries = join(cache, `libc6-${architecture}`);
     const unpack = join(PROJECT, "scripts/debian-unpack");
-    execFileSync(unpack, [SUITE, architecture, libraries, "libc6"], { stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(unpack, [SUITE, architecture, libraries, "libc6"], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     return { architecture, executable: path, libraries, notices };
   });
   const { version, created, commit } = source;
-  await writeImage(join(folder, `ctd-decoder-${version}-image.tar`), parts, { version, created, revision: commit });
+  await writeImage(join(folder, `ctd-decoder-${version}-image.tar`), parts, {
+    version,
+    created,
+    revision: commit,
+  });
 }
 
 function runtimeOf(name: string): { uri: string; sha512: string } {

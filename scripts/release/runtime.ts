@@ -19,10 +19,14 @@ export function fetchRuntime({ runtimePackage }: ReleaseTarget, cache: string): 
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, "fetch-"));
   try {
-    execFileSync("npm", ["pack", "--silent", `${runtimePackage}@${version}`], { cwd: work, stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync("npm", ["pack", "--silent", `${runtimePackage}@${version}`], {
+      cwd: work,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     const archive = join(work, readdirSync(work)[0] ?? "");
     const found = `sha512-${createHash("sha512").update(readFileSync(archive)).digest("base64")}`;
-    if (found !== integrity) throw new Error(`${runtimePackage}@${version} is not the package in package-lock.json`);
+    if (found !== integrity)
+      throw new Error(`${runtimePackage}@${version} is not the package in package-lock.json`);
     execFileSync("tar", ["--extract", "--gzip", "--file", archive, "package/bin/bun"], { cwd: work });
     rmSync(archive);
     renameSync(work, folder);

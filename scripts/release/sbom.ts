@@ -15,7 +15,10 @@ export interface SbomSubject {
 const OWN_LICENCE = "Apache-2.0";
 
 /** CycloneDX 1.6, ECMA-424. */
-export function cycloneDx({ name, version, sha256, created }: SbomSubject, components: readonly Component[]): object {
+export function cycloneDx(
+  { name, version, sha256, created }: SbomSubject,
+  components: readonly Component[],
+): object {
   return {
     $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
     bomFormat: "CycloneDX",
@@ -42,12 +45,18 @@ export function cycloneDx({ name, version, sha256, created }: SbomSubject, compo
       licenses: [{ expression: it.licence }],
       hashes: [{ alg: "SHA-512", content: sha512Hex(it) }],
     })),
-    dependencies: [{ ref: name, dependsOn: components.map(({ purl }) => purl) }, ...components.map(({ purl }) => ({ ref: purl }))],
+    dependencies: [
+      { ref: name, dependsOn: components.map(({ purl }) => purl) },
+      ...components.map(({ purl }) => ({ ref: purl })),
+    ],
   };
 }
 
 /** SPDX 2.3, ISO/IEC 5962. */
-export function spdx({ name, version, sha256, created }: SbomSubject, components: readonly Component[]): object {
+export function spdx(
+  { name, version, sha256, created }: SbomSubject,
+  components: readonly Component[],
+): object {
   const root = {
     SPDXID: "SPDXRef-executable",
     name,
@@ -70,7 +79,9 @@ export function spdx({ name, version, sha256, created }: SbomSubject, components
     licenseDeclared: it.licence,
     copyrightText: "NOASSERTION",
     checksums: [{ algorithm: "SHA512", checksumValue: sha512Hex(it) }],
-    externalRefs: [{ referenceCategory: "PACKAGE-MANAGER", referenceType: "purl", referenceLocator: it.purl }],
+    externalRefs: [
+      { referenceCategory: "PACKAGE-MANAGER", referenceType: "purl", referenceLocator: it.purl },
+    ],
   }));
   return {
     spdxVersion: "SPDX-2.3",
@@ -82,7 +93,11 @@ export function spdx({ name, version, sha256, created }: SbomSubject, components
     packages: [root, ...packages],
     relationships: [
       { spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: root.SPDXID },
-      ...packages.map(({ SPDXID }) => ({ spdxElementId: root.SPDXID, relationshipType: "CONTAINS", relatedSpdxElement: SPDXID })),
+      ...packages.map(({ SPDXID }) => ({
+        spdxElementId: root.SPDXID,
+        relationshipType: "CONTAINS",
+        relatedSpdxElement: SPDXID,
+      })),
     ],
   };
 }
