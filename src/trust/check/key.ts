@@ -50,7 +50,7 @@ export function readPublicKeys({ name, bytes }: TrustFile): PublicKey[] {
     const type = KEY_LABELS.get(label);
     if (type === undefined) {
       const hint = label.includes("PRIVATE") ? "name the public half of the key" : "name a PUBLIC KEY";
-      throw badKey(name, `has a ${label}, which is not a public key`, hint);
+      throw badKey(name, `holds "${label}", which is not a public key`, hint);
     }
     if (body === null) throw badKey(name, "has a public key that is not base64");
     return readPublicKey(body, type, name);

@@ -91,11 +91,10 @@ function isHash(hash: string, bytes: Uint8Array, expected: Uint8Array): boolean 
 function isFrom(token: Token, { certificates, validity }: TrustedAuthority): boolean {
   if (!isValidAt(validity, token.time)) return false;
   try {
-    const trusted = certificates.map(parseCertificate);
-    const root = trusted.at(-1);
-    const others = [...trusted, ...token.certificates.flatMap(parseUntrusted)];
+    const root = certificates.at(-1);
+    const others = [...certificates, ...token.certificates.flatMap(parseUntrusted)];
     // An authority that names its signer vouches for no other, whatever its root has issued besides.
-    const candidates = trusted.some(({ isCa }) => !isCa) ? trusted : others;
+    const candidates = certificates.some(({ isCa }) => !isCa) ? certificates : others;
     const signer = candidates.find((it) => isSigner(it, token));
     if (root === undefined || signer === undefined) return false;
     verifyChain(signer, {

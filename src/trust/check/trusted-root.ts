@@ -6,6 +6,7 @@ import { DecoderError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 import type { TrustFile } from "../requirement.ts";
 import { type PublicKey, readPublicKey } from "./key.ts";
+import { type Certificate, parseCertificate } from "./x509.ts";
 
 /** Milliseconds since 1970, both ends included. */
 export interface Validity {
@@ -25,8 +26,8 @@ export interface TrustedLog {
 
 /** Whose certificates are taken while it was trusted. */
 export interface TrustedAuthority {
-  /** DER, in the file's order: intermediates, or a timestamp signer first; the root last. */
-  readonly certificates: readonly Uint8Array<ArrayBuffer>[];
+  /** In the file's order: a timestamp signer first, then intermediates, the root last. */
+  readonly certificates: readonly Certificate[];
   readonly validity: Validity;
 }
 
@@ -115,7 +116,11 @@ function readAuthority(item: JsonObject, bad: () => DecoderError): TrustedAuthor
   const certificates = items.map((certificate) => {
     const der = field(certificate, "rawBytes");
     if (der === null) throw bad();
-    return der;
+    try {
+      return parseCertificate(der);
+    } catch {
+      throw bad();
+    }
   });
   return { certificates, validity };
 }

@@ -1,0 +1,210 @@
+import { DecoderError } from "../../errors.ts";
+import type { CertificateAuthority, SignedBy, Signer } from "../requirement.ts";
+import { keyOf, verifyChain } from "./chain.ts";
+import { type Evidence, readCertificateFile } from "./evidence.ts";
+import { checkNames, describeNames, readNames } from "./identity.ts";
+import { ed25519Advice, type PublicKey, verifyWith } from "./key.ts";
+import { untrusted } from "./message.ts";
+import { checkTimestamps } from "./sct.ts";
+import { verifyTimestamp } from "./timestamp.ts";
+import { keysOf, logsOf, trustedRootOf } from "./trust-files.ts";
+import { isValidAt, type TrustedRoot } from "./trusted-root.ts";
+import { type Certificate, OID } from "./x509.ts";
+
+/** The times at which somebody trusted saw the signature: milliseconds since 1970. */
+interface TrustedTimes {
+  readonly logged: readonly number[];
+  readonly stamped: readonly number[];
+}
+
+/**
+ * Whether the signature is by whom the leaf demands, and logged and timestamped as it demands.
+ * @returns who signed, for people
+ * @throws DecoderError UNTRUSTED, BAD_KEY, CONFIG
+ */
+export async function checkSigner(evidence: Evidence, leaf: SignedBy): Promise<string> {
+  const { signer } = leaf;
+  switch (signer.kind) {
+    case "keys":
+      return await checkKeys(evidence, leaf, signer);
+    case "certificate":
+      return await checkCertificate(evidence, leaf, signer);
+    case "pinned-certificate":
+      return await checkPinned(evidence, leaf, signer);
+    case "gpg":
+      throw untrusted("it is not an OpenPGP signature, which is demanded");
+  }
+}
+
+async function checkKeys(
+  evidence: Evidence,
+  leaf: SignedBy,
+  signer: Signer & { readonly kind: "keys" },
+): Promise<string> {
+  if (evidence.madeWith === "certificate")
+    throw untrusted("it is signed with a certificate, and a key is demanded");
+  const keys = signer.keys.flatMap(keysOf);
+  for (const key of keys) {
+    if (!(await verifyWith(key, evidence.signed, evidence.signature, evidence.format))) continue;
+    await trustedTimes(evidence, leaf, { key, verifier: key.spki });
+    return `key ${key.fingerprint}`;
+  }
+  throw untrusted(`its signature is not by ${leaf.label}${ed25519Advice(keys, evidence.signature)}`);
+}
+
+async function checkCertificate(
+  evidence: Evidence,
+  leaf: SignedBy,
+  { authority, identity }: Signer & { readonly kind: "certificate" },
+): Promise<string> {
+  const certificate = await signingCertificate(evidence);
+  const verifier = { key: keyOf(certificate), verifier: certificate.der };
+  const times = await trustedTimes(evidence, leaf, verifier);
+  const names = readNames(certificate);
+  await checkAuthority(certificate, evidence, { leaf, authority, times });
+  checkNames(names, identity);
+  return `certificate of ${describeNames(names)}`;
+}
+
+async function signingCertificate({
+  certificate,
+  signed,
+  signature,
+  format,
+}: Evidence): Promise<Certificate> {
+  if (certificate === undefined) throw untrusted("it has no certificate, which is demanded");
+  if (!(await verifyWith(keyOf(certificate), signed, signature, format)))
+    throw untrusted("its signature is not by its certificate's key");
+  return certificate;
+}
+
+async function checkPinned(
+  evidence: Evidence,
+  leaf: SignedBy,
+  { certificates, chain }: Signer & { readonly kind: "pinned-certificate" },
+): Promise<string> {
+  const certificate = await signingCertificate(evidence);
+  const pinned = certificates.flatMap(readCertificateFile);
+  if (!pinned.some(({ der }) => Buffer.compare(der, certificate.der) === 0))
+    throw untrusted(`it is signed with another certificate than ${leaf.label}`);
+  const { logged, stamped } = await trustedTimes(evidence, leaf, {
+    key: keyOf(certificate),
+    verifier: certificate.der,
+  });
+  const issuers = chain === undefined ? [] : readCertificateFile(chain);
+  for (const time of orNow([...logged, ...stamped])) {
+    const roots = chain === undefined ? undefined : issuers.filter(isSelfIssued);
+    if (roots !== undefined)
+      verifyChain(certificate, { purpose: OID.codeSigning, intermediates: issuers, roots, time });
+    else if (time < certificate.notBefore || time > certificate.notAfter)
+      throw untrusted("its certificate was not valid when it was signed");
+  }
+  return `certificate of ${describeNames(readNames(certificate))}`;
+}
+
+function isSelfIssued({ issuer, subject }: Certificate): boolean {
+  return Buffer.compare(issuer, subject) === 0;
+}
+
+function orNow(times: readonly number[]): readonly number[] {
+  return times.length > 0 ? times : [Date.now()];
+}
+
+/** @throws DecoderError UNTRUSTED when a log entry or timestamp is demanded, and there is none that holds */
+async function trustedTimes(
+  evidence: Evidence,
+  leaf: SignedBy,
+  { key, verifier }: { readonly key: PublicKey; readonly verifier: Uint8Array },
+): Promise<TrustedTimes> {
+  const { signed, payload, signature, timestamps } = evidence;
+  const isCertified = leaf.signer.kind !== "keys";
+  const stamped =
+    timestamps.length > 0 || leaf.timestamps === "required" ? await stampedTimes(evidence, leaf) : [];
+  // Where neither is demanded, only a certificate needs a time.
+  if (leaf.log.need === "ignored" && !isCertified) return { logged: [], stamped };
+  const logs = (await logsOf(leaf)).filter(({ validity }) =>
+    stamped.every((time) => isValidAt(validity, time)),
+  );
+  try {
+    return { logged: await evidence.logTimes(key, logs, { signed, payload, signature, verifier }), stamped };
+  } catch (error) {
+    const isOnlyUntrusted = error instanceof DecoderError && error.code === "UNTRUSTED";
+    if (leaf.log.need === "required" || !isOnlyUntrusted) throw error;
+    return { logged: [], stamped };
+  }
+}
+
+/** The times of all timestamps by trusted authorities; others don't count. */
+async function stampedTimes({ timestamps, signature }: Evidence, leaf: SignedBy): Promise<number[]> {
+  const { timestampAuthorities } = await trustedRootOf(leaf);
+  const times: number[] = [];
+  let problem: unknown;
+  for (const der of timestamps) {
+    try {
+      times.push(verifyTimestamp(der, signature, timestampAuthorities));
+    } catch (error) {
+      problem = error;
+    }
+  }
+  if (leaf.timestamps === "required" && times.length === 0) throw problem ?? untrusted("it has no timestamp");
+  return times;
+}
+
+/** @throws DecoderError UNTRUSTED unless a trusted authority issued the certificate, and it was valid at each time */
+async function checkAuthority(
+  certificate: Certificate,
+  { chain }: Evidence,
+  demand: { readonly leaf: SignedBy; readonly authority: CertificateAuthority; readonly times: TrustedTimes },
+): Promise<void> {
+  const { leaf, authority, times } = demand;
+  if (authority.kind === "trusted-root") {
+    const root = await trustedRootOf(leaf);
+    const all = [...times.logged, ...times.stamped];
+    if (all.length === 0 && leaf.log.need === "required")
+      throw untrusted(
+        "nothing that is trusted says when it was signed: it has no signed entry timestamp and no timestamp",
+      );
+    if (all.length === 0 && Date.now() > certificate.notAfter)
+      throw untrusted("its certificate has ended, and nothing that is trusted says when it was signed");
+    for (const time of orNow(all)) {
+      const issuer = verifyRootChain(certificate, chain, root, time);
+      if (leaf.sct === "required") checkTimestamps(certificate, issuer, root.certificateLogs);
+    }
+    return;
+  }
+  const roots = readCertificateFile(authority.roots);
+  const own =
+    authority.kind === "pki" && authority.intermediates ? readCertificateFile(authority.intermediates) : [];
+  if (authority.kind === "fulcio" && times.logged.length === 0)
+    throw untrusted("nothing that is trusted says when it was signed: it has no signed entry timestamp");
+  for (const time of authority.kind === "pki" ? [Date.now()] : times.logged) {
+    verifyChain(certificate, { purpose: OID.codeSigning, intermediates: [...own, ...chain], roots, time });
+  }
+}
+
+/** @returns the certificate's issuer */
+function verifyRootChain(
+  certificate: Certificate,
+  chain: readonly Certificate[],
+  { authorities }: TrustedRoot,
+  time: number,
+): Certificate {
+  let problem: unknown;
+  for (const { certificates, validity } of authorities) {
+    const root = certificates.at(-1);
+    if (root === undefined || !isValidAt(validity, time)) continue;
+    const intermediates = [...certificates.slice(0, -1), ...chain];
+    try {
+      const [issuer = root] = verifyChain(certificate, {
+        purpose: OID.codeSigning,
+        intermediates,
+        roots: [root],
+        time,
+      });
+      return issuer;
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem ?? untrusted("its certificate is not by an authority that was trusted when it was signed");
+}
