@@ -1,15 +1,15 @@
 import { DecoderError } from "../errors.ts";
 import type { Digester } from "../spec/digester.ts";
 
-/** What the descriptor says of the ciphertext. */
+/** What the descriptor says about the ciphertext. */
 export interface Expected {
   /** Bytes; undefined when the descriptor doesn't say. */
   readonly size: number | undefined;
-  /** "sha256:<hex>", only when it is to be checked. */
+  /** "sha256:<hex>"; undefined when it is not to be checked. */
   readonly digest: string | undefined;
 }
 
-/** Counts and, on demand, hashes the ciphertext, and compares with the descriptor. */
+/** Counts the ciphertext, on demand hashes it, and compares both with the descriptor. */
 export class CiphertextCheck {
   readonly #expected: Expected;
   readonly #digester: Digester | undefined;
@@ -42,38 +42,43 @@ export class CiphertextCheck {
     if (size !== undefined && this.#count > size) {
       throw new DecoderError(
         "SIZE_MISMATCH",
-        `size mismatch: more bytes arrive than the ${size} that the descriptor says`,
-        {
-          hint: CHANGED,
-        },
+        `size mismatch: the layer is longer than the ${size} bytes that its descriptor says`,
+        { hint: CHANGED },
       );
     }
     this.#digester?.update(bytes);
   }
 
-  /** @throws DecoderError DIGEST_MISMATCH */
+  /** Call at the end, once the HMAC holds. @throws DecoderError DIGEST_MISMATCH */
   finish(): void {
     const { digest } = this.#expected;
     const found = this.#digester?.digest();
     if (found !== digest) {
       throw new DecoderError(
         "DIGEST_MISMATCH",
-        `the layer's digest is ${found}, the descriptor says ${digest}`,
+        `the layer's digest is ${found}, but its descriptor says ${digest}`,
         { hint: CHANGED },
       );
     }
   }
 
-  /** The verdict "not authentic", which tells no more than that, and never the computed MAC. */
+  /** The verdict "not authentic". */
   forged(): DecoderError {
     const { size } = this.#expected;
-    const cut =
-      size !== undefined && this.#count < size ? `: only ${this.#count} of ${size} bytes arrived` : "";
-    return new DecoderError("AUTHENTICATION", `the layer is not authentic${cut}: its HMAC does not match`, {
-      hint: CHANGED,
-    });
+    const isCut = size !== undefined && this.#count < size;
+    return notAuthentic("the layer", isCut ? `: only ${this.#count} of ${size} bytes arrived` : "");
   }
 }
 
 const CHANGED =
   "the layer was changed or cut after it was encrypted; pull it again, from a registry you trust";
+
+/**
+ * The error for a layer whose HMAC does not match. It never shows the computed HMAC, which a forger could use.
+ * @param what names the layer
+ */
+export function notAuthentic(what: string, reason = ""): DecoderError {
+  return new DecoderError("AUTHENTICATION", `${what} is not authentic${reason}: its HMAC does not match`, {
+    hint: CHANGED,
+  });
+}

@@ -1,23 +1,21 @@
-import { createDecipheriv, createHmac, type Decipheriv, type Hmac, timingSafeEqual } from "node:crypto";
-import { DecoderError } from "../errors.ts";
+import { createDecipheriv, createHmac, type Decipheriv, type Hmac } from "node:crypto";
+import { isSameHmac } from "./authenticator.ts";
+import { notAuthentic } from "./check.ts";
 import type { LayerOptions } from "./options.ts";
 
-/**
- * Decrypts one layer piece by piece, for callers that keep the plaintext to themselves until `finish` has approved of
- * the ciphertext.
- */
+/** Decrypts a layer piece by piece, for callers that hide the plaintext until `finish` has approved the ciphertext. */
 export class LayerDecryptor {
   readonly #decipher: Decipheriv;
   readonly #hmac: Hmac;
-  readonly #expected: Uint8Array;
+  readonly #options: LayerOptions;
 
-  constructor({ key, nonce, hmac }: LayerOptions) {
-    this.#decipher = createDecipheriv("aes-256-ctr", key.bytes, nonce);
-    this.#hmac = createHmac("sha256", key.bytes);
-    this.#expected = hmac;
+  constructor(options: LayerOptions) {
+    this.#decipher = createDecipheriv("aes-256-ctr", options.key.bytes, options.nonce);
+    this.#hmac = createHmac("sha256", options.key.bytes);
+    this.#options = options;
   }
 
-  /** Ciphertext in, as many bytes of plaintext out, not authenticated yet. */
+  /** Takes ciphertext and returns as many bytes of plaintext, which are not authenticated yet. */
   update(ciphertext: Uint8Array): Uint8Array {
     this.authenticate(ciphertext);
     return this.decrypt(ciphertext);
@@ -27,20 +25,17 @@ export class LayerDecryptor {
     this.#hmac.update(ciphertext);
   }
 
-  /** Without authentication: for what has been authenticated before. */
+  /** Decrypts ciphertext that was authenticated before. */
   decrypt(ciphertext: Uint8Array): Uint8Array {
     return this.#decipher.update(ciphertext);
   }
 
   /**
    * The verdict over all ciphertext.
-   * @param name of the layer, for messages
-   * @throws DecoderError AUTHENTICATION, which tells nothing but that
+   * @param digest of the layer, for the message
+   * @throws DecoderError AUTHENTICATION
    */
-  finish(name: string): void {
-    if (timingSafeEqual(this.#hmac.digest(), this.#expected)) return;
-    throw new DecoderError("AUTHENTICATION", `layer ${name} is not authentic: its HMAC does not match`, {
-      hint: "the layer was changed or cut after it was encrypted; fetch it again, from a registry you trust",
-    });
+  finish(digest: string): void {
+    if (!isSameHmac(this.#hmac.digest(), this.#options)) throw notAuthentic(`layer ${digest}`);
   }
 }

@@ -1,9 +1,13 @@
 import { createCipheriv, createHash, type Hash, randomBytes } from "node:crypto";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { Secret } from "../secret.ts";
-import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
-import { CHUNK_BYTES } from "./chunk.ts";
-import { HASH_BYTES } from "./ciphertext-hasher.ts";
+import {
+  type Authenticator,
+  CHUNK_BYTES,
+  HASH_BYTES,
+  inlineAuthenticator,
+  WORKER_BYTES,
+} from "./authenticator.ts";
 import { KEY_BYTES, LAYER_CIPHER, NONCE_BYTES } from "./options.ts";
 import { workerAuthenticator } from "./worker-authenticator.ts";
 

@@ -1,7 +1,7 @@
 import { createCipheriv, randomBytes, timingSafeEqual } from "node:crypto";
 import { DecoderError } from "../errors.ts";
 import type { FileInput } from "../io/file-input.ts";
-import { CHUNK_BYTES, firstOf } from "./chunk.ts";
+import { CHUNK_BYTES, firstOf } from "./authenticator.ts";
 import type { TwiceReadCiphertext } from "./held.ts";
 
 const TAG_BYTES = 16;

@@ -1,5 +1,5 @@
 import { Spool } from "../io/spool.ts";
-import { CHUNK_BYTES, firstOf } from "./chunk.ts";
+import { CHUNK_BYTES, firstOf } from "./authenticator.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
 

@@ -1,5 +1,4 @@
-import { CHUNK_BYTES, firstOf } from "./chunk.ts";
-import { CiphertextHasher, HASH_BYTES } from "./ciphertext-hasher.ts";
+import { CHUNK_BYTES, CiphertextHasher, firstOf, HASH_BYTES } from "./authenticator.ts";
 
 /**
  * A ring of chunks in memory that two threads share: one fills it and goes on with its own work on the chunks, the other

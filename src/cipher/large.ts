@@ -1,60 +1,62 @@
-import { createDecipheriv, type Decipheriv, timingSafeEqual } from "node:crypto";
+import { createDecipheriv, type Decipheriv } from "node:crypto";
 import { FileInput } from "../io/file-input.ts";
-import type { Input } from "../io/input.ts";
+import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { type Authenticator, inlineAuthenticator, WORKER_BYTES } from "./authenticator.ts";
+import {
+  type Authenticator,
+  CHUNK_BYTES,
+  firstOf,
+  inlineAuthenticator,
+  isSameHmac,
+  WORKER_BYTES,
+} from "./authenticator.ts";
 import type { CiphertextCheck } from "./check.ts";
-import { CHUNK_BYTES, firstOf } from "./chunk.ts";
 import { FileCiphertext } from "./file-ciphertext.ts";
 import { HeldCiphertext, type TwiceReadCiphertext } from "./held.ts";
 import type { LayerOptions } from "./options.ts";
-import type { ReleaseOptions } from "./release.ts";
 
-/** What `--release=stream` withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */
+/** What "stream" withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
 
-/** Everything that both ways of release share: where from, where to, and with what. */
+/** A layer that is too large to be opened at once. The last four fields are those of the release policy. */
 export interface LargeLayer {
-  /** What was read already, while it was not known how large the layer is. */
+  /** What was read while the layer's size was unknown. */
   readonly head: Uint8Array;
-  readonly input: Input;
+  readonly input: ByteSource;
   readonly output: Sink;
   readonly layer: LayerOptions;
   readonly check: CiphertextCheck;
-  /** Bytes; undefined when nobody told. */
+  /** Bytes; undefined when unknown. */
   readonly size: number | undefined;
+  readonly mode: "verified" | "stream";
+  readonly spoolMemory: number;
+  readonly spoolDirectory: string | undefined;
+  readonly onAuthentic?: (bytes: number) => void;
 }
 
-/** Releases a layer that is too large to be opened at once. @throws as releaseLayer */
-export async function releaseLarge(large: LargeLayer, options: ReleaseOptions): Promise<void> {
-  const { layer, size } = large;
+/** @throws as releaseLayer */
+export async function decryptLarge(large: LargeLayer): Promise<void> {
+  const { layer, size, mode } = large;
   const authenticator =
     size !== undefined && size > WORKER_BYTES
       ? (await import("./worker-authenticator.ts")).workerAuthenticator(layer.key)
       : inlineAuthenticator(layer.key);
   try {
-    await (options.release === "stream"
-      ? releaseStreaming(large, authenticator, options)
-      : releaseVerified(large, authenticator, options));
+    await (mode === "stream" ? whileVerifying(large, authenticator) : afterVerifying(large, authenticator));
   } finally {
     authenticator.close();
   }
 }
 
 /**
- * Verified release: the ciphertext is authenticated; only when its HMAC holds it is read again, from where it was held
- * meanwhile, decrypted and written. Nothing is released before.
+ * Authenticates the ciphertext and holds it. Only when the HMAC holds, the ciphertext is read again and decrypted.
+ * What is decrypted is what was authenticated, whatever happens to the input meanwhile.
  */
-async function releaseVerified(
-  large: LargeLayer,
-  authenticator: Authenticator,
-  options: ReleaseOptions,
-): Promise<void> {
-  const held = newTwiceRead(large.input, options);
+async function afterVerifying(large: LargeLayer, authenticator: Authenticator): Promise<void> {
+  const held = newTwiceRead(large);
   try {
-    for (const chunk of authenticatedChunks(large, authenticator)) held.append(chunk);
+    await authenticate(large, authenticator, (chunk) => held.append(chunk));
     conclude(large, authenticator);
-    options.onAuthentic?.(large.check.count);
     const decipher = newDecipher(large.layer);
     for (const piece of held.pieces()) await writeOnce(large.output, decipher.update(piece));
   } finally {
@@ -63,22 +65,18 @@ async function releaseVerified(
 }
 
 /** A file's bytes need not be copied to be read again. */
-function newTwiceRead(input: Input, { spoolMemory, spoolDirectory }: ReleaseOptions): TwiceReadCiphertext {
+function newTwiceRead({ input, spoolMemory, spoolDirectory }: LargeLayer): TwiceReadCiphertext {
   return input instanceof FileInput
     ? new FileCiphertext(input)
     : new HeldCiphertext(spoolMemory, spoolDirectory);
 }
 
-/** `--release=stream`: plaintext leaves as ciphertext arrives, but for the tail, which waits for the verdict. */
-async function releaseStreaming(
-  large: LargeLayer,
-  authenticator: Authenticator,
-  options: ReleaseOptions,
-): Promise<void> {
+/** Plaintext leaves as ciphertext arrives. Its tail waits for the verdict. */
+async function whileVerifying(large: LargeLayer, authenticator: Authenticator): Promise<void> {
   const decipher = newDecipher(large.layer);
   const withheld: Uint8Array[] = [];
   let withheldBytes = 0;
-  for (const chunk of authenticatedChunks(large, authenticator)) {
+  await authenticate(large, authenticator, async (chunk) => {
     withheld.push(decipher.update(chunk));
     withheldBytes += chunk.length;
     for (
@@ -90,15 +88,14 @@ async function releaseStreaming(
       withheldBytes -= first.length;
       await writeOnce(large.output, first);
     }
-  }
+  });
   conclude(large, authenticator);
-  options.onAuthentic?.(large.check.count);
   for (const plaintext of withheld) await large.output.write(plaintext);
 }
 
 /**
- * Writes plaintext that nobody else has, and gives its memory back at once: left to the garbage collector, that of a large
- * layer piles up. The memory of a whole chunk is its own (with a few bytes more), and no part of Buffer's pool.
+ * Writes plaintext that nobody else holds, and returns its memory at once: left to the garbage collector, the chunks of a
+ * large layer pile up. A whole chunk has memory of its own (with a few bytes more), outside Buffer's pool.
  */
 async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
   await output.write(plaintext);
@@ -106,11 +103,12 @@ async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
   if (buffer instanceof ArrayBuffer && byteLength === CHUNK_BYTES) buffer.transfer(0);
 }
 
-/** The ciphertext, each piece handed to the authenticator first; it is gone when the next is asked for. */
-function* authenticatedChunks(
+/** Reads the ciphertext to its end. Each piece goes to the authenticator, then to `use`, and is gone after that. */
+async function authenticate(
   { head, input, check }: LargeLayer,
   authenticator: Authenticator,
-): Generator<Uint8Array> {
+  use: (chunk: Uint8Array) => void | Promise<void>,
+): Promise<void> {
   for (let taken = 0; ; ) {
     const buffer = authenticator.buffer();
     let count: number;
@@ -119,19 +117,23 @@ function* authenticatedChunks(
       buffer.set(ahead);
       taken += count = ahead.length;
     } else {
-      count = input.read(buffer);
+      const read = input.read(buffer);
+      count = typeof read === "number" ? read : await read;
       if (count === 0) return;
     }
     const chunk = firstOf(buffer, count);
     check.update(chunk);
     authenticator.push(count);
-    yield chunk;
+    const used = use(chunk);
+    if (used !== undefined) await used;
   }
 }
 
-function conclude({ layer, check }: LargeLayer, authenticator: Authenticator): void {
-  if (!timingSafeEqual(authenticator.digest(), layer.hmac)) throw check.forged();
+/** The verdict over the whole layer. @throws DecoderError AUTHENTICATION, DIGEST_MISMATCH, and what `onAuthentic` throws */
+function conclude({ layer, check, onAuthentic }: LargeLayer, authenticator: Authenticator): void {
+  if (!isSameHmac(authenticator.digest(), layer)) throw check.forged();
   check.finish();
+  onAuthentic?.(check.count);
 }
 
 function newDecipher({ key, nonce }: LayerOptions): Decipheriv {

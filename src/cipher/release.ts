@@ -1,74 +1,99 @@
-import type { Input } from "../io/input.ts";
+import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
 import { CiphertextCheck, type Expected } from "./check.ts";
-import { openInMemory } from "./memory.ts";
 import type { LayerOptions } from "./options.ts";
 
-export interface ReleaseOptions {
-  /** "verified": not one plaintext byte before the HMAC over the whole layer holds. "stream": all but the tail. */
-  readonly release: "verified" | "stream";
-  /** Bytes of ciphertext held in memory; what is more goes to a temporary file, unless it can be read twice where it is. */
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** "verified": not one byte of plaintext leaves before the HMAC over the whole layer holds. "stream": all but the tail. */
+export type ReleaseMode = "verified" | "stream";
+
+export interface ReleasePolicy {
+  readonly mode: ReleaseMode;
+  /** Bytes of ciphertext held in memory. The rest goes to a temporary file, unless the input can be read twice. */
   readonly spoolMemory: number;
+  /** Folder of that file; undefined for the default. */
   readonly spoolDirectory: string | undefined;
   /**
-   * Called once the whole layer is authenticated, with its bytes, and before they leave (with "stream": before the last
-   * of them do). What it throws keeps them back.
+   * Called with the layer's size once all of it is authenticated, before plaintext leaves; with "stream", before the tail
+   * leaves. An error that it throws keeps the plaintext back.
    */
   readonly onAuthentic?: (bytes: number) => void;
 }
 
 /**
- * A layer up to this size is opened at once by WebCrypto, which saves loading node:crypto; above it, touching all memory
- * twice costs more than that.
+ * WebCrypto opens a layer up to this size at once, which saves loading node:crypto. Above it, touching all memory twice
+ * costs more than that.
  */
 const AT_ONCE_BYTES = 1024 * 1024;
-/** First guess of a layer whose size nobody told. */
+/** First guess for a layer of unknown size. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
 
 /**
- * Reads the ciphertext, verifies it and writes the plaintext. Returns the bytes of plaintext, which are as many as of
- * ciphertext.
+ * Reads a layer's ciphertext, verifies it and writes the plaintext. Everyone who hands out plaintext does it through here.
+ * @returns the size of the plaintext, which is that of the ciphertext
  * @throws DecoderError AUTHENTICATION, SIZE_MISMATCH, DIGEST_MISMATCH; IO when reading, writing or spooling fails
  */
 export async function releaseLayer(
-  input: Input,
-  output: Sink,
+  { input, output }: { readonly input: ByteSource; readonly output: Sink },
   layer: LayerOptions,
   expected: Expected,
-  options: ReleaseOptions,
+  policy: ReleasePolicy,
 ): Promise<number> {
   const check = await CiphertextCheck.create(expected);
   const size = expected.size ?? input.size;
-  const head = readHead(input, Math.min(options.spoolMemory, AT_ONCE_BYTES), size);
-  if (head.complete) {
+  const head = await readHead(input, Math.min(policy.spoolMemory, AT_ONCE_BYTES), size);
+  if (head.isWhole) {
     check.update(head.bytes);
     const plaintext = await openInMemory(head.bytes, layer);
     if (plaintext === null) throw check.forged();
     check.finish();
-    options.onAuthentic?.(check.count);
+    policy.onAuthentic?.(check.count);
     await output.write(plaintext);
   } else {
-    const { releaseLarge } = await import("./large.ts");
-    await releaseLarge({ head: head.bytes, input, output, layer, check, size }, options);
+    const { decryptLarge } = await import("./large.ts");
+    await decryptLarge({ head: head.bytes, input, output, layer, check, size, ...policy });
   }
   return check.count;
 }
 
-/** The layer's beginning: all of it when it is no larger than `limit`, else some of it, for the others to go on from. */
-function readHead(
-  input: Input,
+/**
+ * Verifies and decrypts a whole layer, both at the same time on WebCrypto's thread pool. The plaintext leaves this function
+ * only if the HMAC holds.
+ * @returns null when the layer is not authentic
+ */
+export async function openInMemory(
+  ciphertext: Bytes,
+  { key, nonce, hmac }: LayerOptions,
+): Promise<Bytes | null> {
+  const [macKey, cipherKey] = await Promise.all([
+    crypto.subtle.importKey("raw", key.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
+    crypto.subtle.importKey("raw", key.bytes, "AES-CTR", false, ["decrypt"]),
+  ]);
+  // All 16 bytes of the nonce count up, as in Go's cipher.NewCTR: a length of 128 bits.
+  const counter = { name: "AES-CTR", counter: nonce, length: 128 };
+  const [isAuthentic, plaintext] = await Promise.all([
+    crypto.subtle.verify("HMAC", macKey, hmac, ciphertext),
+    crypto.subtle.decrypt(counter, cipherKey, ciphertext),
+  ]);
+  return isAuthentic ? new Uint8Array(plaintext) : null;
+}
+
+/** Reads the whole layer if it is no larger than `limit`, else some of its beginning. */
+async function readHead(
+  input: ByteSource,
   limit: number,
   size: number | undefined,
-): { bytes: Uint8Array<ArrayBuffer>; complete: boolean } {
-  if (size !== undefined && size > limit) return { bytes: new Uint8Array(0), complete: false };
-  let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // one more shows the end, or that there is none
+): Promise<{ readonly bytes: Bytes; readonly isWhole: boolean }> {
+  if (size !== undefined && size > limit) return { bytes: new Uint8Array(0), isWhole: false };
+  let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // the extra byte shows where the layer ends
   let length = 0;
   for (;;) {
-    const count = input.read(buffer, length);
-    if (count === 0) return { bytes: buffer.subarray(0, length), complete: true };
+    const count = await input.read(buffer, length);
+    if (count === 0) return { bytes: buffer.subarray(0, length), isWhole: true };
     length += count;
     if (length < buffer.length) continue;
-    if (size !== undefined || length > limit) return { bytes: buffer, complete: false };
+    if (size !== undefined || length > limit) return { bytes: buffer, isWhole: false };
     const larger = new Uint8Array(Math.min(buffer.length * 2, limit + 1));
     larger.set(buffer);
     buffer = larger;

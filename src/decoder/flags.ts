@@ -1,4 +1,4 @@
-import type { ReleaseOptions } from "../cipher/release.ts";
+import type { ReleaseMode } from "../cipher/release.ts";
 import type { StoreOptions } from "../containerd/store/lookup.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import { LIMITS } from "../limits.ts";
@@ -15,7 +15,11 @@ import {
 } from "./flag-values.ts";
 
 /** What the command line of a decoder call says. */
-export interface DecoderOptions extends KeyOptions, ReleaseOptions, StoreOptions {
+export interface DecoderOptions extends KeyOptions, StoreOptions {
+  readonly release: ReleaseMode;
+  /** Bytes of ciphertext held in memory. */
+  readonly spoolMemory: number;
+  readonly spoolDirectory: string | undefined;
   readonly verifyDigest: boolean;
   /** "tar": a compressed layer is decompressed too. undefined: what was encrypted is what comes out. */
   readonly returns?: "tar";

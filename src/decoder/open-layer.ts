@@ -74,7 +74,7 @@ function blobJudge(): (candidate: OpenedCandidate) => Promise<boolean> {
   return async ({ blob, layer }) => {
     if (blob === undefined || blob.file.size > bytesLeft) return false;
     bytesLeft -= blob.file.size;
-    const { isAuthenticFile } = await import("../cipher/file-hmac.ts");
+    const { isAuthenticFile } = await import("../cipher/authenticator.ts");
     return isAuthenticFile(blob.file, layer.options);
   };
 }

@@ -71,7 +71,13 @@ async function release(
   };
   const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
   const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
-  await releaseLayer(input, sink, layer.options, expected, { ...options, onAuthentic });
+  const { release: mode, spoolMemory, spoolDirectory } = options;
+  await releaseLayer({ input, output: sink }, layer.options, expected, {
+    mode,
+    spoolMemory,
+    spoolDirectory,
+    onAuthentic,
+  });
   await sink.finish?.();
 }
 

@@ -1,8 +1,7 @@
-import { LayerDecryptor } from "../cipher/decrypt.ts";
-import { HeldCiphertext } from "../cipher/held.ts";
-import { type ReleaseOptions, releaseLayer } from "../cipher/release.ts";
+import { releaseLayer } from "../cipher/release.ts";
 import { DecoderError } from "../errors.ts";
-import type { Input } from "../io/input.ts";
+import { ChunkInput } from "../io/chunk-input.ts";
+import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
 import { stoppable } from "../io/pipe.ts";
 import type { KeySet } from "../keys/keyset.ts";
@@ -13,7 +12,7 @@ import { checkedChunks, locateChecked } from "../transport/blob.ts";
 import { checkDescriptor, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
 import { LayerOpener } from "./open-layer.ts";
-import { chooseLayers, EVERYTHING } from "./select.ts";
+import { type ChosenLayer, chooseLayers, EVERYTHING } from "./select.ts";
 import { nameOf, readTree } from "./tree.ts";
 
 export interface LayerOfImage {
@@ -23,21 +22,51 @@ export interface LayerOfImage {
   readonly platform?: string;
 }
 
+/** How a layer's key is found. */
+export interface Opening {
+  readonly keys: KeySet;
+  readonly settings: SchemeSettings;
+}
+
+/** Where the plaintext goes, and how much ciphertext may wait for the verdict in memory. */
+export interface Extraction {
+  readonly output: Sink;
+  readonly spoolMemory: number;
+  readonly spoolDirectory: string | undefined;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Writes one layer's plaintext, decrypted. Nothing is written before all of it is authenticated; and what is decrypted is
- * what was authenticated, even if somebody changes the image meanwhile.
- * @throws DecoderError NOT_FOUND, USAGE when the platform is not clear, and all that reading and opening throw
+ * Writes the plaintext of one layer of an image. Nothing is written before all of the layer is authenticated.
+ * @throws DecoderError NOT_FOUND, USAGE when the platform is not clear, and what reading and opening throw
  */
 export async function extractLayer(
   source: ImageSource,
   which: LayerOfImage,
-  keys: KeySet,
-  settings: SchemeSettings,
-  output: Sink,
-  { spoolMemory, spoolDirectory }: ReleaseOptions,
-  signal?: AbortSignal,
+  { keys, settings }: Opening,
+  { output, signal, spoolMemory, spoolDirectory }: Extraction,
 ): Promise<Descriptor> {
-  const { position, platform } = which;
+  const layer = await oneLayer(source, which);
+  const { descriptor } = layer;
+  const opener = new LayerOpener(keys, settings);
+  try {
+    const { options } = await opener.open(layer);
+    const location = await locateChecked(source, descriptor);
+    const input = new ChunkInput(stoppable(checkedChunks(location, descriptor), signal), descriptor.size);
+    try {
+      const streams = { input, output: stoppableSink(output, signal) };
+      const expected = { size: descriptor.size, digest: undefined };
+      await releaseLayer(streams, options, expected, { mode: "verified", spoolMemory, spoolDirectory });
+    } finally {
+      await input.close();
+    }
+  } finally {
+    opener.close();
+  }
+  return descriptor;
+}
+
+async function oneLayer(source: ImageSource, { position, platform }: LayerOfImage): Promise<ChosenLayer> {
   const tree = await readTree(source);
   const platforms = platform === undefined ? [] : [platform];
   const [layer, ...others] = chooseLayers(tree, { ...EVERYTHING, platforms, layers: [position] });
@@ -48,27 +77,17 @@ export async function extractLayer(
       hint: `name one with --platform: ${names}`,
     });
   }
-  const { descriptor } = layer;
-  const opener = new LayerOpener(keys, settings);
-  const held = new HeldCiphertext(spoolMemory, spoolDirectory);
-  try {
-    const { options } = await opener.open(layer);
-    const location = await locateChecked(source, descriptor);
-    const decryptor = new LayerDecryptor(options);
-    for await (const chunk of stoppable(checkedChunks(location, descriptor), signal)) {
-      decryptor.authenticate(chunk);
-      held.append(chunk);
-    }
-    decryptor.finish(descriptor.digest);
-    for (const piece of held.pieces()) {
+  return layer;
+}
+
+/** Refuses to write once the signal has said to stop. */
+function stoppableSink(output: Sink, signal: AbortSignal | undefined): Sink {
+  return {
+    write: (bytes) => {
       if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
-      await output.write(decryptor.decrypt(piece));
-    }
-  } finally {
-    held.close();
-    opener.close();
-  }
-  return descriptor;
+      return output.write(bytes);
+    },
+  };
 }
 
 /**
@@ -77,14 +96,14 @@ export async function extractLayer(
  */
 export async function decryptStream(
   descriptor: Descriptor,
-  keys: KeySet,
-  settings: SchemeSettings,
-  streams: { readonly input: Input; readonly output: Sink },
-  release: ReleaseOptions,
+  input: ByteSource,
+  { keys, settings }: Opening,
+  { output, spoolMemory, spoolDirectory }: Extraction,
 ): Promise<void> {
   const opened = await openLayer(descriptor, keys, settings);
   try {
-    await releaseLayer(streams.input, streams.output, opened.options, descriptor, release);
+    const policy = { mode: "verified", spoolMemory, spoolDirectory } as const;
+    await releaseLayer({ input, output }, opened.options, descriptor, policy);
   } finally {
     opened.close();
   }

@@ -2,8 +2,16 @@ import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../process/wait.ts";
 
-/** The one direction bytes come from: a descriptor, blocking or not. */
-export class Input {
+/** A run of bytes that is read once, from its beginning. */
+export interface ByteSource {
+  /** Bytes, where that is known beforehand. */
+  readonly size: number | undefined;
+  /** Fills as much of `buffer` from `offset` on as is at hand, at least one byte; returns 0 at the end. @throws DecoderError IO */
+  read(buffer: Uint8Array, offset?: number): number | Promise<number>;
+}
+
+/** Reads a descriptor, blocking or not. */
+export class Input implements ByteSource {
   /** Bytes, where that is known beforehand. */
   readonly size: number | undefined = undefined;
   readonly #fd: number;

@@ -2,7 +2,7 @@ import { createCipheriv, createHmac } from "node:crypto";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LayerOptions } from "../../src/cipher/options.ts";
-import { type ReleaseOptions, releaseLayer } from "../../src/cipher/release.ts";
+import { type ReleaseMode, releaseLayer } from "../../src/cipher/release.ts";
 import { Input } from "../../src/io/input.ts";
 import { Output } from "../../src/io/output.ts";
 import { Secret } from "../../src/secret.ts";
@@ -77,7 +77,7 @@ export interface ReleaseCall {
   readonly options: LayerOptions;
   readonly size?: number;
   readonly digest?: string;
-  readonly release?: ReleaseOptions["release"];
+  readonly release?: ReleaseMode;
   readonly spoolMemory?: number;
   /** Bytes of one read. */
   readonly chunk?: number;
@@ -99,12 +99,14 @@ export async function release(folder: string, call: ReleaseCall): Promise<Releas
   let error: unknown;
   try {
     await releaseLayer(
-      new ChunkedInput(source, call.chunk ?? 65536),
-      new Output(target, "the plaintext"),
+      {
+        input: new ChunkedInput(source, call.chunk ?? 65536),
+        output: new Output(target, "the plaintext"),
+      },
       call.options,
       { size: call.size, digest: call.digest },
       {
-        release: call.release ?? "verified",
+        mode: call.release ?? "verified",
         spoolMemory: call.spoolMemory ?? 16 << 20,
         spoolDirectory: folder,
       },

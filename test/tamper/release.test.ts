@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
-import { type ReleaseOptions, releaseLayer } from "../../src/cipher/release.ts";
+import { type ReleasePolicy, releaseLayer } from "../../src/cipher/release.ts";
 import { FileInput } from "../../src/io/file-input.ts";
 import { Input } from "../../src/io/input.ts";
 import { type EncryptedLayer, encryptLayer, flipBit, plainBytes } from "../support/layer.ts";
@@ -19,7 +19,7 @@ const spoolDirectory = temporaryFolder();
 const LARGE = WORKER_BYTES + 1;
 
 interface Way {
-  readonly options: ReleaseOptions;
+  readonly options: ReleasePolicy;
   /** It can be read twice. */
   readonly isFile?: boolean;
 }
@@ -32,8 +32,8 @@ interface Path extends Way {
   readonly size?: number;
 }
 
-const SPOOLED: ReleaseOptions = { release: "verified", spoolMemory: 4 * KiB, spoolDirectory };
-const STREAMING: ReleaseOptions = { ...SPOOLED, release: "stream" };
+const SPOOLED: ReleasePolicy = { mode: "verified", spoolMemory: 4 * KiB, spoolDirectory };
+const STREAMING: ReleasePolicy = { ...SPOOLED, mode: "stream" };
 const PATHS: readonly Path[] = [
   { name: "in memory", step: 1, options: { ...SPOOLED, spoolMemory: 16 * KiB * KiB } },
   { name: "spooled", step: 1, options: SPOOLED },
@@ -75,7 +75,7 @@ async function outcome(
     },
   };
   try {
-    await releaseLayer(input, sink, layer.options(), { size, digest: undefined }, options);
+    await releaseLayer({ input, output: sink }, layer.options(), { size, digest: undefined }, options);
     return `released ${released}`;
   } catch (error) {
     return `${(error as { code?: string }).code} ${released}`;

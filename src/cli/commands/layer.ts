@@ -68,15 +68,10 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
   await interruptible(async (signal) => {
     const image = await reference.open(signal);
     try {
-      await extractLayer(
-        image,
-        which,
-        keys,
-        schemeSettings(args),
-        new PipeOutput(1, "standard output"),
-        decoderOptions(args),
-        signal,
-      );
+      const { spoolMemory, spoolDirectory } = decoderOptions(args);
+      const output = new PipeOutput(1, "standard output");
+      const opening = { keys, settings: schemeSettings(args) };
+      await extractLayer(image, which, opening, { output, spoolMemory, spoolDirectory, signal });
     } finally {
       await image.close();
     }
@@ -87,8 +82,10 @@ async function fromInput(file: string, args: Arguments): Promise<void> {
   const { decryptStream } = await import("../../image/layer.ts");
   const descriptor = await readDescriptor(file);
   const keys = await requiredKeys(args);
-  const streams = { input: new Input(0, "standard input"), output: new Output(1, "standard output") };
-  await decryptStream(descriptor, keys, schemeSettings(args), streams, decoderOptions(args));
+  const [input, output] = [new Input(0, "standard input"), new Output(1, "standard output")];
+  const { spoolMemory, spoolDirectory } = decoderOptions(args);
+  const opening = { keys, settings: schemeSettings(args) };
+  await decryptStream(descriptor, input, opening, { output, spoolMemory, spoolDirectory });
 }
 
 async function readDescriptor(file: string): Promise<Descriptor> {

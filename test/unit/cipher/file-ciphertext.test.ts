@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { CHUNK_BYTES } from "../../../src/cipher/chunk.ts";
+import { CHUNK_BYTES } from "../../../src/cipher/authenticator.ts";
 import { FileCiphertext } from "../../../src/cipher/file-ciphertext.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { flipBit, plainBytes } from "../../support/layer.ts";

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { CHUNK_BYTES } from "../../../src/cipher/chunk.ts";
+import { CHUNK_BYTES } from "../../../src/cipher/authenticator.ts";
 import {
   abandon,
   CELL,

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { openInMemory } from "../../../src/cipher/memory.ts";
 import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/options.ts";
+import { openInMemory } from "../../../src/cipher/release.ts";
 import { DecoderError } from "../../../src/errors.ts";
 import { parseJwks } from "../../../src/keys/jwk.ts";
 import type { AsymmetricKey } from "../../../src/keys/keyset.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openInMemory } from "../../../src/cipher/memory.ts";
+import { openInMemory } from "../../../src/cipher/release.ts";
 import { encryptLayer, flipBit, plainBytes } from "../../support/layer.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
