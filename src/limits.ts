@@ -103,6 +103,8 @@ export const LIMITS = {
   statementSubjects: 1024,
   /** A name in a certificate that a regular expression is run on. */
   identityChars: 1024,
+  /** Lines of a checksum file. */
+  sums: 65_536,
   /** A file with an Ed25519 signature, which is hashed twice and therefore kept in memory. */
   ed25519FileBytes: 256 * MiB,
   /** A manifest or index: registries refuse longer ones. All of one image together, and how they may nest. */

@@ -15,6 +15,8 @@ import { type Certificate, OID } from "./x509.ts";
 interface TrustedTimes {
   readonly logged: readonly number[];
   readonly stamped: readonly number[];
+  /** Why a timestamp does not count, if there is such a one. */
+  readonly stampProblem?: unknown;
 }
 
 /**
@@ -118,36 +120,43 @@ async function trustedTimes(
 ): Promise<TrustedTimes> {
   const { signed, payload, signature, timestamps } = evidence;
   const isCertified = leaf.signer.kind !== "keys";
-  const stamped =
-    timestamps.length > 0 || leaf.timestamps === "required" ? await stampedTimes(evidence, leaf) : [];
+  const isStamped = timestamps.length > 0 || leaf.timestamps === "required";
+  const stamps = isStamped ? await stampedTimes(evidence, leaf) : { stamped: [] };
   // Where neither is demanded, only a certificate needs a time.
-  if (leaf.log.need === "ignored" && !isCertified) return { logged: [], stamped };
+  if (leaf.log.need === "ignored" && !isCertified) return { logged: [], ...stamps };
   const logs = (await logsOf(leaf)).filter(({ validity }) =>
-    stamped.every((time) => isValidAt(validity, time)),
+    stamps.stamped.every((time) => isValidAt(validity, time)),
   );
   try {
-    return { logged: await evidence.logTimes(key, logs, { signed, payload, signature, verifier }), stamped };
+    return {
+      logged: await evidence.logTimes(key, logs, { signed, payload, signature, verifier }),
+      ...stamps,
+    };
   } catch (error) {
     const isOnlyUntrusted = error instanceof DecoderError && error.code === "UNTRUSTED";
     if (leaf.log.need === "required" || !isOnlyUntrusted) throw error;
-    return { logged: [], stamped };
+    return { logged: [], ...stamps };
   }
 }
 
 /** The times of all timestamps by trusted authorities; others don't count. */
-async function stampedTimes({ timestamps, signature }: Evidence, leaf: SignedBy): Promise<number[]> {
+async function stampedTimes(
+  { timestamps, signature }: Evidence,
+  leaf: SignedBy,
+): Promise<Omit<TrustedTimes, "logged">> {
   const { timestampAuthorities } = await trustedRootOf(leaf);
-  const times: number[] = [];
-  let problem: unknown;
+  const stamped: number[] = [];
+  let stampProblem: unknown;
   for (const der of timestamps) {
     try {
-      times.push(verifyTimestamp(der, signature, timestampAuthorities));
+      stamped.push(verifyTimestamp(der, signature, timestampAuthorities));
     } catch (error) {
-      problem = error;
+      stampProblem = error;
     }
   }
-  if (leaf.timestamps === "required" && times.length === 0) throw problem ?? untrusted("it has no timestamp");
-  return times;
+  if (leaf.timestamps === "required" && stamped.length === 0)
+    throw stampProblem ?? untrusted("it has no timestamp");
+  return { stamped, stampProblem };
 }
 
 /** @throws DecoderError UNTRUSTED unless a trusted authority issued the certificate, and it was valid at each time */
@@ -161,8 +170,11 @@ async function checkAuthority(
     const root = await trustedRootOf(leaf);
     const all = [...times.logged, ...times.stamped];
     if (all.length === 0 && leaf.log.need === "required")
-      throw untrusted(
-        "nothing that is trusted says when it was signed: it has no signed entry timestamp and no timestamp",
+      throw (
+        times.stampProblem ??
+        untrusted(
+          "nothing that is trusted says when it was signed: it has no signed entry timestamp and no timestamp",
+        )
       );
     if (all.length === 0 && Date.now() > certificate.notAfter)
       throw untrusted("its certificate has ended, and nothing that is trusted says when it was signed");

@@ -1,0 +1,89 @@
+import { join } from "node:path";
+import { DecoderError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { digestFile } from "./file.ts";
+
+export type SumAlgorithm = "sha256" | "sha512";
+
+/** One line of a checksum file. */
+export interface Sum {
+  /** Path below the folder of the files, as the line has it. */
+  readonly name: string;
+  /** Lower-case hexadecimal. */
+  readonly hex: string;
+}
+
+export interface SumResult {
+  readonly name: string;
+  readonly result: "matches" | "differs" | "missing" | "unreadable";
+}
+
+const HEX_DIGITS: Readonly<Record<SumAlgorithm, number>> = { sha256: 64, sha512: 128 };
+/** `HEX  NAME` of sha256sum, with ` *` for binary mode. */
+const GNU_LINE = /^(?<hex>[0-9A-Fa-f]+) [ *](?<name>.+)$/;
+/** `SHA256 (NAME) = HEX` of the BSDs and of `sha256sum --tag`. */
+const TAG_LINE: Readonly<Record<SumAlgorithm, RegExp>> = {
+  sha256: /^SHA256 \((?<name>.+)\) = (?<hex>[0-9A-Fa-f]+)$/,
+  sha512: /^SHA512 \((?<name>.+)\) = (?<hex>[0-9A-Fa-f]+)$/,
+};
+
+/**
+ * Reads a checksum file. Every line must be understood: what is passed over is not checked.
+ * @param file for messages
+ * @throws DecoderError CONFIG for a file without sums, or with a line that is not one; LIMIT
+ */
+export function readSums(bytes: Uint8Array, algorithm: SumAlgorithm, file: string): Sum[] {
+  const lines = Buffer.from(bytes)
+    .toString("utf8")
+    .split("\n")
+    .map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
+  if (lines.at(-1) === "") lines.pop();
+  if (lines.length === 0) throw bad(file, "is empty: nothing was checked");
+  if (lines.length > LIMITS.sums)
+    throw new DecoderError("LIMIT", `${file} has more than ${LIMITS.sums} lines`);
+  const sums = lines.map((line, index) => readLine(line, algorithm, `line ${index + 1} of ${file}`));
+  const names = new Set(sums.map(({ name }) => name));
+  if (names.size < sums.length) throw bad(file, "has two sums of one file");
+  return sums;
+}
+
+function readLine(line: string, algorithm: SumAlgorithm, where: string): Sum {
+  const { hex = "", name = "" } = (GNU_LINE.exec(line) ?? TAG_LINE[algorithm].exec(line))?.groups ?? {};
+  if (hex.length !== HEX_DIGITS[algorithm] || name === "") {
+    throw bad(where, `is not a ${algorithm} sum and a file name`, {
+      hint: "sha512 sums need --algorithm sha512; comments and other text are refused",
+    });
+  }
+  if (name.startsWith("/") || name.split("/").includes(".."))
+    throw bad(where, "names a path outside the folder of the files");
+  return { name, hex: hex.toLowerCase() };
+}
+
+/**
+ * Compares files with their sums.
+ * @param folder what the names are relative to
+ * @returns a result for each sum, in their order
+ */
+export async function compareSums(
+  sums: readonly Sum[],
+  algorithm: SumAlgorithm,
+  folder: string,
+): Promise<SumResult[]> {
+  const results: SumResult[] = [];
+  for (const { name, hex } of sums)
+    results.push({ name, result: await compare(join(folder, name), algorithm, hex) });
+  return results;
+}
+
+async function compare(path: string, algorithm: SumAlgorithm, hex: string): Promise<SumResult["result"]> {
+  try {
+    return (await digestFile(path, algorithm)) === `${algorithm}:${hex}` ? "matches" : "differs";
+  } catch (error) {
+    if (!(error instanceof DecoderError)) throw error;
+    return error.code === "NOT_FOUND" ? "missing" : "unreadable";
+  }
+}
+
+function bad(what: string, problem: string, details: { hint?: string } = {}): DecoderError {
+  return new DecoderError("CONFIG", `${what} ${problem}`, details);
+}
