@@ -127,8 +127,18 @@ export const LIMITS = {
   signatures: 64,
   referrers: 64,
   signatureBytes: MiB,
+  /** Entries of a layout's index.json that are read in search of what refers to an image. */
+  layoutEntries: 1024,
   /** Signatures times demands: the dearest check, of a certificate and its log entry, takes 50 ms. */
   signatureChecks: 512,
+  /** The image verifier's own deadline: containerd's is 10 s unless configured, and then our reason is lost. */
+  verifierMs: 8000,
+  /** The longest that `trust check` may be told to wait. */
+  trustCheckMs: 3_600_000,
+  /** An accepted image is believed this long without the registry; a verdict's size, and those of one digest. */
+  verdictLifeMs: 86_400_000,
+  verdictBytes: 16 * KiB,
+  verdictsOfDigest: 256,
   /** A regular expression of a policy. */
   policyRegexpChars: 512,
   /** What a registry answers besides manifests and blobs: a token, an error, a page of tags. */

@@ -1,4 +1,4 @@
-import { parseToml, TomlProblem } from "../encoding/toml.ts";
+import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import { type ConfigFiles, LOCAL_FILES, resolveImport } from "./config-files.ts";
@@ -95,7 +95,7 @@ export function parseConfig(text: string, path: string): Table {
   try {
     return parseToml(text);
   } catch (error) {
-    if (error instanceof TomlProblem) throw new DecoderError("CONFIG", `${path} is ${error.message}`);
+    if (error instanceof SyntaxError) throw new DecoderError("CONFIG", `${path} is ${error.message}`);
     throw error;
   }
 }

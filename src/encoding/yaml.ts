@@ -4,14 +4,9 @@ import { parseAllDocuments } from "yaml";
 const ALIASES = 16;
 const DOCUMENTS = 256;
 
-/** Thrown for what is not YAML. The message quotes nothing. */
-export class YamlProblem extends Error {
-  override readonly name = "YamlProblem";
-}
-
 /**
  * The values of a YAML text's documents, without empty ones. Every scalar is a text, so that a version keeps its digits.
- * @throws YamlProblem also for a mapping that has a key twice
+ * @throws SyntaxError, whose message quotes nothing, also for a mapping that has a key twice
  */
 export function parseYaml(bytes: Uint8Array): readonly unknown[] {
   try {
@@ -27,5 +22,5 @@ export function parseYaml(bytes: Uint8Array): readonly unknown[] {
   } catch {
     // The parser's own message quotes the text.
   }
-  throw new YamlProblem("not valid YAML");
+  throw new SyntaxError("not valid YAML");
 }

@@ -11,6 +11,8 @@ export interface CommandOptions {
   readonly outputBytes: number;
   /** How much of its stderr is kept. With 0 it is not read at all. */
   readonly errorBytes: number;
+  /** Ends the command as its deadline does. */
+  readonly signal?: AbortSignal;
 }
 
 export type CommandEnd =
@@ -49,6 +51,9 @@ export async function runCommand(
     return { end: { kind: "not started", cause }, output: output.take(), errors: errors.take() };
   }
   const timer = setTimeout(() => ended.resolve({ kind: "deadline" }), options.timeoutMs);
+  const stop = () => ended.resolve({ kind: "deadline" });
+  options.signal?.addEventListener("abort", stop);
+  if (options.signal?.aborted) stop();
   child.on("error", (cause) => ended.resolve({ kind: "not started", cause }));
   child.on("exit", () => killGroup(child));
   child.on("close", (code, signal) => {
@@ -59,6 +64,7 @@ export async function runCommand(
 
   const end = await ended.promise;
   clearTimeout(timer);
+  options.signal?.removeEventListener("abort", stop);
   release(child);
   return { end, output: output.take(), errors: errors.take() };
 }

@@ -270,5 +270,5 @@ function describeReference(reference: string): string {
 async function readCapped(response: Attempted["response"], most: number, name: string): Promise<Uint8Array> {
   const bytes = await response.read(most + 1);
   if (bytes.length <= most) return bytes;
-  throw new DecoderError("LIMIT", `${name} has more than the ${most} bytes that one of its kind may have`);
+  throw new DecoderError("LIMIT", `${name} is larger than the ${most} bytes that one of its kind may have`);
 }

@@ -81,7 +81,7 @@ function forbidden(refused: Refused, said: string): DecoderError {
   }
   if (action === "push")
     return new DecoderError("UNAUTHORIZED", `nobody may push to ${target} without credentials${said}`);
-  return new DecoderError("UNAUTHORIZED", `${host} refuses access to ${what} in ${target}${said}`);
+  return new DecoderError("UNAUTHORIZED", `${host} refuses access to ${what} in ${target} (403)${said}`);
 }
 
 function mayNot({ username }: Credential, action: string, target: string, said: string): DecoderError {

@@ -1,0 +1,53 @@
+import type { RegistryAccess } from "../registry/open.ts";
+import { readRegistriesD } from "./find/lookaside.ts";
+import type { Judgement } from "./judge.ts";
+import type { LoadedPolicy } from "./policy/read-policy.ts";
+import type { SignedBy } from "./requirement.ts";
+import { openTarget } from "./target.ts";
+import { verifyImage } from "./verify-image.ts";
+
+export interface CheckPlaces {
+  readonly access: RegistryAccess;
+  /** Folders of signatures. */
+  readonly folders: readonly string[];
+  /** undefined: the system's registries.d. */
+  readonly registriesDir: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What `trust check` reports. */
+export interface CheckReport extends Judgement {
+  /** As it was asked for. */
+  readonly image: string;
+  readonly digest: string;
+  /** The part of the policy that applied; undefined without a policy. */
+  readonly scope?: string;
+}
+
+const SYSTEM_REGISTRIES_D = "/etc/containers/registries.d";
+
+/**
+ * Checks an image in a registry or layout against a policy, or against one demand.
+ * @throws DecoderError USAGE, CONFIG, BAD_KEY, NOT_FOUND, REGISTRY, BAD_IMAGE, DIGEST_MISMATCH
+ */
+export async function checkImage(
+  image: string,
+  wanted: LoadedPolicy | SignedBy,
+  { access, folders, registriesDir, signal }: CheckPlaces,
+): Promise<CheckReport> {
+  const target = await openTarget(image, access, signal);
+  try {
+    const decision =
+      "policy" in wanted
+        ? wanted.policy.requirementFor(target.place)
+        : { requirement: wanted, scope: undefined };
+    const registries = readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
+    const signed = await target.resolve();
+    const places = { stores: [target.store], folders, registries };
+    const judgement = await verifyImage(decision.requirement, signed, places);
+    const { scope } = decision;
+    return { image, digest: signed.digest, ...judgement, ...(scope !== undefined && { scope }) };
+  } finally {
+    await target.close();
+  }
+}

@@ -1,0 +1,132 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isObject } from "../../encoding/json.ts";
+import { parseYaml } from "../../encoding/yaml.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
+import { readSmallFile } from "../../io/file.ts";
+import { LIMITS } from "../../limits.ts";
+import type { FoundSignature } from "../found.ts";
+import type { ImageName } from "../policy/image-name.ts";
+import { scopesOf } from "../policy/scopes.ts";
+import { type Findings, reading } from "./attachments.ts";
+
+/** containers-registries.d(5): where GPG signatures of an image are kept, and whether attached ones count. */
+export interface RegistriesConfiguration {
+  /** Of the most specific namespace that says so; undefined: none says. */
+  lookaside(name: ImageName): string | undefined;
+  useSigstoreAttachments(name: ImageName): boolean | undefined;
+}
+
+/** Where containers/image keeps them when no file says otherwise. */
+const DEFAULT_LOOKASIDE = "file:///var/lib/containers/sigstore";
+
+type Namespace = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads `*.yaml` of a registries.d folder. A folder that does not exist says nothing.
+ * @throws DecoderError CONFIG for a file that can't be read, or a namespace that is given twice
+ */
+export function readRegistriesD(folder: string): RegistriesConfiguration {
+  const namespaces = new Map<string, Namespace>();
+  for (const path of yamlFiles(folder)) {
+    for (const [name, value] of namespacesOf(path)) {
+      if (namespaces.has(name)) throw bad(path, `${name || "default-docker"} is given twice`);
+      namespaces.set(name, value);
+    }
+  }
+  const first = (name: ImageName, fields: readonly string[]) =>
+    scopesOf({ transport: "docker", name })
+      .flatMap((scope) => fields.map((field) => namespaces.get(scope)?.[field]))
+      .find((it) => typeof it === "string" && it !== "") as string | undefined;
+  return {
+    lookaside: (name) => first(name, ["lookaside", "sigstore"]),
+    useSigstoreAttachments: (name) => {
+      const text = first(name, ["use-sigstore-attachments"]);
+      return text === undefined ? undefined : text === "true";
+    },
+  };
+}
+
+/**
+ * GPG signatures of an image: `<lookaside>/<path>@sha256=<hex>/signature-<n>`, counted from 1 until one is missing.
+ * @param lookaside `file:///…`; undefined: the folder that containers/image takes
+ */
+export async function findInLookaside(
+  lookaside: string | undefined,
+  name: ImageName,
+  digest: string,
+): Promise<Findings> {
+  const base = lookaside ?? DEFAULT_LOOKASIDE;
+  return await reading(base, async () => {
+    const folder = join(folderOf(base), `${name.path}@${digest.replace(":", "=")}`);
+    const found: FoundSignature[] = [];
+    for (let number = 1; number <= LIMITS.signatures; number++) {
+      const where = join(folder, `signature-${number}`);
+      const message = readOptional(where);
+      if (message === undefined) break;
+      found.push({ form: "gpg", where, message });
+    }
+    return found;
+  });
+}
+
+/** @throws DecoderError CONFIG */
+function folderOf(lookaside: string): string {
+  if (lookaside.startsWith("/")) return lookaside;
+  try {
+    return fileURLToPath(lookaside);
+  } catch (cause) {
+    throw new DecoderError("CONFIG", `the lookaside ${lookaside} is not a folder`, {
+      cause,
+      hint: "only file: addresses are read: copy the signatures to a folder of the node",
+    });
+  }
+}
+
+function readOptional(path: string): Uint8Array | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return readSmallFile(path, LIMITS.signatureBytes);
+  } catch (cause) {
+    if (errnoOf(cause) === "ENOENT") return undefined;
+    throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
+  }
+}
+
+function yamlFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(".yaml"))
+      .sort()
+      .map((name) => join(folder, name));
+  } catch (cause) {
+    if (errnoOf(cause) === "ENOENT") return [];
+    throw bad(folder, describeSystemError(cause));
+  }
+}
+
+/** `default-docker` is the namespace "". */
+function namespacesOf(path: string): [string, Namespace][] {
+  const [value = {}] = parse(path);
+  if (!isObject(value)) throw bad(path, "it is not a mapping");
+  const { "default-docker": fallback, docker = {} } = value;
+  if (!isObject(docker)) throw bad(path, "docker is not a mapping");
+  const all = [...Object.entries(docker), ...(fallback === undefined ? [] : [["", fallback] as const])];
+  return all.map(([name, namespace]) => {
+    if (!isObject(namespace)) throw bad(path, `${name || "default-docker"} is not a mapping`);
+    return [name, namespace];
+  });
+}
+
+function parse(path: string): readonly unknown[] {
+  try {
+    return parseYaml(readSmallFile(path, LIMITS.configBytes));
+  } catch (cause) {
+    throw bad(path, cause instanceof SyntaxError ? `it is ${cause.message}` : describeSystemError(cause));
+  }
+}
+
+function bad(path: string, why: string): DecoderError {
+  return new DecoderError("CONFIG", `can't use ${path}: ${why}`);
+}

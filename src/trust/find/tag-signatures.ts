@@ -1,0 +1,84 @@
+import { LIMITS } from "../../limits.ts";
+import type { Descriptor } from "../../spec/descriptor.ts";
+import type { FoundSignature, OldMaterial } from "../found.ts";
+import type { ArtifactStore } from "./artifact-store.ts";
+import {
+  type ArtifactManifest,
+  type Findings,
+  joined,
+  parseArtifactManifest,
+  reading,
+} from "./attachments.ts";
+
+/** cosign's specifications, SIGNATURE_SPEC.md: annotations of a signature's layer. */
+export const SIGNATURE = "dev.cosignproject.cosign/signature";
+const CERTIFICATE = "dev.sigstore.cosign/certificate";
+const CHAIN = "dev.sigstore.cosign/chain";
+const REKOR_BUNDLE = "dev.sigstore.cosign/bundle";
+const TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp";
+
+export const SIMPLE_SIGNING_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json";
+export const ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json";
+
+export type TagKind = "sig" | "att";
+
+/** `sha256:<hex>` → `sha256-<hex>.sig`, the tag under which cosign puts what belongs to a manifest. */
+export function attachmentTag(digest: string, kind?: TagKind): string {
+  return `${digest.replace(":", "-")}${kind === undefined ? "" : `.${kind}`}`;
+}
+
+/** Signatures (`.sig`) or attestations (`.att`) that cosign 2 and skopeo attach by a tag; each layer is one. */
+export async function findByTag(store: ArtifactStore, digest: string, kind: TagKind): Promise<Findings> {
+  const tag = attachmentTag(digest, kind);
+  let manifest: ArtifactManifest | undefined;
+  const head = await reading(tag, async () => {
+    const stored = await store.manifest(tag);
+    manifest = stored && parseArtifactManifest(stored.bytes, tag);
+    return [];
+  });
+  return joined([head, await readLayers(store, manifest, tag, kind)]);
+}
+
+/** The layers of a manifest of signatures or attestations, wherever it was found. */
+export async function readLayers(
+  store: ArtifactStore,
+  manifest: ArtifactManifest | undefined,
+  name: string,
+  kind: TagKind,
+): Promise<Findings> {
+  const layers = (manifest?.layers ?? []).slice(0, LIMITS.signatures);
+  const findings: Findings[] = [];
+  for (const [position, layer] of layers.entries()) {
+    const where = `${name} layer ${position}`;
+    findings.push(await reading(where, async () => [await readLayer(store, layer, where, kind)]));
+  }
+  return joined(findings);
+}
+
+async function readLayer(
+  store: ArtifactStore,
+  layer: Descriptor,
+  where: string,
+  kind: TagKind,
+): Promise<FoundSignature> {
+  const wanted = kind === "sig" ? SIMPLE_SIGNING_TYPE : ENVELOPE_TYPE;
+  if (layer.mediaType !== wanted)
+    return { form: "unreadable", where, problem: `its media type is ${JSON.stringify(layer.mediaType)}` };
+  const bytes = await store.blob(layer, LIMITS.signatureBytes);
+  const annotations = layer.annotations ?? {};
+  const material = readMaterial(annotations);
+  if (kind === "att") return { form: "envelope", where, envelope: bytes, ...material };
+  return { form: "simple", where, payload: bytes, signature: annotations[SIGNATURE] ?? "", ...material };
+}
+
+/** What cosign 2 writes beside a signature, out of a layer's annotations. */
+export function readMaterial(annotations: Readonly<Record<string, string>>): OldMaterial {
+  const { [CERTIFICATE]: certificate, [CHAIN]: chain } = annotations;
+  const { [REKOR_BUNDLE]: rekorBundle, [TIMESTAMP]: timestamp } = annotations;
+  return {
+    ...(certificate && { certificate }),
+    ...(chain && { chain }),
+    ...(rekorBundle && { rekorBundle }),
+    ...(timestamp && { timestamp }),
+  };
+}

@@ -1,0 +1,156 @@
+import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { checkSignature } from "./check/signature.ts";
+import type { Findings } from "./find/attachments.ts";
+import type { FoundSignature, SignatureVerdict, SignedImage } from "./found.ts";
+import type { Requirement, SignedBy } from "./requirement.ts";
+import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
+
+/** One found signature against one demand. */
+export interface CheckedSignature {
+  /** Label of the demand. */
+  readonly demand: string;
+  readonly where: string;
+  readonly verdict: SignatureVerdict;
+}
+
+/** What a signature requirement says about an image. */
+export interface Judgement {
+  readonly accepted: boolean;
+  readonly fault?: JudgementFault;
+  /** One sentence without a full stop. */
+  readonly reason: string;
+  /** Who signed, of the first signature that counted. */
+  readonly signer?: string;
+  readonly signatures: readonly CheckedSignature[];
+  /** Found, and unreadable or of a kind that the requirement does not ask for. */
+  readonly ignored: readonly { readonly where: string; readonly reason: string }[];
+}
+
+export type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
+
+/** Whether a signature of this form can satisfy a demand at all. */
+export function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): boolean {
+  if (form === "unreadable") return false;
+  if (signer.kind === "gpg" || form === "gpg") return signer.kind === "gpg" && form === "gpg";
+  if (form === "bundle") return true;
+  return form === (statement.kind === "attestation" ? "envelope" : "simple");
+}
+
+/**
+ * Evaluates a requirement over what was found. Every demand is evaluated, so that a person sees why none counts.
+ * @throws DecoderError the first failure of a place that could not be asked, when nothing found is enough; BAD_KEY
+ */
+export async function judge(
+  requirement: Requirement,
+  { found, failures }: Findings,
+  image: SignedImage,
+): Promise<Judgement> {
+  const bench = new Bench(found, image);
+  const accepted = await bench.satisfies(requirement);
+  const ignored = bench.ignored(requirement);
+  const { signatures } = bench;
+  if (accepted) {
+    const signer = signatures.find(({ verdict }) => verdict.counts)?.verdict.signer;
+    const reason = signer === undefined ? "the policy accepts it without a signature" : `signed by ${signer}`;
+    return { accepted, reason, signatures, ignored, ...(signer !== undefined && { signer }) };
+  }
+  const [failure] = failures;
+  const decided = decidedWithoutSignatures(requirement);
+  if (failure !== undefined && decided === undefined) throw failure;
+  const why = decided === false ? REJECTED : bench.refusal(requirement);
+  return { accepted, ...why, signatures, ignored };
+}
+
+const REJECTED = { fault: "policy", reason: "the policy rejects it" } as const;
+
+/** Each found signature is checked against each demand once. */
+class Bench {
+  readonly #checked = new Map<SignedBy, CheckedSignature[]>();
+  #checks = 0;
+  readonly #found: readonly FoundSignature[];
+  readonly #image: SignedImage;
+
+  constructor(found: readonly FoundSignature[], image: SignedImage) {
+    this.#found = found;
+    this.#image = image;
+  }
+
+  get signatures(): readonly CheckedSignature[] {
+    return [...this.#checked.values()].flat();
+  }
+
+  async satisfies(requirement: Requirement): Promise<boolean> {
+    if (requirement.kind === "accept") return true;
+    if (requirement.kind === "reject") return false;
+    if (requirement.kind === "signed-by") return await this.#isSigned(requirement);
+    const results: boolean[] = [];
+    for (const it of requirement.of) results.push(await this.satisfies(it));
+    if (results.length === 0) return false;
+    return requirement.kind === "all-of" ? results.every((it) => it) : results.some((it) => it);
+  }
+
+  async #isSigned(demand: SignedBy): Promise<boolean> {
+    const checked: CheckedSignature[] = [];
+    this.#checked.set(demand, checked);
+    for (const signature of this.#found) {
+      if (!isAskedFor(signature, demand)) continue;
+      this.#checks += 1;
+      if (this.#checks > LIMITS.signatureChecks) throw tooMany();
+      const verdict = await checkSignature(signature, demand, this.#image);
+      checked.push({ demand: demand.label, where: signature.where, verdict });
+    }
+    return isSatisfied(checked);
+  }
+
+  ignored(requirement: Requirement): Judgement["ignored"] {
+    const demands = [...leavesOf(requirement)];
+    return this.#found
+      .filter((signature) => !demands.some((demand) => isAskedFor(signature, demand)))
+      .map((it) => ({
+        where: it.where,
+        reason: it.form === "unreadable" ? it.problem : `a ${it.form} signature is not what is asked for`,
+      }));
+  }
+
+  /** Why the first demand that nothing satisfies is not satisfied. */
+  refusal(requirement: Requirement): Pick<Judgement, "fault" | "reason"> {
+    const demand = [...leavesOf(requirement)].find((it) => !isSatisfied(this.#checked.get(it) ?? []));
+    if (demand === undefined) return REJECTED;
+    const faults = (this.#checked.get(demand) ?? []).flatMap(({ where, verdict }) =>
+      verdict.counts ? [] : [{ where, ...verdict }],
+    );
+    const unreadable = this.#found.find(({ form }) => form === "unreadable");
+    // An identity that does not match is nearer to what was asked for than another signer.
+    const nearest = faults.find(({ fault }) => fault === "identity") ?? faults[0];
+    if (nearest === undefined) return unsigned(demand, unreadable);
+    const others = faults.length === 1 ? "" : ` (and ${faults.length - 1} more that do not count either)`;
+    return {
+      fault: nearest.fault === "identity" ? "wrong-identity" : "wrong-signer",
+      reason: `no ${nounOf(demand)} satisfies ${demand.label}: ${nearest.where}: ${nearest.reason}${others}`,
+    };
+  }
+}
+
+function isSatisfied(checked: readonly CheckedSignature[]): boolean {
+  return checked.some(({ verdict }) => verdict.counts);
+}
+
+function tooMany(): DecoderError {
+  return new DecoderError(
+    "LIMIT",
+    `checking the image's signatures takes more than ${LIMITS.signatureChecks} checks`,
+  );
+}
+
+function unsigned(demand: SignedBy, other: FoundSignature | undefined): Pick<Judgement, "fault" | "reason"> {
+  const seen = other?.form === "unreadable" ? `; ${other.where}: ${other.problem}` : "";
+  return { fault: "unsigned", reason: `no ${nounOf(demand)} found for ${demand.label}${seen}` };
+}
+
+function nounOf({ statement }: SignedBy): string {
+  if (statement.kind === "signature") return "signature";
+  return statement.predicateType === undefined
+    ? "attestation"
+    : `attestation of type ${statement.predicateType}`;
+}

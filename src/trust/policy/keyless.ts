@@ -1,0 +1,51 @@
+import type { Requirement, SignedBy, Signer, TextDemand, TrustFile } from "../requirement.ts";
+
+/** What the formats of Kubernetes' admission controllers have in common: no name is demanded of a signature. */
+export function unnamedLeaf(
+  label: string,
+  signer: Signer,
+  options: Partial<Pick<SignedBy, "log" | "sct" | "annotations" | "statement">> & {
+    readonly trustedRoot?: TrustFile | undefined;
+  },
+): SignedBy {
+  const { trustedRoot, ...rest } = options;
+  return {
+    kind: "signed-by",
+    label,
+    signer,
+    log: { need: "ignored", keys: [] },
+    sct: "required",
+    timestamps: "accepted",
+    annotations: new Map(),
+    statement: { kind: "signature" },
+    identity: { kind: "none" },
+    acceptsNamelessBundle: true,
+    ...(trustedRoot && { trustedRoot }),
+    ...rest,
+  };
+}
+
+/** A Fulcio certificate of this identity. */
+export function keylessSigner(subject: TextDemand, issuer: TextDemand, name: "any" | "uri" = "any"): Signer {
+  return {
+    kind: "certificate",
+    identity: { subjects: [{ name, is: subject }], issuer },
+    authority: { kind: "trusted-root" },
+  };
+}
+
+export function exactly(text: string): TextDemand {
+  return { kind: "exact", text };
+}
+
+export function allOf(of: readonly Requirement[]): Requirement {
+  return only(of) ?? { kind: "all-of", of };
+}
+
+export function anyOf(of: readonly Requirement[]): Requirement {
+  return only(of) ?? { kind: "any-of", of };
+}
+
+function only(of: readonly Requirement[]): Requirement | undefined {
+  return of.length === 1 ? of[0] : undefined;
+}

@@ -1,0 +1,65 @@
+import { isObject } from "../../encoding/json.ts";
+import { parseStrictJson } from "../../encoding/strict-json.ts";
+import { parseYaml } from "../../encoding/yaml.ts";
+import { DecoderError, describeSystemError } from "../../errors.ts";
+import { readSmallFile } from "../../io/file.ts";
+import { LIMITS } from "../../limits.ts";
+import { CLUSTER_IMAGE_POLICY, readClusterImagePolicies } from "./cluster-image-policy.ts";
+import { type ContainersSettings, readContainersPolicy } from "./containers-policy.ts";
+import { type AdmissionSettings, readKubewardenSettings } from "./kubewarden.ts";
+import type { Policy } from "./policy.ts";
+
+/** What a policy file leaves open. */
+export interface PolicySettings extends ContainersSettings, AdmissionSettings {}
+
+export interface LoadedPolicy {
+  readonly policy: Policy;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads a policy of any known format; the format is told by its fields. @throws DecoderError CONFIG, LIMIT */
+export function loadPolicy(path: string, settings: PolicySettings): LoadedPolicy {
+  let bytes: Uint8Array;
+  try {
+    bytes = readSmallFile(path, LIMITS.policyBytes);
+  } catch (cause) {
+    throw new DecoderError("CONFIG", `can't read the policy ${path}: ${describeSystemError(cause)}`, {
+      cause,
+    });
+  }
+  return { policy: parsePolicy(bytes, `policy ${path}`, settings), bytes };
+}
+
+/** @param where `policy /etc/containers/policy.json`. @throws DecoderError CONFIG, LIMIT */
+export function parsePolicy(bytes: Uint8Array, where: string, settings: PolicySettings): Policy {
+  const values = parseValues(bytes, where);
+  const [value] = values;
+  if (values.length > 0 && values.every(isClusterImagePolicy))
+    return readClusterImagePolicies(values, where, settings);
+  if (values.length !== 1) throw new DecoderError("CONFIG", `${where}: it is not one document`);
+  if (isObject(value) && Object.hasOwn(value, "signatures"))
+    return readKubewardenSettings(value, where, settings);
+  if (!isJson(bytes)) throw new DecoderError("CONFIG", `${where}: its format is not known`);
+  return readContainersPolicy(value, where, settings);
+}
+
+/** JSON is YAML as well, but only JSON's own reader is as strict as containers/image. */
+function parseValues(bytes: Uint8Array, where: string): readonly unknown[] {
+  try {
+    return isJson(bytes) ? [parseStrictJson(bytes)] : parseYaml(bytes);
+  } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new DecoderError("CONFIG", `${where} can't be read: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Policies in YAML begin with a field's name, a comment or `---`. */
+function isJson(bytes: Uint8Array): boolean {
+  const head = Buffer.from(bytes).toString("latin1").trimStart();
+  return /^(?:[{["0-9]|-(?!--)|(?:true|false|null)$)/.test(head) || head === "";
+}
+
+function isClusterImagePolicy(value: unknown): boolean {
+  return isObject(value) && value["kind"] === CLUSTER_IMAGE_POLICY;
+}

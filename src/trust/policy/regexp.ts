@@ -1,0 +1,31 @@
+import { DecoderError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+
+/** What Go's RE2 lacks (backreferences, look-around), and what it reads otherwise than JavaScript (POSIX classes). */
+const UNSUPPORTED = /\\[1-9]|\\k<|\(\?(?:[=!]|<[=!])|\[\[?:/;
+/** RE2's flags for the whole expression; `i` is the one that JavaScript has. */
+const IGNORE_CASE = "(?i)";
+
+/**
+ * An expression that must match a whole text. RE2 searches for a part; anchoring keeps `https://example.com/` from
+ * matching `https://evil.test/?https://example.com/`.
+ * @param option what it was given as, for messages
+ * @throws DecoderError CONFIG
+ */
+export function wholeMatch(text: string, option: string): RegExp {
+  const isFolded = text.startsWith(IGNORE_CASE);
+  const body = isFolded ? text.slice(IGNORE_CASE.length) : text;
+  if (text.length > LIMITS.policyRegexpChars)
+    throw bad(option, `it has more than ${LIMITS.policyRegexpChars} characters`);
+  if (UNSUPPORTED.test(body))
+    throw bad(option, "backreferences, look-around and POSIX classes are not supported");
+  try {
+    return new RegExp(`^(?:${body})$`, isFolded ? "iu" : "u");
+  } catch {
+    throw bad(option, "it is not a valid regular expression");
+  }
+}
+
+function bad(option: string, why: string): DecoderError {
+  return new DecoderError("CONFIG", `the regular expression of ${option} can't be used: ${why}`);
+}

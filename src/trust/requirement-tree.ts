@@ -1,0 +1,32 @@
+import type { Requirement, SignedBy } from "./requirement.ts";
+
+/** Every signature that a requirement speaks of. */
+export function* leavesOf(requirement: Requirement): Generator<SignedBy> {
+  if (requirement.kind === "signed-by") yield requirement;
+  if ("of" in requirement) for (const it of requirement.of) yield* leavesOf(it);
+}
+
+/** What a requirement comes to when no signature is looked at: undefined where signatures decide. */
+export function decidedWithoutSignatures(requirement: Requirement): boolean | undefined {
+  switch (requirement.kind) {
+    case "accept":
+      return true;
+    case "reject":
+      return false;
+    case "signed-by":
+      return undefined;
+    case "all-of":
+      return combined(requirement.of, false);
+    case "any-of":
+      return combined(requirement.of, true);
+  }
+}
+
+/** @param dominant decides as soon as one of them comes to it; all must come to the other */
+function combined(of: readonly Requirement[], dominant: boolean): boolean | undefined {
+  // An empty list satisfies nothing.
+  if (of.length === 0) return false;
+  const decisions = of.map(decidedWithoutSignatures);
+  if (decisions.includes(dominant)) return dominant;
+  return decisions.every((it) => it === !dominant) ? !dominant : undefined;
+}

@@ -1,0 +1,193 @@
+import { lstatSync, statSync } from "node:fs";
+import { dirname, isAbsolute } from "node:path";
+import { parseToml } from "../encoding/toml.ts";
+import { DecoderError, describeSystemError } from "../errors.ts";
+import { readSmallFile } from "../io/file.ts";
+import { LIMITS } from "../limits.ts";
+import type { PolicySettings } from "./policy/read-policy.ts";
+import { readTrustFile } from "./policy/trust-file.ts";
+
+/** What a node's operator decides about the image verifier and the decoder's gate. */
+export interface TrustSettings extends PolicySettings {
+  /** Path of the policy. */
+  readonly policy: string;
+  /** Folders of signatures that are looked at before any registry. */
+  readonly signatureStores: readonly string[];
+  /** Credentials that come before the node's own. */
+  readonly authFile: string | undefined;
+  /** Own time limit of a verifier call, below containerd's. */
+  readonly deadlineMs: number;
+  /** Folder of registries.d. */
+  readonly registriesDir: string;
+  /** Folder of accepted verdicts. */
+  readonly verdictDir: string;
+  readonly verdictLifeMs: number;
+  /** Whether an earlier verdict is enough when the registry can't be asked. */
+  readonly staleIfError: boolean;
+  /** File to which a line is added for each answer. */
+  readonly auditLog: string | undefined;
+  /** Exceptions with an end. */
+  readonly breakGlass: string;
+  /** Folder of containerd's hosts.toml; undefined: as containerd's configuration says. */
+  readonly hostsDir: string | undefined;
+  /** containerd's configuration; undefined: its usual place. */
+  readonly containerdConfig: string | undefined;
+  /** kubelet's `--image-credential-provider-config` and `--image-credential-provider-bin-dir`. */
+  readonly credentialProviderConfig: string | undefined;
+  readonly credentialProviderBinDir: string | undefined;
+}
+
+export const SETTINGS_FILE = "/etc/containerd/ctd-decoder/trust.toml";
+const DEFAULTS = {
+  registriesDir: "/etc/containers/registries.d",
+  verdictDir: "/run/ctd-decoder/trust",
+  breakGlass: "/etc/containerd/ctd-decoder/break-glass",
+} as const;
+
+type Table = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads trust.toml. It decides what may run, so that only root may be able to write it, its folder, and the policy.
+ * @throws DecoderError CONFIG, BAD_KEY for a trusted root that can't be read
+ */
+export function readTrustSettings(path = SETTINGS_FILE): TrustSettings {
+  const settings = parseSettings(readOwned(path), path);
+  checkWriters(settings.policy);
+  return settings;
+}
+
+/** @throws DecoderError CONFIG */
+export function parseSettings(bytes: Uint8Array, path: string): TrustSettings {
+  const table = toTable(bytes, path);
+  const read = new Reader(table, path);
+  const root = read.path("trusted_root");
+  const settings: TrustSettings = {
+    policy: read.path("policy") ?? read.missing("policy"),
+    trustedRoot: root === undefined ? undefined : readTrustFile(root),
+    signatureStores: read.paths("signature_store"),
+    authFile: read.path("auth_file"),
+    deadlineMs: read.milliseconds("deadline") ?? LIMITS.verifierMs,
+    registriesDir: read.path("registries_d") ?? DEFAULTS.registriesDir,
+    verdictDir: read.path("verdict_dir") ?? DEFAULTS.verdictDir,
+    verdictLifeMs: read.milliseconds("verdict_life") ?? LIMITS.verdictLifeMs,
+    staleIfError: read.boolean("stale_if_error") ?? true,
+    auditLog: read.path("audit_log"),
+    breakGlass: read.path("break_glass") ?? DEFAULTS.breakGlass,
+    scopeIsIdentity: read.choice("bundle_identity", ["name", "scope"]) === "scope",
+    unmatched: read.choice("unmatched", ["reject", "accept"]) === "accept" ? "accept" : "reject",
+    hostsDir: read.path("hosts_dir"),
+    containerdConfig: read.path("containerd_config"),
+    credentialProviderConfig: read.path("image_credential_provider_config"),
+    credentialProviderBinDir: read.path("image_credential_provider_bin_dir"),
+  };
+  read.refuseOthers();
+  return settings;
+}
+
+function toTable(bytes: Uint8Array, path: string): Table {
+  try {
+    return parseToml(bytes);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw bad(path, `it is ${error.message}`);
+    throw error;
+  }
+}
+
+/** The bytes of a file that only root may write. @throws DecoderError CONFIG */
+export function readOwned(path: string): Uint8Array {
+  checkWriters(path);
+  try {
+    return readSmallFile(path, LIMITS.configBytes);
+  } catch (cause) {
+    throw bad(path, describeSystemError(cause), cause);
+  }
+}
+
+/** @throws DecoderError CONFIG when somebody else than root may change the file or put another in its place */
+export function checkWriters(path: string): void {
+  for (const it of [path, dirname(path)]) {
+    const problem = writersProblem(it);
+    if (problem !== undefined) throw bad(path, problem);
+  }
+}
+
+const GROUP_OR_OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+
+function writersProblem(path: string): string | undefined {
+  try {
+    const link = lstatSync(path);
+    const { uid, mode } = statSync(path);
+    const isShared = (mode & GROUP_OR_OTHERS_WRITE) !== 0 && (mode & STICKY) === 0;
+    if (uid !== 0 || link.uid !== 0) return `${path} does not belong to root`;
+    return isShared ? `others than root may write to ${path}` : undefined;
+  } catch (cause) {
+    return `${path}: ${describeSystemError(cause)}`;
+  }
+}
+
+class Reader {
+  readonly #table: Table;
+  readonly #path: string;
+  readonly #known = new Set<string>();
+
+  constructor(table: Table, path: string) {
+    this.#table = table;
+    this.#path = path;
+  }
+
+  path(name: string): string | undefined {
+    const value = this.#value(name);
+    if (value === undefined || (typeof value === "string" && isAbsolute(value))) return value;
+    throw bad(this.#path, `${name} is not an absolute path`);
+  }
+
+  paths(name: string): readonly string[] {
+    const value = this.#value(name) ?? [];
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (list.every((it): it is string => typeof it === "string" && isAbsolute(it))) return list;
+    throw bad(this.#path, `${name} is not a list of absolute paths`);
+  }
+
+  /** "8s", "500ms", "24h", or a number of seconds. */
+  milliseconds(name: string): number | undefined {
+    const value = this.#value(name);
+    if (value === undefined) return undefined;
+    const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(String(value)) ?? [];
+    const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
+    if (milliseconds > 0) return milliseconds;
+    throw bad(this.#path, `${name} is not a time such as "8s" or "24h"`);
+  }
+
+  boolean(name: string): boolean | undefined {
+    const value = this.#value(name);
+    if (value === undefined || typeof value === "boolean") return value;
+    throw bad(this.#path, `${name} is neither true nor false`);
+  }
+
+  choice(name: string, choices: readonly string[]): string | undefined {
+    const value = this.#value(name);
+    if (value === undefined || choices.includes(value as string)) return value as string | undefined;
+    throw bad(this.#path, `${name} is not one of ${choices.join(", ")}`);
+  }
+
+  missing(name: string): never {
+    throw bad(this.#path, `${name} is missing`);
+  }
+
+  refuseOthers(): void {
+    const unknown = Object.keys(this.#table).find((name) => !this.#known.has(name));
+    if (unknown !== undefined) throw bad(this.#path, `unknown setting ${JSON.stringify(unknown)}`);
+  }
+
+  #value(name: string): unknown {
+    this.#known.add(name);
+    return Object.hasOwn(this.#table, name) ? this.#table[name] : undefined;
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+function bad(path: string, why: string, cause?: unknown): DecoderError {
+  return new DecoderError("CONFIG", `can't use ${path}: ${why}`, { cause });
+}

@@ -1,0 +1,42 @@
+import type { Findings } from "./find/attachments.ts";
+import { findAttached, findLocally, type SignaturePlaces, usesAttachments, wantedBy } from "./find/find.ts";
+import type { SignedImage } from "./found.ts";
+import { type Judgement, judge } from "./judge.ts";
+import type { Requirement } from "./requirement.ts";
+import { decidedWithoutSignatures } from "./requirement-tree.ts";
+
+const NOTHING: Findings = { found: [], failures: [] };
+
+/**
+ * Whether an image meets a requirement: folders of signatures are looked at first, the registry only when they are not
+ * enough, and neither when the policy decides without signatures.
+ * @throws DecoderError REGISTRY and the like when the registry can't answer and nothing found is enough; BAD_KEY, LIMIT
+ */
+export async function verifyImage(
+  requirement: Requirement,
+  image: SignedImage,
+  places: SignaturePlaces,
+): Promise<Judgement> {
+  if (decidedWithoutSignatures(requirement) !== undefined) return await judge(requirement, NOTHING, image);
+  const wanted = wantedBy(requirement);
+  const local = await findLocally(image, wanted, places);
+  let findings = local;
+  const stores = usesAttachments(image, wanted, places.registries) ? places.stores : [];
+  if (findings.found.length > 0 && stores.length > 0) {
+    const judgement = await judge(requirement, { found: findings.found, failures: [] }, image);
+    if (judgement.accepted) return judgement;
+  }
+  for (const [position, store] of stores.entries()) {
+    const attached = await findAttached(image, wanted, store);
+    const isLast = position === stores.length - 1;
+    // Signatures prove themselves, whichever mirror has them. The last server, the registry itself, has the last word.
+    findings = {
+      found: [...findings.found, ...attached.found],
+      failures: [...local.failures, ...attached.failures],
+    };
+    if (isLast) break;
+    const judgement = await judge(requirement, { ...findings, failures: [] }, image);
+    if (judgement.accepted) return judgement;
+  }
+  return await judge(requirement, findings, image);
+}
