@@ -41,6 +41,8 @@ export const LIMITS = {
   keyDerivationCpuMs: 10_000,
   /** scrypt of an encrypted key: memory, OpenSSL's default takes 16 MiB. */
   scryptBytes: 128 * MiB,
+  /** Parallel lanes of scrypt, which are worked off one after another. */
+  scryptParallel: 16,
   /** What of an error message is shown: pod events are cut at 1 KiB, terminals are not. */
   messageChars: 4096,
   /** Parameters of one JWE header: RFC 7516 and 7518 have 18, writers use 5. */

@@ -111,8 +111,12 @@ export class RegistryClient {
     return response.status === 200;
   }
 
-  /** @param mediaType of the document itself. @throws DecoderError as `manifest` */
-  async putManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void> {
+  /**
+   * @param mediaType of the document itself
+   * @returns whether the registry lists it as a referrer of its subject (distribution-spec, `OCI-Subject`)
+   * @throws DecoderError as `manifest`
+   */
+  async putManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<boolean> {
     const attempted = await this.send({
       method: "PUT",
       to: this.path(`manifests/${reference}`),
@@ -129,6 +133,7 @@ export class RegistryClient {
       isEncrypted,
     });
     await response.discard();
+    return response.header("oci-subject") !== undefined;
   }
 
   /**

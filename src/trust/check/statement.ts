@@ -20,7 +20,7 @@ export interface Statement {
   readonly annotations: JsonObject;
 }
 
-const IN_TOTO = "application/vnd.in-toto+json";
+export const IN_TOTO = "application/vnd.in-toto+json";
 const STATEMENT_TYPES: ReadonlySet<unknown> = new Set([
   "https://in-toto.io/Statement/v0.1",
   "https://in-toto.io/Statement/v1",
