@@ -4,10 +4,27 @@ import { LIMITS } from "./limits.ts";
 import { printable } from "./text.ts";
 
 const NAME = "ctd-decoder";
-/** Go's decoder and containerd know no other code of failure. */
+/** The only failure that Go's decoder has, and that containerd expects. */
 const FAILURE = 1;
+/** Wrong usage of a command, as in a shell's own commands. */
+const WRONG_USAGE = 2;
 
 let isConcluded = false;
+let usageExit = FAILURE;
+let layOut = plain;
+
+/**
+ * From now on the program ends as commands do: wrong usage has an exit code of its own, and `lines` lays out a message and
+ * its hint for the person who reads them.
+ */
+export function concludeAsCommand(lines: typeof plain): void {
+  usageExit = WRONG_USAGE;
+  layOut = lines;
+}
+
+function plain(message: string, hint: string | undefined): string {
+  return `${NAME}: error: ${message}\n${hint === undefined ? "" : `${NAME}: hint: ${hint}\n`}`;
+}
 
 /**
  * Runs the program to its end: exit code 0 when all is done. Work that waits for what never comes ends the process as well,
@@ -41,15 +58,13 @@ export function fail(error: unknown): void {
   process.exitCode = FAILURE;
   isConcluded = true;
   if (error instanceof DecoderError) {
+    if (error.code === "USAGE") process.exitCode = usageExit;
     if (errnoOf(error.cause) === "EPIPE") return;
-    const hint = error.hint === undefined ? "" : `${NAME}: hint: ${oneLine(error.hint)}\n`;
-    print(`${NAME}: error: ${oneLine(error.message)}\n${hint}`);
+    print(layOut(oneLine(error.message), error.hint && oneLine(error.hint)));
   } else {
     // A defect: its kind helps to find it, its message might quote a secret.
     const kind = error instanceof Error ? error.name : typeof error;
-    print(
-      `${NAME}: error: internal error (${kind})\n${NAME}: hint: please report this with the command and the versions in use\n`,
-    );
+    print(layOut(`internal error (${kind})`, "please report this with the command and the versions in use"));
   }
 }
 

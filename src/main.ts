@@ -1,7 +1,7 @@
 import { decode } from "./decoder/decoder.ts";
 import { parseDecoderFlags } from "./decoder/flags.ts";
 import { DecoderError } from "./errors.ts";
-import { conclude } from "./exit.ts";
+import { conclude, concludeAsCommand } from "./exit.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
 import { IS_COMPILED } from "./process/compiled.ts";
@@ -22,10 +22,15 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const isCommand = first !== undefined && !first.startsWith("-");
   if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {
-    const { run } = await import("./cli/cli.ts");
-    return run(args);
+    return runCommand(args);
   }
   return decodeLayer(args).catch((error) => explain(error, args));
+}
+
+async function runCommand(args: readonly string[]): Promise<void> {
+  const { layOutError, run } = await import("./cli/cli.ts");
+  concludeAsCommand(layOutError);
+  return run(args);
 }
 
 async function decodeLayer(args: readonly string[]): Promise<void> {
@@ -34,12 +39,13 @@ async function decodeLayer(args: readonly string[]): Promise<void> {
   return decode(options, process.env, input, output);
 }
 
-/** Somebody who starts the program by hand to see what it is has no use for advice about containerd. */
-async function explain(error: unknown, args: readonly string[]): Promise<never> {
+/** A person who starts the program by hand gets help, rather than advice about containerd. */
+async function explain(error: unknown, args: readonly string[]): Promise<void> {
   if (error instanceof DecoderError && error.code === "USAGE")
     throw (await import("./cli/cli.ts")).wrongUsage(error, args);
   const isBare = error instanceof DecoderError && error.code === "NO_PAYLOAD";
   if (!isBare || !(await import("node:tty")).isatty(STDIN)) throw error;
+  if (args.length === 0) return runCommand(["--help"]);
   const { noLayer } = await import("./cli/cli.ts");
   throw noLayer();
 }

@@ -1,48 +1,76 @@
 import { FLAGS } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
-import { parseArguments } from "./arguments.ts";
-import { COMMANDS } from "./commands.ts";
-import { commandHelp, programHelp } from "./help.ts";
-import { didYouMean } from "./suggest.ts";
-import { VERSION } from "./version.ts";
+import type { Command } from "./command.ts";
+import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
+import { commandHelp, programHelp, VERSION, wrap } from "./help.ts";
+import { didYouMean, parseArguments } from "./parse.ts";
+import { styleFor, Ui, USUAL_COLUMNS } from "./ui.ts";
 
 const HELP = /^--?(h|help)$/;
 const VERSION_FLAG = /^--?version$/;
 
+/** Whether standard error already holds the error as JSON. */
+let isReported = false;
+
 /**
- * The commands for people, and what the decoder's own `--help` and `--version` print.
- * @throws DecoderError, all of which `exit.ts` words
+ * Runs a command, or prints what `--help` and `--version` ask for.
+ * @throws DecoderError, which exit.ts reports
  */
 export async function run(argv: readonly string[]): Promise<void> {
   const [first = "--help", ...rest] = argv;
   if (first === "version") return print(overview(["--version"]));
   if (first.startsWith("-") || first === "help") return print(overview(first === "help" ? rest : argv));
-  const command = COMMANDS.find(({ name }) => name === first);
-  if (command === undefined) throw unknownCommand(first);
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
-  await command.run(parseArguments(command, rest));
+  let ui = new Ui({ isJson: options.includes("--json") });
+  try {
+    const command = commandNamed(first);
+    if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
+    const args = parseArguments(command, rest);
+    ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet") });
+    await command.run(args, ui);
+  } catch (error) {
+    isReported = ui.fail(error);
+    throw error;
+  }
 }
 
 function overview(args: readonly string[]): string {
   if (args.some((arg) => VERSION_FLAG.test(arg))) return `ctd-decoder ${VERSION}\n`;
   const command = COMMANDS.find(({ name }) => args.includes(name));
-  return command === undefined ? programHelp(COMMANDS) : commandHelp(command);
+  return command === undefined ? programHelp(COMMAND_GROUPS) : commandHelp(command);
 }
 
 function print(text: string): void {
   new Output(1, "standard output").write(Buffer.from(text));
 }
 
-function unknownCommand(name: string): DecoderError {
-  const names = COMMANDS.map((command) => command.name);
-  return new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
+function commandNamed(name: string): Command {
+  const command = COMMANDS.find((it) => it.name === name);
+  if (command !== undefined) return command;
+  const names = COMMANDS.map((it) => it.name);
+  throw new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
     hint: commandsHint(),
   });
 }
 
-/** A decoder call's wrong usage, with what a flag that there is not may have been meant to be. */
+const CONTINUATION = "\n  ";
+
+/** An error for standard error: on a terminal in colour and broken between words, elsewhere a line each. */
+export function layOutError(message: string, hint: string | undefined): string {
+  if (isReported) return "";
+  const { stderr, env } = process;
+  const label = styleFor(stderr, env).bad("error");
+  const columns = stderr.isTTY
+    ? (stderr.columns || USUAL_COLUMNS) - CONTINUATION.length
+    : Number.POSITIVE_INFINITY;
+  const lines = (text: string) => `${wrap(`ctd-decoder: ${text}`, columns).join(CONTINUATION)}\n`;
+  return (
+    lines(`error: ${message}`).replace("error", label) + (hint === undefined ? "" : lines(`hint: ${hint}`))
+  );
+}
+
+/** The error of a decoder call with wrong usage, with a suggestion for an unknown flag. */
 export function wrongUsage(error: DecoderError, args: readonly string[]): DecoderError {
   const names = [...FLAGS.keys()].map((name) => `--${name}`);
   const [meant = ""] = args
@@ -53,7 +81,7 @@ export function wrongUsage(error: DecoderError, args: readonly string[]): Decode
   return new DecoderError("USAGE", error.message + meant, { hint: error.hint });
 }
 
-/** For who calls the decoder by hand. */
+/** The error of a decoder call by hand, with nothing on standard input. */
 export function noLayer(): DecoderError {
   return new DecoderError(
     "USAGE",

@@ -1,25 +1,27 @@
 import type { Arguments } from "./arguments.ts";
+import type { Ui } from "./ui.ts";
 
-/** One of `ctd-decoder`'s commands. Parsing, help, completion and manual page are all made from this. */
+/** A command of `ctd-decoder`. Parsing, help, completion and the manual page are all derived from it. */
 export interface Command {
   readonly name: string;
   /** One line, without a full stop. */
   readonly summary: string;
   readonly operands: readonly Operand[];
+  /** In the order in which help shows them: the most used first. */
   readonly options: Options;
   /** Paragraphs of further explanation. */
   readonly notes: readonly string[];
   readonly examples: readonly Example[];
   /** @throws DecoderError */
-  run(args: Arguments): Promise<void>;
+  run(args: Arguments, ui: Ui): Promise<void>;
 }
 
 export interface Operand {
   /** "SOURCE" */
   readonly name: string;
   readonly optional?: boolean;
-  /** What a shell completes it with. */
-  readonly completes: "files" | readonly string[];
+  /** What a shell offers for it: image references, file names, or these words. */
+  readonly completes: "images" | "files" | readonly string[];
 }
 
 /** Name without dashes → option. */
@@ -29,15 +31,24 @@ export interface Option {
   readonly help: string;
   /** "FILE"; undefined for a switch. */
   readonly value?: string;
-  /** May be given several times. */
+  /** Whether it may be given several times. */
   readonly repeats?: boolean;
+  /** Another name: a letter for the short form "-q", or a second long name. */
   readonly alias?: string;
-  /** The only values there are. */
+  /** The only values allowed. */
   readonly choices?: readonly string[];
+  /** The heading that help shows it under; undefined: "Options". */
+  readonly group?: string;
 }
 
 export interface Example {
+  /** A command line that works as it stands, given the files it names. */
   readonly command: string;
   /** What it does: a sentence without a full stop. */
   readonly does: string;
+}
+
+/** "-q" for "q", "--quiet" for "quiet". */
+export function dashed(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
 }

@@ -1,5 +1,5 @@
 import type { Command } from "./command.ts";
-import { COMPLETION } from "./commands/completion.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { CONFIG } from "./commands/config.ts";
 import { DECRYPT } from "./commands/decrypt.ts";
 import { DOCTOR } from "./commands/doctor.ts";
@@ -7,21 +7,16 @@ import { ENCRYPT } from "./commands/encrypt.ts";
 import { INSPECT } from "./commands/inspect.ts";
 import { KEYGEN } from "./commands/keygen.ts";
 import { LAYER } from "./commands/layer.ts";
-import { MAN } from "./commands/man.ts";
+import { manCommand } from "./commands/man.ts";
 import { REWRAP } from "./commands/rewrap.ts";
 import { VERIFY } from "./commands/verify.ts";
+import type { CommandGroup } from "./help.ts";
 
 /** In the order in which help shows them. */
-export const COMMANDS: readonly Command[] = [
-  ENCRYPT,
-  DECRYPT,
-  REWRAP,
-  INSPECT,
-  VERIFY,
-  LAYER,
-  KEYGEN,
-  CONFIG,
-  DOCTOR,
-  COMPLETION,
-  MAN,
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
+  ["Commands for keys and nodes", [KEYGEN, DOCTOR, CONFIG]],
+  ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];
+
+export const COMMANDS: readonly Command[] = COMMAND_GROUPS.flatMap(([, commands]) => commands);

@@ -1,88 +1,113 @@
-import type { Command, Option, Options } from "./command.ts";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { readSmallFile } from "../io/file.ts";
+import { LIMITS } from "../limits.ts";
+import { REF_NAME } from "../spec/manifest.ts";
+import { type Command, dashed, type Options } from "./command.ts";
 import { HELP, OTHER_FLAGS, PROGRAM_FLAGS } from "./help.ts";
-
-/** Of the program itself. */
-const TOP_FLAGS: Options = { ...PROGRAM_FLAGS, ...OTHER_FLAGS };
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
-/** A script that teaches a shell the commands, their options and the options' values; paths it knows itself. */
-export function completionScript(shell: Shell, commands: readonly Command[]): string {
-  if (shell === "fish") return fishScript(commands);
-  const script = bashScript(commands);
-  return shell === "bash" ? script : `autoload -U +X bashcompinit && bashcompinit\n${script}`;
-}
-
-function bashScript(commands: readonly Command[]): string {
-  const values = commands.flatMap(({ name, options }) =>
-    Object.entries(options).flatMap(([option, { choices }]) =>
-      choices === undefined ? [] : [`    "${name} --${option}") words="${choices.join(" ")}" ;;`],
-    ),
-  );
-  const options = commands.map(
-    ({ name, options }) => `      ${name}) words="${dashed({ ...options, help: HELP }).join(" ")}" ;;`,
-  );
-  const operands = commands.flatMap(({ name, operands }) => {
-    const words = operands.flatMap(({ completes }) => (completes === "files" ? [] : completes));
-    return words.length === 0 ? [] : [`      ${name}) words="${words.join(" ")}" ;;`];
-  });
-  return `# Completion of ctd-decoder's commands, for bash and, by way of bashcompinit, for zsh.
-_ctd_decoder() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD - 1]} words=
-  if [ "$COMP_CWORD" -eq 1 ] && [[ "$current" != -* ]]; then words="${commands.map(({ name }) => name).join(" ")}"; fi
-  case "\${COMP_WORDS[1]} $previous" in
-${values.join("\n")}
-  esac
-  if [ -z "$words" ]; then
-    case "$current" in
-    -*) case "\${COMP_WORDS[1]}" in
-${options.join("\n")}
-      -*) words="${dashed(TOP_FLAGS).join(" ")}" ;;
-      esac ;;
-    *) case "\${COMP_WORDS[1]}" in
-${operands.join("\n")}
-      esac ;;
-    esac
-  fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+/** Each asks the program for the words that fit the line up to the cursor, and completes file names if there are none. */
+const SCRIPTS: Readonly<Record<Shell, string>> = {
+  bash: `_ctd_decoder() {
+  local IFS=$'\\n'
+  COMPREPLY=($("$1" completion bash -- "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
+  [[ "\${COMPREPLY[0]:-}" != *[:/=] ]] || compopt -o nospace
 }
 complete -o default -o bashdefault -F _ctd_decoder ctd-decoder
-`;
+`,
+  zsh: `#compdef ctd-decoder
+_ctd_decoder() {
+  local -a found=("\${(@f)$("\${words[1]}" completion zsh -- "\${(j: :)words[1,CURRENT]}" 2>/dev/null)}")
+  [[ -n "$found" ]] && compadd -S '' -a found || _files
+}
+compdef _ctd_decoder ctd-decoder
+`,
+  fish: `complete -c ctd-decoder -a '(ctd-decoder completion fish -- (commandline -cp | string collect))'
+`,
+};
+
+export function completionScript(shell: Shell): string {
+  return SCRIPTS[shell];
 }
 
-function fishScript(commands: readonly Command[]): string {
-  const lines = commands.flatMap(({ name, summary, options, operands }) => {
-    const when = `-n "__fish_seen_subcommand_from ${name}"`;
-    const words = operands.flatMap(({ completes }) => (completes === "files" ? [] : completes));
-    return [
-      `complete -c ctd-decoder -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
-      ...Object.entries({ ...options, help: HELP }).map(
-        ([option, it]) => `complete -c ctd-decoder ${when} ${fishOption(option, it)}`,
-      ),
-      ...(words.length === 0 ? [] : [`complete -c ctd-decoder ${when} -f -a ${quoted(words.join(" "))}`]),
-    ];
-  });
-  const top = Object.entries(TOP_FLAGS).map(
-    ([option, it]) => `complete -c ctd-decoder -n __fish_use_subcommand ${fishOption(option, it)}`,
-  );
-  return `# Completion of ctd-decoder's commands, for fish.\n${[...top, ...lines].join("\n")}\n`;
+/**
+ * The words that can stand for the last word of a command line, most likely ones first; none where a file name is due.
+ * bash takes a word apart at ":" and "=", so for bash the part up to the last of them is left out.
+ */
+export function complete(line: string, commands: readonly Command[], shell: Shell): string[] {
+  const [, ...words] = line.split(/\s+/);
+  const current = words.pop() ?? "";
+  const found = candidates(words, current, commands).filter((word) => word.startsWith(current));
+  const known = shell === "bash" ? current.replace(/[^:=]*$/, "").length : 0;
+  return found.map((word) => word.slice(known));
 }
 
-function fishOption(name: string, { help, value, choices, alias }: Option): string {
-  const names = [name, ...(alias === undefined ? [] : [alias])].map((it) =>
-    it.length === 1 ? `-s ${it}` : `-l ${it}`,
-  );
-  const argument =
-    choices !== undefined ? [`-x -a ${quoted(choices.join(" "))}`] : value !== undefined ? ["-r"] : [];
-  return [...names, ...argument, `-d ${quoted(help)}`].join(" ");
+function candidates(words: readonly string[], current: string, commands: readonly Command[]): string[] {
+  const command = commands.find(({ name }) => name === words[0]);
+  if (command === undefined) {
+    if (current.startsWith("-")) return names({ ...PROGRAM_FLAGS, ...OTHER_FLAGS });
+    return words.length === 0 ? commands.map(({ name }) => name) : [];
+  }
+  const { options, operands } = command;
+  const valued = optionNamed(options, words.at(-1) ?? "");
+  if (valued?.value !== undefined) return [...(valued.choices ?? [])];
+  const [, inline] = /^(--[^=]+)=/.exec(current) ?? [];
+  if (inline !== undefined)
+    return (optionNamed(options, inline)?.choices ?? []).map((choice) => `${inline}=${choice}`);
+  if (current.startsWith("-")) return names({ ...options, help: HELP });
+  // The operands of a command complete alike, so their position does not matter.
+  const completes = operands[0]?.completes ?? "files";
+  if (completes === "images") return images(current);
+  return completes === "files" ? [] : [...completes];
 }
 
-function dashed(options: Command["options"]): string[] {
+function optionNamed(options: Options, word: string): Options[string] | undefined {
+  return Object.entries(options).find(([name, { alias }]) =>
+    [name, alias].some((it) => it !== undefined && dashed(it) === word),
+  )?.[1];
+}
+
+function names(options: Options): string[] {
   return Object.keys(options).map((name) => `--${name}`);
 }
 
-/** For a POSIX shell and fish alike. */
-function quoted(text: string): string {
-  return `"${text.replace(/[\\"$`]/g, "\\$&")}"`;
+const TRANSPORTS = ["oci:", "oci-archive:", "docker-archive:", "rootfs:", "tar:"];
+
+/** "o" → transports, "oci:a" → folders and files, "oci:app:" → the tags of the layout in app. */
+function images(current: string): string[] {
+  const [transport = "", path, tag] = /^([^:]*:)([^:]*)(:)?/.exec(current)?.slice(1) ?? [];
+  if (path === undefined) return TRANSPORTS;
+  if (!TRANSPORTS.includes(transport)) return [];
+  if (tag !== undefined) return tags(path).map((name) => `${transport}${path}:${name}`);
+  const onlyFolders = transport === "oci:" || transport === "rootfs:";
+  const here = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+  const entries = listing(here === "" ? "." : here)
+    .filter((entry) => entry.isDirectory() || !onlyFolders)
+    .map((entry) => `${transport}${here}${entry.name}${entry.isDirectory() ? "/" : ""}`);
+  return transport === "oci:" && tags(path).length > 0 ? [...entries, `${current}:`] : entries;
+}
+
+function listing(folder: string) {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return []; // No such folder, so nothing completes it.
+  }
+}
+
+/** The tags in an OCI layout's index; none if it is not a layout. */
+function tags(layout: string): string[] {
+  try {
+    const index = JSON.parse(
+      Buffer.from(readSmallFile(join(layout, "index.json"), LIMITS.manifestBytes)).toString(),
+    );
+    return index.manifests
+      .map((entry: { annotations?: Record<string, unknown> }) => entry.annotations?.[REF_NAME])
+      .filter((tag: unknown) => typeof tag === "string" && /^[\x21-\x7e]+$/.test(tag));
+  } catch {
+    return [];
+  }
 }

@@ -1,35 +1,44 @@
+import manifest from "../../package.json" with { type: "json" };
 import { FLAGS } from "../decoder/flags.ts";
-import type { Command, Option, Options } from "./command.ts";
+import { type Command, dashed, type Option, type Options } from "./command.ts";
+
+export const VERSION: string = manifest.version;
 
 const INDENT = "  ";
 const COLUMNS = 80;
-/** Beyond this an option's text starts on the next line. */
+/** The text of a longer term starts on the next line. */
 const TERM_COLUMNS = 28;
+const USUAL_GROUP = "Options";
 
 export const HELP: Option = { help: "print help", alias: "h" };
 
-/** The decoder's own flags as commands have theirs. */
+/** The decoder's own flags, described as a command's options are. */
 export const PROGRAM_FLAGS: Options = Object.fromEntries(
   [...FLAGS].map(([name, { help, value }]) => [name, { help, ...(value !== undefined && { value }) }]),
 );
 
 export const OTHER_FLAGS: Options = { help: HELP, version: { help: "print the version" } };
 
+/** Commands under a heading, the most used first. */
+export type CommandGroup = readonly [title: string, commands: readonly Command[]];
+
 /** `ctd-decoder --help` */
-export function programHelp(commands: readonly Command[]): string {
+export function programHelp(groups: readonly CommandGroup[]): string {
+  const commands = groups.flatMap(([, members]) => members);
+  const columns = Math.max(...commands.map(({ name }) => name.length));
   return sections([
-    ["", ["Decrypts encrypted container image layers where they are pulled."]],
+    ["", wrap("Decrypts encrypted layers of container images where they are pulled.", COLUMNS)],
     [
       "Usage",
       [
-        `${INDENT}ctd-decoder [FLAGS] < layer > plaintext   as containerd calls it, payload on descriptor 3`,
-        `${INDENT}ctd-decoder COMMAND [OPTIONS]             as people do`,
+        `${INDENT}ctd-decoder COMMAND [OPTIONS]             by hand`,
+        `${INDENT}ctd-decoder [FLAGS] < layer > plaintext   by containerd, payload on fd 3`,
       ],
     ],
-    ["Commands", definitions(commands.map(({ name, summary }) => [name, summary]))],
+    ...groups.map(([title, members]) => [title, commandLines(members, columns)] as const),
     ["Flags of the stream processor", optionLines(PROGRAM_FLAGS)],
     ["Other flags", optionLines(OTHER_FLAGS)],
-    ["", ["See ctd-decoder COMMAND --help, with examples for every command."]],
+    ["", ["ctd-decoder COMMAND --help explains a command and shows examples."]],
   ]);
 }
 
@@ -38,13 +47,13 @@ export function commandHelp(command: Command): string {
   return sections([
     ["", [`${capitalised(command.summary)}.`]],
     ["Usage", [`${INDENT}${usage(command)}`]],
-    ["Options", optionLines({ ...command.options, help: HELP })],
+    ...optionGroups(command.options).map(([title, options]) => [title, optionLines(options)] as const),
     ["", command.notes.flatMap((note, i) => [...(i > 0 ? [""] : []), ...wrap(note, COLUMNS)])],
     [
       "Examples",
       command.examples.flatMap(({ command: line, does }) => [
-        ...wrap(`# ${does}`, COLUMNS - 2).map(indent),
-        indent(line),
+        ...wrap(`# ${does}`, COLUMNS - INDENT.length).map(indent),
+        ...wrapCommand(line).map(indent),
       ]),
     ],
   ]);
@@ -57,10 +66,8 @@ export function usage({ name, operands, options }: Command): string {
 
 /** "-q, --quiet", "--key FILE" */
 export function optionTerm(name: string, { alias, value }: Option): string {
-  const names = [alias, name]
-    .filter((it) => it !== undefined)
-    .map((it) => (it.length === 1 ? `-${it}` : `--${it}`));
-  return `${names.join(", ")}${value === undefined ? "" : ` ${value}`}`;
+  const names = [alias, name].filter((it) => it !== undefined).toSorted((a, b) => a.length - b.length);
+  return `${names.map(dashed).join(", ")}${value === undefined ? "" : ` ${value}`}`;
 }
 
 export function optionText({ help, choices, repeats }: Option): string {
@@ -68,8 +75,25 @@ export function optionText({ help, choices, repeats }: Option): string {
   return more.length === 0 ? help : `${help} (${more.join("; ")})`;
 }
 
+/** Options by heading, in the order in which each heading first appears. */
+function optionGroups(options: Options): [title: string, options: Options][] {
+  const groups = new Map<string, Record<string, Option>>([[USUAL_GROUP, {}]]);
+  for (const [name, option] of Object.entries({ ...options, help: HELP })) {
+    const title = option.group ?? USUAL_GROUP;
+    groups.set(title, { ...groups.get(title), [name]: option });
+  }
+  return [...groups];
+}
+
 export function capitalised(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+function commandLines(commands: readonly Command[], columns: number): string[] {
+  return definitions(
+    commands.map(({ name, summary }) => [name, summary]),
+    columns,
+  );
 }
 
 function optionLines(options: Options): string[] {
@@ -78,8 +102,9 @@ function optionLines(options: Options): string[] {
   );
 }
 
-function definitions(rows: readonly (readonly [string, string])[]): string[] {
-  const longest = Math.max(...rows.map(([term]) => term.length).filter((length) => length <= TERM_COLUMNS));
+function definitions(rows: readonly (readonly [string, string])[], columns?: number): string[] {
+  const fitting = rows.map(([term]) => term.length).filter((length) => length <= TERM_COLUMNS);
+  const longest = columns ?? Math.max(0, ...fitting);
   return rows.flatMap(([term, text]) => {
     const lines = wrap(text, COLUMNS - longest - 2 * INDENT.length);
     const margin = INDENT + " ".repeat(longest) + INDENT;
@@ -88,7 +113,7 @@ function definitions(rows: readonly (readonly [string, string])[]): string[] {
   });
 }
 
-function wrap(text: string, columns: number): string[] {
+export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
@@ -98,6 +123,12 @@ function wrap(text: string, columns: number): string[] {
     } else line = line === "" ? word : `${line} ${word}`;
   }
   return [...lines, line];
+}
+
+/** A command line in lines that a shell reads as one. */
+function wrapCommand(line: string): string[] {
+  const lines = wrap(line, COLUMNS - 2 * INDENT.length - " \\".length);
+  return lines.map((part, i) => (i > 0 ? INDENT : "") + part + (i < lines.length - 1 ? " \\" : ""));
 }
 
 function indent(line: string): string {

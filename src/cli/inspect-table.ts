@@ -1,15 +1,15 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
 import { shortFingerprint } from "../keys/fingerprint.ts";
 import { printable } from "../text.ts";
-import type { Style } from "./style.ts";
+import type { Style } from "./ui.ts";
 import { count, formatBytes, shortDigest } from "./units.ts";
 
 const GAP = "  ";
-/** Beginnings that all layer types share, and that tell a reader nothing. */
+/** Prefixes that all layer types share; a reader needs only what follows. */
 const COMMON_TYPES =
   /^application\/vnd\.(?:oci\.image\.layer\.v1\.|oci\.image\.layer\.|docker\.image\.rootfs\.)/;
 
-/** What `inspect` prints: for each platform a table of layers, with the recipients of each below it. */
+/** `inspect` as text: a table of layers for each platform, with the recipients of each layer below it. */
 export function renderImage(info: ImageInfo, style: Style, columns: number): string {
   const parts = info.platforms.map((platform) => renderPlatform(platform, style, columns));
   const others = info.others.map(
@@ -46,14 +46,14 @@ function renderPlatform({ platform, digest, layers }: PlatformInfo, style: Style
   ].join("\n");
 }
 
-/** From here on digests are shown in full. */
+/** At this width digests are shown in full. */
 const WIDE_COLUMNS = 140;
 
 function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
   if (encryption === undefined) return [];
   const lines = encryption.packets.flatMap(({ scheme, recipients, problem }) => {
     if (problem !== undefined) return [`${printable(scheme)}: ${style.bad(printable(problem))}`];
-    if (recipients.length === 0) return [`${printable(scheme)}: recipients not told`];
+    if (recipients.length === 0) return [`${printable(scheme)}: recipients not named in the image`];
     return recipients.map(
       ({ algorithm, id }) =>
         `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}`,
@@ -78,7 +78,7 @@ function openers({ opens }: EncryptionInfo, style: Style): string[] {
   });
 }
 
-/** Columns padded to their widest cell; the last one is left as it is. */
+/** Pads every column but the last to its widest cell. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) =>

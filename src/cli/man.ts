@@ -1,9 +1,8 @@
 import { KEYS_PATH, PROVIDER_CONFIG } from "../containerd/stream-processors.ts";
 import type { Command, Options } from "./command.ts";
-import { capitalised, OTHER_FLAGS, optionTerm, optionText, PROGRAM_FLAGS, usage } from "./help.ts";
-import { VERSION } from "./version.ts";
+import { capitalised, OTHER_FLAGS, optionTerm, optionText, PROGRAM_FLAGS, usage, VERSION } from "./help.ts";
 
-/** The manual page, in the man(7) language, of everything that help tells. */
+/** The manual page in the man(7) language, with everything that help shows. */
 export function manualPage(commands: readonly Command[]): string {
   return [
     `.TH CTD\\-DECODER 1 "" "ctd\\-decoder ${VERSION}" "User Commands"`,
@@ -15,7 +14,7 @@ export function manualPage(commands: readonly Command[]): string {
     ...commands.flatMap((command) => [".br", bold(usage(command))]),
     ".SH DESCRIPTION",
     escaped(
-      "Without a command this is a stream processor of containerd: it reads what to decrypt with from file descriptor 3, an encrypted layer from standard input, and writes the layer's plaintext to standard output, once all of it is authenticated. The commands make, change and examine encrypted images.",
+      "Without a command this is a stream processor of containerd. It reads the layer's descriptor from file descriptor 3 and the encrypted layer from standard input, authenticates the whole layer, and then writes its plaintext to standard output. The commands make, change and examine encrypted images.",
     ),
     ".SH STREAM PROCESSOR",
     ...optionList(PROGRAM_FLAGS),
@@ -24,17 +23,19 @@ export function manualPage(commands: readonly Command[]): string {
     ".SH COMMANDS",
     ...commands.flatMap(commandPart),
     ".SH EXIT STATUS",
-    escaped("0 when all went well, 1 for every failure, which is told on standard error."),
+    escaped(
+      "0 on success. 1 on every failure, with a message on standard error. 2 if a command is used wrongly; the stream processor reports that as 1, too.",
+    ),
     ".SH ENVIRONMENT",
-    ...item("OCICRYPT_CONFIG", "which PKCS#11 modules may be loaded"),
-    ...item("OCICRYPT_KEYPROVIDER_CONFIG", "the key providers there are"),
-    ...item("OCICRYPT_AUDIT_LOG", "where a line is added for each layer, unless --audit-log says so"),
-    ...item("NO_COLOR", "set to anything: no colours"),
-    ...item("TMPDIR", "where large temporary files go"),
+    ...item("OCICRYPT_CONFIG", "the configuration file that says which PKCS#11 modules may be loaded"),
+    ...item("OCICRYPT_KEYPROVIDER_CONFIG", "the configuration file of the key providers"),
+    ...item("OCICRYPT_AUDIT_LOG", "the audit log, unless --audit-log names one"),
+    ...item("NO_COLOR", "if set, no colours"),
+    ...item("TMPDIR", "the folder of large temporary files"),
     ".SH FILES",
     ...item(KEYS_PATH, "the usual keys folder"),
-    ...item(PROVIDER_CONFIG, "the usual place of what OCICRYPT_KEYPROVIDER_CONFIG names"),
-    ...item("/etc/containerd/config.toml", "containerd's configuration, which names the stream processors"),
+    ...item(PROVIDER_CONFIG, "the usual value of OCICRYPT_KEYPROVIDER_CONFIG"),
+    ...item("/etc/containerd/config.toml", "containerd's configuration, with its stream processors"),
     ".SH SEE ALSO",
     escaped("containerd(8), containerd-config.toml(5), skopeo(1), openssl(1), gpg(1)"),
     "",
@@ -74,7 +75,7 @@ function bold(text: string): string {
   return `.B ${escaped(text)}`;
 }
 
-/** groff_char(7): a backslash begins an escape, a hyphen is no minus, and a first dot or quote would be a request. */
+/** groff_char(7): a backslash starts an escape, "-" is a hyphen and "\\-" a minus, and a leading dot or quote a request. */
 function escaped(text: string): string {
   return text.replace(/\\/g, "\\e").replace(/-/g, "\\-").replace(/^[.']/, "\\&$&");
 }

@@ -1,6 +1,6 @@
 import type { LayerReport, Progress } from "../image/progress.ts";
 import { printable } from "../text.ts";
-import type { Style } from "./style.ts";
+import type { Style } from "./ui.ts";
 import { formatBytes, formatSeconds, shortHex } from "./units.ts";
 
 type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
@@ -8,16 +8,16 @@ type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
 const REDRAW_MS = 100;
 const CLEAR_LINE = "\r\u001b[K";
 const BAR_COLUMNS = 32;
-/** A shorter bar tells nothing. */
+/** A shorter bar shows nothing. */
 const LEAST_BAR_COLUMNS = 5;
 const USUAL_COLUMNS = 80;
 
 export interface ShownProgress extends Progress {
-  /** Takes away what is of no use once the work is over. */
+  /** Removes the bar. */
   end(): void;
 }
 
-/** A line for each layer: what a log can take. */
+/** One line for each finished layer, for logs. */
 export function lineProgress(stream: Stream): ShownProgress {
   let [total, done] = [0, 0];
   return {
@@ -33,7 +33,7 @@ export function lineProgress(stream: Stream): ShownProgress {
   };
 }
 
-/** One line that is drawn over and over: bar, bytes, rate, layers. Lines of finished layers go above it. */
+/** One line, redrawn: bar, bytes, rate, layers. The lines of finished layers go above it. */
 export function terminalProgress(verb: string, stream: Stream, style: Style): ShownProgress {
   const bar = new Bar(verb, stream, style);
   return {
@@ -99,7 +99,7 @@ class Bar {
     return before + bar(total === 0 ? 1 : Math.min(1, done / total), Math.min(room, BAR_COLUMNS)) + after;
   }
 
-  /** One column stays free: in the last one some terminals break the line. */
+  /** One column stays free: some terminals wrap a line that fills the last one. */
   #columns(): number {
     return (this.#stream.columns || USUAL_COLUMNS) - 1;
   }
@@ -111,7 +111,7 @@ function bar(share: number, columns: number): string {
   return `[${"#".repeat(full)}${".".repeat(columns - full)}]  `;
 }
 
-/** Short enough for 80 columns. */
+/** Fits in 80 columns. */
 function describe({ platform, position, action, from, digest, size }: LayerReport): string {
   const change = from === digest ? shortHex(digest) : `${shortHex(from)} -> ${shortHex(digest)}`;
   return `${printable(platform)} layer ${position} ${action}, ${formatBytes(size)}: ${change}`;

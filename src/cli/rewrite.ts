@@ -13,24 +13,24 @@ import {
   schemeSettings,
   selection,
 } from "./shared-options.ts";
-import { Ui } from "./ui.ts";
+import type { Ui } from "./ui.ts";
 import { count } from "./units.ts";
 
-/** What the commands that make an image of another have in common. */
+/** What the commands that make one image from another have in common. */
 
 export const FROM_TO: readonly Operand[] = [
-  { name: "SOURCE", completes: "files" },
-  { name: "DEST", completes: "files" },
+  { name: "SOURCE", completes: "images" },
+  { name: "DEST", completes: "images" },
 ];
 
 export const REWRITE_OPTIONS: Options = {
   ...SELECTION_OPTIONS,
-  force: { help: "replace DEST's tag or archive if it is there already" },
+  force: { help: "replace DEST's tag or archive if it exists", alias: "f" },
   ...KEY_OPTIONS,
   ...OUTPUT_OPTIONS,
 };
 
-/** What the command line says to any of them. */
+/** Options that each of them takes. */
 export interface CommonOptions<Source = SourceReference>
   extends Pick<RewriteOptions, "destination" | "replace"> {
   readonly source: Source;
@@ -40,7 +40,7 @@ export interface CommonOptions<Source = SourceReference>
 
 type Running = Pick<RewriteOptions, "progress" | "signal">;
 
-/** How one of them goes about it: all that can be wrong on the command line is found before the work begins. */
+/** What one of them does. Every mistake on the command line is found before the work begins. */
 export interface RewriteSteps<Source> {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
@@ -57,10 +57,10 @@ export function runRewrite<Source>({
   parseSource,
   prepare,
 }: RewriteSteps<Source>): Command["run"] {
-  return async (args) => {
+  return async (args, ui) => {
     const [source, destination] = [parseSource(args.operand(0)), parseDestination(args.operand(1))];
     checkOutput(destination);
-    const ui = new Ui(args, destination.isPipe);
+    if (destination.isPipe) ui.leaveStandardOutput();
     const common = {
       source,
       destination,
@@ -71,13 +71,14 @@ export function runRewrite<Source>({
     const rewrite = await prepare(args, common);
     const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
     ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
+    if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
   };
 }
 
-/** @throws DecoderError USAGE when an archive would go to a terminal */
+/** @throws DecoderError USAGE if an archive would go to a terminal */
 function checkOutput(destination: DestinationReference): void {
   if (!destination.isPipe || !process.stdout.isTTY) return;
-  throw new DecoderError("USAGE", "an image archive on a terminal helps nobody", {
+  throw new DecoderError("USAGE", "refusing to write an image archive to a terminal", {
     hint: "redirect standard output to a file or a pipe, or name a destination",
   });
 }
@@ -88,9 +89,9 @@ function summary(
   destination: DestinationReference,
   { layers, keptLayers, attachments, digest }: RewriteResult,
 ): string {
-  const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} kept as before`] : [];
+  const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} unchanged`] : [];
   const attached = count(attachments, "attestation or signature", "attestations or signatures");
-  const notes = attachments > 0 ? [...kept, `${attached} kept readable`] : kept;
+  const notes = attachments > 0 ? [...kept, `${attached} left unencrypted`] : kept;
   const what = [
     `${done} ${count(layers.length, "layer")} into ${ui.style.bold(destination.text)}`,
     ...notes,

@@ -1,30 +1,38 @@
-import { type DecoderOptions, FLAGS, parseDecoderFlags } from "../decoder/flags.ts";
+import { toMilliseconds } from "../decoder/flag-values.ts";
+import { FLAGS } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
+import type { KeyOptions } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 
-/** Options that several commands have, and what they come to. */
+/** Options that several commands share, and the values they stand for. */
 
-export const OUTPUT_OPTIONS: Options = {
-  quiet: { help: "print errors only", alias: "q" },
-  json: { help: "print the result as JSON" },
-};
+export const OUTPUT_OPTIONS: Options = grouped("Output", {
+  quiet: { help: "print no more than a script needs", alias: "q" },
+  json: { help: "print the result, or the error, as JSON" },
+});
 
-export const SELECTION_OPTIONS: Options = {
+export const SELECTION_OPTIONS: Options = grouped("Which layers", {
   platform: {
     value: "OS/ARCH",
-    help: "only this platform of an index; the others are kept as they are",
+    help: "only this platform of an index; the others stay as they are",
+    alias: "p",
     repeats: true,
   },
-  layer: { value: "N,...", help: "only these layers: 0 is the first one, -1 the last", repeats: true },
-  "except-base": { value: "COUNT", help: "all layers but so many from the first" },
-};
+  layer: {
+    value: "N,...",
+    help: "only these layers: 0 is the first, -1 the last",
+    alias: "l",
+    repeats: true,
+  },
+  "except-base": { value: "COUNT", help: "all layers except the first COUNT" },
+});
 
-/** The decoder's own flags that these commands share with it. */
+/** Options that have the name, the help and the values of a flag of the decoder. */
 const KEY_FLAGS = [
   "decryption-keys-path",
   "key-passwords-path",
@@ -34,29 +42,35 @@ const KEY_FLAGS = [
   "provider-legacy-dc",
   "verbose",
 ] as const;
-const PROVIDER_FLAGS: readonly string[] = ["provider-timeout", "verbose"];
+const PROVIDER_FLAGS = ["provider-timeout", "verbose"] as const;
 
-export const KEY_OPTIONS: Options = {
+export const KEY_OPTIONS: Options = grouped("Keys", {
   key: {
     value: "FILE",
-    help: "a private key; its password after it as :pass=TEXT, :file=FILE or :fd=NUMBER; or provider:NAME",
+    help: "a private key, its password appended as :pass=TEXT, :file=FILE or :fd=NUMBER; or provider:NAME",
+    alias: "k",
     repeats: true,
   },
   ...decoderFlags(KEY_FLAGS),
-};
+});
 
 const KEYS_HINT = "name a private key with --key FILE, or a folder of them with --keys DIR";
 
 export const RECIPIENT_OPTION = {
   value: "RECIPIENT",
-  help: "for whom: jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]",
+  help: "who can decrypt: jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]",
+  alias: "r",
   repeats: true,
 } as const;
 
-export const WRAP_OPTIONS: Options = {
-  "gpg-homedir": { value: "DIR", help: "gpg's folder, for pgp: recipients by name" },
+export const WRAP_OPTIONS: Options = grouped("Keys", {
+  "gpg-homedir": { value: "DIR", help: "gpg's home folder, for pgp: recipients by name" },
   ...decoderFlags(PROVIDER_FLAGS),
-};
+});
+
+function grouped(group: string, options: Options): Options {
+  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, group }]));
+}
 
 function decoderFlags(names: readonly string[]): Options {
   return Object.fromEntries(
@@ -69,46 +83,47 @@ function decoderFlags(names: readonly string[]): Options {
   );
 }
 
-/** @throws DecoderError USAGE */
-export function decoderOptions(args: Arguments): DecoderOptions {
-  const given = KEY_FLAGS.flatMap((name) => {
-    const value = args.text(name);
-    return value === undefined ? [] : [`--${name}=${value}`];
-  });
-  return parseDecoderFlags(given);
+function keyOptions(args: Arguments): KeyOptions {
+  const [keysPath, keyPasswordsPath] = [args.text("decryption-keys-path"), args.text("key-passwords-path")];
+  return {
+    strictKeys: args.flag("strict-keys"),
+    allowExternalSymlinks: args.flag("allow-external-symlinks"),
+    ...(keysPath !== undefined && { keysPath }),
+    ...(keyPasswordsPath !== undefined && { keyPasswordsPath }),
+  };
 }
 
-/** How schemes are to behave, environment included. @throws DecoderError USAGE */
+/** How key-wrap schemes behave, environment included. @throws DecoderError USAGE */
 export function schemeSettings(args: Arguments): WrapSettings {
-  const { providerTimeoutMs, providerLegacyDc, verbose } = decoderOptions(args);
-  const gpgHomedir = args.text("gpg-homedir");
+  const [timeout, gpgHomedir] = [args.text("provider-timeout"), args.text("gpg-homedir")];
   return {
     environment: process.env,
-    providerTimeoutMs,
-    providerLegacyDc,
-    verbose,
+    providerTimeoutMs:
+      timeout === undefined ? LIMITS.providerTimeoutMs : toMilliseconds(timeout, "provider-timeout"),
+    providerLegacyDc: args.flag("provider-legacy-dc"),
+    verbose: args.flag("verbose"),
     keysHint: KEYS_HINT,
     ...(gpgHomedir !== undefined && { gpgHomedir }),
   };
 }
 
-/** The keys that the command line names, or undefined when it names none. @throws DecoderError BAD_KEY, USAGE */
+/** The keys that the command line names, or undefined if it names none. @throws DecoderError BAD_KEY, USAGE */
 export async function namedKeys(args: Arguments): Promise<KeySet | undefined> {
   const files = args.texts("key");
-  const options = decoderOptions(args);
+  const options = keyOptions(args);
   if (files.length === 0 && options.keysPath === undefined) return undefined;
   const { loadKeys } = await import("../keys/load.ts");
   const { addNamedKeys } = await import("../keys/named.ts");
   return await addNamedKeys(files, await loadKeys(options));
 }
 
-/** @throws DecoderError USAGE when the command line names no keys and nobody else could have any, BAD_KEY */
+/** @throws DecoderError USAGE if the command line names no key and no key provider is configured, BAD_KEY */
 export async function requiredKeys(args: Arguments): Promise<KeySet> {
   const keys = await namedKeys(args);
   if (keys !== undefined) return keys;
   if (process.env["OCICRYPT_KEYPROVIDER_CONFIG"]) {
     const { loadKeys } = await import("../keys/load.ts");
-    return await loadKeys(decoderOptions(args));
+    return await loadKeys(keyOptions(args));
   }
   throw new DecoderError("USAGE", "no private key is named", {
     hint: KEYS_HINT,
@@ -118,8 +133,12 @@ export async function requiredKeys(args: Arguments): Promise<KeySet> {
 /** @throws DecoderError USAGE */
 export function selection(args: Arguments): Selection {
   return {
-    platforms: args.texts("platform").flatMap((text) => text.split(",")),
+    platforms: platforms(args),
     layers: args.integers("layer", -LIMITS.layers, LIMITS.layers),
     exceptBase: args.integer("except-base", 0, LIMITS.layers) ?? 0,
   };
+}
+
+export function platforms(args: Arguments): string[] {
+  return args.texts("platform").flatMap((text) => text.split(","));
 }

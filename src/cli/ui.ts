@@ -1,46 +1,69 @@
+import { DecoderError } from "../errors.ts";
 import { type Progress, SILENT } from "../image/progress.ts";
 import { Output } from "../io/output.ts";
-import type { Arguments } from "./arguments.ts";
-import { interruptible } from "./interrupt.ts";
+import { printableJson } from "../text.ts";
 import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
-import { type Style, styleFor } from "./style.ts";
 
-const STDOUT = 1;
-const STDERR = 2;
-/** What a terminal without a known width is taken for. */
-const USUAL_COLUMNS = 80;
+/** The width assumed for a terminal that reports none. */
+export const USUAL_COLUMNS = 80;
 
-/** Where a command's words go. Results to standard output, or to standard error when an image goes there. */
+/** Where a command writes: results to standard output, or to standard error when an image goes to standard output. */
 export class Ui {
   readonly isQuiet: boolean;
   readonly isJson: boolean;
-  readonly style: Style;
-  readonly columns: number;
-  readonly #output: Output;
+  #stream: NodeJS.WriteStream = process.stdout;
+  #hasResult = false;
 
-  /** @param stdoutTaken whether standard output is for an image or a layer */
-  constructor(args: Arguments, stdoutTaken = false) {
-    const stream = stdoutTaken ? process.stderr : process.stdout;
-    this.isQuiet = args.flag("quiet");
-    this.isJson = args.flag("json");
-    this.style = styleFor(stream, process.env);
-    this.columns = stream.columns || USUAL_COLUMNS;
-    this.#output = stdoutTaken ? new Output(STDERR, "standard error") : new Output(STDOUT, "standard output");
+  constructor({ isQuiet = false, isJson = false }: { isQuiet?: boolean; isJson?: boolean }) {
+    this.isQuiet = isQuiet;
+    this.isJson = isJson;
   }
 
-  /** A result: as JSON if so asked, otherwise as text unless all is to be quiet. */
-  result(value: unknown, text: () => string): void {
-    if (this.isJson) this.print(`${JSON.stringify(value, null, 2)}\n`);
-    else if (!this.isQuiet) this.print(text());
+  get style(): Style {
+    return styleFor(this.#stream, process.env);
   }
 
-  print(text: string): void {
-    this.#output.write(Buffer.from(text));
+  get columns(): number {
+    return this.#stream.columns || USUAL_COLUMNS;
+  }
+
+  /** Leaves standard output to an image or a layer. */
+  leaveStandardOutput(): void {
+    this.#stream = process.stderr;
   }
 
   /**
-   * Does long work: it can be stopped by Ctrl-C and the like, and shows how far it is, with a bar on a terminal and with
-   * lines elsewhere.
+   * Writes a result: as JSON with --json, else as text unless --quiet is given.
+   * @param failure what the result amounts to, if that is a failure: part of the JSON, and thrown afterwards
+   */
+  result(value: object, text: () => string, failure?: DecoderError): void {
+    if (this.isJson) this.#json(failure === undefined ? value : { ...value, error: errorOf(failure) });
+    else if (!this.isQuiet) this.print(text());
+    if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * With --json, writes an error as JSON, unless the result already holds it.
+   * @returns whether standard error holds the error now
+   */
+  fail(error: unknown): boolean {
+    if (!this.isJson || this.#hasResult) return false;
+    this.#json({ error: errorOf(error) });
+    return this.#stream === process.stderr;
+  }
+
+  print(text: string): void {
+    const isStdout = this.#stream === process.stdout;
+    new Output(isStdout ? 1 : 2, isStdout ? "standard output" : "standard error").write(Buffer.from(text));
+  }
+
+  #json(value: object): void {
+    this.#hasResult = true;
+    this.print(`${printableJson(value, 2)}\n`);
+  }
+
+  /**
+   * Runs long work that a signal may interrupt, and shows its progress: as a bar on a terminal, as lines elsewhere.
    * @param verb "encrypting"
    */
   async work<T>(verb: string, work: (progress: Progress, signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -60,5 +83,63 @@ export class Ui {
     return stderr.isTTY
       ? terminalProgress(verb, stderr, styleFor(stderr, process.env))
       : lineProgress(stderr);
+  }
+}
+
+/** What JSON says of an error. An internal error's own message might quote a secret. */
+function errorOf(error: unknown): { code: string; message: string; hint?: string } {
+  if (!(error instanceof DecoderError)) return { code: "INTERNAL", message: "internal error" };
+  const { code, message, hint } = error;
+  return { code, message, ...(hint !== undefined && { hint }) };
+}
+
+/** Ways to set words apart; each returns plain text where colours are not wanted. */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  good(text: string): string;
+  bad(text: string): string;
+}
+
+/** ECMA-48 §8.3.117, "select graphic rendition": on and off. */
+const CODES = { bold: [1, 22], dim: [2, 22], good: [32, 39], bad: [31, 39] } as const;
+
+/** Colours on a terminal only, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */
+export function styleFor(
+  stream: { readonly isTTY?: boolean },
+  environment: Readonly<Record<string, string | undefined>>,
+): Style {
+  const wanted = stream.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+  const paint = (name: keyof typeof CODES) => (text: string) => {
+    const [on, off] = CODES[name];
+    return wanted ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+  };
+  return { bold: paint("bold"), dim: paint("dim"), good: paint("good"), bad: paint("bad") };
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * Runs work that a signal may interrupt. The first signal asks the work to stop; once it has cleaned up, the process ends
+ * by that signal, as the waiting shell expects. A second signal ends the process at once.
+ */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  let received: NodeJS.Signals | undefined;
+  const stop = (name: NodeJS.Signals) => {
+    received = name;
+    controller.abort();
+  };
+  for (const name of SIGNALS) process.once(name, stop);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    if (received === undefined) throw error;
+    new Output(2, "standard error").write(Buffer.from("ctd-decoder: interrupted; nothing was changed\n"));
+    for (const name of SIGNALS) process.off(name, stop);
+    process.kill(process.pid, received);
+    throw error;
+  } finally {
+    for (const name of SIGNALS) process.off(name, stop);
   }
 }

@@ -13,13 +13,13 @@ export function count(number: number, noun: string, nouns = `${noun}s`): string 
   return `${number} ${number === 1 ? noun : nouns}`;
 }
 
-/** "sha256:0123456789ab": enough of a digest for people. */
+/** "sha256:0123456789ab", enough for a person to compare. */
 export function shortDigest(digest: string): string {
   const colon = digest.indexOf(":");
   return digest.slice(0, colon + 1 + 12);
 }
 
-/** "0123456789ab": the same without the algorithm. */
+/** Like shortDigest, without the algorithm: "0123456789ab". */
 export function shortHex(digest: string): string {
   return shortDigest(digest).slice(digest.indexOf(":") + 1);
 }

@@ -64,7 +64,7 @@ describeWith([ours], "advice about the command line", {}, () => {
   ])("%j: one sentence, and the command's usage", async (args, message) => {
     const operands = args[0] === "verify" ? "SOURCE" : "SOURCE DEST";
     expect(await failure(...args)).toEqual({
-      exit: 1,
+      exit: 2,
       stdout: "",
       message,
       hint: `usage: ctd-decoder ${args[0]} [OPTIONS] ${operands}; see ctd-decoder ${args[0]} --help`,
@@ -95,7 +95,7 @@ describeWith([ours], "advice about the command line", {}, () => {
   test.each([
     [["inspect", "app"], /^an image is oci:DIR.* or - for an archive on standard input; skopeo /],
     [["encrypt", ...FOR_NODE, "app", "oci:out"], /^an image is oci:DIR.*; rootfs:DIR and tar:FILE/],
-    [["decrypt", "--key", "node.pem", "oci:encrypted", "app"], /^destinations are oci:DIR/],
+    [["decrypt", "--key", "node.pem", "oci:encrypted", "app"], /^a destination is oci:DIR/],
     [["inspect", "docker://busybox:1"], /skopeo copy docker:.* oci:DIR:TAG/],
     [["inspect", "rootfs:."], /^ctd-decoder encrypt makes an image of it/],
     [["verify", "--key", "node.pem", "tar:x.tar"], /^ctd-decoder encrypt makes an image of it/],

@@ -34,9 +34,9 @@ beforeAll(async () => {
 
 describeWith([ours], "the command line", {}, () => {
   test.each([
-    [["--help"], /Commands:\n {2}encrypt /],
-    [["-h"], /Commands:/],
-    [["help"], /Commands:/],
+    [["--help"], /Commands for images:\n {2}encrypt /],
+    [["-h"], /Commands for images:/],
+    [["help"], /Commands for images:/],
     [["help", "verify"], /ctd-decoder verify \[OPTIONS\] SOURCE/],
     [["verify", "--help"], /Examples:/],
     [["verify", "-h"], /Examples:/],
@@ -50,16 +50,39 @@ describeWith([ours], "the command line", {}, () => {
     expect(stdout.toString()).toMatch(text);
   });
 
-  test.each([
+  const WRONG_USAGE: readonly [string[], RegExp][] = [
     [["frobnicate"], /no command "frobnicate"/],
     [["encrypt"], /SOURCE is missing/],
     [["encrypt", "oci:a"], /DEST is missing/],
     [["encrypt", "oci:a", "oci:b", "oci:c"], /unexpected argument "oci:c"/],
     [["encrypt", "--unknown", "oci:a", "oci:b"], /unknown/],
     [["encrypt", "oci:a", "oci:b"], /no recipient/],
+    [["encrypt", "--recipient", "jwe:keys/node.pem", "docker://x", "oci:out"], /does not name an image/],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression", "xz", "oci:plain", "oci:out"],
+      /compression/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression-level", "0", "oci:plain", "oci:out"],
+      /1 to 9/,
+    ],
+    [
+      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--entrypoint", "[1]", "rootfs:keys", "oci:out"],
+      /entrypoint/,
+    ],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "rootfs:out"], /can't be written/],
+    [["decrypt", "oci:encrypted", "oci:out"], /no private key/],
+    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no recipient/],
+    [["layer", "--key", "keys/node.pem"], /either/],
+    [["layer", "--key", "keys/node.pem", "--descriptor", "x", "oci:encrypted"], /either/],
+    [["layer", "--key", "keys/node.pem", "oci:encrypted"], /several platforms/],
+    [["keygen", "--type", "ec", "--bits", "2048", "out"], /--bits/],
+    [["keygen", "--bits", "1024", "out"], /2048/],
+    [["completion", "tcsh"], /tcsh/],
+  ];
+  const FAILURES: readonly [string[], RegExp][] = [
     [["encrypt", "--recipient", "rot13:key", "oci:plain", "oci:out"], /rot13/],
     [["encrypt", "--recipient", "jwe:none.pem", "oci:plain", "oci:out"], /none\.pem/],
-    [["encrypt", "--recipient", "jwe:keys/node.pem", "docker://x", "oci:out"], /names no image/],
     [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:none", "oci:out"], /none/],
     [
       [
@@ -77,44 +100,38 @@ describeWith([ours], "the command line", {}, () => {
       ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--layer", "1", "oci:plain", "oci:out"],
       /no layer 1/,
     ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression", "xz", "oci:plain", "oci:out"],
-      /compression/,
-    ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression-level", "0", "oci:plain", "oci:out"],
-      /1 to 9/,
-    ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--entrypoint", "[1]", "rootfs:keys", "oci:out"],
-      /entrypoint/,
-    ],
     [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:encrypted", "oci:out"], /encrypted already/],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "oci:encrypted:v1"], /there already/],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "rootfs:out"], /can't be written/],
-    [["decrypt", "oci:encrypted", "oci:out"], /no private key/],
+    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "oci:encrypted:v1"], /already exists/],
     [["decrypt", "--key", "keys/node.pub.pem", "oci:encrypted", "oci:out"], /public key/],
     [["decrypt", "--key", "keys/node.pem", "oci:plain", "oci:out"], /encrypted/],
     [["decrypt", "--key", "keys/node.pem", "oci:encrypted:v2", "oci:out"], /"v2"/],
-    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no recipient/],
     [["verify", "--key", "keys/node.pem", "oci:plain"], /encrypted/],
-    [["layer", "--key", "keys/node.pem"], /either/],
-    [["layer", "--key", "keys/node.pem", "--descriptor", "x", "oci:encrypted"], /either/],
     [["layer", "--key", "keys/node.pem", "--descriptor", "none.json"], /none\.json/],
-    [["layer", "--key", "keys/node.pem", "oci:encrypted"], /several platforms/],
-    [["layer", "--key", "keys/node.pem", "--platform", "linux/arm64", "oci:plain"], /not encrypted/],
-    [["keygen", "keys/node.pem"], /there already/],
-    [["keygen", "--type", "ec", "--bits", "2048", "out"], /--bits/],
-    [["keygen", "--bits", "1024", "out"], /2048/],
-    [["completion", "tcsh"], /tcsh/],
-  ])("%j is an error", async (args, message) => {
-    const before = readdirSync(folder);
-    const { exit, stdout, stderr } = await command(args, { cwd });
-    expect({ exit, stdout: stdout.length }).toEqual({ exit: 1, stdout: 0 });
-    expect(stderr).toMatch(ONE_ERROR);
-    expect(stderr).toMatch(message);
-    expect(readdirSync(folder)).toEqual(before);
-  });
+    [["layer", "--key", "keys/node.pem", "--platform", "linux/arm64", "oci:plain"], /encrypted/],
+    [["keygen", "keys/node.pem"], /already exists/],
+  ];
+
+  test.each([...WRONG_USAGE.map((it) => [2, ...it] as const), ...FAILURES.map((it) => [1, ...it] as const)])(
+    "exit code %i: %j",
+    async (exit, args, message) => {
+      const before = readdirSync(folder);
+      const text = await command(args, { cwd });
+      expect({ exit: text.exit, stdout: text.stdout.toString() }).toEqual({ exit, stdout: "" });
+      expect(text.stderr).toMatch(ONE_ERROR);
+      expect(text.stderr).toMatch(message);
+
+      const json = await command([args[0] ?? "", "--json", ...args.slice(1)], { cwd });
+      // The standard output of `layer` is the layer.
+      const [output, other] = args[0] === "layer" ? [json.stderr, json.stdout] : [json.stdout, json.stderr];
+      const { error, ...rest } = JSON.parse(output.toString());
+      expect({ exit: json.exit, rest }).toEqual({ exit, rest: {} });
+      expect(other.toString()).toBe(args[0] === "layer" ? "" : text.stderr);
+      const hint = error.hint === undefined ? "" : `ctd-decoder: hint: ${error.hint}\n`;
+      expect(`ctd-decoder: error: ${error.message}\n${hint}`).toBe(text.stderr);
+      expect(error.code === "USAGE").toBe(exit === 2);
+      expect(readdirSync(folder)).toEqual(before);
+    },
+  );
 });
 
 describeWith([ours], "keygen", {}, () => {
@@ -284,7 +301,7 @@ describeWith([ours], "results", {}, () => {
 describeWith([ours], "pipes", {}, () => {
   test("an archive goes through commands from end to end", async () => {
     const encrypt = await command(["encrypt", "--recipient", `jwe:${keys.publicKey}`, `oci:${plain}`, "-"]);
-    expect(encrypt.stderr).toMatch(/encrypted 2 layers into oci-archive:-\n/);
+    expect(encrypt.stderr).toMatch(/encrypted 2 layers into -\n/);
     const decrypt = await command(["decrypt", "--key", keys.privateKey, "-", "oci-archive:-:v1"], {
       input: encrypt.stdout,
     });

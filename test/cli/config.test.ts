@@ -55,15 +55,15 @@ describeWith([ours], "ctd-decoder config", {}, () => {
 
   test("refuses --json without --check", async () => {
     expect(await config("--json")).toMatchObject({
-      exit: 1,
-      stdout: "",
+      exit: 2,
+      stdout: expect.stringMatching(/"code": "USAGE"/),
       stderr: expect.stringMatching(/--json needs --check/),
     });
   });
 
   test.each([["3.x"], ["new"], [""]])("refuses --containerd %j", async (version) => {
     const { exit, stdout, stderr } = await config("--containerd", version);
-    expect({ exit, stdout }).toEqual({ exit: 1, stdout: "" });
+    expect({ exit, stdout }).toEqual({ exit: 2, stdout: "" });
     expect(stderr).toMatch(/--containerd takes 1.x, 2.x/);
   });
 

@@ -117,16 +117,32 @@ describeWith([ours, script], "on a terminal", { timeout: 60_000 }, () => {
 
   test("the decoder alone says what it is, and what the commands are", async () => {
     const usage =
-      /^ctd-decoder: error: [^\n]* for containerd, [^\n]*\r\nctd-decoder: hint: [^\n]*encrypt, decrypt, [^\n]*ctd-decoder --help\r\n$/;
-    expect(await onTerminal(80, [])).toMatch(usage);
+      /^ctd-decoder: error: [^\n]* for containerd, [^\n]*\r\nctd-decoder: hint: [^\n]*encrypt, inspect, [^\n]*ctd-decoder --help\r\n$/;
     expect(await onTerminal(80, ["--decryption-keys-path", join(folder, "keys")])).toMatch(usage);
+  });
+
+  test("a bare call shows the help", async () => {
+    expect(await onTerminal(80, [])).toBe(await onTerminal(80, ["--help"]));
+    expect(await onTerminal(80, [])).toMatch(/^Decrypts encrypted layers/);
+  });
+
+  test.each([40, 80])("of %i columns an error is in colour, and no word is cut", async (columns) => {
+    const output = await onTerminal(columns, ["encrypt", "--recipent", "jwe:x", "oci:a", "oci:b"]);
+    expect(output).toMatch(/^ctd-decoder: \u001b\[31merror\u001b\[39m: /);
+    const lines = output.replace(COLOUR, "").trimEnd().split("\r\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns);
+    expect(lines.map((line) => line.trim()).join(" ")).toBe(
+      "ctd-decoder: error: unknown option --recipent (did you mean --recipient?) ctd-decoder: hint: usage: ctd-decoder encrypt [OPTIONS] SOURCE DEST; see ctd-decoder encrypt --help",
+    );
   });
 
   test.each([
     ["layer", () => ["layer", "--key", keys.privateKey, `oci:${encrypted}`]],
     ["archive", () => ["decrypt", "--key", keys.privateKey, `oci:${encrypted}`, "-"]],
   ])("no %s is written to it", async (_, args) => {
-    const output = await onTerminal(80, args());
-    expect(output).toMatch(/^ctd-decoder: error: an? .* on a terminal helps nobody\r\nctd-decoder: hint: /);
+    const output = (await onTerminal(80, args())).replace(COLOUR, "");
+    expect(output).toMatch(
+      /^ctd-decoder: error: refusing to write an? .* to a terminal\r\nctd-decoder: hint: /,
+    );
   });
 });

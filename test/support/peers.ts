@@ -74,7 +74,7 @@ function program(name: string, path: string, advice = "run scripts/peers"): Peer
   return isExecutable(path) ? peer : { ...peer, absent: `${name} is missing: ${advice}` };
 }
 
-function onPath(name: string): Peer {
+export function onPath(name: string): Peer {
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"];
   const found = folders.map((folder) => `${folder}/${name}`).find(isExecutable);
   return program(name, found ?? name);

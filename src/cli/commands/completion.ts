@@ -1,30 +1,41 @@
 import { DecoderError } from "../../errors.ts";
 import type { Command } from "../command.ts";
-import { completionScript, SHELLS } from "../completion.ts";
-import { Ui } from "../ui.ts";
+import { complete, completionScript, SHELLS } from "../completion.ts";
 
-export const COMPLETION: Command = {
-  name: "completion",
-  summary: "print a script that completes these commands in a shell",
-  operands: [{ name: "SHELL", completes: SHELLS }],
-  options: {},
-  notes: [`SHELL is ${SHELLS.join(", ")}.`],
-  examples: [
-    { command: "source <(ctd-decoder completion bash)", does: "completes in this shell" },
-    {
-      command:
-        "ctd-decoder completion fish | install -D -m 644 /dev/stdin ~/.config/fish/completions/ctd-decoder.fish",
-      does: "completes in every new fish",
+export function completionCommand(commands: () => readonly Command[]): Command {
+  return {
+    name: "completion",
+    summary: "print a script that completes commands, options and images in a shell",
+    operands: [
+      { name: "SHELL", completes: SHELLS },
+      { name: "LINE", completes: [], optional: true },
+    ],
+    options: { json: { help: "print an error as JSON" } },
+    notes: [
+      `SHELL is ${SHELLS.join(", ")}. With LINE, a command line up to the cursor, the completions of its last word are printed. The scripts call the program that way.`,
+    ],
+    examples: [
+      { command: "source <(ctd-decoder completion bash)", does: "completes in this shell" },
+      {
+        command:
+          "ctd-decoder completion fish | install -D -m 644 /dev/stdin ~/.config/fish/completions/ctd-decoder.fish",
+        does: "completes in every new fish",
+      },
+    ],
+    async run(args, ui) {
+      const shell = SHELLS.find((name) => name === args.operand(0));
+      if (shell === undefined) {
+        throw new DecoderError("USAGE", `there is no completion for "${args.operand(0)}"`, {
+          hint: `the shells are ${SHELLS.join(", ")}`,
+        });
+      }
+      const line = args.optionalOperand(1);
+      if (line === undefined) return ui.print(completionScript(shell));
+      ui.print(
+        complete(line, commands(), shell)
+          .map((word) => `${word}\n`)
+          .join(""),
+      );
     },
-  ],
-  async run(args) {
-    const shell = SHELLS.find((name) => name === args.operand(0));
-    if (shell === undefined) {
-      throw new DecoderError("USAGE", `there is no completion for "${args.operand(0)}"`, {
-        hint: `there is for ${SHELLS.join(", ")}`,
-      });
-    }
-    const { COMMANDS } = await import("../commands.ts");
-    new Ui(args).print(completionScript(shell, COMMANDS));
-  },
-};
+  };
+}

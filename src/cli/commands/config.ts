@@ -14,8 +14,7 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
-import type { Style } from "../style.ts";
-import { Ui } from "../ui.ts";
+import type { Style } from "../ui.ts";
 import { count } from "../units.ts";
 
 const USUAL_SERIES = "2.x";
@@ -61,8 +60,7 @@ export const CONFIG: Command = {
       does: "reports what keeps containerd from pulling encrypted images",
     },
   ],
-  async run(args) {
-    const ui = new Ui(args);
+  async run(args, ui) {
     const file = args.text("check");
     if (file === undefined) {
       if (ui.isJson) throw new DecoderError("USAGE", "--json needs --check: the output here is TOML");
@@ -72,9 +70,10 @@ export const CONFIG: Command = {
     const { checkConfigFile, localLookup } = await import("../../node/check-config.ts");
     const lookup = localLookup(args.text("search-path") ?? process.env["PATH"] ?? "");
     const check = checkConfigFile(file, { lookup, ...(version && { version }) });
-    ui.result(check, () => renderCheck(check, ui.style));
-    if (!isHealthy(check.findings))
-      throw new DecoderError("UNHEALTHY", `with ${file} containerd cannot decrypt every image`);
+    const failure = isHealthy(check.findings)
+      ? undefined
+      : new DecoderError("UNHEALTHY", `with ${file} containerd cannot decrypt every image`);
+    ui.result(check, () => renderCheck(check, ui.style), failure);
   },
 };
 

@@ -9,7 +9,7 @@ export const DECRYPT: Command = {
   operands: FROM_TO,
   options: REWRITE_OPTIONS,
   notes: [
-    "Every layer is authenticated; if one is not what was encrypted, DEST stays as it was. Where the encrypting tool kept the compressed bytes and the manifest's form, as this one does, the result has the very digests of the image that was encrypted.",
+    "Every layer is authenticated. If one was forged or cut, the command fails and DEST stays as it was. ctd-decoder encrypt keeps compressed bytes and the manifest's form, so decrypting restores the digests of the original image. Other tools may not.",
   ],
   examples: [
     {
@@ -18,8 +18,8 @@ export const DECRYPT: Command = {
     },
     {
       command:
-        "ctd-decoder decrypt --key node.pem:file=password.txt oci-archive:app.tar - | ctr images import -",
-      does: "decrypts with a password-protected key, into a pipe",
+        "ctd-decoder decrypt -k node.pem:file=password.txt oci-archive:app.tar - | ctr images import -",
+      does: "decrypts with a password-protected key into a pipe",
     },
   ],
   run: runRewrite({

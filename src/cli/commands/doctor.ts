@@ -8,8 +8,7 @@ import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { renderImage } from "../inspect-table.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
-import type { Style } from "../style.ts";
-import { Ui } from "../ui.ts";
+import type { Style } from "../ui.ts";
 import { count } from "../units.ts";
 import { containerdVersion, renderCheck } from "./config.ts";
 
@@ -45,8 +44,7 @@ export const DOCTOR: Command = {
       does: "also reports which key opens which layer of an image, as JSON",
     },
   ],
-  async run(args) {
-    const ui = new Ui(args);
+  async run(args, ui) {
     const { diagnose } = await import("../../node/doctor.ts");
     const given = (name: string) => args.text(name);
     const [configFile, keysPath, image] = [given("config"), given("keys-path"), given("image")];
@@ -58,9 +56,10 @@ export const DOCTOR: Command = {
       ...(keysPath !== undefined && { keysPath }),
       ...(image !== undefined && { image }),
     });
-    ui.result(diagnosis, () => renderDiagnosis(diagnosis, ui.style, ui.columns));
-    if (!diagnosis.healthy)
-      throw new DecoderError("UNHEALTHY", "this node cannot pull every encrypted image");
+    const failure = diagnosis.healthy
+      ? undefined
+      : new DecoderError("UNHEALTHY", "this node cannot pull every encrypted image");
+    ui.result(diagnosis, () => renderDiagnosis(diagnosis, ui.style, ui.columns), failure);
   },
 };
 

@@ -18,37 +18,42 @@ export const ENCRYPT: Command = {
     recipient: RECIPIENT_OPTION,
     "add-recipient": {
       ...RECIPIENT_OPTION,
-      help: "one more recipient for layers that are encrypted already (needs --key); their data stays",
+      help: "one more recipient for layers that are already encrypted; their data stays the same (needs --key)",
+      alias: "a",
     },
-    "all-platforms": { help: "every platform of an index (default)" },
+    "all-platforms": { help: "every platform of an index (the default)" },
     compression: {
       value: "KIND",
-      help: "of the layers before encryption; default keep, and gzip for docker-archive:, rootfs: and tar:",
+      help: "compression of the layers before encryption; default keep, but gzip for docker-archive:, rootfs: and tar:",
       choices: ["keep", "gzip", "none"],
     },
-    "compression-level": { value: "N", help: "of gzip, from 1 (fast) to 9 (small); default 6" },
-    entrypoint: { value: "COMMAND", help: "of an image made from rootfs: or tar:, a program or a JSON list" },
+    "compression-level": { value: "N", help: "gzip level from 1 (fast) to 9 (small); default 6" },
+    entrypoint: {
+      value: "COMMAND",
+      help: "entry point of an image made from rootfs: or tar:, as a program or a JSON list",
+    },
     ...WRAP_OPTIONS,
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] (to read only), or - for an archive on standard input; rootfs:DIR and tar:FILE make a one-layer image. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for standard output.",
-    "Afterwards every chosen layer is encrypted, or the command has failed and DEST is as it was. Attestations and signatures of an index stay readable; those that name an image by its digest follow it to the new one. zstd layers keep their compression.",
+    "SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. rootfs:DIR and tar:FILE make an image with one layer. DEST is oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
+    "Either every chosen layer is encrypted afterwards, or the command fails and DEST stays as it was. Attestations and signatures in an index are not encrypted; if they name an image by its digest, they name the new digest afterwards. zstd layers keep their compression.",
+    "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: without any private key, nobody can rewrap the image later.",
   ],
   examples: [
     {
       command: "ctd-decoder encrypt --recipient jwe:node.pem.pub oci:app:1.0 oci:app:1.0-enc",
-      does: "encrypts all layers of all platforms for the holder of one key",
+      does: "encrypts all layers of all platforms for one key",
     },
     {
       command:
-        "ctd-decoder encrypt --recipient jwe:a.pem.pub --recipient pgp:ops@example.com --layer -1 oci:app oci-archive:app.tar:enc",
-      does: "encrypts the last layer only, for two recipients, into an archive",
+        "ctd-decoder encrypt -r jwe:a.pem.pub -r pgp:ops@example.com -l -1 oci:app oci-archive:app.tar:enc",
+      does: "encrypts only the last layer, for two recipients, into an archive",
     },
     {
       command:
         "ctd-decoder encrypt --recipient jwe:node.pem.pub --entrypoint /hello rootfs:./files oci:hello:enc",
-      does: "makes an encrypted image of a folder",
+      does: "makes an encrypted image from a folder",
     },
     {
       command: "ctd-decoder encrypt --add-recipient jwe:new.pem.pub --key old.key oci:app:enc oci:app:enc2",
@@ -79,12 +84,12 @@ function encryptOptions(
   const isBuilt = source.kind === "files";
   const [recipients, addRecipients] = [args.texts("recipient"), args.texts("add-recipient")];
   if (recipients.length + addRecipients.length === 0) {
-    throw new DecoderError("USAGE", "no recipient is named to encrypt for", {
+    throw new DecoderError("USAGE", "no recipient is named", {
       hint: "name one: --recipient jwe:FILE",
     });
   }
   if (args.flag("all-platforms") && selection.platforms.length > 0) {
-    throw new DecoderError("USAGE", "--all-platforms and --platform say different things");
+    throw new DecoderError("USAGE", "--all-platforms and --platform contradict each other");
   }
   return {
     recipients,
@@ -107,27 +112,27 @@ function entrypoint(text: string | undefined): string[] {
     const list: unknown = JSON.parse(text);
     if (Array.isArray(list) && list.every((part) => typeof part === "string")) return list;
   } catch {
-    // The same as for a list of something else.
+    // Not JSON: same error as for JSON of another type.
   }
-  throw new DecoderError("USAGE", "--entrypoint takes a program, or a JSON list of texts", {
+  throw new DecoderError("USAGE", "--entrypoint takes a program or a JSON list of strings", {
     hint: `for example --entrypoint '["/bin/app", "--serve"]'`,
   });
 }
 
-/** Node's names of processors → Go's, which images use. */
+/** Node's name of a processor → Go's, which images use. */
 const ARCHITECTURES: ReadonlyMap<string, string> = new Map([
   ["x64", "amd64"],
   ["ia32", "386"],
 ]);
 
-/** The platform of an image that is made here: linux, and the processor of this machine, unless told otherwise. */
+/** The platform of an image made from files: --platform, else Linux on the processor of this machine. */
 function builtPlatform(platforms: readonly string[]): Platform {
   const [platform = `linux/${ARCHITECTURES.get(process.arch) ?? process.arch}`, ...more] = platforms;
   const [os, architecture, variant, ...rest] = platform.split("/");
   if (!os || !architecture || rest.length > 0 || more.length > 0) {
     throw new DecoderError(
       "USAGE",
-      "an image made from rootfs: or tar: has one platform, such as --platform linux/arm64",
+      "an image made from rootfs: or tar: is for one platform, such as --platform linux/arm64",
     );
   }
   return { os, architecture, ...(variant && { variant }) };

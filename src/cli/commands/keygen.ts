@@ -7,7 +7,6 @@ import { LIMITS } from "../../limits.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
-import { Ui } from "../ui.ts";
 
 const PRIVATE_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
@@ -18,18 +17,18 @@ export const KEYGEN: Command = {
   summary: "make a key pair to encrypt images for",
   operands: [{ name: "FILE", completes: "files" }],
   options: {
-    type: { value: "TYPE", help: "of the keys; default ec", choices: ["ec", "rsa"] },
-    curve: { value: "CURVE", help: "of EC keys; default P-256", choices: ["P-256", "P-384", "P-521"] },
+    type: { value: "TYPE", help: "type of the keys; default ec", alias: "t", choices: ["ec", "rsa"] },
+    curve: { value: "CURVE", help: "curve of EC keys; default P-256", choices: ["P-256", "P-384", "P-521"] },
     bits: {
       value: "N",
-      help: `of RSA keys, for which it stands if --type is not given; default ${USUAL_BITS}`,
+      help: `size of RSA keys, default ${USUAL_BITS}; implies --type rsa`,
     },
-    format: { value: "FORMAT", help: "of the files; default pem", choices: ["pem", "jwk"] },
+    format: { value: "FORMAT", help: "format of the files; default pem", choices: ["pem", "jwk"] },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Writes the private key to FILE, for its owner's eyes only, and the public key to FILE.pub. Neither is overwritten. The fingerprint, SHA-256 of the public key in DER, is what doctor, inspect and error messages name keys by. A JWK's kid is its thumbprint (RFC 7638), by which inspect names recipients.",
-    "The Go decoder reads EC private keys as JWK, or as PEM of PKCS#8, which is what is written here.",
+    "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. doctor, inspect and error messages name a key by its fingerprint, the SHA-256 of the public key in DER. inspect names a recipient by its kid, the JWK thumbprint (RFC 7638).",
+    "PEM files are PKCS#8, which the Go decoder reads too.",
   ],
   examples: [
     { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },
@@ -38,14 +37,13 @@ export const KEYGEN: Command = {
       does: "makes an RSA pair as JWKs",
     },
   ],
-  async run(args) {
-    const ui = new Ui(args);
+  async run(args, ui) {
     const privateFile = args.operand(0);
     const publicFile = `${privateFile}.pub`;
     for (const file of [privateFile, publicFile]) {
       if (await exists(file))
-        throw new DecoderError("EXISTS", `${file} is there already`, {
-          hint: "keys are never overwritten: choose another name",
+        throw new DecoderError("EXISTS", `${file} already exists`, {
+          hint: "choose another name: keys are never overwritten",
         });
     }
     const { generateKeys } = await import("../../keys/generate.ts");
@@ -74,7 +72,7 @@ export const KEYGEN: Command = {
   },
 };
 
-/** @throws DecoderError USAGE for options that don't go together */
+/** @throws DecoderError USAGE for options that contradict each other */
 function kind(args: Arguments): KeyPairKind {
   const bits = args.integer("bits", LIMITS.rsaBitsMin, LIMITS.rsaBitsMax);
   const curve = args.text("curve");

@@ -1,3 +1,4 @@
+import { parseDecoderFlags } from "../../decoder/flags.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { Input } from "../../io/input.ts";
@@ -8,48 +9,50 @@ import type { Descriptor } from "../../spec/descriptor.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
-import { interruptible } from "../interrupt.ts";
-import { decoderOptions, KEY_OPTIONS, requiredKeys, schemeSettings } from "../shared-options.ts";
+import { KEY_OPTIONS, requiredKeys, schemeSettings } from "../shared-options.ts";
+import { interruptible } from "../ui.ts";
 
 export const LAYER: Command = {
   name: "layer",
   summary: "decrypt one layer to standard output",
-  operands: [{ name: "SOURCE", optional: true, completes: "files" }],
+  operands: [{ name: "SOURCE", optional: true, completes: "images" }],
   options: {
-    index: { value: "N", help: "which layer of SOURCE: 0 is the first one (default), -1 the last" },
-    platform: { value: "OS/ARCH", help: "which platform of SOURCE, when there are several" },
+    index: {
+      value: "N",
+      help: "which layer of SOURCE: 0 is the first and the default, -1 the last",
+      alias: "i",
+    },
+    platform: { value: "OS/ARCH", help: "which platform of SOURCE, if it has several", alias: "p" },
     descriptor: {
       value: "FILE",
-      help: "the layer's descriptor as JSON; the layer itself is read from standard input",
+      help: "file with the layer's descriptor as JSON; the layer comes from standard input",
     },
     ...KEY_OPTIONS,
+    json: { help: "print an error as JSON, to standard error", group: "Output" },
   },
   notes: [
-    "Either from an image, or from standard input with the descriptor of the layer (its entry in the manifest) in a file. Not a byte is written before the whole layer is authenticated.",
+    "The layer comes from an image, or from standard input with its descriptor (its entry in the manifest) in a file. No byte is written before the whole layer is authenticated.",
   ],
   examples: [
     {
       command: "ctd-decoder layer --index 0 --key node.pem oci:app:enc | tar tzv",
-      does: "lists the files of an image's first layer",
+      does: "lists the files in an image's first layer",
     },
     {
       command: "ctd-decoder layer --descriptor desc.json --keys ./keys < layer.enc > layer.tar",
-      does: "decrypts a layer that was fetched by hand",
+      does: "decrypts a layer downloaded by hand",
     },
   ],
-  async run(args) {
+  async run(args, ui) {
+    ui.leaveStandardOutput();
     const [source, descriptor] = [args.optionalOperand(0), args.text("descriptor")];
     if ((source === undefined) === (descriptor === undefined)) {
-      throw new DecoderError(
-        "USAGE",
-        "a layer comes either from SOURCE or, with --descriptor, from standard input",
-        {
-          hint: "see ctd-decoder layer --help",
-        },
-      );
+      throw new DecoderError("USAGE", "name either SOURCE or --descriptor", {
+        hint: "see ctd-decoder layer --help",
+      });
     }
     if (process.stdout.isTTY) {
-      throw new DecoderError("USAGE", "a layer on a terminal helps nobody", {
+      throw new DecoderError("USAGE", "refusing to write a binary layer to a terminal", {
         hint: "redirect standard output to a file or a pipe",
       });
     }
@@ -68,7 +71,7 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
   await interruptible(async (signal) => {
     const image = await reference.open(signal);
     try {
-      const { spoolMemory, spoolDirectory } = decoderOptions(args);
+      const { spoolMemory, spoolDirectory } = parseDecoderFlags([]);
       const output = new PipeOutput(1, "standard output");
       const opening = { keys, settings: schemeSettings(args) };
       await extractLayer(image, which, opening, { output, spoolMemory, spoolDirectory, signal });
@@ -83,7 +86,7 @@ async function fromInput(file: string, args: Arguments): Promise<void> {
   const descriptor = await readDescriptor(file);
   const keys = await requiredKeys(args);
   const [input, output] = [new Input(0, "standard input"), new Output(1, "standard output")];
-  const { spoolMemory, spoolDirectory } = decoderOptions(args);
+  const { spoolMemory, spoolDirectory } = parseDecoderFlags([]);
   const opening = { keys, settings: schemeSettings(args) };
   await decryptStream(descriptor, input, opening, { output, spoolMemory, spoolDirectory });
 }

@@ -6,26 +6,26 @@ import { RECIPIENT_OPTION, requiredKeys, WRAP_OPTIONS } from "../shared-options.
 
 export const REWRAP: Command = {
   name: "rewrap",
-  summary: "change for whom an image is encrypted, without encrypting it anew",
+  summary: "change who can decrypt an image, without encrypting it again",
   operands: FROM_TO,
   options: {
     recipient: RECIPIENT_OPTION,
-    keep: { help: "keep the recipients that there are, and add the new ones" },
+    keep: { help: "keep the present recipients and add the new ones" },
     ...WRAP_OPTIONS,
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "Without --keep the recipients named take the place of all others: to remove one, name those that are to stay.",
-    "What removal does: whoever gets only the new image can't open it with a removed key. What it does not: the layers keep their data and their keys, so a removed recipient who has the old image, its manifest, or a layer key from it can read the new image's layers too. To lock somebody out of data, decrypt and encrypt it anew, and remove the old image from every registry and node.",
+    "Without --keep, the named recipients replace all others. To remove a recipient, name the ones that stay.",
+    "A removed key does not open the new image by itself. The layers keep their data and their keys, however: whoever has the old image and a removed key can still read the new image's layers. To revoke access, decrypt the image, encrypt it again, and remove the old image from every registry and node.",
   ],
   examples: [
     {
       command: "ctd-decoder rewrap --key old.pem --recipient jwe:new.pem.pub oci:app:enc oci:app:enc2",
-      does: "replaces a key that is to be retired",
+      does: "replaces all recipients by a new key",
     },
     {
       command: "ctd-decoder rewrap --keep --key old.pem --recipient pgp:ops.asc oci:app:enc oci:app:enc2",
-      does: "lets one more recipient in",
+      does: "adds one recipient",
     },
   ],
   run: runRewrite({

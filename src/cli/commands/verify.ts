@@ -11,22 +11,20 @@ import {
   schemeSettings,
   selection,
 } from "../shared-options.ts";
-import { Ui } from "../ui.ts";
 import { count, formatBytes } from "../units.ts";
 
 export const VERIFY: Command = {
   name: "verify",
   summary: "check that an image's encrypted layers are complete and unchanged",
-  operands: [{ name: "SOURCE", completes: "files" }],
+  operands: [{ name: "SOURCE", completes: "images" }],
   options: {
     ...KEY_OPTIONS,
     ...SELECTION_OPTIONS,
-    platform: { value: "OS/ARCH", help: "only this platform of an index", repeats: true },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Reads every encrypted layer with the keys given and writes nothing: HMAC, digest and size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists. Fails if one is not.",
-    "Who encrypted them it can't tell: anybody can encrypt for a public key. A signature of the image tells that.",
+    "Decrypts every encrypted layer in memory and writes nothing. It checks the HMAC, the digest and the size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists.",
+    "It does not show who encrypted the image: anybody can encrypt for a public key. Verify a signature of the image for that.",
   ],
   examples: [
     {
@@ -39,9 +37,8 @@ export const VERIFY: Command = {
       does: "checks an image on its way",
     },
   ],
-  async run(args) {
+  async run(args, ui) {
     const source = parseSource(args.operand(0));
-    const ui = new Ui(args);
     const keys = await requiredKeys(args);
     const { verifyImage } = await import("../../image/verify.ts");
     const options = {

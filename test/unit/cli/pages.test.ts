@@ -1,28 +1,40 @@
-import { expect, test } from "vitest";
-import manifest from "../../../package.json" with { type: "json" };
-import { parseArguments } from "../../../src/cli/arguments.ts";
-import { COMMANDS } from "../../../src/cli/commands.ts";
-import { completionScript, SHELLS } from "../../../src/cli/completion.ts";
-import { commandHelp, programHelp } from "../../../src/cli/help.ts";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { COMMAND_GROUPS, COMMANDS } from "../../../src/cli/commands.ts";
+import { complete, completionScript, SHELLS, type Shell } from "../../../src/cli/completion.ts";
+import { commandHelp, HELP, programHelp } from "../../../src/cli/help.ts";
 import { manualPage } from "../../../src/cli/man.ts";
-import { VERSION } from "../../../src/cli/version.ts";
+import { parseArguments } from "../../../src/cli/parse.ts";
 import { FLAGS } from "../../../src/decoder/flags.ts";
-import { describeWith, type Peer, run } from "../../support/peers.ts";
+import { describeWith, onPath, ours, run } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
 
-test("the version is the package's", () => {
-  expect(VERSION).toBe(manifest.version);
+test.each(COMMANDS)("$name: its help names every option and fits in 80 columns", (command) => {
+  const help = commandHelp(command);
+  for (const option of Object.keys(command.options)) expect(help).toContain(`--${option}`);
+  expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
 });
 
-test.each(COMMANDS)(
-  "$name: its help names every option and fits in 80 columns but for commands to copy",
-  (command) => {
-    const help = commandHelp(command);
-    for (const option of Object.keys(command.options)) expect(help).toContain(`--${option}`);
-    const examples = command.examples.map((it) => `  ${it.command}`);
-    const long = help.split("\n").filter((line) => line.length > 80 && !examples.includes(line));
-    expect(long).toEqual([]);
-  },
-);
+test.each(COMMANDS)("$name: no two options share a letter or a name", ({ options }) => {
+  const names = Object.entries({ ...options, help: HELP }).flatMap(([name, { alias }]) =>
+    [name, alias ?? []].flat(),
+  );
+  expect(names).toEqual([...new Set(names)]);
+});
+
+test("an example that help breaks into lines is one command for a shell", () => {
+  const joined = (text: string) => text.replaceAll(" \\\n    ", " ");
+  for (const command of COMMANDS) {
+    const help = joined(commandHelp(command));
+    for (const example of command.examples) {
+      expect(help).toContain(`  ${example.command}\n`);
+      expect(example.command, "a quoted blank would be a place to break").not.toMatch(
+        /["'][^"']* [^"']*["']/,
+      );
+    }
+  }
+});
 
 test.each(COMMANDS.flatMap(({ name, examples }) => examples.map(({ command }) => ({ name, command }))))(
   "$command is understood",
@@ -38,7 +50,7 @@ test.each(COMMANDS.flatMap(({ name, examples }) => examples.map(({ command }) =>
 );
 
 test("the program's help and the manual page name every command and every flag of the decoder", () => {
-  const [help, manual] = [programHelp(COMMANDS), manualPage(COMMANDS).replaceAll("\\-", "-")];
+  const [help, manual] = [programHelp(COMMAND_GROUPS), manualPage(COMMANDS).replaceAll("\\-", "-")];
   for (const { name, options } of COMMANDS) {
     expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
     for (const option of Object.keys(options)) expect(manual).toContain(`--${option}`);
@@ -55,36 +67,69 @@ test("the manual page names the files and variables that the decoder reads, and 
     expect(manual).toContain(part);
 });
 
-test.each(SHELLS)("completion for %s names every command and option", (shell) => {
-  const script = completionScript(shell, COMMANDS);
-  for (const { name, options } of COMMANDS) {
-    expect(script).toContain(name);
-    for (const option of Object.keys(options)) expect(script).toMatch(new RegExp(`(--|-l )${option}\\b`));
-  }
-  for (const flag of FLAGS.keys()) expect(script).toMatch(new RegExp(`(--|-l )${flag}\\b`));
-});
+const folder = temporaryFolder();
 
-const bash: Peer = { name: "bash", command: "bash", args: [] };
+describe("completion", () => {
+  beforeAll(() => {
+    const entry = (tag: string) => ({ annotations: { "org.opencontainers.image.ref.name": tag } });
+    mkdirSync(join(folder, "apple"));
+    mkdirSync(join(folder, "app"));
+    writeFileSync(join(folder, "app.tar"), "");
+    writeFileSync(
+      join(folder, "app/index.json"),
+      JSON.stringify({ manifests: [entry("1.0"), entry("1.1"), entry("\u001b[2J"), {}] }),
+    );
+    writeFileSync(join(folder, "apple/index.json"), "{ not JSON");
+  });
 
-describeWith([bash], "bash", {}, () => {
-  const complete = async (...words: string[]) => {
-    const array = words.map((word) => `'${word}'`).join(" ");
-    const script = `${completionScript("bash", COMMANDS)}\nCOMP_WORDS=(${array}); COMP_CWORD=${words.length - 1}; _ctd_decoder; echo "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = await run(bash, ["-c", script]);
-    expect(stderr).toBe("");
-    return stdout.toString().trim().split(" ");
-  };
+  test.each([
+    ["en", ["encrypt"]],
+    ["encrypt --comp", ["--compression", "--compression-level"]],
+    ["encrypt --compression g", ["gzip"]],
+    ["encrypt --compression=", ["--compression=keep", "--compression=gzip", "--compression=none"]],
+    ["encrypt --recipient ", []],
+    ["encrypt -r j", []],
+    ["completion z", ["zsh"]],
+    ["encrypt oci", ["oci:", "oci-archive:"]],
+    ["keygen k", []],
+    ["nonsense --sp", ["--spool-memory", "--spool-dir"]],
+    ["--spool-d", ["--spool-dir"]],
+    ["--strict-keys --rel", ["--release"]],
+    ["verify oci:FOLDER/app", ["oci:FOLDER/app/", "oci:FOLDER/apple/", "oci:FOLDER/app:"]],
+    ["verify oci:FOLDER/app:1.", ["oci:FOLDER/app:1.0", "oci:FOLDER/app:1.1"]],
+    ["verify oci:FOLDER/apple:", []],
+    ["verify oci:FOLDER/none/", []],
+    ["verify oci-archive:FOLDER/app.", ["oci-archive:FOLDER/app.tar"]],
+  ])("of %j", (line, words) => {
+    const here = (text: string) => text.replace("FOLDER", folder);
+    const found = complete(`ctd-decoder ${here(line)}`, COMMANDS, "zsh");
+    expect(found.toSorted()).toEqual(words.map(here).toSorted());
+  });
 
-  test("completes commands, options and values", async () => {
-    expect(await complete("ctd-decoder", "en")).toEqual(["encrypt"]);
-    expect(await complete("ctd-decoder", "encrypt", "--comp")).toEqual([
-      "--compression",
-      "--compression-level",
-    ]);
-    expect(await complete("ctd-decoder", "encrypt", "--compression", "g")).toEqual(["gzip"]);
-    expect(await complete("ctd-decoder", "completion", "z")).toEqual(["zsh"]);
-    expect(await complete("ctd-decoder", "encrypt", "oci")).toEqual([""]);
-    expect(await complete("ctd-decoder", "--spool-d")).toEqual(["--spool-dir"]);
-    expect(await complete("ctd-decoder", "--strict-keys", "--rel")).toEqual(["--release"]);
+  test("bash gets what follows the last colon or equals sign", () => {
+    expect(complete(`ctd-decoder verify oci:${folder}/app:1.`, COMMANDS, "bash")).toEqual(["1.0", "1.1"]);
+    expect(complete("ctd-decoder encrypt --compression=g", COMMANDS, "bash")).toEqual(["gzip"]);
   });
 });
+
+const shells = { bash: onPath("bash"), zsh: onPath("zsh"), fish: onPath("fish") };
+const SHELL_CALLS: Readonly<Record<Shell, (line: string) => string>> = {
+  bash: (line) =>
+    `COMP_LINE='${line}'; COMP_POINT=${line.length}; compopt() { :; }; _ctd_decoder ctd-decoder; printf '%s\n' "\${COMPREPLY[@]}"`,
+  zsh: (line) =>
+    `words=(${line} ''); CURRENT=2; compadd() { shift 3; print -l -- "\${(@P)1}" }; _files() { print files }; _ctd_decoder`,
+  fish: (line) => `complete --do-complete '${line}'`,
+};
+
+for (const shell of SHELLS) {
+  const peer = shells[shell];
+  describeWith([ours, peer], `completion in ${shell}`, {}, () => {
+    test("the script calls the program", async () => {
+      const preamble = shell === "zsh" ? "compdef() { :; }\n" : "";
+      const script = `${preamble}${completionScript(shell)}\n${SHELL_CALLS[shell]("ctd-decoder ver")}`;
+      const PATH = `${dirname(ours.command)}:${process.env["PATH"]}`;
+      const { stdout, stderr } = await run(peer, ["-c", script], { env: { ...process.env, PATH } });
+      expect([stderr, stdout.toString().split(/\s/)[0]]).toEqual(["", "verify"]);
+    });
+  });
+}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { parseArguments } from "../../../src/cli/arguments.ts";
 import type { Command } from "../../../src/cli/command.ts";
+import { parseArguments } from "../../../src/cli/parse.ts";
 
 const command: Command = {
   name: "do",
@@ -14,6 +14,7 @@ const command: Command = {
     name: { help: "", value: "NAME" },
     kind: { help: "", value: "KIND", choices: ["a", "b"] },
     quiet: { help: "", alias: "q" },
+    number: { help: "", value: "N", alias: "n" },
     "long-name": { help: "", value: "X", alias: "keys" },
   },
   notes: [],
@@ -61,13 +62,33 @@ test.each([
   ["a part of an option's name", ["a", "--nam", "x"]],
   ["an option without its value", ["a", "--name"]],
   ["an option without its value before another", ["a", "--name", "--quiet"]],
-  ["a value that is none of the choices", ["a", "--kind", "c"]],
+  ["a value that is not one of the choices", ["a", "--kind", "c"]],
+  ["a switch with another value than true or false", ["a", "--quiet=maybe"]],
 ])("%s is wrong usage", (_, args) => {
   const hint = "usage: ctd-decoder do [OPTIONS] FROM [TO]; see ctd-decoder do --help";
   expect(() => parse(...args)).toThrow(expect.objectContaining({ code: "USAGE", hint }));
 });
 
-test.each(["x", "1.5", "", "10", "-10", "1e0", "0x1"])("%j is no number from -9 to 9", (text) => {
+test("-- ends the check of switches, too", () => {
+  expect(parse("--", "--quiet=maybe").operand(0)).toBe("--quiet=maybe");
+});
+
+test.each([
+  ["--nmae", " (did you mean --name?)"],
+  ["--kyes", " (did you mean --keys?)"],
+  ["--encrypt-layer", " (did you mean --layer?)"],
+  ["--decryption-key", ""],
+  ["--frobnicate", ""],
+])("%s is unknown%s", (option, suggested) => {
+  expect(() => parse("a", option)).toThrow(`unknown option ${option}${suggested}`);
+});
+
+test("letters may be joined, and a letter takes a value", () => {
+  const args = parse("x", "-qn", "-1");
+  expect([args.flag("quiet"), args.text("number")]).toEqual([true, "-1"]);
+});
+
+test.each(["x", "1.5", "", "10", "-10", "1e0", "0x1"])("%j is not a number from -9 to 9", (text) => {
   const args = parse("a", `--layer=${text}`);
   expect(() => args.integers("layer", -9, 9)).toThrow(expect.objectContaining({ code: "USAGE" }));
 });
