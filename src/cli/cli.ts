@@ -5,7 +5,8 @@ import type { Command } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { commandHelp, programHelp, VERSION, wrap } from "./help.ts";
 import { didYouMean, parseArguments } from "./parse.ts";
-import { styleFor, Ui, USUAL_COLUMNS } from "./ui.ts";
+import { styleFor, USUAL_COLUMNS } from "./style.ts";
+import { Ui } from "./ui.ts";
 
 const HELP = /^--?(h|help)$/;
 const VERSION_FLAG = /^--?version$/;

@@ -1,6 +1,6 @@
 import type { Finding } from "../node/finding.ts";
 import { printable } from "../text.ts";
-import type { Style } from "./ui.ts";
+import type { Style } from "./style.ts";
 
 const INDENT = "  ";
 

@@ -1,7 +1,7 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
 import { shortFingerprint } from "../keys/fingerprint.ts";
 import { printable } from "../text.ts";
-import type { Style } from "./ui.ts";
+import type { Style } from "./style.ts";
 import { count, formatBytes, shortDigest } from "./units.ts";
 
 const GAP = "  ";

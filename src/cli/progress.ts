@@ -1,6 +1,6 @@
 import type { LayerReport, Progress } from "../image/progress.ts";
 import { printable } from "../text.ts";
-import type { Style } from "./ui.ts";
+import { type Style, USUAL_COLUMNS } from "./style.ts";
 import { formatBytes, formatSeconds, shortHex } from "./units.ts";
 
 type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
@@ -10,7 +10,6 @@ const CLEAR_LINE = "\r\u001b[K";
 const BAR_COLUMNS = 32;
 /** A shorter bar shows nothing. */
 const LEAST_BAR_COLUMNS = 5;
-const USUAL_COLUMNS = 80;
 
 export interface ShownProgress extends Progress {
   /** Removes the bar. */

@@ -3,9 +3,7 @@ import { type Progress, SILENT } from "../image/progress.ts";
 import { Output } from "../io/output.ts";
 import { printableJson } from "../text.ts";
 import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
-
-/** The width assumed for a terminal that reports none. */
-export const USUAL_COLUMNS = 80;
+import { type Style, styleFor, USUAL_COLUMNS } from "./style.ts";
 
 /** Where a command writes: results to standard output, or to standard error when an image goes to standard output. */
 export class Ui {
@@ -91,30 +89,6 @@ function errorOf(error: unknown): { code: string; message: string; hint?: string
   if (!(error instanceof DecoderError)) return { code: "INTERNAL", message: "internal error" };
   const { code, message, hint } = error;
   return { code, message, ...(hint !== undefined && { hint }) };
-}
-
-/** Ways to set words apart; each returns plain text where colours are not wanted. */
-export interface Style {
-  bold(text: string): string;
-  dim(text: string): string;
-  good(text: string): string;
-  bad(text: string): string;
-}
-
-/** ECMA-48 §8.3.117, "select graphic rendition": on and off. */
-const CODES = { bold: [1, 22], dim: [2, 22], good: [32, 39], bad: [31, 39] } as const;
-
-/** Colours on a terminal only, and not where NO_COLOR (no-color.org) or TERM=dumb asks for none. */
-export function styleFor(
-  stream: { readonly isTTY?: boolean },
-  environment: Readonly<Record<string, string | undefined>>,
-): Style {
-  const wanted = stream.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
-  const paint = (name: keyof typeof CODES) => (text: string) => {
-    const [on, off] = CODES[name];
-    return wanted ? `\u001b[${on}m${text}\u001b[${off}m` : text;
-  };
-  return { bold: paint("bold"), dim: paint("dim"), good: paint("good"), bad: paint("bad") };
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

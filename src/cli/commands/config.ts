@@ -14,7 +14,7 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
-import type { Style } from "../ui.ts";
+import type { Style } from "../style.ts";
 import { count } from "../units.ts";
 
 const USUAL_SERIES = "2.x";

@@ -8,7 +8,7 @@ import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { renderImage } from "../inspect-table.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
-import type { Style } from "../ui.ts";
+import type { Style } from "../style.ts";
 import { count } from "../units.ts";
 import { containerdVersion, renderCheck } from "./config.ts";
 
