@@ -3,9 +3,10 @@ import type { RewriteOptions, RewriteResult } from "../image/rewrite.ts";
 import type { Selection } from "../image/select.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { parseDestination } from "../transport/reference.ts";
-import type { DestinationReference, SourceReference } from "../transport/transport.ts";
+import type { DestinationReference, SourceReference, TransportSettings } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Command, Operand, Options } from "./command.ts";
+import { BOTH_REGISTRY_OPTIONS, note, transportSettings } from "./registry-options.ts";
 import {
   KEY_OPTIONS,
   OUTPUT_OPTIONS,
@@ -27,6 +28,7 @@ export const REWRITE_OPTIONS: Options = {
   ...SELECTION_OPTIONS,
   force: { help: "replace DEST's tag or archive if it exists", alias: "f" },
   ...KEY_OPTIONS,
+  ...BOTH_REGISTRY_OPTIONS,
   ...OUTPUT_OPTIONS,
 };
 
@@ -38,14 +40,14 @@ export interface CommonOptions<Source = SourceReference>
   readonly selection: Selection;
 }
 
-type Running = Pick<RewriteOptions, "progress" | "signal">;
+type Running = Pick<RewriteOptions, "progress" | "signal" | "looksForReferrers">;
 
 /** What one of them does. Every mistake on the command line is found before the work begins. */
 export interface RewriteSteps<Source> {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
   /** Parses SOURCE. @throws DecoderError USAGE */
-  readonly parseSource: (text: string) => Source;
+  readonly parseSource: (text: string, settings: TransportSettings) => Source;
   prepare(
     args: Arguments,
     common: CommonOptions<Source>,
@@ -58,7 +60,8 @@ export function runRewrite<Source>({
   prepare,
 }: RewriteSteps<Source>): Command["run"] {
   return async (args, ui) => {
-    const [source, destination] = [parseSource(args.operand(0)), parseDestination(args.operand(1))];
+    const source = parseSource(args.operand(0), transportSettings(args, "src"));
+    const destination = parseDestination(args.operand(1), transportSettings(args, "dest"));
     checkOutput(destination);
     if (destination.isPipe) ui.leaveStandardOutput();
     const common = {
@@ -69,7 +72,10 @@ export function runRewrite<Source>({
       selection: selection(args),
     };
     const rewrite = await prepare(args, common);
-    const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
+    const result = await ui.work(doing, (progress, signal) =>
+      rewrite({ progress, signal, looksForReferrers: !ui.isQuiet }),
+    );
+    if (result.hadReferrers) note(lostReferrers(destination, result));
     ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
     if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
   };
@@ -81,6 +87,12 @@ function checkOutput(destination: DestinationReference): void {
   throw new DecoderError("USAGE", "refusing to write an image archive to a terminal", {
     hint: "redirect standard output to a file or a pipe, or name a destination",
   });
+}
+
+/** Signatures are of bytes: those of the old image say nothing of the new one. */
+function lostReferrers({ text }: DestinationReference, { digest }: RewriteResult): string {
+  const name = text.replace(/^docker:\/\//, "");
+  return `signatures or attestations of the image were left with its old digest; ctd-decoder sign --key KEY ${name} signs the new one, ${digest}`;
 }
 
 function summary(

@@ -68,7 +68,8 @@ function decryption(layer: ChosenLayer, opened: OpenedLayer): LayerChange {
         output,
         options,
       }));
-      return { ...withoutEncryption(descriptor), mediaType: type.oci, digest, size };
+      const plain = { ...withoutEncryption(descriptor), mediaType: type.oci, digest, size };
+      return { descriptor: plain, transfer: "copied" };
     },
   };
 }

@@ -140,7 +140,7 @@ class Encryptor {
       const made = await this.#once(layer.descriptor, () =>
         this.#encrypt(layer.descriptor, type, wrapper, workshop),
       );
-      return merged(layer.descriptor, made);
+      return { descriptor: merged(layer.descriptor, made), transfer: "copied" as const };
     };
     return { ...layer, action: "encrypted", work };
   }

@@ -18,6 +18,8 @@ import { tarEntries } from "../transport/tar.ts";
  */
 export interface LayerInput {
   readonly location: BlobLocation;
+  /** For messages: "layer 2". */
+  readonly name: string;
   /** Checked against the bytes as they are read. */
   readonly descriptor: Pick<Descriptor, "digest" | "size" | "mediaType">;
 }
@@ -72,11 +74,12 @@ type Chunks = AsyncIterable<Uint8Array>;
 
 /**
  * Does one job.
- * @param onBytes told of each chunk of input, in bytes, and of what is read once more as 0; may throw to end the job
+ * @param onBytes told of each chunk of input, in bytes, and of what is read once more as 0; of what was in vain, since an
+ *   upload starts anew, as a negative number. May throw to end the job
  * @throws DecoderError of all that can be wrong with a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-  const input = counted(checkedChunks(job.location, job.descriptor), onBytes);
+  const input = new JobInput(job, onBytes);
   switch (job.kind) {
     case "copy":
       return await copy(job, input);
@@ -89,29 +92,60 @@ export async function runJob(job: LayerJob, onBytes: (count: number) => void): P
   }
 }
 
-async function copy({ output, descriptor }: CopyJob, chunks: Chunks): Promise<LayerOutput> {
-  return await writeBlob(output, { chunks, size: descriptor.size, digest: () => descriptor.digest });
+/** The bytes of a job's blob, from the first one on as often as they are needed. */
+class JobInput {
+  readonly #job: LayerInput;
+  readonly #onBytes: (count: number) => void;
+  #read = 0;
+
+  constructor(job: LayerInput, onBytes: (count: number) => void) {
+    this.#job = job;
+    this.#onBytes = onBytes;
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    if (this.#read > 0) this.#onBytes(-this.#read);
+    this.#read = 0;
+    for await (const chunk of checkedChunks(this.#job.location, this.#job.descriptor)) {
+      this.#read += chunk.length;
+      this.#onBytes(chunk.length);
+      yield chunk;
+    }
+  }
 }
 
-async function encrypt({ output, recompress, descriptor }: EncryptJob, input: Chunks): Promise<LayerOutput> {
+async function copy({ output, descriptor, name }: CopyJob, input: JobInput): Promise<LayerOutput> {
+  const { size, digest } = descriptor;
+  return await writeBlob(output, name, () => ({ chunks: input.chunks(), size, digest: () => digest }));
+}
+
+async function encrypt(job: EncryptJob, input: JobInput): Promise<LayerOutput> {
+  const { output, recompress, descriptor, name } = job;
   // Kept bytes are checked against their digest on the way: hashing them once is enough.
   const isKept = recompress.from === recompress.to;
-  const digest = isKept ? descriptor.digest : undefined;
-  const encryptor = new LayerEncryptor({ digest, size: descriptor.size });
+  let encryptor: LayerEncryptor | undefined;
+  let encrypted: EncryptedOptions | undefined;
   try {
-    const plain = recompressed(recompress, input, `layer ${descriptor.digest}`);
-    let encrypted: EncryptedOptions | undefined;
-    const written = await writeBlob(output, {
-      chunks: mapped(plain, (chunk) => encryptor.update(chunk)),
-      size: isKept ? descriptor.size : undefined,
-      digest: () => {
-        encrypted = encryptor.finish();
-        return encrypted.digest;
-      },
+    const written = await writeBlob(output, name, () => {
+      encryptor?.close();
+      const current = new LayerEncryptor({
+        digest: isKept ? descriptor.digest : undefined,
+        size: descriptor.size,
+      });
+      encryptor = current;
+      const plain = recompressed(recompress, input.chunks(), `layer ${descriptor.digest}`);
+      return {
+        chunks: mapped(plain, (chunk) => current.update(chunk)),
+        size: isKept ? descriptor.size : undefined,
+        digest: () => {
+          encrypted = current.finish();
+          return encrypted.digest;
+        },
+      };
     });
     return { ...written, ...(encrypted && { encrypted }) };
   } finally {
-    encryptor.close();
+    encryptor?.close();
   }
 }
 
@@ -124,12 +158,14 @@ function recompressed({ from, to, level }: Recompression, chunks: Chunks, name: 
 }
 
 /** Plaintext is written before the verdict, but becomes a blob only if the verdict is good. */
-async function decrypt(job: DecryptJob, input: Chunks): Promise<LayerOutput> {
-  const digester = new Digester();
-  return await writeBlob(job.output, {
-    chunks: digester.tap(decrypted(job, input)),
-    size: job.descriptor.size,
-    digest: () => digester.digest(),
+async function decrypt(job: DecryptJob, input: JobInput): Promise<LayerOutput> {
+  return await writeBlob(job.output, job.name, () => {
+    const digester = new Digester();
+    return {
+      chunks: digester.tap(decrypted(job, input.chunks())),
+      size: job.descriptor.size,
+      digest: () => digester.digest(),
+    };
   });
 }
 
@@ -139,42 +175,90 @@ async function* decrypted({ options, descriptor }: DecryptJob, input: Chunks): A
   decryptor.finish(descriptor.digest);
 }
 
+async function verify(
+  job: VerifyJob,
+  input: JobInput,
+  onBytes: (count: number) => void,
+): Promise<LayerOutput> {
+  if (job.location.kind === "remote") await verifyOnce(job, input);
+  else await verifyTwice(job, input, onBytes);
+  return job.descriptor;
+}
+
 /** First whether it is authentic: nobody needs to know how well-formed a forgery is. */
-async function verify(job: VerifyJob, input: Chunks, onBytes: (count: number) => void): Promise<LayerOutput> {
+async function verifyTwice(job: VerifyJob, input: JobInput, onBytes: (count: number) => void): Promise<void> {
   const { digest } = job.descriptor;
   const verifier = newDecryptor(job.options);
-  for await (const chunk of input) verifier.authenticate(chunk);
+  for await (const chunk of input.chunks()) verifier.authenticate(chunk);
   verifier.finish(digest);
-
-  const name = `the plaintext of layer ${digest}`;
   const decryptor = newDecryptor(job.options);
-  const tar = new Digester();
   const plaintext = mapped(readBlob(job.location), (chunk) => {
     onBytes(0);
     return decryptor.decrypt(chunk);
   });
-  const entries = tarEntries(tar.tap(decompress(job.compression, plaintext, name)), name);
-  for await (const _entry of entries) {
+  await checkForm(job, plaintext);
+}
+
+/**
+ * A registry's layer is fetched once. What is wrong with its form is reported after its HMAC held: before that it says
+ * nothing of the layer.
+ */
+async function verifyOnce(job: VerifyJob, input: JobInput): Promise<void> {
+  const decryptor = newDecryptor(job.options);
+  const plaintext = new Unended(mapped(input.chunks(), (chunk) => decryptor.update(chunk)));
+  let formError: unknown;
+  try {
+    await checkForm(job, plaintext);
+  } catch (error) {
+    formError = error;
+  }
+  for await (const _chunk of plaintext) {
+    // The rest, which the form's check did not get to.
+  }
+  decryptor.finish(job.descriptor.digest);
+  if (formError !== undefined) throw formError;
+}
+
+/** Chunks that several read one after the other: who stops reading does not end them. */
+class Unended implements AsyncIterable<Uint8Array> {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(chunks: AsyncGenerator<Uint8Array>) {
+    this.#chunks = chunks;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return { next: () => this.#next() };
+  }
+
+  /** An error comes again to the next reader: it is about the chunks, and not about what they were read for. */
+  async #next(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    try {
+      return await this.#chunks.next();
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    }
+  }
+}
+
+async function checkForm({ descriptor, compression, diffId }: VerifyJob, plaintext: Chunks): Promise<void> {
+  const name = `the plaintext of layer ${descriptor.digest}`;
+  const tar = new Digester();
+  for await (const _entry of tarEntries(tar.tap(decompress(compression, plaintext, name)), name)) {
     // What it is does not matter, only that one follows the other to the end.
   }
-  if (job.diffId !== undefined && tar.digest() !== job.diffId) {
-    throw new DecoderError(
-      "DIGEST_MISMATCH",
-      `${name}, uncompressed, is not ${job.diffId}, as the image's configuration says`,
-    );
-  }
-  return job.descriptor;
+  if (diffId === undefined || tar.digest() === diffId) return;
+  throw new DecoderError(
+    "DIGEST_MISMATCH",
+    `${name}, uncompressed, is not ${diffId}, as the image's configuration says`,
+  );
 }
 
 function newDecryptor(options: LayerKey): LayerDecryptor {
   return new LayerDecryptor({ ...options, key: new Secret(options.key) });
-}
-
-async function* counted(chunks: Chunks, onBytes: (count: number) => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    onBytes(chunk.length);
-    yield chunk;
-  }
 }
 
 async function* mapped(

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
+import { closeRemoteClients } from "../transport/remote-clients.ts";
 import { type LayerJob, runJob } from "./layer-jobs.ts";
 import type { FromWorker, ToWorker } from "./layer-pool.ts";
 
@@ -8,8 +9,12 @@ const stopped = workerData as Int32Array;
 
 /** A thread of the pool: one job after the other, as they come. */
 parentPort?.on("message", (message: ToWorker) => {
-  if (message.kind === "end") parentPort?.close();
-  else void work(message.job);
+  if (message.kind === "job") void work(message.job);
+  else {
+    parentPort?.close();
+    // Requests that wait for a registry, and connections that are kept, would keep this thread.
+    void closeRemoteClients();
+  }
 });
 
 /** A message costs the other thread more than a chunk is worth telling. */

@@ -6,7 +6,7 @@ import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { isEncryptionAnnotation, KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { LayerKey } from "./layer-jobs.ts";
-import type { LayerChange } from "./rewrite.ts";
+import type { LayerChange, MadeLayer } from "./rewrite.ts";
 import type { ChosenLayer } from "./select.ts";
 import { nameOf } from "./tree.ts";
 
@@ -59,10 +59,10 @@ export function rewrap(
   return {
     ...layer,
     action: "rewrapped",
-    async work(workshop): Promise<Descriptor> {
-      await workshop.copy(layer.descriptor);
+    async work(workshop): Promise<MadeLayer> {
+      const transfer = await workshop.copy(layer.descriptor);
       const added = await wrapper.wrap(opened.privateOptions.bytes, kept);
-      return { ...layer.descriptor, annotations: { ...kept, ...added } };
+      return { transfer, descriptor: { ...layer.descriptor, annotations: { ...kept, ...added } } };
     },
   };
 }

@@ -2,11 +2,14 @@
 export interface Progress {
   /** Once, before the first layer: how much is to be read, in bytes, and in how many layers. */
   begin(total: { readonly layers: number; readonly bytes: number }): void;
-  /** So many bytes more have been read. */
+  /** So many bytes more have been read; less than none when an upload starts anew. */
   read(count: number): void;
   /** A layer is done. */
   finish(layer: LayerReport): void;
 }
+
+/** How a blob came to its destination: it was there, the registry linked it, or its bytes were moved. */
+export type BlobTransfer = "none" | "mounted" | "copied";
 
 /** What became of one layer. */
 export interface LayerReport {
@@ -19,6 +22,7 @@ export interface LayerReport {
   readonly from: string;
   /** In bytes. */
   readonly size: number;
+  readonly transfer: BlobTransfer;
   readonly mediaType: string;
 }
 

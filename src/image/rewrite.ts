@@ -11,7 +11,7 @@ import {
 import type { ImageSource } from "../transport/source.ts";
 import type { DestinationReference, SourceReference } from "../transport/transport.ts";
 import { LayerPool } from "./layer-pool.ts";
-import type { LayerReport, Progress } from "./progress.ts";
+import type { BlobTransfer, LayerReport, Progress } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";
 import type { ChosenLayer } from "./select.ts";
 import { type IndexNode, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
@@ -25,6 +25,8 @@ export interface RewriteOptions {
   readonly progress: Progress;
   /** Undefined: as many as cores. */
   readonly threads?: number;
+  /** Whether to ask a registry, at the end, if something refers to the image by its old digest. */
+  readonly looksForReferrers?: boolean;
   /** Stops the work; the target then stays as it was. */
   readonly signal?: AbortSignal;
 }
@@ -32,8 +34,14 @@ export interface RewriteOptions {
 /** What is done to one layer. */
 export interface LayerChange extends ChosenLayer {
   readonly action: LayerReport["action"];
-  /** @returns the layer's new descriptor; its blob is in the target */
-  work(workshop: Workshop): Promise<Descriptor>;
+  /** Brings the layer's new blob into the destination. */
+  work(workshop: Workshop): Promise<MadeLayer>;
+}
+
+/** A layer that is in the destination. */
+export interface MadeLayer {
+  readonly descriptor: Descriptor;
+  readonly transfer: BlobTransfer;
 }
 
 export interface RewriteResult {
@@ -45,6 +53,17 @@ export interface RewriteResult {
   readonly keptLayers: number;
   /** Attestations and the like, which stay readable. */
   readonly attachments: number;
+  /** Layers and other blobs that stayed as they were. */
+  readonly blobs: readonly KeptBlob[];
+  /** Whether signatures and the like refer to the image by its old digest, as far as was looked for them. */
+  readonly hadReferrers: boolean;
+}
+
+export interface KeptBlob {
+  readonly digest: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly transfer: BlobTransfer;
 }
 
 /**
@@ -59,26 +78,41 @@ export async function rewriteImage(
 ): Promise<RewriteResult> {
   const { progress, signal } = options;
   checkRunning(signal);
-  const destination = await options.destination.open(options);
+  const destination = await options.destination.open({ ...options, source });
   const pool = new LayerPool(options.threads);
   const stop = () => void pool.close();
   signal?.addEventListener("abort", stop);
   try {
-    const workshop = new Workshop(source, destination, pool, progress);
+    const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
     const kept = keptBlobs(tree, changes);
     progress.begin({
       layers: changes.length,
       bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]),
     });
-    const [layers] = await Promise.all([
+    const [layers, transfers] = await Promise.all([
       Promise.all(changes.map((change) => perform(change, workshop, progress))),
       Promise.all(kept.map((blob) => workshop.copy(blob))),
     ]);
-    const rebuilder = new Rebuilder(source, destination, (node) => edited(node, changes, layers));
+    const made = layers.map(({ descriptor }) => descriptor);
+    const rebuilder = new Rebuilder(source, destination, (node) => edited(node, changes, made));
     const { root, bytes } = await rebuilder.rebuild(tree);
     checkRunning(signal);
     await destination.commit(root, bytes);
-    return { digest: root.digest, mediaType: root.mediaType, ...summary(tree, changes, layers) };
+    const { digest, mediaType } = root;
+    const blobs = kept.map((blob, i) => ({
+      digest: blob.digest,
+      size: blob.size,
+      transfer: transfers[i] ?? "none",
+    }));
+    const hadReferrers =
+      options.looksForReferrers === true && digest !== source.root.digest && (await source.hasReferrers?.());
+    return {
+      digest,
+      mediaType,
+      ...summary(tree, changes, layers),
+      blobs,
+      hadReferrers: hadReferrers === true,
+    };
   } catch (error) {
     checkRunning(signal);
     throw error;
@@ -108,15 +142,36 @@ function checkRunning(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted; the destination is as it was");
 }
 
-async function perform(change: LayerChange, workshop: Workshop, progress: Progress): Promise<Descriptor> {
+async function perform(change: LayerChange, workshop: Workshop, progress: Progress): Promise<MadeLayer> {
   const made = await change.work(workshop);
   progress.finish(report(change, made));
   return made;
 }
 
-function report({ node, position, action, descriptor }: LayerChange, made: Descriptor): LayerReport {
-  const { digest, size, mediaType } = made;
-  return { platform: nameOf(node), position, action, from: descriptor.digest, digest, size, mediaType };
+function report({ node, position, action, descriptor }: LayerChange, made: MadeLayer): LayerReport {
+  const { digest, size, mediaType } = made.descriptor;
+  const { transfer } = made;
+  return {
+    platform: nameOf(node),
+    position,
+    action,
+    from: descriptor.digest,
+    digest,
+    size,
+    mediaType,
+    transfer,
+  };
+}
+
+/** What the layers of a tree are called in messages. One that several manifests share has the name of its first place. */
+function layerNames(tree: Node): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const node of manifestsOf(tree)) {
+    for (const [position, { digest }] of node.document.value.layers.entries()) {
+      if (!names.has(digest)) names.set(digest, `layer ${position}`);
+    }
+  }
+  return names;
 }
 
 /** Every blob of the tree that no change takes the place of. */
@@ -176,15 +231,15 @@ function normalisedLayer(layer: Descriptor): Descriptor {
 function summary(
   tree: Node,
   changes: readonly LayerChange[],
-  made: readonly Descriptor[],
+  made: readonly MadeLayer[],
 ): Pick<RewriteResult, "layers" | "keptLayers" | "attachments"> {
   const manifests = [...manifestsOf(tree)];
   const images = manifests.filter((node) => node.role === "image");
   const all = images.reduce((sum, node) => sum + node.document.value.layers.length, 0);
   return {
     layers: changes.flatMap((change, i) => {
-      const descriptor = made[i];
-      return descriptor === undefined ? [] : [report(change, descriptor)];
+      const layer = made[i];
+      return layer === undefined ? [] : [report(change, layer)];
     }),
     keptLayers: all - changes.length,
     attachments: manifests.length - images.length,

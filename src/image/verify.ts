@@ -97,7 +97,14 @@ class Verifier {
       const { code, message, hint } = error;
       return { ...where, code, message, ...(hint !== undefined && { hint }) };
     }
-    const report: LayerReport = { ...where, action: "verified", from: digest, size, mediaType };
+    const report: LayerReport = {
+      ...where,
+      action: "verified",
+      from: digest,
+      size,
+      mediaType,
+      transfer: "none",
+    };
     this.#options.progress.finish(report);
     return report;
   }
@@ -118,6 +125,7 @@ class Verifier {
     const diffId = (await this.#diffIdsOf(node))[position];
     const input = {
       location,
+      name: `layer ${position}`,
       descriptor: { digest: descriptor.digest, size: descriptor.size, mediaType: descriptor.mediaType },
     };
     const { progress } = this.#options;

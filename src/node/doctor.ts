@@ -23,6 +23,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import type { TransportSettings } from "../transport/transport.ts";
 import { type ConfigCheck, checkConfig, localLookup } from "./check-config.ts";
 import { argsOf, INSTALL } from "./check-processors.ts";
 import { type Finding, isHealthy } from "./finding.ts";
@@ -36,8 +37,10 @@ export interface DoctorOptions {
   readonly version?: ContainerdVersion;
   /** Private keys; undefined: the path in the configuration. */
   readonly keysPath?: string;
-  /** An image to try the keys on: "oci:DIR", or a name in containerd's store. */
+  /** An image to try the keys on: "oci:DIR", "docker://NAME", or a name in containerd's store. */
   readonly image?: string;
+  /** How a registry is reached. */
+  readonly transport?: TransportSettings;
   /** Without a running containerd, its PATH is taken from this environment. */
   readonly settings: WrapSettings;
 }
@@ -212,7 +215,7 @@ async function testKeys(
 }
 
 async function inspect(
-  { image, settings }: DoctorOptions,
+  { image, settings, transport }: DoctorOptions,
   keys: KeySet | undefined,
   root: string,
 ): Promise<ImageInfo | undefined> {
@@ -220,7 +223,7 @@ async function inspect(
   const { inspectImage, inspectSource } = await import("../image/inspect.ts");
   const options = { platforms: [], settings, ...(keys && { keys }) };
   const { namesTransport, parseSource } = await import("../transport/reference.ts");
-  if (namesTransport(image)) return await inspectImage({ ...options, source: parseSource(image) });
+  if (namesTransport(image)) return await inspectImage({ ...options, source: parseSource(image, transport) });
   const { openContainerdImage } = await import("./containerd-image.ts");
   return await inspectSource(await openContainerdImage(root, image), options);
 }

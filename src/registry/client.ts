@@ -8,6 +8,7 @@ import type { CredentialSearch } from "./host.ts";
 import { contentLength } from "./ranges.ts";
 import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
 import { refusal } from "./refusal.ts";
+import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
 import type { Attempted } from "./retry.ts";
 import { Session, type SessionOptions, type SessionRequest } from "./session.ts";
 
@@ -176,6 +177,20 @@ export class RegistryClient {
   /** The credentials that were found, whether or not they were needed yet. */
   search(): Promise<CredentialSearch> {
     return this.session.search();
+  }
+
+  /** The same repository as data for other threads. */
+  async remote(id: string): Promise<RemoteRepository> {
+    const { repository, access, environment, attempts = LIMITS.registryAttempts } = this.#options;
+    return {
+      id,
+      host: this.session.host,
+      repository,
+      access,
+      attempts,
+      environment: connectionEnvironment(environment),
+      search: await plainSearch(() => this.search()),
+    };
   }
 
   async close(): Promise<void> {

@@ -61,6 +61,8 @@ export async function exchange(request: HttpRequest, agents: Agents): Promise<Ht
   try {
     await Promise.race([sending, answer]);
     const incoming = await within(request.answerMs ?? LIMITS.registryAnswerMs, outgoing, answer);
+    // A body's end is its maker's verdict. All bytes may be out, and accepted, before the maker takes the last of them back.
+    if (isSuccess(incoming)) await sending;
     return responseOf(incoming, request, settle);
   } catch (error) {
     outgoing.destroy();
@@ -115,7 +117,7 @@ async function send(outgoing: ClientRequest, body: RequestBody | undefined): Pro
   let size = 0;
   for await (const chunk of body.chunks) {
     size += chunk.length;
-    if (outgoing.destroyed || drain.isOver) return;
+    if (drain.isOver) return drain.checkRefused();
     if (!outgoing.write(chunk)) await drain.wait();
   }
   if (body.size !== undefined && size !== body.size) {
@@ -133,6 +135,7 @@ class Drain {
   #waiting: PromiseWithResolvers<void> | undefined;
   /** Whether the server has answered or gone, so that nobody reads the rest. */
   isOver = false;
+  #answer: IncomingMessage | undefined;
 
   constructor(outgoing: ClientRequest) {
     this.#outgoing = outgoing;
@@ -141,7 +144,16 @@ class Drain {
       this.isOver = true;
       this.#waiting?.resolve();
     };
+    outgoing.once("response", (answer: IncomingMessage) => {
+      this.#answer = answer;
+    });
     for (const event of ["response", "error", "close"]) outgoing.once(event, end);
+  }
+
+  /** @throws DecoderError REGISTRY when the server accepted what it has not read */
+  checkRefused(): void {
+    if (this.#answer === undefined || !isSuccess(this.#answer)) return;
+    throw new DecoderError("REGISTRY", `${this.#outgoing.host} accepted a body before it was all sent`);
   }
 
   async wait(): Promise<void> {
@@ -152,6 +164,10 @@ class Drain {
     clearTimeout(timer);
     this.#waiting = undefined;
   }
+}
+
+function isSuccess({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode >= 200 && statusCode < 300;
 }
 
 async function within<T>(milliseconds: number, outgoing: ClientRequest, work: Promise<T>): Promise<T> {

@@ -5,6 +5,7 @@ import { findCredential } from "./credentials.ts";
 import type { RegistryHost } from "./host.ts";
 import { DOCKER_HUB, type RegistryName } from "./name.ts";
 import { isLoopback } from "./origin.ts";
+import { type RemoteRepository, searchOf } from "./remote.ts";
 
 /** How a registry is reached, as a command line and the environment say. Plain data. */
 export interface RegistryAccess {
@@ -63,4 +64,10 @@ export function hostOf(registry: string, access: RegistryAccess): RegistryHost {
     plainHttp: plainHttp ? "only" : mayFallBack ? "fallback" : "never",
     allowsPlainSecrets: plainHttp || tlsVerify === false,
   };
+}
+
+/** The client of another thread. */
+export function openRemote(remote: RemoteRepository, signal: AbortSignal): RegistryClient {
+  const { search, id: _id, ...options } = remote;
+  return new RegistryClient({ ...options, signal, findCredential: async () => searchOf(search) });
 }

@@ -70,6 +70,12 @@ export class Session {
     return this.#options.signal;
   }
 
+  /** The registry's server, with what was learnt of its TLS. */
+  get host(): RegistryHost {
+    const { host } = this.#options;
+    return this.#api.protocol === "http:" ? { ...host, plainHttp: "only" } : host;
+  }
+
   /** Sends a request as often as it takes. @throws DecoderError REGISTRY, UNAUTHORIZED, CONFIG, INTERRUPTED */
   async send(request: SessionRequest): Promise<Attempted> {
     const { attempts = LIMITS.registryAttempts, signal } = this.#options;

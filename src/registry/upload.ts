@@ -73,15 +73,22 @@ export class Upload {
     throw new DecoderError("REGISTRY", `${client.target} began an upload without saying where`);
   }
 
+  /** Bytes that went out. */
+  get sent(): number {
+    return this.#sent;
+  }
+
   /** Sends all bytes. @throws DecoderError REGISTRY, UNAUTHORIZED; what the chunks throw */
   async send({ chunks, size }: UploadBody): Promise<void> {
     let isSourceAtFault = false;
+    let isComplete = false;
     const counted = async function* (this: Upload): AsyncGenerator<Uint8Array> {
       try {
         for await (const chunk of chunks) {
           yield chunk;
           this.#sent += chunk.length;
         }
+        isComplete = true;
       } catch (error) {
         isSourceAtFault = true;
         throw error;
@@ -102,6 +109,7 @@ export class Upload {
     }
     // ECR answers 201 and others 204.
     if ([201, 202, 204].includes(response.status)) {
+      if (!isComplete) throw new Error("bug: an upload was accepted before its last byte was made");
       this.#location = locationOf(this.#client, response) ?? this.#location;
       return await response.discard();
     }

@@ -1,12 +1,25 @@
 import { writeDurably } from "../io/staging.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 
 /** Where one new blob is written: plain data that crosses to the layer threads. */
-export type BlobOutput = FileOutput;
+export type BlobOutput = FileOutput | UploadOutput;
 
 /** A file that does not exist yet, on the destination's file system. */
 export interface FileOutput {
   readonly kind: "file";
   readonly path: string;
+}
+
+/** A blob of a registry. */
+export interface UploadOutput {
+  readonly kind: "upload";
+  readonly remote: RemoteRepository;
+}
+
+/** What a destination has made room for is its own: another kind of output is a defect. */
+export function fileOf(output: BlobOutput): string {
+  if (output.kind !== "file") throw new Error(`bug: ${output.kind} is not an output of files`);
+  return output.path;
 }
 
 /** A blob in the making. */
@@ -27,10 +40,29 @@ export interface WrittenBlob {
 
 /**
  * Writes a blob and completes it once its last chunk has come: a blob whose chunks end in an error never becomes one. An
- * unfinished file stays in the destination's staging folder, which is removed with it.
- * @throws DecoderError IO; what `chunks` and `digest` throw
+ * unfinished file stays in the destination's staging folder, which is removed with it; an unfinished upload is cancelled.
+ * @param name for messages: "layer 2"
+ * @param make begins the blob. It is called again when an upload broke and starts anew, so that each attempt has its own key
+ *   and nonce: a registry may have kept what it got of the first.
+ * @throws DecoderError IO, REGISTRY, UNAUTHORIZED; what `chunks` and `digest` throw
  */
-export async function writeBlob(output: BlobOutput, blob: NewBlob): Promise<WrittenBlob> {
+export async function writeBlob(output: BlobOutput, name: string, make: () => NewBlob): Promise<WrittenBlob> {
+  if (output.kind === "upload") return await upload(output, name, make);
+  const blob = make();
   const size = await writeDurably(output.path, blob.chunks);
   return { digest: blob.digest(), size };
+}
+
+async function upload({ remote }: UploadOutput, name: string, make: () => NewBlob): Promise<WrittenBlob> {
+  const [{ uploading }, { remoteClient }] = await Promise.all([
+    import("../registry/upload.ts"),
+    import("./remote-clients.ts"),
+  ]);
+  return await uploading(await remoteClient(remote), name, async (upload) => {
+    const blob = make();
+    await upload.send({ chunks: blob.chunks, ...(blob.size !== undefined && { size: blob.size }) });
+    const digest = blob.digest();
+    await upload.commit(digest);
+    return { digest, size: upload.sent };
+  });
 }

@@ -1,11 +1,12 @@
 import { createReadStream } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { Digester, digestOf } from "../spec/digester.ts";
 
 /** Where the bytes of a blob are: plain data that crosses to the layer threads. */
-export type BlobLocation = FileRange | MemoryBlob;
+export type BlobLocation = FileRange | MemoryBlob | RemoteBlob;
 
 /** All or a part of a regular file. */
 export interface FileRange {
@@ -20,6 +21,15 @@ export interface FileRange {
 export interface MemoryBlob {
   readonly kind: "memory";
   readonly bytes: Uint8Array;
+}
+
+/** A blob of a registry. */
+export interface RemoteBlob {
+  readonly kind: "remote";
+  readonly remote: RemoteRepository;
+  readonly digest: string;
+  /** As the descriptor says: the registry is held to it. */
+  readonly size: number;
 }
 
 export interface BlobStore {
@@ -116,10 +126,20 @@ export async function* checkedChunks(
   });
 }
 
-/** @throws DecoderError IO; SIZE_MISMATCH when the file ends early */
+/** @throws DecoderError IO, REGISTRY, UNAUTHORIZED; SIZE_MISMATCH when the blob ends early */
 export async function* readBlob(location: BlobLocation): AsyncGenerator<Uint8Array> {
   if (location.kind === "memory") yield location.bytes;
-  else if (location.size > 0) yield* readRange(location);
+  else if (location.size === 0) return;
+  else if (location.kind === "file") yield* readRange(location);
+  else yield* readRemote(location);
+}
+
+async function* readRemote({ remote, digest, size }: RemoteBlob): AsyncGenerator<Uint8Array> {
+  const [{ download }, { remoteClient }] = await Promise.all([
+    import("../registry/download.ts"),
+    import("./remote-clients.ts"),
+  ]);
+  yield* download(await remoteClient(remote), { digest, size });
 }
 
 async function* readRange({ path, offset, size }: FileRange): AsyncGenerator<Uint8Array> {

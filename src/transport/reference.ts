@@ -1,5 +1,11 @@
 import { DecoderError } from "../errors.ts";
-import type { DestinationReference, FilesReference, SourceReference, Transport } from "./transport.ts";
+import type {
+  DestinationReference,
+  FilesReference,
+  SourceReference,
+  Transport,
+  TransportSettings,
+} from "./transport.ts";
 import { STANDARD_INPUT, STANDARD_OUTPUT, TRANSPORTS } from "./transports.ts";
 
 /** What a user may write for an image to read, for help texts and hints. */
@@ -9,34 +15,37 @@ export const FILES_SYNTAX = syntaxOf("files");
 /** What a user may write for an image to be written. */
 export const DESTINATION_SYNTAX = `${syntaxOf("destination")}, or - for standard output`;
 
-const SOURCE_HINT = `an image is ${SOURCE_SYNTAX}; skopeo copy docker://NAME oci:DIR:TAG fetches one`;
+const SOURCE_HINT = `an image is ${SOURCE_SYNTAX}`;
 const MATERIAL_HINT = `${SOURCE_HINT}; rootfs:DIR and tar:FILE are files to make one of`;
-const DESTINATION_HINT = `a destination is ${DESTINATION_SYNTAX}; skopeo copy takes it to a registry`;
+const DESTINATION_HINT = `a destination is ${DESTINATION_SYNTAX}`;
+
+/** Without credentials of one's own, certificates or proxies. */
+const PLAIN: TransportSettings = { registry: { environment: {} }, onNote: () => undefined };
 
 /** Names an existing image. @throws DecoderError USAGE */
-export function parseSource(text: string): SourceReference {
+export function parseSource(text: string, settings = PLAIN): SourceReference {
   if (text === "-") return STANDARD_INPUT;
   const { transport, rest } = split(text, SOURCE_HINT);
-  if (transport.source !== undefined) return transport.source(rest);
+  if (transport.source !== undefined) return transport.source(rest, settings);
   throw new DecoderError("USAGE", `${text} is not an image yet`, {
     hint: "ctd-decoder encrypt makes an image of it",
   });
 }
 
 /** Names an existing image, or files of which one can be made. @throws DecoderError USAGE */
-export function parseMaterial(text: string): SourceReference | FilesReference {
+export function parseMaterial(text: string, settings = PLAIN): SourceReference | FilesReference {
   if (text === "-") return STANDARD_INPUT;
   const { transport, rest } = split(text, MATERIAL_HINT);
   const parse = transport.source ?? transport.files;
-  if (parse !== undefined) return parse(rest);
+  if (parse !== undefined) return parse(rest, settings);
   throw new DecoderError("USAGE", `an image can't be read from ${text}`, { hint: MATERIAL_HINT });
 }
 
 /** Names a place to write an image to. @throws DecoderError USAGE */
-export function parseDestination(text: string): DestinationReference {
+export function parseDestination(text: string, settings = PLAIN): DestinationReference {
   if (text === "-") return STANDARD_OUTPUT;
   const { transport, rest } = split(text, DESTINATION_HINT);
-  if (transport.destination !== undefined) return transport.destination(rest);
+  if (transport.destination !== undefined) return transport.destination(rest, settings);
   throw new DecoderError("USAGE", `an image can't be written to ${text}`, { hint: DESTINATION_HINT });
 }
 

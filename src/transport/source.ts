@@ -17,6 +17,8 @@ export interface ImageSource extends BlobStore {
    * @throws DecoderError NOT_FOUND when the image lacks it, LIMIT, SIZE_MISMATCH, DIGEST_MISMATCH, IO
    */
   readManifest(descriptor: Descriptor): Promise<Uint8Array>;
+  /** Whether signatures or the like refer to the image by its digest. Missing where nothing can. Never throws. */
+  hasReferrers?(): Promise<boolean>;
   close(): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { exists, makeFolder, type Staging, writeDurably } from "../io/staging.ts";
 import { digestOf } from "../spec/digester.ts";
-import type { BlobOutput } from "./blob-output.ts";
+import { type BlobOutput, type FileOutput, fileOf } from "./blob-output.ts";
 import { blobName } from "./layout-index.ts";
 
 /** The finished blobs of an image in the making. They have a layout's names below the staging folder. */
@@ -13,7 +13,7 @@ export class StagedBlobs {
     this.staging = staging;
   }
 
-  newOutput(): BlobOutput {
+  newOutput(): FileOutput {
     return { kind: "file", path: this.staging.newFile() };
   }
 
@@ -22,7 +22,8 @@ export class StagedBlobs {
   }
 
   /** Takes a finished file over as a blob. @throws DecoderError IO */
-  async adopt({ path }: BlobOutput, digest: string): Promise<void> {
+  async adopt(output: BlobOutput, digest: string): Promise<void> {
+    const path = fileOf(output);
     const place = join(this.staging.path, blobName(digest));
     if (await exists(place)) {
       await rm(path);

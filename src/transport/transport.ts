@@ -1,3 +1,4 @@
+import type { RegistryAccess } from "../registry/open.ts";
 import type { ImageDestination } from "./destination.ts";
 import type { ImageSource } from "./source.ts";
 
@@ -11,11 +12,18 @@ export interface Transport {
   /** "oci-archive:FILE[:TAG]", for help and hints. */
   readonly syntax: string;
   /** Names an image to read. @param rest follows "NAME:". @throws DecoderError USAGE */
-  readonly source?: (rest: string) => SourceReference;
+  readonly source?: (rest: string, settings: TransportSettings) => SourceReference;
   /** Names a place to write an image to. @throws DecoderError USAGE */
-  readonly destination?: (rest: string) => DestinationReference;
+  readonly destination?: (rest: string, settings: TransportSettings) => DestinationReference;
   /** Names files of which a one-layer image can be made. @throws DecoderError USAGE */
   readonly files?: (rest: string) => FilesReference;
+}
+
+/** What reaching an image may take besides its name. */
+export interface TransportSettings {
+  readonly registry: RegistryAccess;
+  /** Told of what people should know: a registry's own notes. */
+  readonly onNote: (text: string) => void;
 }
 
 /**
@@ -49,6 +57,8 @@ export interface DestinationReference extends ImageReference {
 export interface DestinationOptions {
   /** Moves an existing tag, or replaces an existing archive. */
   readonly replace: boolean;
+  /** The image that is read. Of its own repository or registry, a destination need not be sent much. */
+  readonly source?: ImageSource;
   /** Aborts a `commit` that takes long. */
   readonly signal?: AbortSignal;
 }

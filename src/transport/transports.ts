@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { stoppable } from "../io/pipe.ts";
+import { formatWritten, parseName, type RegistryName } from "../registry/name.ts";
 import { ArchiveDestination } from "./archive-destination.ts";
 import { openArchiveFile } from "./archive-file.ts";
 import { openDockerArchive, openOciArchive, openStandardInput } from "./archive-source.ts";
@@ -9,7 +10,13 @@ import { openLayout } from "./layout.ts";
 import { LayoutDestination } from "./layout-destination.ts";
 import { rootfsEntries } from "./rootfs.ts";
 import { packTar, tarEntries } from "./tar.ts";
-import type { DestinationReference, FilesReference, SourceReference, Transport } from "./transport.ts";
+import type {
+  DestinationReference,
+  FilesReference,
+  SourceReference,
+  Transport,
+  TransportSettings,
+} from "./transport.ts";
 
 /** Every transport. All that depends on the kind of a reference is here or below. */
 export const TRANSPORTS: readonly Transport[] = [
@@ -32,6 +39,12 @@ export const TRANSPORTS: readonly Transport[] = [
     name: "docker-archive",
     syntax: "docker-archive:FILE[:NAME]",
     source: (rest) => imageIn(parseNamed("docker-archive", rest), openDockerArchive),
+  },
+  {
+    name: "docker",
+    syntax: "docker://HOST/NAME[:TAG][@DIGEST]",
+    source: imageInRegistry,
+    destination: tagOfRegistry,
   },
   {
     name: "rootfs",
@@ -63,6 +76,53 @@ function layoutName(rest: string): FileReference {
   throw new DecoderError("USAGE", "a layout is a directory and can't come through a pipe", {
     hint: "use oci-archive:-",
   });
+}
+
+/** A name after "docker:". @throws DecoderError USAGE */
+function registryName(rest: string): { readonly name: RegistryName; readonly text: string } {
+  if (!rest.startsWith("//")) {
+    throw new DecoderError("USAGE", `"docker:${rest}" is not the name of an image`, {
+      hint: "write docker://HOST/NAME:TAG",
+    });
+  }
+  const written = rest.slice(2);
+  const name = parseName(written);
+  return { name, text: `docker://${formatWritten(written, name)}` };
+}
+
+function imageInRegistry(rest: string, settings: TransportSettings): SourceReference {
+  const { name, text } = registryName(rest);
+  return {
+    kind: "image",
+    text,
+    isPipe: false,
+    async open(signal) {
+      const { RegistrySource } = await import("./registry-source.ts");
+      return await RegistrySource.open(name, settings, signal);
+    },
+  };
+}
+
+function tagOfRegistry(rest: string, settings: TransportSettings): DestinationReference {
+  const { name, text } = registryName(rest);
+  const { tag, digest } = name;
+  if (tag === undefined || digest !== undefined) {
+    throw new DecoderError(
+      "USAGE",
+      `${text} can't be a destination: the digest of a new image is not known beforehand`,
+      {
+        hint: "name a tag",
+      },
+    );
+  }
+  return {
+    text,
+    isPipe: false,
+    async open(options) {
+      const { RegistryDestination } = await import("./registry-destination.ts");
+      return await RegistryDestination.open({ ...name, tag }, text, settings, options);
+    },
+  };
 }
 
 function imageIn(

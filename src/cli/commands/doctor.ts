@@ -7,6 +7,7 @@ import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { renderImage } from "../inspect-table.ts";
+import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import { count } from "../units.ts";
@@ -29,8 +30,9 @@ export const DOCTOR: Command = {
     "keys-path": { value: "PATH", help: "the private keys; default the path in the configuration" },
     image: {
       value: "IMAGE",
-      help: "also try the keys on this image: oci:DIR[:TAG], an archive, or a full name in containerd's store",
+      help: "also try the keys on this image: docker://NAME, oci:DIR[:TAG], an archive, or a full name in containerd's store",
     },
+    ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
@@ -51,6 +53,7 @@ export const DOCTOR: Command = {
     const version = containerdVersion(args);
     const diagnosis = await diagnose({
       settings: schemeSettings(args),
+      transport: transportSettings(args),
       ...(configFile !== undefined && { configFile }),
       ...(version !== undefined && { version }),
       ...(keysPath !== undefined && { keysPath }),

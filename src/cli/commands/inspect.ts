@@ -1,6 +1,7 @@
 import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import { renderImage } from "../inspect-table.ts";
+import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { KEY_OPTIONS, namedKeys, OUTPUT_OPTIONS, platforms, schemeSettings } from "../shared-options.ts";
 import { interruptible } from "../ui.ts";
 
@@ -11,6 +12,7 @@ export const INSPECT: Command = {
   options: {
     platform: { value: "OS/ARCH", help: "only this platform", alias: "p", repeats: true },
     ...KEY_OPTIONS,
+    ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
@@ -29,7 +31,7 @@ export const INSPECT: Command = {
     },
   ],
   async run(args, ui) {
-    const source = parseSource(args.operand(0));
+    const source = parseSource(args.operand(0), transportSettings(args));
     const keys = await namedKeys(args);
     const { inspectImage } = await import("../../image/inspect.ts");
     const options = {

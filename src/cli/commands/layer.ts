@@ -9,6 +9,7 @@ import type { Descriptor } from "../../spec/descriptor.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
+import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { KEY_OPTIONS, requiredKeys, schemeSettings } from "../shared-options.ts";
 import { interruptible } from "../ui.ts";
 
@@ -28,6 +29,7 @@ export const LAYER: Command = {
       help: "file with the layer's descriptor as JSON; the layer comes from standard input",
     },
     ...KEY_OPTIONS,
+    ...REGISTRY_OPTIONS,
     json: { help: "print an error as JSON, to standard error", group: "Output" },
   },
   notes: [
@@ -62,7 +64,7 @@ export const LAYER: Command = {
 };
 
 async function fromImage(source: string, args: Arguments): Promise<void> {
-  const reference = parseSource(source);
+  const reference = parseSource(source, transportSettings(args));
   const position = args.integer("index", -LIMITS.layers, LIMITS.layers) ?? 0;
   const platform = args.text("platform");
   const keys = await requiredKeys(args);

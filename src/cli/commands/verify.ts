@@ -3,6 +3,7 @@ import type { VerifyFailure } from "../../image/verify.ts";
 import { printable } from "../../text.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
+import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import {
   KEY_OPTIONS,
   OUTPUT_OPTIONS,
@@ -20,6 +21,7 @@ export const VERIFY: Command = {
   options: {
     ...KEY_OPTIONS,
     ...SELECTION_OPTIONS,
+    ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
@@ -38,7 +40,7 @@ export const VERIFY: Command = {
     },
   ],
   async run(args, ui) {
-    const source = parseSource(args.operand(0));
+    const source = parseSource(args.operand(0), transportSettings(args));
     const keys = await requiredKeys(args);
     const { verifyImage } = await import("../../image/verify.ts");
     const options = {

@@ -5,6 +5,7 @@ import type { CopyJob } from "../../../src/image/layer-jobs.ts";
 import { LayerPool } from "../../../src/image/layer-pool.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
 import { wholeFile } from "../../../src/transport/blob.ts";
+import { fileOf } from "../../../src/transport/blob-output.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -14,7 +15,7 @@ function job(text: string, digest = digestOf(Buffer.from(text))): CopyJob {
   const bytes = new Uint8Array(Buffer.from(text));
   const descriptor = { mediaType: "", digest, size: bytes.length };
   const output = { kind: "file", path: join(folder, String(count++)) } as const;
-  return { kind: "copy", location: { kind: "memory", bytes }, descriptor, output };
+  return { kind: "copy", location: { kind: "memory", bytes }, name: "layer 0", descriptor, output };
 }
 
 test("more jobs than threads are all done, and counted", async () => {
@@ -23,7 +24,9 @@ test("more jobs than threads are all done, and counted", async () => {
   let bytes = 0;
   await Promise.all(jobs.map((it) => pool.run(it, (read) => (bytes += read))));
   await pool.close();
-  expect(jobs.map(({ output }) => readFileSync(output.path, "utf8"))).toEqual(jobs.map((_, i) => `job ${i}`));
+  expect(jobs.map(({ output }) => readFileSync(fileOf(output), "utf8"))).toEqual(
+    jobs.map((_, i) => `job ${i}`),
+  );
   expect(bytes).toBe("job 0".length * jobs.length);
 });
 
@@ -53,7 +56,7 @@ test("closed, it ends what is being done and begins nothing", async () => {
   await expect(queued).rejects.toMatchObject({ code: "INTERRUPTED" });
   await closed;
   await expect(pool.run(job("z"), () => undefined)).rejects.toMatchObject({ code: "INTERRUPTED" });
-  expect(existsSync(waiting.output.path)).toBe(false);
+  expect(existsSync(fileOf(waiting.output))).toBe(false);
 });
 
 test("one that was never used closes too", async () => {

@@ -17,6 +17,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { writeDurably } from "../../../src/io/staging.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
 import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { fileOf } from "../../../src/transport/blob-output.ts";
 import type { ImageDestination } from "../../../src/transport/destination.ts";
 import { parseDestination } from "../../../src/transport/reference.ts";
 import { rootOf, snapshot } from "../../support/layouts.ts";
@@ -51,7 +52,7 @@ interface Written {
 async function put(destination: ImageDestination, text: string): Promise<Written> {
   const bytes = bytesOf(text);
   const output = await destination.newOutput();
-  await writeDurably(output.path, [bytes]);
+  await writeDurably(fileOf(output), [bytes]);
   const root = { mediaType: OCI_MANIFEST, digest: digestOf(bytes), size: bytes.length };
   await destination.adopt(output, root.digest);
   return { root, bytes };

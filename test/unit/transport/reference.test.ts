@@ -17,6 +17,8 @@ test.each([
   ["docker-archive:a.tar:localhost:5000/x:y", false],
   ["docker-archive:a.tar:@1", false],
   ["docker-archive:-", true],
+  ["docker://reg.example:5000/a/b:1", false],
+  [`docker://alpine@sha256:${"0".repeat(64)}`, false],
   ["-", true],
 ])("%s is an image, shown as it was written", (text, isPipe) => {
   for (const reference of [parseSource(text), parseMaterial(text)]) {
@@ -46,15 +48,28 @@ test.each([
   "oci:dir:a b",
   `oci:dir:${"a".repeat(256)}`,
   "rootfs:",
-  "docker://busybox",
+  "docker:busybox",
+  "docker:///busybox",
+  "docker://Busy/Box:1:2",
+  "docker://http://reg.example/app",
   "constructor:x",
 ])("%j does not name an image", (text) => {
   for (const parse of [parseSource, parseMaterial, parseDestination])
     expect(() => parse(text)).toThrow(USAGE);
 });
 
-test("only layouts and archives are written", () => {
-  for (const text of ["oci:dir:x", "oci-archive:a", "-"]) {
+test("an image in a registry is shown with the tag that is meant", () => {
+  expect(parseSource("docker://alpine").text).toBe("docker://alpine:latest");
+});
+
+test("an image can't be written under a digest", () => {
+  for (const name of ["alpine", "alpine:1"]) {
+    expect(() => parseDestination(`docker://${name}@sha256:${"0".repeat(64)}`)).toThrow(USAGE);
+  }
+});
+
+test("only layouts, archives and registries are written", () => {
+  for (const text of ["oci:dir:x", "oci-archive:a", "docker://a:1", "-"]) {
     expect(parseDestination(text)).toMatchObject({ text, isPipe: text === "-" });
   }
   for (const text of ["docker-archive:a", "rootfs:a", "tar:a"]) {

@@ -1,0 +1,36 @@
+import type { RegistryClient } from "../registry/client.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
+
+/** The registry clients of this thread. Nothing of a client is loaded before the first one is needed. */
+
+const clients = new Map<string, RegistryClient>();
+let stopping = new AbortController();
+
+/** This thread's client for a repository. */
+export async function remoteClient(remote: RemoteRepository): Promise<RegistryClient> {
+  const known = clients.get(remote.id);
+  if (known !== undefined) return known;
+  const { openRemote } = await import("../registry/open.ts");
+  // Another request may have made it meanwhile.
+  const client = clients.get(remote.id) ?? openRemote(remote, stopping.signal);
+  clients.set(remote.id, client);
+  return client;
+}
+
+/** Makes a client that is there already this thread's, until it is forgotten. */
+export function shareClient(id: string, client: RegistryClient): void {
+  clients.set(id, client);
+}
+
+export function forgetClient(id: string): void {
+  clients.delete(id);
+}
+
+/** Aborts what this thread's own clients do, and closes their connections. */
+export async function closeRemoteClients(): Promise<void> {
+  stopping.abort();
+  stopping = new AbortController();
+  const all = [...clients.values()];
+  clients.clear();
+  await Promise.all(all.map((client) => client.close()));
+}
