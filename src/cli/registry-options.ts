@@ -5,9 +5,11 @@ import { printable } from "../text.ts";
 import type { TransportSettings } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
+import { grouped } from "./shared-options.ts";
 
 /** How docker:// images are reached, in skopeo's words. */
 
+const GROUP = "Registries";
 const MOST_RETRIES = 100;
 /** Options that each side may have for itself. */
 const SIDED: Options = {
@@ -24,20 +26,20 @@ const SIDED: Options = {
 };
 
 /** For commands that read one image. */
-export const REGISTRY_OPTIONS: Options = {
+export const REGISTRY_OPTIONS: Options = grouped(GROUP, {
   ...SIDED,
   "plain-http": { help: "speak plain HTTP to the registry" },
   "retry-times": { value: "N", help: "how often a failed request is tried again; default 4" },
-};
+});
 
 type Side = "src" | "dest";
 
 /** For commands that read one image and write another. */
-export const BOTH_REGISTRY_OPTIONS: Options = {
+export const BOTH_REGISTRY_OPTIONS: Options = grouped(GROUP, {
   ...REGISTRY_OPTIONS,
   ...sided("src", "SOURCE"),
   ...sided("dest", "DEST"),
-};
+});
 
 function sided(side: Side, operand: string): Options {
   return Object.fromEntries(

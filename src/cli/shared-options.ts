@@ -68,7 +68,7 @@ export const WRAP_OPTIONS: Options = grouped("Keys", {
   ...decoderFlags(PROVIDER_FLAGS),
 });
 
-function grouped(group: string, options: Options): Options {
+export function grouped(group: string, options: Options): Options {
   return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, group }]));
 }
 

@@ -74,6 +74,10 @@ async function putBlob(destination: LayoutDestination, { descriptor, bytes }: Co
   const chunks = (async function* () {
     yield bytes;
   })();
-  await writeBlob(output, { chunks, size: bytes.length, digest: () => descriptor.digest });
+  await writeBlob(output, `blob ${descriptor.digest}`, () => ({
+    chunks,
+    size: bytes.length,
+    digest: () => descriptor.digest,
+  }));
   await destination.adopt(output, descriptor.digest);
 }
