@@ -1,7 +1,7 @@
 import { FLAGS } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
-import type { Command } from "./command.ts";
+import { commandOf, wordsOf } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { commandHelp, programHelp, VERSION, wrap } from "./help.ts";
 import { didYouMean, parseArguments } from "./parse.ts";
@@ -25,9 +25,10 @@ export async function run(argv: readonly string[]): Promise<void> {
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   let ui = new Ui({ isJson: options.includes("--json") });
   try {
-    const command = commandNamed(first);
+    const command = commandOf(argv, COMMANDS);
+    if (command === undefined) throw unknownCommand(first, rest);
     if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
-    const args = parseArguments(command, rest);
+    const args = parseArguments(command, argv.slice(wordsOf(command)));
     ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet") });
     await command.run(args, ui);
   } catch (error) {
@@ -38,7 +39,7 @@ export async function run(argv: readonly string[]): Promise<void> {
 
 function overview(args: readonly string[]): string {
   if (args.some((arg) => VERSION_FLAG.test(arg))) return `ctd-decoder ${VERSION}\n`;
-  const command = COMMANDS.find(({ name }) => args.includes(name));
+  const command = commandOf(args, COMMANDS) ?? COMMANDS.find(({ name }) => args.includes(name));
   return command === undefined ? programHelp(COMMAND_GROUPS) : commandHelp(command);
 }
 
@@ -46,11 +47,18 @@ function print(text: string): void {
   new Output(1, "standard output").write(Buffer.from(text));
 }
 
-function commandNamed(name: string): Command {
-  const command = COMMANDS.find((it) => it.name === name);
-  if (command !== undefined) return command;
+/** A group's first word alone, as "trust", names no command. */
+function unknownCommand(first: string, [second]: readonly string[]): DecoderError {
+  const members = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  const isGroup = members.length > 0;
+  if (isGroup && (second === undefined || second.startsWith("-"))) {
+    return new DecoderError("USAGE", `"${first}" is a group of commands`, {
+      hint: `they are ${members.join(", ")}`,
+    });
+  }
+  const name = isGroup ? `${first} ${second}` : first;
   const names = COMMANDS.map((it) => it.name);
-  throw new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
+  return new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
     hint: commandsHint(),
   });
 }

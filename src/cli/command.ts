@@ -3,6 +3,7 @@ import type { Ui } from "./ui.ts";
 
 /** A command of `ctd-decoder`. Parsing, help, completion and the manual page are all derived from it. */
 export interface Command {
+  /** One word, or two: "trust check" belongs to the group "trust". */
   readonly name: string;
   /** One line, without a full stop. */
   readonly summary: string;
@@ -51,4 +52,14 @@ export interface Example {
 /** "-q" for "q", "--quiet" for "quiet". */
 export function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
+}
+
+/** The command that the first words of a line name. */
+export function commandOf(words: readonly string[], commands: readonly Command[]): Command | undefined {
+  return commands.find((command) => command.name === words.slice(0, wordsOf(command)).join(" "));
+}
+
+/** How many words of a line its name takes. */
+export function wordsOf({ name }: Command): number {
+  return name.split(" ").length;
 }

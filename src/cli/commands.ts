@@ -9,12 +9,14 @@ import { KEYGEN } from "./commands/keygen.ts";
 import { LAYER } from "./commands/layer.ts";
 import { manCommand } from "./commands/man.ts";
 import { REWRAP } from "./commands/rewrap.ts";
+import { TRUST_CHECK } from "./commands/trust-check.ts";
 import { VERIFY } from "./commands/verify.ts";
 import type { CommandGroup } from "./help.ts";
 
 /** In the order in which help shows them. */
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
+  ["Commands for trust", [TRUST_CHECK]],
   ["Commands for keys and nodes", [KEYGEN, DOCTOR, CONFIG]],
   ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
 import { REF_NAME } from "../spec/manifest.ts";
-import { type Command, dashed, type Options } from "./command.ts";
+import { type Command, commandOf, dashed, type Options } from "./command.ts";
 import { HELP, OTHER_FLAGS, PROGRAM_FLAGS } from "./help.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -46,10 +46,10 @@ export function complete(line: string, commands: readonly Command[], shell: Shel
 }
 
 function candidates(words: readonly string[], current: string, commands: readonly Command[]): string[] {
-  const command = commands.find(({ name }) => name === words[0]);
+  const command = commandOf(words, commands);
   if (command === undefined) {
     if (current.startsWith("-")) return names({ ...PROGRAM_FLAGS, ...OTHER_FLAGS });
-    return words.length === 0 ? commands.map(({ name }) => name) : [];
+    return nextWords(words, commands);
   }
   const { options, operands } = command;
   const valued = optionNamed(options, words.at(-1) ?? "");
@@ -62,6 +62,14 @@ function candidates(words: readonly string[], current: string, commands: readonl
   const completes = operands[0]?.completes ?? "files";
   if (completes === "images") return images(current);
   return completes === "files" ? [] : [...completes];
+}
+
+/** The words that may continue a command's name. */
+function nextWords(words: readonly string[], commands: readonly Command[]): string[] {
+  const matching = commands
+    .map(({ name }) => name.split(" "))
+    .filter((parts) => words.every((word, position) => parts[position] === word));
+  return [...new Set(matching.flatMap((parts) => parts[words.length] ?? []))];
 }
 
 function optionNamed(options: Options, word: string): Options[string] | undefined {

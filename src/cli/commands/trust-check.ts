@@ -1,0 +1,124 @@
+import { DecoderError } from "../../errors.ts";
+import { LIMITS } from "../../limits.ts";
+import { printable } from "../../text.ts";
+import type { CheckReport } from "../../trust/check-image.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import type { Style } from "../style.ts";
+import {
+  annotations,
+  CHECK_OPTIONS,
+  PLACE_OPTIONS,
+  POLICY_OPTIONS,
+  REGISTRY_OPTIONS,
+  registryAccess,
+  SIGNER_OPTIONS,
+  trustedRoot,
+} from "../trust-options.ts";
+
+const MILLISECONDS = 1000;
+
+export const TRUST_CHECK: Command = {
+  name: "trust check",
+  summary: "check that an image is signed by whom a policy, key or identity demands",
+  operands: [{ name: "IMAGE", completes: "images" }],
+  options: {
+    ...SIGNER_OPTIONS,
+    ...CHECK_OPTIONS,
+    ...POLICY_OPTIONS,
+    ...PLACE_OPTIONS,
+    ...REGISTRY_OPTIONS,
+    timeout: { value: "SECONDS", help: "longest wait for all answers (default 60)" },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. Signatures of cosign 2 and 3, skopeo, podman and buildah are read, and GPG signatures in a lookaside folder. Everything is checked without Sigstore's servers.",
+    "With a key or an identity no image name is compared, as with cosign. A policy demands what it says.",
+    "The first line of the output is the verified digest: use it instead of a tag.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder trust check --key cosign.pub registry.example.com/app:1.0",
+      does: "checks a signature by a key",
+    },
+    {
+      command: "ctd-decoder trust check --policy /etc/containers/policy.json registry.example.com/app:1.0",
+      does: "says whether a node with this policy would accept the image, and why",
+    },
+  ],
+  async run(args, ui) {
+    const { checkImage } = await import("../../trust/check-image.ts");
+    const { withDeadline } = await import("../../trust/deadline.ts");
+    const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
+    const wanted = await choose(args);
+    const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
+      checkImage(args.operand(0), wanted, {
+        access: registryAccess(args),
+        folders: args.texts("signature-store"),
+        registriesDir: args.text("registries.d"),
+        signal,
+      }),
+    );
+    const failure = report.accepted ? undefined : new DecoderError("UNTRUSTED", refusal(report));
+    ui.result(report, () => render(report, ui.style), failure);
+    if (ui.isQuiet && !ui.isJson) ui.print(`${report.digest}\n`);
+  },
+};
+
+const DEFAULT_SECONDS = 60;
+
+/** The policy, or the one demand that the command line makes. */
+async function choose(args: Arguments) {
+  const choice = {
+    keys: args.texts("key"),
+    subject: args.text("certificate-identity"),
+    subjectRegexp: args.text("certificate-identity-regexp"),
+    issuer: args.text("certificate-oidc-issuer"),
+    issuerRegexp: args.text("certificate-oidc-issuer-regexp"),
+  };
+  const root = await trustedRoot(args);
+  const policy = args.text("policy");
+  if (policy !== undefined) {
+    const { keys, ...identity } = choice;
+    if (keys.length > 0 || Object.values(identity).some((it) => it !== undefined))
+      throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");
+    const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
+    return loadPolicy(policy, {
+      trustedRoot: root,
+      unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
+      scopeIsIdentity: args.text("bundle-identity") === "scope",
+    });
+  }
+  const { signerDemand } = await import("../../trust/policy/signer-demand.ts");
+  const ignoresLog = args.text("insecure-ignore-tlog");
+  return signerDemand(choice, {
+    trustedRoot: root,
+    annotations: annotations(args),
+    isLogRequired: ignoresLog === undefined ? undefined : ignoresLog !== "true",
+    isSctRequired: !args.flag("insecure-ignore-sct"),
+    isTimestampRequired: args.flag("use-signed-timestamps"),
+    statement: { kind: "signature" },
+  });
+}
+
+function refusal({ image, scope, reason }: CheckReport): string {
+  const where = scope === undefined ? "" : ` (${scope})`;
+  return `${image} is not trusted: ${reason}${where}`;
+}
+
+function render({ accepted, digest, reason, scope, signatures, ignored }: CheckReport, style: Style): string {
+  const lines = signatures.map(({ where, verdict }) =>
+    verdict.counts
+      ? `  ${style.good("counts")}  ${printable(where)}: ${printable(verdict.signer)}`
+      : `  ${style.bad("does not count")}  ${printable(where)}: ${printable(verdict.reason)}`,
+  );
+  const others = ignored.map(
+    (it) => `  ${style.dim("ignored")}  ${printable(it.where)}: ${printable(it.reason)}`,
+  );
+  const by = scope === undefined ? "" : ` (${printable(scope)})`;
+  const head = accepted
+    ? [digest, `${style.good("trusted")}: ${printable(reason)}${by}`]
+    : [`${style.bad("not trusted")}${by}`];
+  return `${[...head, ...lines, ...others].join("\n")}\n`;
+}

@@ -1,0 +1,98 @@
+import { DecoderError } from "../errors.ts";
+import type { RegistryAccess } from "../registry/open.ts";
+import type { TrustFile } from "../trust/requirement.ts";
+import type { Arguments } from "./arguments.ts";
+import type { Options } from "./command.ts";
+import { grouped } from "./shared-options.ts";
+
+/** Options of the trust commands, with cosign's and skopeo's names where these have one. */
+
+export const SIGNER_OPTIONS: Options = grouped("Whose signature", {
+  policy: {
+    value: "FILE",
+    help: "a policy: containers-policy.json, Kubewarden settings, ClusterImagePolicy",
+  },
+  key: { value: "FILE", help: "a public key, PEM; any of several is enough", alias: "k", repeats: true },
+  "certificate-identity": { value: "NAME", help: "the subject of the signer's certificate" },
+  "certificate-identity-regexp": { value: "REGEXP", help: "matches all of that subject" },
+  "certificate-oidc-issuer": { value: "URL", help: "who vouched for the subject" },
+  "certificate-oidc-issuer-regexp": { value: "REGEXP", help: "matches all of that issuer" },
+});
+
+export const CHECK_OPTIONS: Options = grouped("What must hold", {
+  "trusted-root": {
+    value: "FILE",
+    help: "Sigstore's trusted root, JSON (default that of its public instance)",
+  },
+  annotations: { value: "NAME=VALUE", help: "what the signature must carry", alias: "a", repeats: true },
+  "insecure-ignore-tlog": {
+    help: "demand no transparency log entry (default for keys); =false demands one for keys, too",
+  },
+  "insecure-ignore-sct": { help: "demand no certificate transparency" },
+  "use-signed-timestamps": { help: "demand an RFC 3161 timestamp" },
+});
+
+export const PLACE_OPTIONS: Options = grouped("Where signatures are", {
+  "signature-store": { value: "DIR", help: "a folder of signatures, looked at first", repeats: true },
+  "registries.d": {
+    value: "DIR",
+    help: "lookaside folders of GPG signatures (default /etc/containers/registries.d)",
+  },
+});
+
+export const POLICY_OPTIONS: Options = grouped("What must hold", {
+  unmatched: {
+    value: "WHAT",
+    help: "images that no entry of Kubewarden's settings or ClusterImagePolicy matches (default reject)",
+    choices: ["accept", "reject"],
+  },
+  "bundle-identity": {
+    value: "WHAT",
+    help: "what stands for the image's name that bundles lack (default name: nothing does)",
+    choices: ["name", "scope"],
+  },
+});
+
+export const REGISTRY_OPTIONS: Options = grouped("Registry", {
+  creds: { value: "USER:PASSWORD", help: "credentials; --authfile hides them from other users" },
+  authfile: { value: "FILE", help: "a file of credentials" },
+  "cert-dir": { value: "DIR", help: "authorities (*.crt) and client certificates (*.cert, *.key)" },
+  "tls-verify": { value: "BOOL", help: "false: any certificate, or plain HTTP", choices: ["true", "false"] },
+  "plain-http": { help: "plain HTTP at once" },
+});
+
+export function registryAccess(args: Arguments): RegistryAccess {
+  const [creds, authFile, certificateFolder] = [
+    args.text("creds"),
+    args.text("authfile"),
+    args.text("cert-dir"),
+  ];
+  const tlsVerify = args.text("tls-verify");
+  return {
+    environment: process.env,
+    plainHttp: args.flag("plain-http"),
+    ...(creds !== undefined && { credentials: creds, credentialsOption: "--creds" }),
+    ...(authFile !== undefined && { authFile }),
+    ...(certificateFolder !== undefined && { certificateFolder }),
+    ...(tlsVerify !== undefined && { tlsVerify: tlsVerify === "true" }),
+  };
+}
+
+/** @throws DecoderError USAGE for what is not NAME=VALUE */
+export function annotations(args: Arguments): ReadonlyMap<string, string> {
+  return new Map(
+    args.texts("annotations").map((text) => {
+      const sign = text.indexOf("=");
+      if (sign > 0) return [text.slice(0, sign), text.slice(sign + 1)];
+      throw new DecoderError("USAGE", `--annotations takes NAME=VALUE, not "${text}"`);
+    }),
+  );
+}
+
+/** @throws DecoderError BAD_KEY */
+export async function trustedRoot(args: Arguments): Promise<TrustFile | undefined> {
+  const path = args.text("trusted-root");
+  if (path === undefined) return undefined;
+  const { readTrustFile } = await import("../trust/policy/trust-file.ts");
+  return readTrustFile(path);
+}
