@@ -135,6 +135,9 @@ export const LIMITS = {
   signatureChecks: 512,
   /** The image verifier's own deadline: containerd's is 10 s unless configured, and then our reason is lost. */
   verifierMs: 8000,
+  /** containerd's call of a verifier: its descriptor, and the line of ours that a pod's event shows. */
+  verifierInputBytes: 64 * KiB,
+  verifierLineChars: 512,
   /** The longest that `trust check` may be told to wait. */
   trustCheckMs: 3_600_000,
   /** An accepted image is believed this long without the registry; a verdict's size, and those of one digest. */

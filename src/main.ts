@@ -9,6 +9,8 @@ import { HELPER_COMMAND } from "./process/helper-message.ts";
 import { keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
 
 const STDIN = 0;
+/** The first argument of containerd's call to an image verifier; the decoder has no such flag. */
+const VERIFIER_FLAG = "-name";
 const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
@@ -19,6 +21,10 @@ async function main(args: readonly string[]): Promise<void> {
   if (first === HELPER_COMMAND) {
     const { runHelper } = await import("./cli/helper.ts");
     return runHelper(args[1]);
+  }
+  if (first === VERIFIER_FLAG) {
+    const { runVerifier } = await import("./cli/verifier.ts");
+    return runVerifier(args);
   }
   const isCommand = first !== undefined && !first.startsWith("-");
   if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {

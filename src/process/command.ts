@@ -51,7 +51,11 @@ export async function runCommand(
     return { end: { kind: "not started", cause }, output: output.take(), errors: errors.take() };
   }
   const timer = setTimeout(() => ended.resolve({ kind: "deadline" }), options.timeoutMs);
-  const stop = () => ended.resolve({ kind: "deadline" });
+  const stop = () => {
+    // At once: whoever aborts may be about to end the process.
+    killGroup(child);
+    ended.resolve({ kind: "deadline" });
+  };
   options.signal?.addEventListener("abort", stop);
   if (options.signal?.aborted) stop();
   child.on("error", (cause) => ended.resolve({ kind: "not started", cause }));
