@@ -28,7 +28,7 @@ beforeAll(async () => {
   await succeed(["encrypt", "-q", "--recipient", "jwe:node.pub.pem", "oci:plain", "oci:encrypted:v1"], {
     cwd,
   });
-}, 60_000);
+});
 
 async function failure(...args: string[]) {
   const { exit, stdout, stderr } = await command(args, { cwd });

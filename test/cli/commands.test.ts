@@ -30,7 +30,7 @@ beforeAll(async () => {
     `oci:${plain}`,
     `oci:${encrypted}:v1`,
   ]);
-}, 60_000);
+});
 
 describeWith([ours], "the command line", {}, () => {
   test.each([

@@ -15,7 +15,7 @@ const index = join(folder, "index");
 const release = testedRelease();
 const needs = [root, busybox, registry, ctrImgcrypt, ours, ...release.needs];
 
-describeWith(needs, "ctr-enc", { timeout: 120_000 }, () => {
+describeWith(needs, "ctr-enc", {}, () => {
   let keys: KeyPairFiles;
   let node: Node;
   let count = 0;
@@ -37,7 +37,7 @@ describeWith(needs, "ctr-enc", { timeout: 120_000 }, () => {
     });
     putPlatforms(index, contents);
     node = await Node.start(release);
-  }, 120_000);
+  });
   afterAll(() => node.stop());
 
   /** In the node's own folder: containerd reads and writes no other. */

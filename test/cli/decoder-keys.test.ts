@@ -70,7 +70,7 @@ async function expectOpens(...call: Parameters<typeof run>): Promise<void> {
   expect(stdout.equals((call[2] ?? LAYER).plaintext)).toBe(true);
 }
 
-describeWith([ours], "a keys folder as in life", { timeout: 30_000 }, () => {
+describeWith([ours], "a keys folder as in life", {}, () => {
   describe("the form of a key", () => {
     test.each<[string, string | Uint8Array]>([
       ["PKCS#8 PEM", PEM],
@@ -294,7 +294,7 @@ describeWith([ours], "a keys folder as in life", { timeout: 30_000 }, () => {
   });
 });
 
-describeWith([ours, openssl], "encrypted keys", { timeout: 30_000 }, () => {
+describeWith([ours, openssl], "encrypted keys", {}, () => {
   const plain = tree({ "ec.pem": PEM, "rsa.pem": pem(RSA.privateKey) });
   const ec = join(plain, "ec.pem");
   const rsa = join(plain, "rsa.pem");

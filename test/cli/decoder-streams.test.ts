@@ -58,7 +58,7 @@ async function shell(script: string, layer = LARGE, flags: readonly string[] = [
   return run({ name: "bash", command: "bash", args: [] }, ["-c", `${decoder}\n${script}`], { cwd: folder });
 }
 
-describeWith([ours, linux], "the decoder's streams", { timeout: 30_000 }, () => {
+describeWith([ours, linux], "the decoder's streams", {}, () => {
   describe.each(WAYS)("$way", ({ flags }) => {
     test("byte by byte, payload and layer", async () => {
       expectPlaintext(await call(SMALL, flags, { chunk: 1 }), SMALL);

@@ -54,7 +54,7 @@ const withAnnotations = (changes: Record<string, string | undefined>) =>
 const withPublicOptions = (json: object) =>
   withAnnotations({ [PUBLIC_OPTIONS]: Buffer.from(JSON.stringify(json)).toString("base64") });
 
-describeWith([ours], "the decoder's command line", { timeout: 30_000 }, () => {
+describeWith([ours], "the decoder's command line", {}, () => {
   describe("opens the layer with", () => {
     const file = join(keys, "node.pem");
     test.each<[string, Partial<DecoderCall>]>([

@@ -9,7 +9,7 @@ import { temporaryFolder } from "../support/temporary.ts";
 const START_DEADLINE_MS = 30_000;
 const LATER_MS = 60_000;
 
-describeWith([ours, containerd, root], "ctd-decoder doctor beside a containerd", { timeout: 60_000 }, () => {
+describeWith([ours, containerd, root], "ctd-decoder doctor beside a containerd", {}, () => {
   const folder = temporaryFolder();
 
   /** A node's files, with the processors in a file that config.toml imports. */

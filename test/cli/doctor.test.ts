@@ -28,7 +28,7 @@ interface Report {
   readonly findings: readonly Record<string, string>[];
 }
 
-describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
+describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
   const folder = temporaryFolder();
   const template = join(folder, "template");
 
@@ -48,7 +48,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", { timeout: 60_000 }, () => {
     const request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=node", "-days", "2"];
     const files = ["-keyout", join(template, "keys/node.key"), "-out", join(template, "keys/node.crt")];
     await output(openssl, [...request, ...files]);
-  }, 60_000);
+  });
 
   /** A node's files: keys, and a configuration that names them and this decoder. */
   async function newNode(program: Peer = ours): Promise<string> {

@@ -23,7 +23,7 @@ const NO_SPOOL = ["--spool-dir=/nonexistent"];
 const SPOOL_FAILED = /can't make a temporary file in \/nonexistent/;
 
 /** This process does what containerd does: it has the layer's blob open, and is the decoder's parent. */
-describeWith([ours, linux], "a large layer whose blob containerd has open", { timeout: 30_000 }, () => {
+describeWith([ours, linux], "a large layer whose blob containerd has open", {}, () => {
   const folder = temporaryFolder();
   const open: number[] = [];
   let key: KeyFiles;

@@ -24,7 +24,7 @@ beforeAll(async () => {
   const bytes = await tar({ a: Buffer.from("a") });
   tagRoot(small, putManifest(small, [{ bytes, compression: "none", diffId: sha256(bytes) }]));
   writeLarge();
-}, 60_000);
+});
 
 /** An image with a layer that takes its time, though hardly any room: a sparse file of zeros. */
 function writeLarge(): void {
@@ -69,7 +69,7 @@ async function text(stream: NodeJS.ReadableStream | null): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-describeWith([ours], "a command that is stopped", { timeout: 60_000 }, () => {
+describeWith([ours], "a command that is stopped", {}, () => {
   test.each([
     ["SIGINT", (layout: string) => `oci:${layout}:new`],
     ["SIGTERM", (layout: string) => `oci-archive:${layout}/new.tar`],
@@ -113,7 +113,7 @@ describeWith([ours], "a command that is stopped", { timeout: 60_000 }, () => {
   });
 });
 
-describeWith([ours, root], "a disk that is full", { timeout: 60_000 }, () => {
+describeWith([ours, root], "a disk that is full", {}, () => {
   const disk = join(folder, "disk");
 
   beforeAll(() => {

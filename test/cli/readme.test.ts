@@ -25,7 +25,7 @@ async function runAll(commands: string, cwd: string, shell = bash) {
 }
 
 test("each section with commands is known here", () => {
-  expect([...SECTIONS.keys()]).toEqual(["Try it", "Use it on a node", "Publish an encrypted image"]);
+  expect([...SECTIONS.keys()]).toEqual(["Try it", "Install on a node", "Publish an encrypted image"]);
 });
 
 describe("Try it", () => {
@@ -67,9 +67,9 @@ describeWith([ours], "Publish an encrypted image", {}, () => {
   });
 });
 
-describeWith([ours, root], "Use it on a node", {}, () => {
+describeWith([ours, root], "Install on a node", {}, () => {
   test("the commands install, and doctor agrees, on a node without containerd's configuration", async () => {
-    const [block = ""] = SECTIONS.get("Use it on a node") ?? [];
+    const [block = ""] = SECTIONS.get("Install on a node") ?? [];
     // A private view of the folders that the commands write to: nothing of it stays on this machine.
     const node: Peer = {
       name: "unshare",

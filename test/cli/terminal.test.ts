@@ -27,7 +27,7 @@ beforeAll(async () => {
     `oci:${plain}`,
     `oci:${encrypted}:v1`,
   ]);
-}, 60_000);
+});
 
 /** What a command writes to a terminal of so many columns. */
 async function onTerminal(
@@ -63,7 +63,7 @@ const decrypt = () => [
   `oci:${folder}/${count++}:v1`,
 ];
 
-describeWith([ours, script], "on a terminal", { timeout: 60_000 }, () => {
+describeWith([ours, script], "on a terminal", {}, () => {
   test.each([40, 80, 200])(
     "of %i columns a bar shows how far the work is, and goes away",
     async (columns) => {

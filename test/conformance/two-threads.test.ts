@@ -17,7 +17,7 @@ const cases: Need = existsSync(runCases.command)
  * The cases' layers are small, and a second thread authenticates large ones only. Which are large their descriptors tell,
  * and a layer that is shorter than its descriptor says is still one when its HMAC holds.
  */
-describeWith([ours, cases], "the conformance cases on two threads", { timeout: 120_000 }, () => {
+describeWith([ours, cases], "the conformance cases on two threads", {}, () => {
   const folder = temporaryFolder();
 
   test("all that open on one open", async () => {

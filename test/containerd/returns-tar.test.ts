@@ -6,7 +6,7 @@ import { byCri, byCtr, describeNode } from "./suite.ts";
 const start = { processors: "printed for tar", localPull: true } as const;
 
 describeNode("with processors that decompress too", start, (suite) => {
-  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);
+  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"));
 
   test("an image of gzip, plain and zstd layers runs, each layer decoded once, with a payload", async () => {
     await suite.expectPullsAndRuns("encrypted", byCri);

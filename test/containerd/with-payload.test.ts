@@ -9,7 +9,7 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
   beforeAll(async () => {
     await suite.encrypt(skopeo, "plain", "by-skopeo");
     await suite.encrypt(skopeoNew, "plain", "by-new-skopeo");
-  }, 60_000);
+  });
 
   test.each(["by-skopeo", "by-new-skopeo"])(
     "the image encrypted %s runs, each layer decoded once",

@@ -39,7 +39,7 @@ describeNode("told not to look into the content store", { args: ["--no-content-s
 });
 
 function pullsWithoutPayload(suite: NodeSuite, pull: Pull): void {
-  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);
+  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"));
 
   test("an image of gzip, plain and zstd layers runs, each layer decoded once", async () => {
     await suite.expectPullsAndRuns("encrypted", pull);

@@ -18,7 +18,7 @@ const linux: Need =
   process.platform === "linux" ? { name: "Linux" } : { name: "Linux", absent: "it needs Linux" };
 const KILLS = 100;
 
-describeWith([ours, linux], "what stands where the payload should", { timeout: 60_000 }, () => {
+describeWith([ours, linux], "what stands where the payload should", {}, () => {
   const folder = temporaryFolder();
   const fifo = join(folder, "fifo");
   beforeAll(() => output({ name: "mkfifo", command: "mkfifo", args: [] }, [fifo]));
@@ -96,7 +96,7 @@ describeWith([ours, linux], "standard output", {}, () => {
   });
 });
 
-describeWith([ours, linux], "a decoder that is killed", { timeout: 120_000 }, () => {
+describeWith([ours, linux], "a decoder that is killed", {}, () => {
   const folder = temporaryFolder();
   const [keys, spool, file] = ["keys", "spool", "payload"].map((name) => join(folder, name)) as [
     string,

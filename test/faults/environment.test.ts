@@ -22,7 +22,7 @@ import { temporaryFolder } from "../support/temporary.ts";
 const linux: Need =
   process.platform === "linux" ? { name: "Linux" } : { name: "Linux", absent: "it needs Linux" };
 
-describeWith([ours, linux], "what the decoder inherits", { timeout: 30_000 }, () => {
+describeWith([ours, linux], "what the decoder inherits", {}, () => {
   const folder = temporaryFolder();
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const keys = join(folder, "keys");

@@ -7,7 +7,7 @@ import { compare, newFolder, type Outcome } from "./differential.ts";
 /** Long runs: npm run fuzz:differential. */
 const CASES = 120;
 
-describeWith([ours, goDecoder], "beside the decoder in Go", { timeout: 120_000 }, () => {
+describeWith([ours, goDecoder], "beside the decoder in Go", {}, () => {
   let folder: string;
   beforeAll(() => {
     folder = newFolder();

@@ -23,7 +23,7 @@ const IDLE_SHARE = 0.02;
 /** stdin and stdout come in on 4 and 5, from where the shell moves them: libuv makes 0 to 2 blocking. */
 const SCRIPT = 'exec "$@" <&4 >&5 3<"$PAYLOAD" 4<&- 5>&-';
 
-describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, () => {
+describeWith([ours], "a decoder on non-blocking sockets", {}, () => {
   const folder = temporaryFolder();
   let keys: Keys;
   let layer: LayerFiles;
@@ -31,7 +31,7 @@ describeWith([ours], "a decoder on non-blocking sockets", { timeout: 60_000 }, (
   beforeAll(async () => {
     keys = await writeKeys(join(folder, "keys"), "rsa");
     layer = await writeLayer(join(folder, "layer"), LAYER_BYTES, keys.recipients);
-  }, 30_000);
+  });
 
   test.concurrent.for(["verified", "stream"])(
     "sleeps while its input stalls, released %s",

@@ -10,7 +10,7 @@ const PEAK_MIB = 96;
 /** Garbage of the larger layer's chunks, if each left some, would be more. */
 const GROWTH_MIB = 6;
 
-describeWith([ours], "a large layer's memory", { timeout: 60_000 }, () => {
+describeWith([ours], "a large layer's memory", {}, () => {
   const folder = temporaryFolder();
   const keysPath = join(folder, "private");
   let [small, large]: (LayerFiles | undefined)[] = [];
@@ -19,7 +19,7 @@ describeWith([ours], "a large layer's memory", { timeout: 60_000 }, () => {
     const { recipients } = await writeKeys(folder, "rsa");
     small = await writeLayer(join(folder, "small"), 96 * MIB, recipients);
     large = await writeLayer(join(folder, "large"), 512 * MIB, recipients);
-  }, 60_000);
+  });
 
   test.each(["verified", "stream"])("stays below a limit and doesn't grow, released %s", async (release) => {
     const decoder = [ours.command, "--decryption-keys-path", keysPath, "--release", release] as const;

@@ -17,13 +17,13 @@ const IO = ["read", "write", "pread64", "pwrite64", "readv", "writev", "preadv",
 const WAITS = ["futex", "epoll_wait", "epoll_pwait", "epoll_pwait2", "nanosleep", "clock_nanosleep", "poll"];
 const MEMORY = ["mmap", "munmap", "madvise", "mprotect", "brk"];
 
-describeWith([ours, strace], "system calls for a layer", { timeout: 120_000 }, () => {
+describeWith([ours, strace], "system calls for a layer", {}, () => {
   const folder = temporaryFolder();
   let keys: Keys;
 
   beforeAll(async () => {
     keys = await writeKeys(join(folder, "keys"), "rsa");
-  }, 30_000);
+  });
 
   test.each([16, 64, 128])("%i MiB take no more than they need", async (mebibytes) => {
     const counts = await count(mebibytes);

@@ -32,7 +32,7 @@ beforeAll(async () => {
   for (const pair of await Promise.all(ALGORITHMS.map((algorithm) => writeKeys(folder, algorithm)))) {
     keys.set(pair.algorithm, pair);
   }
-}, 120_000);
+});
 
 function keysOf(algorithm: Algorithm): KeyFiles {
   const pair = keys.get(algorithm);
@@ -41,115 +41,105 @@ function keysOf(algorithm: Algorithm): KeyFiles {
 }
 
 for (const tool of [skopeo, skopeoNew]) {
-  describeWith(
-    [tool, ours],
-    `layers encrypted by ${tool.name} open with our decoder`,
-    { timeout: 60_000 },
-    () => {
-      const encrypted = join(folder, tool.name);
-
-      beforeAll(async () => {
-        for (const algorithm of ALGORITHMS) {
-          const recipients = [`jwe:${keysOf(algorithm).publicPath("spki.pem")}`];
-          await copyImage(tool, `oci:${plain}:plain`, `oci:${encrypted}:${algorithm}`, { recipients });
-        }
-      }, 120_000);
-
-      const forms = ALGORITHMS.flatMap((algorithm) => PRIVATE_FORMS.map((form) => ({ algorithm, form })));
-      test.each(forms)("$algorithm, private key as $form", async ({ algorithm, form }) => {
-        const keysFolder = dirname(keysOf(algorithm).privatePath(form));
-        expect(await decodedDiffIds(ours, encrypted, algorithm, keysFolder)).toEqual(diffIds(plain, "plain"));
-      });
-
-      test("another key of the same kind opens nothing", async () => {
-        for (const layer of layersOf(encrypted, "P-256")) {
-          const result = await decode(ours, {
-            layer: readBlob(encrypted, layer),
-            payload: payload(layer),
-            args: ["--decryption-keys-path", dirname(keysOf("P-384").privatePath("jwk"))],
-          });
-          expect(result).toMatchObject({ exit: 1, stdout: Buffer.alloc(0) });
-        }
-      });
-
-      test("the key comes in the payload", async () => {
-        const privkeys = [readFileSync(keysOf("RSA-2048").privatePath("pkcs8.pem"))];
-        const [layer] = layersOf(encrypted, "RSA-2048");
-        if (!layer) throw new Error("no layer");
-        const result = await decode(ours, {
-          layer: readBlob(encrypted, layer),
-          payload: payload(layer, { privkeys, "privkeys-passwords": [null] }),
-        });
-        expect(sha256(result.stdout)).toBe(layersOf(plain, "plain")[0]?.digest);
-      });
-    },
-  );
-}
-
-describeWith(
-  [ours, goDecoder, openssl],
-  "images by our encrypt open with the peers",
-  { timeout: 60_000 },
-  () => {
-    const encrypted = join(folder, "ours");
-    const encrypt = (recipients: readonly string[], tag: string) => {
-      const options = recipients.flatMap((path) => ["--recipient", `jwe:${path}`]);
-      return output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
-    };
-    const pkcs8Folder = (algorithm: Algorithm) => dirname(keysOf(algorithm).privatePath("pkcs8.pem"));
+  describeWith([tool, ours], `layers encrypted by ${tool.name} open with our decoder`, {}, () => {
+    const encrypted = join(folder, tool.name);
 
     beforeAll(async () => {
       for (const algorithm of ALGORITHMS) {
-        for (const form of PUBLIC_FORMS) {
-          await encrypt([keysOf(algorithm).publicPath(form)], `${algorithm}-${form}`);
-        }
-      }
-    }, 120_000);
-
-    const forms = ALGORITHMS.flatMap((algorithm) => PUBLIC_FORMS.map((form) => ({ algorithm, form })));
-    test.each(forms)("Go's decoder: $algorithm, public key as $form", async ({ algorithm, form }) => {
-      expect(
-        await decodedDiffIds(goDecoder, encrypted, `${algorithm}-${form}`, pkcs8Folder(algorithm)),
-      ).toEqual(diffIds(plain, "plain"));
-    });
-
-    test.each(ALGORITHMS)("Go's decoder: %s, the recipient a certificate", async (algorithm) => {
-      const certificate = join(folder, `${algorithm}.crt`);
-      const key = keysOf(algorithm).privatePath("pkcs8.pem");
-      await output(openssl, ["req", "-x509", "-key", key, "-subj", "/CN=recipient", "-out", certificate]);
-      await encrypt([certificate], `${algorithm}-certificate`);
-      expect(
-        await decodedDiffIds(goDecoder, encrypted, `${algorithm}-certificate`, pkcs8Folder(algorithm)),
-      ).toEqual(diffIds(plain, "plain"));
-    });
-
-    test("Go's decoder: any of several recipients", async () => {
-      await encrypt(
-        ALGORITHMS.map((algorithm) => keysOf(algorithm).publicPath("spki.pem")),
-        "everybody",
-      );
-      for (const algorithm of ALGORITHMS) {
-        expect(await decodedDiffIds(goDecoder, encrypted, "everybody", pkcs8Folder(algorithm))).toEqual(
-          diffIds(plain, "plain"),
-        );
+        const recipients = [`jwe:${keysOf(algorithm).publicPath("spki.pem")}`];
+        await copyImage(tool, `oci:${plain}:plain`, `oci:${encrypted}:${algorithm}`, { recipients });
       }
     });
 
-    for (const tool of [skopeo, skopeoNew]) {
-      describeWith([tool], tool.name, {}, () => {
-        // Go takes neither SEC 1 as PEM nor a JWK set.
-        const readable = PRIVATE_FORMS.filter((form) => form !== "own.pem" && form !== "jwks");
-        test.each(ALGORITHMS)("%s", async (algorithm) => {
-          for (const [index, form] of readable.entries()) {
-            const source = `oci:${encrypted}:${algorithm}-${PUBLIC_FORMS[index % PUBLIC_FORMS.length]}`;
-            const opened = join(folder, tool.name, "opened");
-            await copyImage(tool, source, `oci:${opened}:${algorithm}-${form}`, {
-              keys: [keysOf(algorithm).privatePath(form)],
-            });
-            expect(diffIds(opened, `${algorithm}-${form}`)).toEqual(diffIds(plain, "plain"));
-          }
+    const forms = ALGORITHMS.flatMap((algorithm) => PRIVATE_FORMS.map((form) => ({ algorithm, form })));
+    test.each(forms)("$algorithm, private key as $form", async ({ algorithm, form }) => {
+      const keysFolder = dirname(keysOf(algorithm).privatePath(form));
+      expect(await decodedDiffIds(ours, encrypted, algorithm, keysFolder)).toEqual(diffIds(plain, "plain"));
+    });
+
+    test("another key of the same kind opens nothing", async () => {
+      for (const layer of layersOf(encrypted, "P-256")) {
+        const result = await decode(ours, {
+          layer: readBlob(encrypted, layer),
+          payload: payload(layer),
+          args: ["--decryption-keys-path", dirname(keysOf("P-384").privatePath("jwk"))],
         });
+        expect(result).toMatchObject({ exit: 1, stdout: Buffer.alloc(0) });
+      }
+    });
+
+    test("the key comes in the payload", async () => {
+      const privkeys = [readFileSync(keysOf("RSA-2048").privatePath("pkcs8.pem"))];
+      const [layer] = layersOf(encrypted, "RSA-2048");
+      if (!layer) throw new Error("no layer");
+      const result = await decode(ours, {
+        layer: readBlob(encrypted, layer),
+        payload: payload(layer, { privkeys, "privkeys-passwords": [null] }),
       });
+      expect(sha256(result.stdout)).toBe(layersOf(plain, "plain")[0]?.digest);
+    });
+  });
+}
+
+describeWith([ours, goDecoder, openssl], "images by our encrypt open with the peers", {}, () => {
+  const encrypted = join(folder, "ours");
+  const encrypt = (recipients: readonly string[], tag: string) => {
+    const options = recipients.flatMap((path) => ["--recipient", `jwe:${path}`]);
+    return output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
+  };
+  const pkcs8Folder = (algorithm: Algorithm) => dirname(keysOf(algorithm).privatePath("pkcs8.pem"));
+
+  beforeAll(async () => {
+    for (const algorithm of ALGORITHMS) {
+      for (const form of PUBLIC_FORMS) {
+        await encrypt([keysOf(algorithm).publicPath(form)], `${algorithm}-${form}`);
+      }
     }
-  },
-);
+  });
+
+  const forms = ALGORITHMS.flatMap((algorithm) => PUBLIC_FORMS.map((form) => ({ algorithm, form })));
+  test.each(forms)("Go's decoder: $algorithm, public key as $form", async ({ algorithm, form }) => {
+    expect(
+      await decodedDiffIds(goDecoder, encrypted, `${algorithm}-${form}`, pkcs8Folder(algorithm)),
+    ).toEqual(diffIds(plain, "plain"));
+  });
+
+  test.each(ALGORITHMS)("Go's decoder: %s, the recipient a certificate", async (algorithm) => {
+    const certificate = join(folder, `${algorithm}.crt`);
+    const key = keysOf(algorithm).privatePath("pkcs8.pem");
+    await output(openssl, ["req", "-x509", "-key", key, "-subj", "/CN=recipient", "-out", certificate]);
+    await encrypt([certificate], `${algorithm}-certificate`);
+    expect(
+      await decodedDiffIds(goDecoder, encrypted, `${algorithm}-certificate`, pkcs8Folder(algorithm)),
+    ).toEqual(diffIds(plain, "plain"));
+  });
+
+  test("Go's decoder: any of several recipients", async () => {
+    await encrypt(
+      ALGORITHMS.map((algorithm) => keysOf(algorithm).publicPath("spki.pem")),
+      "everybody",
+    );
+    for (const algorithm of ALGORITHMS) {
+      expect(await decodedDiffIds(goDecoder, encrypted, "everybody", pkcs8Folder(algorithm))).toEqual(
+        diffIds(plain, "plain"),
+      );
+    }
+  });
+
+  for (const tool of [skopeo, skopeoNew]) {
+    describeWith([tool], tool.name, {}, () => {
+      // Go takes neither SEC 1 as PEM nor a JWK set.
+      const readable = PRIVATE_FORMS.filter((form) => form !== "own.pem" && form !== "jwks");
+      test.each(ALGORITHMS)("%s", async (algorithm) => {
+        for (const [index, form] of readable.entries()) {
+          const source = `oci:${encrypted}:${algorithm}-${PUBLIC_FORMS[index % PUBLIC_FORMS.length]}`;
+          const opened = join(folder, tool.name, "opened");
+          await copyImage(tool, source, `oci:${opened}:${algorithm}-${form}`, {
+            keys: [keysOf(algorithm).privatePath(form)],
+          });
+          expect(diffIds(opened, `${algorithm}-${form}`)).toEqual(diffIds(plain, "plain"));
+        }
+      });
+    });
+  }
+});

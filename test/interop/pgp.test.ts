@@ -153,7 +153,7 @@ async function open(
     : Buffer.from(opened.options.bytes).toString();
 }
 
-describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
+describeWith([gpg], "gpg", {}, () => {
   const home = new GpgHome("home");
   const keyrings = new Map<string, Buffer>();
   const keyringOf = (name: string) => keyrings.get(name) ?? Buffer.alloc(0);
@@ -168,7 +168,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
         await home.secret(passphraseOf(name), ["--export-secret-keys", `${name}@example.org`]),
       );
     }
-  }, 300_000);
+  });
   afterAll(() => home.close());
 
   const encrypt = (name: string, ...args: string[]) =>
@@ -251,7 +251,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
     });
   });
 
-  describeWith([gpgNew], "its 2.4", { timeout: 60_000 }, () => {
+  describeWith([gpgNew], "its 2.4", {}, () => {
     const newHome = new GpgHome("new");
     beforeAll(async () => {
       await newHome.run(["--import"], { input: await home.run(["--export"]), tool: gpgNew });
@@ -304,7 +304,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
       await people.generate("malice", { ...kind, userId: "Malice <malice@example.org>" });
       await people.generate("bob", { ...kind, userId: "Bob One <bob@example.org>" });
       await people.run(["--import"], { input: await anotherBob() });
-    }, 60_000);
+    });
 
     async function anotherBob(): Promise<Buffer> {
       const other = new GpgHome("other");
@@ -347,7 +347,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
     });
   });
 
-  describeWith([goDecoder], "Go's decoder opens our messages", { timeout: 60_000 }, () => {
+  describeWith([goDecoder], "Go's decoder opens our messages", {}, () => {
     test.each(["rsa2048", "rsa3072", "rsa4096", "elgamal"].filter((it) => WRITABLE.includes(it)))(
       "%s",
       async (name) => {
@@ -384,7 +384,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
   });
 
   for (const [index, tool] of [skopeo, skopeoNew].entries()) {
-    describeWith([tool], `layers encrypted by ${tool.name} open with our code`, { timeout: 60_000 }, () => {
+    describeWith([tool], `layers encrypted by ${tool.name} open with our code`, {}, () => {
       const names = ["rsa2048", "rsa3072", "rsa4096"];
       const layouts = {
         plain: join(folder, `plain-${index}`),
@@ -413,7 +413,7 @@ describeWith([gpg], "gpg", { timeout: 60_000 }, () => {
     });
   }
 
-  describeWith([ours], "our decoder", { timeout: 60_000 }, () => {
+  describeWith([ours], "our decoder", {}, () => {
     const decodeWith = async (layer: EncryptedLayer, descriptor: Descriptor, name: string) => {
       const parameters = {
         "gpg-privatekeys": [keyringOf(name)],

@@ -79,7 +79,7 @@ async function openWithFolder(
   });
 }
 
-describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { timeout: 60_000 }, () => {
+describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", {}, () => {
   let softhsm: TestToken;
 
   beforeAll(async () => {
@@ -91,7 +91,7 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { time
     writeKeyFile("softhsm-2048", keyFile(softhsm, "small"));
     writeKeyFile("softhsm-3072", keyFile(softhsm, "large"));
     writeKeyFile("nss-3072", keyFile(nss, "key"));
-  }, 60_000);
+  });
 
   describe("what skopeo wrapped through a token", () => {
     const layout = join(folder, "skopeo");
@@ -103,7 +103,7 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { time
           env: { OCICRYPT_CONFIG: policy, OCICRYPT_OAEP_HASHALG: hash },
         });
       }
-    }, 60_000);
+    });
 
     test.each(KEYS)("opens with the key file in the payload: $name", async ({ name }) => {
       expect(await openWithPayload(ours, layout, name, name)).toBe(plainDigest());
@@ -133,7 +133,7 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { time
         return file;
       });
       await encrypt("public-keys", files, "sha1");
-    }, 60_000);
+    });
 
     test.each(KEYS)("opens with Go's decoder: $name", async ({ name }) => {
       expect(await openWithPayload(goDecoder, layout, name, name)).toBe(plainDigest());
@@ -171,7 +171,7 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", { time
         recipients: [`pkcs11:${keyPath(key)}`],
         env: { OCICRYPT_CONFIG: policy, OCICRYPT_OAEP_HASHALG: "sha1" },
       });
-    }, 60_000);
+    });
 
     test("tells what a token refused, and not the PIN", async () => {
       writeKeyFile("wrong", keyFile(softhsm, "small", { pin: WRONG_PIN }));

@@ -57,7 +57,7 @@ beforeAll(async () => {
     { tar: await tar({ "bin/tool": Buffer.alloc(100_000, "tool") }), compression: "gzip" },
     { tar: await tar({ "readme.txt": Buffer.from("a second layer, not compressed") }), compression: "none" },
   ]);
-}, 120_000);
+});
 
 /** Opens a packet with a folder of keys, and counts the private-key operations that it took. */
 async function open(packet: Uint8Array, keysPath: string) {
@@ -76,7 +76,7 @@ async function open(packet: Uint8Array, keysPath: string) {
   return { options, recipient: opened?.recipient, operations, attempts };
 }
 
-describeWith([openssl], "packets by openssl open with our code", { timeout: 60_000 }, () => {
+describeWith([openssl], "packets by openssl open with our code", {}, () => {
   const encrypt = (args: readonly string[], ...to: HolderName[]) =>
     output(
       openssl,
@@ -161,7 +161,7 @@ describeWith([openssl], "packets by openssl open with our code", { timeout: 60_0
 });
 
 for (const tool of [skopeo, skopeoNew]) {
-  describeWith([tool, openssl], `layers encrypted by ${tool.name}`, { timeout: 60_000 }, () => {
+  describeWith([tool, openssl], `layers encrypted by ${tool.name}`, {}, () => {
     const encrypted = join(folder, `by-${tool.name}`);
 
     beforeAll(async () => {
@@ -169,7 +169,7 @@ for (const tool of [skopeo, skopeoNew]) {
         const recipients = names.map((name) => `pkcs7:${certificateOf(name)}`);
         await copyImage(tool, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`, { recipients });
       }
-    }, 60_000);
+    });
 
     test.each(NAMES)("open with our code: %s, with its certificate and without", async (name) => {
       for (const layer of layersOf(encrypted, "all")) {
@@ -216,41 +216,36 @@ for (const tool of [skopeo, skopeoNew]) {
   });
 }
 
-describeWith(
-  [ours, goDecoder, openssl],
-  "images by our encrypt open with the peers",
-  { timeout: 60_000 },
-  () => {
-    const encrypted = join(folder, "by-us");
+describeWith([ours, goDecoder, openssl], "images by our encrypt open with the peers", {}, () => {
+  const encrypted = join(folder, "by-us");
 
-    beforeAll(async () => {
-      for (const [tag, names] of Object.entries({ all: NAMES, one: ["long-name"] })) {
-        const options = names.flatMap((name) => ["--recipient", `pkcs7:${certificateOf(name)}`]);
-        await output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
-      }
-    }, 60_000);
-
-    test.each(NAMES)("Go's decoder: %s among all", async (name) => {
-      expect(await decodedDiffIds(goDecoder, encrypted, "all", folderOf(name))).toEqual(
-        diffIds(plain, "plain"),
-      );
-    });
-
-    test("Go's decoder: alone", async () => {
-      const opened = await decodedDiffIds(goDecoder, encrypted, "one", folderOf("long-name"));
-      expect(opened).toEqual(diffIds(plain, "plain"));
-    });
-
-    for (const tool of [skopeo, skopeoNew]) {
-      describeWith([tool], tool.name, {}, () => {
-        test.each(NAMES)("%s", async (name) => {
-          const opened = join(folder, `opened-by-${tool.name}`);
-          await copyImage(tool, `oci:${encrypted}:all`, `oci:${opened}:${name}`, {
-            keys: [certificateOf(name), keyOf(name)],
-          });
-          expect(diffIds(opened, name)).toEqual(diffIds(plain, "plain"));
-        });
-      });
+  beforeAll(async () => {
+    for (const [tag, names] of Object.entries({ all: NAMES, one: ["long-name"] })) {
+      const options = names.flatMap((name) => ["--recipient", `pkcs7:${certificateOf(name)}`]);
+      await output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
     }
-  },
-);
+  });
+
+  test.each(NAMES)("Go's decoder: %s among all", async (name) => {
+    expect(await decodedDiffIds(goDecoder, encrypted, "all", folderOf(name))).toEqual(
+      diffIds(plain, "plain"),
+    );
+  });
+
+  test("Go's decoder: alone", async () => {
+    const opened = await decodedDiffIds(goDecoder, encrypted, "one", folderOf("long-name"));
+    expect(opened).toEqual(diffIds(plain, "plain"));
+  });
+
+  for (const tool of [skopeo, skopeoNew]) {
+    describeWith([tool], tool.name, {}, () => {
+      test.each(NAMES)("%s", async (name) => {
+        const opened = join(folder, `opened-by-${tool.name}`);
+        await copyImage(tool, `oci:${encrypted}:all`, `oci:${opened}:${name}`, {
+          keys: [certificateOf(name), keyOf(name)],
+        });
+        expect(diffIds(opened, name)).toEqual(diffIds(plain, "plain"));
+      });
+    });
+  }
+});

@@ -66,7 +66,7 @@ beforeAll(async () => {
   mkdirSync(keysFolder);
   const keys = await writeKeys(folder, "RSA-2048");
   copyFileSync(keys.privatePath("pkcs8.pem"), join(keysFolder, "key.pem"));
-}, 60_000);
+});
 
 afterAll(() => {
   vi.unstubAllEnvs();
@@ -103,13 +103,13 @@ function open(
 
 const lastLine = (file: string) => readFileSync(file, "utf8").trim().split("\n").at(-1);
 
-describeWith([skopeoNew], "layers encrypted by skopeo through a provider", { timeout: 60_000 }, () => {
+describeWith([skopeoNew], "layers encrypted by skopeo through a provider", {}, () => {
   beforeAll(async () => {
     for (const transport of TRANSPORTS) {
       const recipients = [`provider:${transport}:attribute`];
       await copyImage(skopeoNew, `oci:${plain}:plain`, `oci:${encrypted}:${transport}`, { recipients });
     }
-  }, 60_000);
+  });
 
   describeWith([ours], "and our decoder", {}, () => {
     test.each(TRANSPORTS)("open by %s", async (transport) => {
@@ -199,7 +199,7 @@ describeWith([skopeoNew], "layers encrypted by skopeo through a provider", { tim
         writeBlob(rewrapped, image.config.mediaType, readBlob(encrypted, image.config));
         writeManifest(rewrapped, transport, { ...image, layers: [{ ...layer, annotations }] });
       }
-    }, 60_000);
+    });
 
     describeWith([goDecoder], "they open with Go's decoder", {}, () => {
       test.each(TRANSPORTS)("by %s", async (transport) => {
@@ -264,27 +264,22 @@ describeWith([skopeoNew], "layers encrypted by skopeo through a provider", { tim
   });
 });
 
-describeWith(
-  [ours, goDecoder, skopeoNew],
-  "images by our encrypt open with the peers",
-  { timeout: 60_000 },
-  () => {
-    test.each(TRANSPORTS)("%s", async (transport) => {
-      const target = join(folder, "ours");
-      await output(ours, [
-        "encrypt",
-        "--recipient",
-        `provider:${transport}:attribute`,
-        `oci:${plain}:plain`,
-        `oci:${target}:${transport}`,
-      ]);
-      const { exit, stdout } = await open(goDecoder, layerOf(target, transport), {}, target);
-      expect({ exit, digest: sha256(stdout) }).toEqual({ exit: 0, digest: plainDigest() });
-      const opened = join(folder, "opened-ours");
-      await copyImage(skopeoNew, `oci:${target}:${transport}`, `oci:${opened}:${transport}`, {
-        keys: [`provider:${transport}`],
-      });
-      expect(layerOf(opened, transport).digest).toBe(plainDigest());
+describeWith([ours, goDecoder, skopeoNew], "images by our encrypt open with the peers", {}, () => {
+  test.each(TRANSPORTS)("%s", async (transport) => {
+    const target = join(folder, "ours");
+    await output(ours, [
+      "encrypt",
+      "--recipient",
+      `provider:${transport}:attribute`,
+      `oci:${plain}:plain`,
+      `oci:${target}:${transport}`,
+    ]);
+    const { exit, stdout } = await open(goDecoder, layerOf(target, transport), {}, target);
+    expect({ exit, digest: sha256(stdout) }).toEqual({ exit: 0, digest: plainDigest() });
+    const opened = join(folder, "opened-ours");
+    await copyImage(skopeoNew, `oci:${target}:${transport}`, `oci:${opened}:${transport}`, {
+      keys: [`provider:${transport}`],
     });
-  },
-);
+    expect(layerOf(opened, transport).digest).toBe(plainDigest());
+  });
+});

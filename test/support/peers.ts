@@ -133,7 +133,7 @@ export function run(
   const { input, ...spawnOptions } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(peer.command, [...peer.args, ...args], {
-      timeout: 120_000,
+      timeout: 300_000,
       ...spawnOptions,
       stdio: "pipe",
     });

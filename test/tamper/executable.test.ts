@@ -79,7 +79,7 @@ function positions(length: number): number[] {
   return [...new Set([0, 1, ...around, length - 1])].filter((position) => position >= 0 && position < length);
 }
 
-describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
+describeWith([ours], "a changed layer", {}, () => {
   describe.each(WAYS)("$way", (way) => {
     test.each([SMALL, LARGE])("with one bit changed: layer %#", async (layer) => {
       const { ciphertext } = layer;
@@ -125,7 +125,7 @@ describeWith([ours], "a changed layer", { timeout: 60_000 }, () => {
   });
 });
 
-describeWith([ours], "a changed descriptor", { timeout: 30_000 }, () => {
+describeWith([ours], "a changed descriptor", {}, () => {
   const args = ["--decryption-keys-path", join(folder, "keys")];
   const { annotations } = SMALL.descriptor;
 

@@ -27,7 +27,7 @@ function descriptorOf({ payload, layer }: Vector): Descriptor | undefined {
   }
 }
 
-describeWith([ours], "vectors as layers of images", { timeout: 120_000 }, () => {
+describeWith([ours], "vectors as layers of images", {}, () => {
   const folder = temporaryFolder();
   const vectors = readdirSync(VECTORS)
     .map((name) => [name, readVector(readFileSync(join(VECTORS, name)))] as const)

@@ -62,7 +62,7 @@ async function certificate(name: string, issuer: string, altNames: string): Prom
   await output(openssl, ["x509", "-req", "-in", file(`${name}.csr`), ...by, "-out", file(`${name}.crt`)]);
 }
 
-describeWith([openssl], "a provider by gRPC with TLS", { timeout: 30_000 }, () => {
+describeWith([openssl], "a provider by gRPC with TLS", {}, () => {
   const ports = { named: 0, addressed: 0 };
   const services: { close(): void }[] = [];
 

@@ -1,0 +1,34 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, test } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
+import { PROJECT } from "../support/peers.ts";
+
+const DOCUMENTS = ["", "docs/", "test/vectors/"].flatMap((folder) =>
+  readdirSync(join(PROJECT, folder))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => folder + name),
+);
+
+test.each(DOCUMENTS)("%s: every link leads to a file, and every path named exists", (document) => {
+  const text = readFileSync(join(PROJECT, document), "utf8");
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = ""]) =>
+    join(dirname(document), path),
+  );
+  const paths = [...text.matchAll(/`((?:src|scripts|test|deploy|docs)\/[\w./-]+)`/g)].map(
+    ([, path = ""]) => path,
+  );
+  const folders = ["", "src/"]; // ARCHITECTURE.md leaves out src/.
+  const rooms = [...text.matchAll(/`([a-z]+\/[\w/-]+\.ts)`/g)].map(([, path = ""]) => path);
+  const missing = [...links, ...paths, ...rooms].filter(
+    // NAME stands for the reader's own.
+    (path) => !path.includes("NAME") && !folders.some((folder) => existsSync(join(PROJECT, folder, path))),
+  );
+  expect(missing).toEqual([]);
+});
+
+test.each(DOCUMENTS)("%s: every npm script named exists", (document) => {
+  const text = readFileSync(join(PROJECT, document), "utf8");
+  const scripts = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
+  expect(scripts.filter((name) => !Object.hasOwn(manifest.scripts, name))).toEqual([]);
+});
