@@ -34,6 +34,10 @@ export const skopeo = onPath("skopeo");
 export const skopeoNew = unpacked("skopeo");
 export const ctrImgcrypt = program("ctr-imgcrypt", `${TRIXIE}/usr/bin/ctr-imgcrypt`);
 
+/** cosign of trixie, which signs as payloads under a tag, and of sid, which signs as Sigstore bundles. */
+export const cosign2 = program("cosign 2", `${PROJECT}.peers/cosign-2/root/usr/bin/cosign`);
+export const cosign3 = program("cosign 3", `${PROJECT}.peers/cosign-3/root/usr/bin/cosign`);
+
 export const openssl = onPath("openssl");
 /** GnuPG 2.2 of this machine, and trixie's 2.4, which writes OCB. */
 export const gpg = onPath("gpg");
