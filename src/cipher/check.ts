@@ -42,7 +42,7 @@ export class CiphertextCheck {
     if (size !== undefined && this.#count > size) {
       throw new DecoderError(
         "SIZE_MISMATCH",
-        `size mismatch: the layer is longer than the ${size} bytes that its descriptor says`,
+        `size mismatch: more bytes arrive than the ${size} that the descriptor says`,
         { hint: CHANGED },
       );
     }
@@ -56,7 +56,7 @@ export class CiphertextCheck {
     if (found !== digest) {
       throw new DecoderError(
         "DIGEST_MISMATCH",
-        `the layer's digest is ${found}, but its descriptor says ${digest}`,
+        `the layer's digest is ${found}, but the descriptor says ${digest}`,
         { hint: CHANGED },
       );
     }

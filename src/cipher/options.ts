@@ -42,7 +42,7 @@ export function parsePublicOptions(annotations: Readonly<Record<string, string>>
   if (options === null)
     throw new DecoderError(
       "BAD_ANNOTATION",
-      `the annotation ${PUBLIC_OPTIONS} is no base64 of a JSON object`,
+      `the annotation ${PUBLIC_OPTIONS} is not base64 of a JSON object`,
     );
   if (goField(options, "cipher") !== LAYER_CIPHER) {
     throw new DecoderError("BAD_OPTIONS", `the layer's cipher is not ${LAYER_CIPHER}, the only one there is`);
@@ -96,7 +96,7 @@ function nonceOf(options: JsonObject, whose: string): Bytes | null {
   const cipherOptions = goField(options, "cipheroptions");
   if (cipherOptions === undefined || cipherOptions === null) return null;
   if (!isObject(cipherOptions))
-    throw new DecoderError("BAD_OPTIONS", `${whose} cipheroptions are no JSON object`);
+    throw new DecoderError("BAD_OPTIONS", `${whose} cipheroptions are not a JSON object`);
   // A map in Go, not a struct: the name's case counts.
   const nonce = bytesField({ nonce: cipherOptions["nonce"] }, "nonce", whose);
   if (nonce !== null && nonce.length !== NONCE_BYTES) throw wrongLength(`${whose} nonce`, nonce, NONCE_BYTES);
@@ -107,7 +107,7 @@ function bytesField(options: JsonObject, name: string, whose: string): Bytes | n
   const value = goField(options, name);
   if (value === undefined || value === null) return null;
   const bytes = typeof value === "string" ? decodeBase64(value) : null;
-  if (bytes === null) throw new DecoderError("BAD_OPTIONS", `${whose} ${name} is no base64`);
+  if (bytes === null) throw new DecoderError("BAD_OPTIONS", `${whose} ${name} is not base64`);
   return bytes;
 }
 

@@ -1,4 +1,4 @@
-import { FLAGS } from "../decoder/flags.ts";
+import { FLAGS, isFlag } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
 import { commandOf, wordsOf } from "./command.ts";
@@ -81,10 +81,10 @@ export function layOutError(message: string, hint: string | undefined): string {
 
 /** The error of a decoder call with wrong usage, with a suggestion for an unknown flag. */
 export function wrongUsage(error: DecoderError, args: readonly string[]): DecoderError {
-  const names = [...FLAGS.keys()].map((name) => `--${name}`);
+  const names = Object.keys(FLAGS).map((name) => `--${name}`);
   const [meant = ""] = args
     .map((arg) => /^--?([^=]+)/.exec(arg)?.[1] ?? "")
-    .filter((name) => name !== "" && !FLAGS.has(name))
+    .filter((name) => name !== "" && !isFlag(name))
     .map((name) => didYouMean(`--${name}`, names));
   if (meant === "" || error.hint === undefined) return error;
   return new DecoderError("USAGE", error.message + meant, { hint: error.hint });

@@ -1,5 +1,5 @@
 import manifest from "../../package.json" with { type: "json" };
-import { FLAGS } from "../decoder/flags.ts";
+import { FLAG_HELP } from "../decoder/flag-help.ts";
 import { type Command, dashed, type Option, type Options } from "./command.ts";
 
 export const VERSION: string = manifest.version;
@@ -13,9 +13,7 @@ const USUAL_GROUP = "Options";
 export const HELP: Option = { help: "print help", alias: "h" };
 
 /** The decoder's own flags, described as a command's options are. */
-export const PROGRAM_FLAGS: Options = Object.fromEntries(
-  [...FLAGS].map(([name, { help, value }]) => [name, { help, ...(value !== undefined && { value }) }]),
-);
+export const PROGRAM_FLAGS: Options = FLAG_HELP;
 
 export const OTHER_FLAGS: Options = { help: HELP, version: { help: "print the version" } };
 

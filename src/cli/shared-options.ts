@@ -1,5 +1,5 @@
-import { toMilliseconds } from "../decoder/flag-values.ts";
-import { FLAGS } from "../decoder/flags.ts";
+import { FLAG_HELP } from "../decoder/flag-help.ts";
+import { type FlagName, toMilliseconds } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
@@ -72,13 +72,12 @@ export function grouped(group: string, options: Options): Options {
   return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, group }]));
 }
 
-function decoderFlags(names: readonly string[]): Options {
+function decoderFlags(names: readonly FlagName[]): Options {
   return Object.fromEntries(
     names.map((name) => {
-      const flag = FLAGS.get(name);
-      if (flag === undefined) throw new Error(`bug: the decoder has no flag ${name}`);
+      const { help, value } = FLAG_HELP[name];
       const alias = name === "decryption-keys-path" ? { alias: "keys" } : {};
-      return [name, { help: flag.help, ...(flag.value !== undefined && { value: flag.value }), ...alias }];
+      return [name, { help, ...(value !== undefined && { value }), ...alias }];
     }),
   );
 }

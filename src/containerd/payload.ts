@@ -1,57 +1,79 @@
 import { decodeBase64 } from "../encoding/base64.ts";
+import { decodeUtf8 } from "../encoding/bytes.ts";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
+import { decodeFields } from "../encoding/protobuf.ts";
 import { DecoderError } from "../errors.ts";
 import type { FileInput } from "../io/file-input.ts";
 import type { Parameters } from "../keys/keyset.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { PAYLOAD_TYPE, parseAny } from "./any.ts";
 
-/** What containerd hands over with a layer (imgcrypt `Payload`). */
+/** The only type that containerd wraps in its payload message (imgcrypt `RegisterType`). */
+export const PAYLOAD_TYPE = "io.containerd.ocicrypt.v1.Payload";
+
+/** What containerd passes with a layer (imgcrypt `Payload`). */
 export interface Payload {
   readonly descriptor: LayerDescriptor;
   /** Keys and passwords that the pulling client passed along. */
   readonly parameters: Parameters;
 }
 
-/** A descriptor as far as decrypting needs it; `size` and `digest` are undefined when it doesn't tell. */
+/** The parts of a descriptor that decrypting needs. */
 export interface LayerDescriptor {
   readonly mediaType: Descriptor["mediaType"];
+  /** "sha256:<hex>", not checked; undefined when absent. */
   readonly digest: string | undefined;
+  /** Bytes; undefined when absent. */
   readonly size: number | undefined;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** A descriptor of the layer on standard input. */
-export interface Candidate {
+/** One descriptor of the layer on standard input. */
+export interface FoundLayer {
   readonly descriptor: LayerDescriptor;
-  /** Undefined when containerd passed the descriptor itself, so that there is no other. */
+  /** Undefined when containerd passed the descriptor itself. */
   readonly blob?: LayerBlob;
 }
 
 /** The file in a content store that holds the layer. */
 export interface LayerBlob {
   readonly file: FileInput;
-  /** Whether it is the open file that containerd feeds to standard input, rather than one that begins alike. */
+  /** Whether containerd feeds this open file to standard input, rather than one that begins alike. */
   readonly isInput: boolean;
 }
 
-/** What is known of a layer before any key is looked at. */
+/** What is known about a layer before any key is read. */
 export interface Handover {
-  /** Groups of descriptors, each to be looked for only when those of the group before did not open. */
-  readonly candidates: Iterable<readonly Candidate[]>;
+  /** Groups of descriptors. A group is looked up only when those before it did not open the layer. */
+  readonly layers: Iterable<readonly FoundLayer[]>;
   readonly parameters: Parameters;
 }
 
-/** @throws DecoderError BAD_PAYLOAD, BAD_DESCRIPTOR. No message quotes the payload: it may carry keys. */
+/** Parses a payload. No message quotes it, since it may carry keys. @throws DecoderError BAD_PAYLOAD, BAD_DESCRIPTOR */
 export function parsePayload(bytes: Uint8Array<ArrayBuffer>): Payload {
   if (bytes.length === 0) throw bad("is empty");
   const any = parseAny(bytes);
   if (any.typeUrl !== PAYLOAD_TYPE) throw bad(`is not of type ${PAYLOAD_TYPE}`);
   const json = parseJsonObject(any.value);
-  if (json === null) throw bad("is no JSON object");
+  if (json === null) throw bad("is not a JSON object");
   return {
     descriptor: parseDescriptor(goField(json, "Descriptor")),
     parameters: parseParameters(goField(json, "DecryptConfig")),
+  };
+}
+
+const TYPE_URL_FIELD = 1;
+const VALUE_FIELD = 2;
+
+/** Parses a google.protobuf.Any. An absent field is empty, as proto3 says. @throws DecoderError BAD_PAYLOAD */
+export function parseAny(bytes: Uint8Array<ArrayBuffer>): {
+  readonly typeUrl: string;
+  readonly value: Uint8Array<ArrayBuffer>;
+} {
+  const fields = decodeFields(bytes);
+  if (fields === null) throw bad("is not a well-formed protobuf message");
+  return {
+    typeUrl: decodeUtf8(fields.get(TYPE_URL_FIELD) ?? new Uint8Array(0)),
+    value: fields.get(VALUE_FIELD) ?? new Uint8Array(0),
   };
 }
 
@@ -66,7 +88,7 @@ export function parseDescriptor(value: unknown): LayerDescriptor {
   if (typeof mediaType !== "string")
     throw new DecoderError("BAD_DESCRIPTOR", "the layer descriptor has no media type");
   if (size !== undefined && size !== null && !(Number.isSafeInteger(size) && Number(size) >= 0)) {
-    throw new DecoderError("BAD_DESCRIPTOR", "the layer descriptor's size is no whole number of bytes");
+    throw new DecoderError("BAD_DESCRIPTOR", "the layer descriptor's size is not a whole number");
   }
   return {
     mediaType,
@@ -81,9 +103,10 @@ function parseAnnotations(value: unknown): Readonly<Record<string, string>> {
   const annotations: Record<string, string> = Object.create(null);
   if (value === undefined || value === null) return annotations;
   if (!isObject(value))
-    throw new DecoderError("BAD_DESCRIPTOR", "the layer descriptor's annotations are no JSON object");
+    throw new DecoderError("BAD_DESCRIPTOR", "the layer descriptor's annotations are not a JSON object");
   for (const [name, text] of Object.entries(value)) {
-    if (typeof text !== "string") throw new DecoderError("BAD_DESCRIPTOR", "a layer annotation is no text");
+    if (typeof text !== "string")
+      throw new DecoderError("BAD_DESCRIPTOR", "a layer annotation is not a string");
     annotations[name] = text;
   }
   return annotations;
@@ -93,7 +116,7 @@ function parseParameters(config: unknown): Parameters {
   const parameters = new Map<string, readonly (Uint8Array<ArrayBuffer> | null)[]>();
   const lists = isObject(config) ? goField(config, "Parameters") : undefined;
   if (lists === undefined || lists === null) return parameters;
-  if (!isObject(lists)) throw bad("has DecryptConfig.Parameters that are no JSON object");
+  if (!isObject(lists)) throw bad("has DecryptConfig.Parameters that are not a JSON object");
   for (const name of Object.keys(lists)) parameters.set(name, parseList(name, lists));
   return parameters;
 }
@@ -101,17 +124,17 @@ function parseParameters(config: unknown): Parameters {
 function parseList(name: string, lists: JsonObject): (Uint8Array<ArrayBuffer> | null)[] {
   const list = lists[name];
   if (list === null) return [];
-  if (!Array.isArray(list)) throw bad("has a parameter that is no list");
+  if (!Array.isArray(list)) throw bad("has a parameter that is not a list");
   return list.map((entry: unknown) => {
     if (entry === null) return null;
     const bytes = typeof entry === "string" ? decodeBase64(entry) : null;
-    if (bytes === null) throw bad("has a parameter that is no base64");
+    if (bytes === null) throw bad("has a parameter that is not base64");
     return bytes;
   });
 }
 
 function bad(what: string): DecoderError {
   return new DecoderError("BAD_PAYLOAD", `the payload that containerd passed ${what}`, {
-    hint: "is the stream processor's ID exactly io.containerd.ocicrypt.decoder.v1.tar or io.containerd.ocicrypt.decoder.v1.tar.gzip?",
+    hint: "check that the stream processor's ID is exactly io.containerd.ocicrypt.decoder.v1.tar or io.containerd.ocicrypt.decoder.v1.tar.gzip",
   });
 }

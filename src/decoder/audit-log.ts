@@ -1,60 +1,66 @@
-import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
+import type { ReleaseMode } from "../cipher/release.ts";
+import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
-import type { Opener } from "../layer/open.ts";
+import type { OpenedLayer, Opener } from "../layer/open.ts";
 import { printable, printableJson } from "../text.ts";
-import type { Audit } from "./audit.ts";
-import type { DecoderOptions } from "./flags.ts";
-import type { OpenedCandidate } from "./open-layer.ts";
 
-/** One line of the log. What stands in it of the image is its author's word, but for `image.trusted`. */
+/** One line of the log. The image's author chose what it says about the image, except for `image.trusted`. */
 interface AuditRecord {
   /** RFC 3339. */
   readonly time: string;
   /** "authentic", or the code of the error that stopped the layer. */
   readonly verdict: string;
   readonly message?: string;
+  /** The layer's digest, "sha256:<hex>". */
   readonly layer?: string;
   readonly mediaType?: string;
   readonly image?: { readonly reference?: string; readonly manifest?: string; readonly trusted: boolean };
   readonly scheme?: string;
   readonly recipient?: string;
-  /** The file or payload entry it came from, or what the scheme calls it. */
+  /** The key's file or payload entry, or the scheme's name for it. */
   readonly key?: string;
-  /** "sha256:<hex>" of the public key, for RSA and EC keys. */
+  /** Fingerprint of the public key, "sha256:<hex>", for RSA and EC keys. */
   readonly fingerprint?: string;
+  /** Size of the layer. */
   readonly bytes?: number;
-  readonly release: DecoderOptions["release"];
-  /** Since the process started. */
+  readonly release: ReleaseMode;
+  /** Time since the process started. */
   readonly milliseconds: number;
+}
+
+export interface AuditLogOptions {
+  readonly file: string;
+  /** Whether a line that can't be written is an error. */
+  readonly isRequired: boolean;
+  readonly trustCriAnnotations: boolean;
+  readonly mode: ReleaseMode;
 }
 
 const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
 const MANIFEST_DIGEST = "containerd.io/snapshot/cri.manifest-digest";
-/** An attacker's text is cut, so that a line stays one write. */
+/** Foreign text is cut, so that a line remains one write. */
 const TEXT_CHARS = 512;
 
-/** Adds one line of JSON a layer to a file. */
-export class AuditLog implements Audit {
-  readonly #file: string;
-  readonly #options: DecoderOptions;
+/** An `Audit` that appends one line of JSON for the layer to a file. */
+export class AuditLog {
+  readonly #options: AuditLogOptions;
   #descriptor: LayerDescriptor | undefined;
-  #written = false;
+  #isWritten = false;
 
-  constructor(file: string, options: DecoderOptions) {
-    this.#file = file;
+  constructor(options: AuditLogOptions) {
     this.#options = options;
   }
 
-  *watch(groups: Iterable<readonly Candidate[]>): Iterable<readonly Candidate[]> {
+  *watch(groups: Iterable<readonly FoundLayer[]>): Iterable<readonly FoundLayer[]> {
     for (const group of groups) {
       this.#descriptor ??= group[0]?.descriptor;
       yield group;
     }
   }
 
-  authentic({ descriptor, layer: { by } }: OpenedCandidate, bytes: number): void {
+  authentic({ descriptor }: FoundLayer, { by }: OpenedLayer, bytes: number): void {
     this.#descriptor = descriptor;
     this.#write({
       verdict: "authentic",
@@ -67,36 +73,33 @@ export class AuditLog implements Audit {
   }
 
   refused(error: unknown): void {
-    if (this.#written) return;
-    const known = error instanceof DecoderError;
-    const verdict = known ? { verdict: error.code, message: cut(error.message) } : { verdict: "INTERNAL" };
+    if (this.#isWritten) return;
+    const isKnown = error instanceof DecoderError;
+    const verdict = isKnown ? { verdict: error.code, message: cut(error.message) } : { verdict: "INTERNAL" };
     try {
       this.#write({ ...verdict, ...this.#layer() });
     } catch {
-      // The layer is refused already: its own reason is what the caller must hear.
+      // The layer is refused anyway, and the caller must see that reason.
     }
   }
 
   #write(fields: Omit<AuditRecord, "time" | "release" | "milliseconds">): void {
-    this.#written = true;
+    this.#isWritten = true;
+    const { file, isRequired, mode } = this.#options;
     const record: AuditRecord = {
       time: new Date().toISOString(),
       ...fields,
-      release: this.#options.release,
+      release: mode,
       milliseconds: Math.round(performance.now()),
     };
     try {
-      appendLine(this.#file, printableJson(record));
+      appendLine(file, printableJson(record));
     } catch (error) {
-      if (!this.#options.auditRequired) return;
-      throw new DecoderError(
-        "AUDIT",
-        `can't write the audit log ${this.#file}: ${describeSystemError(error)}`,
-        {
-          hint: "make room or give the decoder's user the right to write there; without --audit-required it decrypts nevertheless",
-          cause: error,
-        },
-      );
+      if (!isRequired) return;
+      throw new DecoderError("AUDIT", `can't write the audit log ${file}: ${describeSystemError(error)}`, {
+        hint: "free disk space there, or let the decoder's user write the file; without --audit-required, layers are decrypted anyway",
+        cause: error,
+      });
     }
   }
 

@@ -1,27 +1,46 @@
-import type { Candidate } from "../containerd/payload.ts";
-import type { DecoderOptions } from "./flags.ts";
-import type { OpenedCandidate } from "./open-layer.ts";
+import type { ReleaseMode } from "../cipher/release.ts";
+import type { FoundLayer } from "../containerd/payload.ts";
+import type { OpenedLayer } from "../layer/open.ts";
 
-/** What is written down of a decoder call. One of `authentic` and `refused` is the verdict, the first counts. */
+export interface AuditOptions {
+  /** A line is appended to this file for each layer; undefined: to the one that the environment names, if any. */
+  readonly auditLog?: string;
+  /** Releases nothing if the line can't be written. */
+  readonly auditRequired: boolean;
+  /** Whether containerd, not the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
+  readonly trustCriAnnotations: boolean;
+}
+
+/** The record of a decoder call. Of `authentic` and `refused`, the first call is the verdict. */
 export interface Audit {
-  /** Notes the descriptors that pass by, so that a refusal can name the layer. */
-  watch(groups: Iterable<readonly Candidate[]>): Iterable<readonly Candidate[]>;
-  /** Before anything that waits for the verdict is released. @throws DecoderError AUDIT, if the line is required */
-  authentic(opened: OpenedCandidate, bytes: number): void;
+  /** Passes the layers through and notes the first one, so that a refusal can name it. */
+  watch(groups: Iterable<readonly FoundLayer[]>): Iterable<readonly FoundLayer[]>;
+  /**
+   * Call before anything that waits for the verdict is released.
+   * @param bytes size of the layer
+   * @throws DecoderError AUDIT, if the line is required
+   */
+  authentic(found: FoundLayer, layer: OpenedLayer, bytes: number): void;
   refused(error: unknown): void;
 }
 
+/** Names the audit log where no flag does. */
+export const AUDIT_VARIABLE = "OCICRYPT_AUDIT_LOG";
+
 const NO_AUDIT: Audit = { watch: (groups) => groups, authentic: () => {}, refused: () => {} };
 
-const VARIABLE = "OCICRYPT_AUDIT_LOG";
-
-/** The audit that the options or the environment ask for; without one, nothing more is loaded. */
+/**
+ * Starts the audit that was asked for. Without one, no more code is loaded.
+ * @param mode is written to the log
+ * @param fallback file where the options name none
+ */
 export async function startAudit(
-  options: DecoderOptions,
-  environment: Readonly<Record<string, string | undefined>>,
+  { auditLog, auditRequired, trustCriAnnotations }: AuditOptions,
+  mode: ReleaseMode,
+  fallback: string | undefined,
 ): Promise<Audit> {
-  const file = options.auditLog ?? environment[VARIABLE];
+  const file = auditLog ?? fallback;
   if (file === undefined || file === "") return NO_AUDIT;
   const { AuditLog } = await import("./audit-log.ts");
-  return new AuditLog(file, options);
+  return new AuditLog({ file, isRequired: auditRequired, trustCriAnnotations, mode });
 }

@@ -3,40 +3,50 @@ import { readPayloadBytes } from "../containerd/payload-channel.ts";
 import type { Input } from "../io/input.ts";
 import type { Output } from "../io/output.ts";
 import { loadKeys } from "../keys/load.ts";
-import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { startAudit } from "./audit.ts";
+import { AUDIT_VARIABLE, startAudit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
 import { openings } from "./open-layer.ts";
-import { releaseAuthentic } from "./release.ts";
+import { releaseOpened } from "./release.ts";
 
-type Environment = SchemeSettings["environment"];
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** One decoder call: what containerd hands over → keys → the layer's key → verified plaintext. */
+/** The layer's media type, as containerd passes it to every stream processor. */
+const MEDIA_TYPE_VARIABLE = "STREAM_PROCESSOR_MEDIATYPE";
+
+/** One decoder call: what containerd passes → keys → the layer's key → verified plaintext. */
 export async function decode(
   options: DecoderOptions,
   environment: Environment,
   input: Input,
   output: Output,
 ): Promise<void> {
-  const audit = await startAudit(options, environment);
+  const { keys: keyOptions, store, providers, release, audit: auditOptions } = options;
+  const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
   try {
-    const { candidates, parameters } = await receive(options, environment, input);
-    const keys = await loadKeys(options, parameters);
-    const opened = openings(audit.watch(candidates), keys, { ...options, environment });
-    await releaseAuthentic(opened, { input, output }, options, audit);
+    const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE]);
+    const keys = await loadKeys(keyOptions, parameters);
+    const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
+    const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
+    const opened = openings(audit.watch(layers), keys, settings);
+    const streams = { input, output, mayReadBlobs: store.useContentStore };
+    await releaseOpened(opened, streams, release, audit);
   } catch (error) {
     audit.refused(error);
     throw error;
   }
 }
 
-/** The layer's descriptor from file descriptor 3, or else from containerd's content store. */
-async function receive(options: DecoderOptions, environment: Environment, input: Input): Promise<Handover> {
-  const payload = await readPayloadBytes();
+/** The layer's descriptor, from file descriptor 3 or else from containerd's content store. */
+async function receive(
+  input: Input,
+  store: DecoderOptions["store"],
+  mediaType: string | undefined,
+): Promise<Handover> {
+  const payload = readPayloadBytes();
   if (payload !== null) {
     const { descriptor, parameters } = parsePayload(payload);
-    return { candidates: [[{ descriptor }]], parameters };
+    return { layers: [[{ descriptor }]], parameters };
   }
   const { searchStore } = await import("../containerd/store/lookup.ts");
-  return searchStore(input, options, environment["STREAM_PROCESSOR_MEDIATYPE"]);
+  return searchStore(input, store, mediaType);
 }

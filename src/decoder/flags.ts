@@ -1,223 +1,191 @@
 import type { ReleaseMode } from "../cipher/release.ts";
 import type { StoreOptions } from "../containerd/store/lookup.ts";
+import { DecoderError } from "../errors.ts";
 import type { KeyOptions } from "../keys/load.ts";
+import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
-import {
-  type Expansion,
-  toBoolean,
-  toExpansion,
-  toMilliseconds,
-  toRelease,
-  toReturns,
-  toSize,
-  toText,
-  usageError,
-} from "./flag-values.ts";
+import type { AuditOptions } from "./audit.ts";
+import type { Expansion, ReleaseOptions } from "./release.ts";
 
-/** What the command line of a decoder call says. */
-export interface DecoderOptions extends KeyOptions, StoreOptions {
-  readonly release: ReleaseMode;
-  /** Bytes of ciphertext held in memory. */
-  readonly spoolMemory: number;
-  readonly spoolDirectory: string | undefined;
-  readonly verifyDigest: boolean;
-  /** "tar": a compressed layer is decompressed too. undefined: what was encrypted is what comes out. */
-  readonly returns?: "tar";
-  readonly maxExpansion: Expansion;
-  readonly providerTimeoutMs: number;
-  readonly providerLegacyDc: boolean;
-  readonly verbose: boolean;
-  /** A file to which a line is added for each layer; undefined: the environment's OCICRYPT_AUDIT_LOG, if any. */
-  readonly auditLog?: string;
-  /** Release nothing that can't be written down there. */
-  readonly auditRequired: boolean;
-  /** Whether containerd, rather than the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
-  readonly trustCriAnnotations: boolean;
+/** The command line of a decoder call, one part for each step that needs it. */
+export interface DecoderOptions {
+  readonly keys: KeyOptions;
+  readonly store: StoreOptions;
+  readonly providers: Pick<SchemeSettings, "providerTimeoutMs" | "providerLegacyDc" | "verbose">;
+  readonly release: ReleaseOptions;
+  readonly audit: AuditOptions;
 }
 
-type Mutable = { -readonly [K in keyof DecoderOptions]: DecoderOptions[K] };
-/** The options that are on or off. */
-type Switch = {
-  [K in keyof DecoderOptions]-?: DecoderOptions[K] extends boolean ? K : never;
-}[keyof DecoderOptions];
+type Part = keyof DecoderOptions;
+type Mutable = { [P in Part]: { -readonly [K in keyof DecoderOptions[P]]: DecoderOptions[P][K] } };
 
 interface Flag {
-  /** Shown in usage; undefined for a switch. */
-  readonly value?: string;
-  readonly help: string;
+  readonly isSwitch: boolean;
   readonly set: (options: Mutable, value: string, name: string) => void;
 }
 
-/** What most layers fit in, and what keeps a decoder of any layer below 96 MiB: each MiB more costs it several. */
-const DEFAULT_SPOOL_MEMORY = 4 * 1024 * 1024;
+const MiB = 1024 * 1024;
+/** Most layers fit into this, and it keeps a decoder of any layer below 96 MiB: each MiB more costs several. */
+export const DEFAULT_SPOOL_MEMORY = 4 * MiB;
+/** Layers of text and zeros reach 1:20. Bombs start where gzip ends, at 1:1000, and nobody makes one below 1 GiB. */
+const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 * MiB };
+/** In gzip, the end of a tar alone, 10 KiB of zeros, is 1:200. */
+const SMALL_LAYER = 64 * 1024;
 
-/** Layers of text and zeros reach 1:20; bombs start where gzip ends, at 1:1000. Nobody needs a bomb below 1 GiB. */
-const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 ** 3 };
+/**
+ * The decoder's flags. yargs, which reads the options of the commands, would double the start-up time of every layer.
+ * `flag-help.ts` explains each flag: the texts would cost every layer, too.
+ */
+export const FLAGS = {
+  "decryption-keys-path": takes("keys", "keysPath", toText),
+  "key-passwords-path": takes("keys", "keyPasswordsPath", toText),
+  "allow-external-symlinks": turns("keys", "allowExternalSymlinks", true),
+  "strict-keys": turns("keys", "strictKeys", true),
+  release: takes("release", "mode", toMode),
+  "spool-memory": takes("release", "spoolMemory", toSize),
+  "spool-dir": takes("release", "spoolDirectory", toText),
+  "verify-digest": turns("release", "verifyDigest", true),
+  returns: takes("release", "returns", toReturns),
+  "max-expansion": takes("release", "maxExpansion", toExpansion),
+  "content-store": takes("store", "contentStore", toText),
+  "no-content-store": turns("store", "useContentStore", false),
+  "provider-timeout": takes("providers", "providerTimeoutMs", toMilliseconds),
+  "provider-legacy-dc": turns("providers", "providerLegacyDc", true),
+  verbose: turns("providers", "verbose", true),
+  "audit-log": takes("audit", "auditLog", toText),
+  "audit-required": turns("audit", "auditRequired", true),
+  "trust-cri-annotations": turns("audit", "trustCriAnnotations", true),
+} as const satisfies Readonly<Record<string, Flag>>;
 
-const DEFAULTS: DecoderOptions = {
-  strictKeys: false,
-  allowExternalSymlinks: false,
-  release: "verified",
-  spoolMemory: DEFAULT_SPOOL_MEMORY,
-  spoolDirectory: undefined,
-  verifyDigest: false,
-  maxExpansion: DEFAULT_EXPANSION,
-  useContentStore: true,
-  providerTimeoutMs: LIMITS.providerTimeoutMs,
-  providerLegacyDc: false,
-  verbose: false,
-  auditRequired: false,
-  trustCriAnnotations: false,
-};
+export type FlagName = keyof typeof FLAGS;
 
-/** The decoder's flags. yargs, which reads the other commands', would double the start-up time of every layer. */
-export const FLAGS: ReadonlyMap<string, Flag> = new Map([
-  [
-    "decryption-keys-path",
-    takes("keysPath", "PATH", "private keys: a folder, read with its subfolders, or one file", toText),
-  ],
-  [
-    "key-passwords-path",
-    takes("keyPasswordsPath", "DIR", "passwords of encrypted keys: files named as the keys'", toText),
-  ],
-  [
-    "allow-external-symlinks",
-    turns("allowExternalSymlinks", true, "follow symlinks that leave the keys folder"),
-  ],
-  [
-    "strict-keys",
-    turns("strictKeys", true, "fail at the first file of the keys folder that is no usable key"),
-  ],
-  [
-    "release",
-    takes(
-      "release",
-      "verified|stream",
-      "release nothing before the whole layer is authenticated (default), or all but the tail",
-      toRelease,
-    ),
-  ],
-  [
-    "spool-memory",
-    takes(
-      "spoolMemory",
-      "SIZE",
-      "largest layer held in memory; others are read twice from containerd's blob, or go to a temporary file (default 4M)",
-      toSize,
-    ),
-  ],
-  [
-    "spool-dir",
-    takes("spoolDirectory", "DIR", "folder of that temporary file (default $TMPDIR or /var/tmp)", toText),
-  ],
-  ["verify-digest", turns("verifyDigest", true, "also check the layer against the descriptor's digest")],
-  ["returns", takes("returns", "tar", "also decompress the layer, gzip or zstd", toReturns)],
-  [
-    "max-expansion",
-    takes(
-      "maxExpansion",
-      "N|SIZE",
-      "largest decompressed layer, in compressed ones or as a size (default 200, or 1G if that is more)",
-      toExpansion,
-    ),
-  ],
-  [
-    "content-store",
-    takes(
-      "contentStore",
-      "DIR",
-      "containerd's content store, where a layer without a payload is looked up (default: where containerd has blobs open)",
-      toText,
-    ),
-  ],
-  [
-    "no-content-store",
-    turns(
-      "useContentStore",
-      false,
-      "use only what containerd hands over, neither its blobs nor its manifests",
-    ),
-  ],
-  [
-    "provider-timeout",
-    takes(
-      "providerTimeoutMs",
-      "SECONDS",
-      "longest wait for a key provider or token (default 30)",
-      toMilliseconds,
-    ),
-  ],
-  [
-    "provider-legacy-dc",
-    turns("providerLegacyDc", true, "hand key providers all private keys, as the Go decoder does"),
-  ],
-  ["verbose", turns("verbose", true, "show what key providers print when they fail")],
-  [
-    "audit-log",
-    takes(
-      "auditLog",
-      "FILE",
-      "add a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",
-      toText,
-    ),
-  ],
-  ["audit-required", turns("auditRequired", true, "release nothing when that line can't be written")],
-  [
-    "trust-cri-annotations",
-    turns("trustCriAnnotations", true, "mark the image's name in that line as containerd's own word"),
-  ],
-]);
+export function isFlag(name: string): name is FlagName {
+  return Object.hasOwn(FLAGS, name);
+}
 
 /** A flag with a value. */
-function takes<K extends keyof DecoderOptions>(
+function takes<P extends Part, K extends keyof DecoderOptions[P]>(
+  part: P,
   option: K,
-  value: string,
-  help: string,
-  read: (text: string, name: string) => Mutable[K],
+  read: (text: string, name: string) => DecoderOptions[P][K],
 ): Flag {
   return {
-    value,
-    help,
+    isSwitch: false,
     set: (options, text, name) => {
-      options[option] = read(text, name);
+      options[part][option] = read(text, name);
     },
   };
 }
 
-/** A switch. @param to what the option is when it is given */
-function turns(option: Switch, to: boolean, help: string): Flag {
+/** The options of a part that are on or off. */
+type SwitchOf<P extends Part> = {
+  [K in keyof DecoderOptions[P]]: DecoderOptions[P][K] extends boolean ? K : never;
+}[keyof DecoderOptions[P]];
+
+/** A switch. @param to the option's value when the flag is given */
+function turns<P extends Part>(part: P, option: SwitchOf<P>, to: boolean): Flag {
   return {
-    help,
+    isSwitch: true,
     set: (options, text, name) => {
-      options[option] = toBoolean(text, name) === to;
+      (options[part] as Record<SwitchOf<P>, boolean>)[option] = toBoolean(text, name) === to;
     },
+  };
+}
+
+/** What a call without flags does. */
+export function defaultOptions(): Mutable {
+  return {
+    keys: { strictKeys: false, allowExternalSymlinks: false },
+    store: { useContentStore: true },
+    providers: { providerTimeoutMs: LIMITS.providerTimeoutMs, providerLegacyDc: false, verbose: false },
+    release: {
+      mode: "verified",
+      spoolMemory: DEFAULT_SPOOL_MEMORY,
+      spoolDirectory: undefined,
+      verifyDigest: false,
+      maxExpansion: DEFAULT_EXPANSION,
+    },
+    audit: { auditRequired: false, trustCriAnnotations: false },
   };
 }
 
 /**
- * Reads the flags in all of Go's forms: `-name value`, `--name value`, `--name=value`; the last of each counts.
+ * Reads the flags in all of Go's forms: `-name value`, `--name value`, `--name=value`. The last one of a name counts.
  * @throws DecoderError USAGE
  */
 export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
-  const options: Mutable = { ...DEFAULTS };
+  const options = defaultOptions();
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
     const [, name, inline] = /^--?([a-z][a-z0-9-]*)(?:=([\s\S]*))?$/.exec(arg) ?? [];
-    const flag = name === undefined ? undefined : FLAGS.get(name);
-    if (flag === undefined || name === undefined)
+    if (name === undefined || !isFlag(name))
       throw usageError(arg.startsWith("-") ? `unknown option ${arg}` : `unexpected argument ${arg}`);
-    let value = inline;
-    if (value === undefined) value = flag.value === undefined ? "true" : args[++i];
-    if (value === undefined) throw usageError(`--${name} needs a value (${flag.value})`);
+    const flag = FLAGS[name];
+    const value = inline ?? (flag.isSwitch ? "true" : args[++i]);
+    if (value === undefined) throw usageError(`--${name} needs a value`);
     flag.set(options, value, name);
   }
-  if (options.release === "stream" && options.returns === "tar")
+  if (options.release.mode === "stream" && options.release.returns === "tar")
     throw usageError(
-      "--returns tar needs --release verified: nothing is decompressed before it is authentic",
+      "--returns tar needs --release verified: only an authenticated layer may be decompressed",
     );
-  if (options.release === "stream" && options.auditRequired)
+  if (options.release.mode === "stream" && options.audit.auditRequired)
     throw usageError(
-      "--audit-required needs --release verified: a line can't be written before what it tells is known",
+      "--audit-required needs --release verified: with stream, data leaves before the verdict",
     );
   return options;
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: MiB, g: 1024 * MiB };
+
+// Values of flags. Each function throws DecoderError USAGE with the flag's name.
+
+/** "16M", "1GiB", "65536" → bytes. */
+function toSize(text: string, name: string): number {
+  const [, digits, unit = ""] = /^(\d{1,12})([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
+  const bytes = Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN);
+  if (!Number.isSafeInteger(bytes))
+    throw usageError(`--${name} takes a size such as 64K, 16M or 1G, not "${text}"`);
+  return bytes;
+}
+
+function toText(text: string): string {
+  return text;
+}
+
+/** "5", "0.25", "5s" → milliseconds. */
+export function toMilliseconds(text: string, name: string): number {
+  const seconds = /^\d{1,6}(\.\d{1,3})?s?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  if (!(seconds > 0)) throw usageError(`--${name} takes a number of seconds, not "${text}"`);
+  return seconds * 1000;
+}
+
+function toBoolean(text: string, name: string): boolean {
+  if (text !== "true" && text !== "false") throw usageError(`--${name} takes true or false, not "${text}"`);
+  return text === "true";
+}
+
+function toMode(text: string, name: string): ReleaseMode {
+  if (text !== "verified" && text !== "stream")
+    throw usageError(`--${name} takes verified or stream, not "${text}"`);
+  return text;
+}
+
+function toReturns(text: string, name: string): "tar" {
+  if (text !== "tar") throw usageError(`--${name} takes tar, not "${text}"`);
+  return text;
+}
+
+/** "200" → times, "20G" → bytes. */
+function toExpansion(text: string, name: string): Expansion {
+  if (/^0*[1-9]\d{0,8}$/.test(text)) return { times: Number(text), atLeast: SMALL_LAYER };
+  if (/^\d+$/.test(text))
+    throw usageError(`--${name} takes a number from 1 or a size such as 20G, not "${text}"`);
+  return { times: 0, atLeast: toSize(text, name) };
+}
+
+function usageError(message: string): DecoderError {
+  return new DecoderError("USAGE", message, {
+    hint: "usage: ctd-decoder [--decryption-keys-path PATH] [FLAGS] < layer > plaintext; ctd-decoder --help explains all flags",
+  });
 }

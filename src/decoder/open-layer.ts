@@ -1,13 +1,14 @@
 import { Budget } from "../budget.ts";
-import type { Candidate } from "../containerd/payload.ts";
+import type { FoundLayer } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
 
-/** A candidate whose wrapped key was opened. */
-export interface OpenedCandidate extends Candidate {
+/** A descriptor of the layer whose wrapped key was opened. */
+export interface Opening {
+  readonly found: FoundLayer;
   readonly layer: OpenedLayer;
 }
 
@@ -20,12 +21,12 @@ export interface OpenedCandidate extends Candidate {
  * @throws DecoderError what the only one threw, or one that tells of all, when none opens
  */
 export async function* openings(
-  groups: Iterable<readonly Candidate[]>,
+  groups: Iterable<readonly FoundLayer[]>,
   keys: KeySet,
   settings: SchemeSettings,
-): AsyncGenerator<OpenedCandidate> {
+): AsyncGenerator<Opening> {
   const failures: DecoderError[] = [];
-  const opened: OpenedCandidate[] = [];
+  const opened: Opening[] = [];
   const isRight = blobJudge();
   let isGiven = false;
   try {
@@ -33,10 +34,10 @@ export async function* openings(
       const found = await openAll(group, keys, settings, failures);
       const isLone = opened.length === 0 && found.length === 1;
       opened.push(...found);
-      for (const candidate of found) {
-        if (!isLone && !(await isRight(candidate))) continue;
+      for (const opening of found) {
+        if (!isLone && !(await isRight(opening))) continue;
         isGiven = true;
-        yield candidate;
+        yield opening;
       }
     }
     const [first] = opened;
@@ -49,17 +50,17 @@ export async function* openings(
 }
 
 async function openAll(
-  group: readonly Candidate[],
+  group: readonly FoundLayer[],
   keys: KeySet,
   settings: SchemeSettings,
   failures: DecoderError[],
-): Promise<OpenedCandidate[]> {
-  const opened: OpenedCandidate[] = [];
+): Promise<Opening[]> {
+  const opened: Opening[] = [];
   const budget = new Budget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
-  for (const candidate of group) {
+  for (const found of group) {
     if (!budget.take()) break;
     try {
-      opened.push({ ...candidate, layer: await openLayer(candidate.descriptor, keys, settings) });
+      opened.push({ found, layer: await openLayer(found.descriptor, keys, settings) });
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       failures.push(error);
@@ -68,10 +69,10 @@ async function openAll(
   return opened;
 }
 
-/** Tells whether a candidate's key is its blob's, as long as there is not too much to hash. */
-function blobJudge(): (candidate: OpenedCandidate) => Promise<boolean> {
+/** Tells whether an opening's key is its blob's, as long as there is not too much to hash. */
+function blobJudge(): (opening: Opening) => Promise<boolean> {
   let bytesLeft: number = LIMITS.candidatesHashBytes;
-  return async ({ blob, layer }) => {
+  return async ({ found: { blob }, layer }) => {
     if (blob === undefined || blob.file.size > bytesLeft) return false;
     bytesLeft -= blob.file.size;
     const { isAuthenticFile } = await import("../cipher/authenticator.ts");

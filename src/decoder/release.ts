@@ -1,111 +1,121 @@
-import { releaseLayer } from "../cipher/release.ts";
-import type { Candidate, LayerDescriptor } from "../containerd/payload.ts";
+import { type ReleaseMode, releaseLayer } from "../cipher/release.ts";
+import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import type { FileInput } from "../io/file-input.ts";
 import type { Input } from "../io/input.ts";
 import type { Output, Sink } from "../io/output.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { Audit } from "./audit.ts";
-import type { DecoderOptions } from "./flags.ts";
-import type { OpenedCandidate } from "./open-layer.ts";
+import type { Opening } from "./open-layer.ts";
+
+export interface ReleaseOptions {
+  readonly mode: ReleaseMode;
+  /** Bytes of ciphertext held in memory. */
+  readonly spoolMemory: number;
+  /** Folder of the temporary file for the rest; undefined for the default. */
+  readonly spoolDirectory: string | undefined;
+  /** Checks the layer against the descriptor's digest, too. */
+  readonly verifyDigest: boolean;
+  /** "tar": a compressed layer is also decompressed. undefined: what was encrypted comes out. */
+  readonly returns?: "tar";
+  readonly maxExpansion: Expansion;
+}
+
+/** The largest decompressed layer: a multiple of the compressed one, or `atLeast` bytes if that is more. */
+export interface Expansion {
+  readonly times: number;
+  readonly atLeast: number;
+}
 
 export interface Streams {
   readonly input: Input;
   readonly output: Output;
+  /** Whether a large layer may be read from the blob that containerd has open. */
+  readonly mayReadBlobs: boolean;
 }
 
 /**
- * Verifies and releases the layer with the first key that was opened; with the next one only where the first may have been
+ * Verifies the layer and releases it with the first key that was opened. The next one is tried only if the first may be
  * another manifest's.
  * @param openings at least one
- * @throws DecoderError of the first, and what asking for openings throws
+ * @throws DecoderError of the first one, and what the iteration throws
  */
-export async function releaseAuthentic(
-  openings: AsyncIterable<OpenedCandidate>,
-  { input, output }: Streams,
-  options: DecoderOptions,
+export async function releaseOpened(
+  openings: AsyncIterable<Opening>,
+  streams: Streams,
+  options: ReleaseOptions,
   audit: Audit,
 ): Promise<void> {
   let failure: unknown;
-  for await (const opened of openings) {
-    const isAgain = failure !== undefined;
+  for await (const opening of openings) {
     try {
-      const file = isAgain ? opened.blob?.file.again() : await fileOf(input, opened, options);
-      await release(file ?? input, output, opened, options, audit);
+      const blob = opening.found.blob?.file;
+      const file = failure === undefined ? await fedFile(streams, opening.found, options) : blob?.again();
+      const sink = await sinkOf(streams.output, opening.found.descriptor, options);
+      await releaseOne(opening, { input: file ?? streams.input, output: sink }, options, audit);
       return;
     } catch (error) {
-      if (!mayBeOfAnother(opened, options, error)) throw error;
+      if (!mayBeAnothers(opening.found, options.mode, error)) throw error;
       failure ??= error;
     }
   }
   throw failure;
 }
 
+async function releaseOne(
+  { found, layer }: Opening,
+  { input, output }: { readonly input: Input; readonly output: Sink },
+  { mode, spoolMemory, spoolDirectory, verifyDigest }: ReleaseOptions,
+  audit: Audit,
+): Promise<void> {
+  const { size } = found.descriptor;
+  const expected = { size, digest: verifyDigest ? digestOf(found.descriptor) : undefined };
+  const onAuthentic = (bytes: number) => audit.authentic(found, layer, bytes);
+  const policy = { mode, spoolMemory, spoolDirectory, onAuthentic };
+  await releaseLayer({ input, output }, layer.options, expected, policy);
+  await output.finish?.();
+}
+
 /**
- * The file that is fed to standard input, if the layer is too large to be held in memory and the file can be found: it
- * need not be copied to be read twice, nor pass through a pipe. containerd does not mind that standard input is not read.
+ * The file that feeds standard input, if it can be found and the layer is too large for memory. A file need not be copied to
+ * be read twice, and skips the pipe. containerd accepts that standard input is not read.
  */
-async function fileOf(
-  input: Input,
-  { descriptor: { digest, size }, blob }: Candidate,
-  { spoolMemory, useContentStore }: DecoderOptions,
+async function fedFile(
+  { input, mayReadBlobs }: Streams,
+  { descriptor: { digest, size }, blob }: FoundLayer,
+  { spoolMemory }: ReleaseOptions,
 ): Promise<FileInput | undefined> {
   const bytes = size ?? blob?.file.size;
-  if (bytes === undefined || bytes <= spoolMemory || digest === undefined || !useContentStore)
-    return undefined;
-  const { inputBlob } = await import("../containerd/store/input-blob.ts");
+  if (bytes === undefined || bytes <= spoolMemory || digest === undefined || !mayReadBlobs) return undefined;
+  const { inputBlob } = await import("../containerd/store/blobs.ts");
   return inputBlob(input, digest, bytes);
 }
 
-async function release(
-  input: Input,
-  output: Output,
-  opened: OpenedCandidate,
-  options: DecoderOptions,
-  audit: Audit,
-): Promise<void> {
-  const { descriptor, layer } = opened;
-  const expected = {
-    size: descriptor.size,
-    digest: options.verifyDigest ? digestOf(descriptor) : undefined,
-  };
-  const onAuthentic = (bytes: number) => audit.authentic(opened, bytes);
-  const sink: Sink = options.returns === "tar" ? await expanding(output, descriptor, options) : output;
-  const { release: mode, spoolMemory, spoolDirectory } = options;
-  await releaseLayer({ input, output: sink }, layer.options, expected, {
-    mode,
-    spoolMemory,
-    spoolDirectory,
-    onAuthentic,
-  });
-  await sink.finish?.();
-}
-
 /**
- * Whether another manifest may hold the layer's right key: this one's is not, it was found in the content store, nothing
- * has left yet, and what was read from standard input can be read again, from the file that containerd feeds to it.
+ * Whether another manifest may hold the layer's right key. That is so if this one's is wrong, it came from the content store,
+ * nothing has left yet, and the layer can be read again from the file that containerd feeds to standard input.
  */
-function mayBeOfAnother({ blob }: Candidate, options: DecoderOptions, error: unknown): boolean {
+function mayBeAnothers({ blob }: FoundLayer, mode: ReleaseMode, error: unknown): boolean {
   const isForged = error instanceof DecoderError && error.code === "AUTHENTICATION";
-  return isForged && options.release === "verified" && blob?.isInput === true;
+  return isForged && mode === "verified" && blob?.isInput === true;
 }
 
-/** `--verify-digest`: without a digest there is nothing to compare with, which must not pass for a match. */
+/** A missing digest must not pass for a match. */
 function digestOf({ digest }: LayerDescriptor): string {
   if (digest !== undefined) return digest;
   throw new DecoderError(
     "BAD_DESCRIPTOR",
-    "the layer's descriptor has no digest, so that --verify-digest can't compare",
+    "the layer's descriptor has no digest, so --verify-digest can't compare it",
   );
 }
 
-/** `--returns tar`: what was authenticated is decompressed on its way out. */
-async function expanding(
+/** Where authenticated plaintext goes; with `returns: "tar"` it is decompressed on the way. */
+async function sinkOf(
   output: Output,
   { mediaType, size = 0 }: LayerDescriptor,
-  { maxExpansion: { times, atLeast } }: DecoderOptions,
+  { returns, maxExpansion: { times, atLeast } }: ReleaseOptions,
 ): Promise<Sink> {
-  if (parseLayerType(mediaType)?.compression === "none") return output;
+  if (returns !== "tar" || parseLayerType(mediaType)?.compression === "none") return output;
   const { Expander } = await import("../io/decompress.ts");
   return new Expander(output, Math.max(times * size, atLeast));
 }

@@ -128,7 +128,7 @@ function* unknownKeys({ files }: ContainerdConfig): Generator<Finding> {
 
 function withoutPayload({ processors }: ContainerdConfig, reason: string): Finding {
   const without = "pulls by Kubernetes pass no payload to the decoder";
-  const isOff = PAYLOAD_IDS.some((id) => argsOf(processors.get(id))?.useContentStore === false);
+  const isOff = PAYLOAD_IDS.some((id) => argsOf(processors.get(id))?.store.useContentStore === false);
   if (isOff) {
     return {
       severity: "error",

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { Bolt } from "../containerd/store/bolt.ts";
+import { Bolt } from "../containerd/store/metadata.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";

@@ -182,7 +182,7 @@ function decoderOf(config: ContainerdConfig | undefined): StreamProcessor | unde
 
 /** Loads the keys as the configured decoder does. The configuration check reports args that it refuses. */
 async function loadKeysAs(decoder: StreamProcessor | undefined, keysPath: string): Promise<KeySet> {
-  const { keyPasswordsPath, allowExternalSymlinks = false } = argsOf(decoder) ?? {};
+  const { keyPasswordsPath, allowExternalSymlinks = false } = argsOf(decoder)?.keys ?? {};
   return await loadKeys({
     keysPath,
     strictKeys: false,

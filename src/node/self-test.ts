@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
-import { PAYLOAD_TYPE } from "../containerd/any.ts";
+import { PAYLOAD_TYPE } from "../containerd/payload.ts";
 import { TAR_TYPE } from "../containerd/stream-processors.ts";
 import { encodeField } from "../encoding/protobuf.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";

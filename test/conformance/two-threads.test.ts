@@ -2,7 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "no
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
-import { PAYLOAD_TYPE, parseAny } from "../../src/containerd/any.ts";
+import { PAYLOAD_TYPE, parseAny } from "../../src/containerd/payload.ts";
 import { any } from "../support/payload.ts";
 import { describeWith, type Need, ours, PROJECT, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { PAYLOAD_TYPE } from "../../src/containerd/any.ts";
+import { PAYLOAD_TYPE } from "../../src/containerd/payload.ts";
 import { TAG, writeElement, writeInteger, writeOid } from "../../src/encoding/der.ts";
 import { decode } from "../support/decoder.ts";
 import { b64u } from "../support/jwe.ts";

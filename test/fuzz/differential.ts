@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { PAYLOAD_TYPE, parseAny } from "../../src/containerd/any.ts";
+import { PAYLOAD_TYPE, parseAny } from "../../src/containerd/payload.ts";
 import { sha256 } from "../support/images.ts";
 import { any } from "../support/payload.ts";
 import { goDecoder, ours, type Peer } from "../support/peers.ts";

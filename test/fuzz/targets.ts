@@ -11,8 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseLayerOptions, parsePublicOptions } from "../../src/cipher/options.ts";
-import { parseAny } from "../../src/containerd/any.ts";
-import { parsePayload } from "../../src/containerd/payload.ts";
+import { parseAny, parsePayload } from "../../src/containerd/payload.ts";
 import { leasedDigests } from "../../src/containerd/store/leases.ts";
 import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { Expander } from "../../src/io/decompress.ts";

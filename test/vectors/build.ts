@@ -1,4 +1,4 @@
-import { PAYLOAD_TYPE } from "../../src/containerd/any.ts";
+import { PAYLOAD_TYPE } from "../../src/containerd/payload.ts";
 import { Random } from "../fuzz/random.ts";
 import { sha256 } from "../support/images.ts";
 import { flatten } from "../support/jwe.ts";

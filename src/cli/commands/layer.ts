@@ -1,4 +1,4 @@
-import { parseDecoderFlags } from "../../decoder/flags.ts";
+import { defaultOptions } from "../../decoder/flags.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { Input } from "../../io/input.ts";
@@ -73,7 +73,7 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
   await interruptible(async (signal) => {
     const image = await reference.open(signal);
     try {
-      const { spoolMemory, spoolDirectory } = parseDecoderFlags([]);
+      const { spoolMemory, spoolDirectory } = defaultOptions().release;
       const output = new PipeOutput(1, "standard output");
       const opening = { keys, settings: schemeSettings(args) };
       await extractLayer(image, which, opening, { output, spoolMemory, spoolDirectory, signal });
@@ -88,7 +88,7 @@ async function fromInput(file: string, args: Arguments): Promise<void> {
   const descriptor = await readDescriptor(file);
   const keys = await requiredKeys(args);
   const [input, output] = [new Input(0, "standard input"), new Output(1, "standard output")];
-  const { spoolMemory, spoolDirectory } = parseDecoderFlags([]);
+  const { spoolMemory, spoolDirectory } = defaultOptions().release;
   const opening = { keys, settings: schemeSettings(args) };
   await decryptStream(descriptor, input, opening, { output, spoolMemory, spoolDirectory });
 }

@@ -1,6 +1,12 @@
 import { FileInput } from "../../io/file-input.ts";
 import type { Input } from "../../io/input.ts";
 import { LIMITS } from "../../limits.ts";
+import { openBlobs } from "./open-blobs.ts";
+
+/** The path of a blob in a store. @param digest a checked one */
+export function blobPath(store: string, digest: string): string {
+  return `${store}/blobs/${digest.replace(":", "/")}`;
+}
 
 /** Where a blob of a content store is to be found. */
 export interface BlobPlace {
@@ -66,4 +72,15 @@ function begins(file: FileInput, head: Uint8Array): boolean {
     at += count;
   }
   return true;
+}
+
+/**
+ * The file that the parent process feeds to standard input, of which nothing is taken: a blob of this digest and size that
+ * it has open, and that begins alike. Other ancestors are left out. A script between may write to a pipe, and would fail if
+ * the pipe were not read to its end.
+ */
+export function inputBlob(input: Input, digest: string, size: number): FileInput | undefined {
+  const places = openBlobs(1).blobs.filter((blob) => blob.digest === digest);
+  if (places.length === 0) return undefined;
+  return identify(input, places).find(({ file }) => file.size === size)?.file;
 }

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openRegularFile } from "../../io/file.ts";
 import { parseDigest } from "../../spec/digest.ts";
-import { Bolt } from "./bolt.ts";
+import { Bolt } from "./metadata.ts";
 
 /** containerd's metadata lies beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";

@@ -3,10 +3,8 @@ import { DecoderError } from "../../errors.ts";
 import type { Input } from "../../io/input.ts";
 import { LIMITS } from "../../limits.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
-import { noPayload } from "../no-payload.ts";
-import type { Candidate, Handover } from "../payload.ts";
-import { type Blob, type BlobPlace, identify } from "./blobs.ts";
-import { blobPath } from "./digest-path.ts";
+import type { FoundLayer, Handover } from "../payload.ts";
+import { type Blob, type BlobPlace, blobPath, identify } from "./blobs.ts";
 import { layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
 
@@ -26,14 +24,14 @@ export interface StoreOptions {
  */
 export function searchStore(input: Input, options: StoreOptions, mediaType: string | undefined): Handover {
   if (!options.useContentStore) throw noPayload("--no-content-store forbids to look for it");
-  return { candidates: candidates(input, options.contentStore, mediaType), parameters: new Map() };
+  return { layers: candidates(input, options.contentStore, mediaType), parameters: new Map() };
 }
 
 function* candidates(
   input: Input,
   store: string | undefined,
   mediaType: string | undefined,
-): Generator<readonly Candidate[]> {
+): Generator<readonly FoundLayer[]> {
   const search = store === undefined ? openLayer(input) : anyLayer(input, storeAt(store));
   const seen = new Set<string>();
   let isComplete = true;
@@ -53,7 +51,7 @@ interface Search {
   readonly digest: string | undefined;
   /** What is looked for, for messages. */
   readonly subject: string;
-  match(layers: readonly NamedLayer[]): Candidate[];
+  match(layers: readonly NamedLayer[]): FoundLayer[];
 }
 
 /** Looks for the blob that containerd has open and feeds to this process. */
@@ -99,14 +97,18 @@ function theOne(input: Input, places: readonly BlobPlace[]): Blob | null {
 }
 
 /** A descriptor of another size is not of this blob: containerd itself would refuse it. */
-function candidatesFor({ digest, file }: Blob, isInput: boolean, layers: readonly NamedLayer[]): Candidate[] {
+function candidatesFor(
+  { digest, file }: Blob,
+  isInput: boolean,
+  layers: readonly NamedLayer[],
+): FoundLayer[] {
   return layers
     .filter((layer) => layer.digest === digest && (layer.size ?? file.size) === file.size)
     .map((descriptor) => ({ descriptor, blob: { file, isInput } }));
 }
 
 /** Each descriptor once, and never again: images that share a layer mostly name it in the same way. */
-function unseen(candidates: readonly Candidate[], seen: Set<string>): Candidate[] {
+function unseen(candidates: readonly FoundLayer[], seen: Set<string>): FoundLayer[] {
   return candidates.filter(({ descriptor: { mediaType, annotations } }) => {
     const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
     const content = JSON.stringify([mediaType, encryption.sort()]);
@@ -116,7 +118,7 @@ function unseen(candidates: readonly Candidate[], seen: Set<string>): Candidate[
   });
 }
 
-function preferred(candidates: readonly Candidate[], mediaType: string | undefined): readonly Candidate[] {
+function preferred(candidates: readonly FoundLayer[], mediaType: string | undefined): readonly FoundLayer[] {
   const agreeing = candidates.filter(({ descriptor }) => descriptor.mediaType === mediaType);
   return agreeing.length > 0 ? agreeing : candidates;
 }
@@ -131,3 +133,18 @@ function storeAt(folder: string): string {
 }
 
 const CONTENT_PLUGIN = "io.containerd.content.v1.content";
+
+/** Which containerds pass a payload. */
+const WHO_PASSES =
+  "containerd 1.6 and 1.7 pass it to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
+  'and later with use_local_image_pull = true in [plugins."io.containerd.cri.v1.images"] of a config of version 3; ' +
+  "otherwise name containerd's content store with --content-store DIR; for a call by hand see ctd-decoder --help";
+
+/** @param why the descriptor could not be found either: "…, and WHY" */
+function noPayload(why: string): DecoderError {
+  return new DecoderError(
+    "NO_PAYLOAD",
+    `containerd passed no payload with the layer's descriptor on file descriptor 3, and ${why}`,
+    { hint: WHO_PASSES },
+  );
+}

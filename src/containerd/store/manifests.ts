@@ -6,7 +6,7 @@ import { LIMITS } from "../../limits.ts";
 import { DIGEST_ALGORITHMS, parseDigest } from "../../spec/digest.ts";
 import { parseLayerType } from "../../spec/media-types.ts";
 import { type LayerDescriptor, parseDescriptor } from "../payload.ts";
-import { blobPath } from "./digest-path.ts";
+import { blobPath } from "./blobs.ts";
 import { leasedDigests } from "./leases.ts";
 
 /** A layer's descriptor as a manifest in the store has it, so its digest is known. */

@@ -57,7 +57,7 @@ test("the program's help and the manual page name every command and every flag o
   }
   expect(help).toMatch(/^ {2}-h, --help .*\n {2}--version /m);
   expect(manual).toMatch(/^\.B -h, --help\n.*\n\.TP\n\.B --version$/m);
-  for (const flag of FLAGS.keys())
+  for (const flag of Object.keys(FLAGS))
     expect([help.includes(`--${flag}`), manual.includes(`--${flag}`)]).toEqual([true, true]);
 });
 

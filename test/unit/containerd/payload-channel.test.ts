@@ -16,7 +16,7 @@ function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void)
     LIMITS.payloadBytes = 200_000;
     LIMITS.payloadWaitMs = 300;
     try {
-      const bytes = await readPayloadBytes();
+      const bytes = readPayloadBytes();
       process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
     } catch (error) {
       process.stdout.write(JSON.stringify({ code: error.code }));
@@ -58,6 +58,10 @@ describe("there is no payload", () => {
   });
 });
 
+test("an empty payload counts as none", async () => {
+  expect(await read("pipe", (channel) => channel.end())).toBeNull();
+});
+
 describe("the payload is read to its end", () => {
   test("from a pipe", async () => {
     const { read: fd, write } = pipe("whole");
@@ -78,12 +82,10 @@ describe("the payload is read to its end", () => {
     closeSync(fd);
   });
 
-  test("from a socket, in pieces larger than one read", async () => {
+  test("from a socket, as Node.js passes it, in pieces larger than one read", async () => {
     const bytes = "0123456789".repeat(20_000);
     expect(await read("pipe", (channel) => channel.end(bytes))).toBe(bytes);
   });
-
-  test("and may be empty", async () => expect(await read("pipe", (channel) => channel.end())).toBe(""));
 });
 
 test("a payload above the limit is refused", async () => {
@@ -96,8 +98,4 @@ test("a pipe that nobody closes is given up", async () => {
   expect(await read(fd)).toEqual({ code: "BAD_PAYLOAD" });
   closeSync(fd);
   closeSync(write);
-});
-
-test("a socket that nobody closes is given up", async () => {
-  expect(await read("pipe", (channel) => channel.write("some bytes"))).toEqual({ code: "BAD_PAYLOAD" });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PAYLOAD_TYPE } from "../../../src/containerd/any.ts";
-import { parsePayload } from "../../../src/containerd/payload.ts";
+import { PAYLOAD_TYPE, parsePayload } from "../../../src/containerd/payload.ts";
 import { any } from "../../support/payload.ts";
 
 const MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+encrypted";

@@ -1,21 +1,28 @@
 import { describe, expect, test } from "vitest";
-import { type DecoderOptions, FLAGS, parseDecoderFlags } from "../../../src/decoder/flags.ts";
+import { FLAG_HELP } from "../../../src/decoder/flag-help.ts";
+import { type DecoderOptions, FLAGS, type FlagName, parseDecoderFlags } from "../../../src/decoder/flags.ts";
 
 const DEFAULTS: DecoderOptions = {
-  strictKeys: false,
-  allowExternalSymlinks: false,
-  release: "verified",
-  spoolMemory: 4 * 1024 * 1024,
-  spoolDirectory: undefined,
-  verifyDigest: false,
-  maxExpansion: { times: 200, atLeast: 1024 ** 3 },
-  useContentStore: true,
-  providerTimeoutMs: 30_000,
-  providerLegacyDc: false,
-  verbose: false,
-  auditRequired: false,
-  trustCriAnnotations: false,
+  keys: { strictKeys: false, allowExternalSymlinks: false },
+  store: { useContentStore: true },
+  providers: { providerTimeoutMs: 30_000, providerLegacyDc: false, verbose: false },
+  release: {
+    mode: "verified",
+    spoolMemory: 4 * 1024 * 1024,
+    spoolDirectory: undefined,
+    verifyDigest: false,
+    maxExpansion: { times: 200, atLeast: 1024 ** 3 },
+  },
+  audit: { auditRequired: false, trustCriAnnotations: false },
 };
+
+/** The defaults, with some options of one part set. */
+function withOptions<P extends keyof DecoderOptions>(
+  part: P,
+  set: Partial<DecoderOptions[P]>,
+): DecoderOptions {
+  return { ...DEFAULTS, [part]: { ...DEFAULTS[part], ...set } };
+}
 
 test("no flags: the defaults", () => {
   expect(parseDecoderFlags([])).toEqual(DEFAULTS);
@@ -28,7 +35,7 @@ describe("the forms of a flag", () => {
     [["--decryption-keys-path=/k"]],
     [["-decryption-keys-path=/k"]],
     [["--decryption-keys-path", "/a", "-decryption-keys-path=/k"]],
-  ])("%j", (args) => expect(parseDecoderFlags(args)).toEqual({ ...DEFAULTS, keysPath: "/k" }));
+  ])("%j", (args) => expect(parseDecoderFlags(args)).toEqual(withOptions("keys", { keysPath: "/k" })));
 
   test.each([
     [["--decryption-keys-path", "--strict-keys"], "--strict-keys"],
@@ -36,43 +43,51 @@ describe("the forms of a flag", () => {
     [["--decryption-keys-path="], ""],
     [["--decryption-keys-path=a=b\nc"], "a=b\nc"],
   ])("the value is taken as it stands: %j", (args, keysPath) =>
-    expect(parseDecoderFlags(args)).toEqual({ ...DEFAULTS, keysPath }),
+    expect(parseDecoderFlags(args)).toEqual(withOptions("keys", { keysPath })),
   );
 });
 
 describe("what each flag sets", () => {
-  test.each<[string[], Partial<DecoderOptions>]>([
-    [["--key-passwords-path", "/p"], { keyPasswordsPath: "/p" }],
-    [["--allow-external-symlinks"], { allowExternalSymlinks: true }],
-    [["--strict-keys"], { strictKeys: true }],
-    [["--strict-keys=true"], { strictKeys: true }],
-    [["--strict-keys", "--strict-keys=false"], { strictKeys: false }],
-    [["--verify-digest"], { verifyDigest: true }],
-    [["--returns", "tar"], { returns: "tar" }],
-    [["--max-expansion", "10"], { maxExpansion: { times: 10, atLeast: 65536 } }],
-    [["--max-expansion", "10M"], { maxExpansion: { times: 0, atLeast: 10 * 1024 ** 2 } }],
-    [["--max-expansion=10B"], { maxExpansion: { times: 0, atLeast: 10 } }],
-    [["--content-store", "/c"], { contentStore: "/c" }],
-    [["--no-content-store"], { useContentStore: false }],
-    [["--no-content-store=false"], { useContentStore: true }],
-    [["--verbose"], { verbose: true }],
-    [["--provider-legacy-dc"], { providerLegacyDc: true }],
-    [["--release", "stream"], { release: "stream" }],
-    [["--release=stream", "--release=verified"], { release: "verified" }],
-    [["--spool-dir", "/s"], { spoolDirectory: "/s" }],
-    [["--provider-timeout", "5"], { providerTimeoutMs: 5000 }],
-    [["--provider-timeout", "0.25"], { providerTimeoutMs: 250 }],
-    [["--provider-timeout", "5s"], { providerTimeoutMs: 5000 }],
-    [["--spool-memory", "0"], { spoolMemory: 0 }],
-    [["--spool-memory", "65536"], { spoolMemory: 65536 }],
-    [["--spool-memory", "1B"], { spoolMemory: 1 }],
-    [["--spool-memory", "4k"], { spoolMemory: 4096 }],
-    [["--spool-memory", "4K"], { spoolMemory: 4096 }],
-    [["--spool-memory", "4KiB"], { spoolMemory: 4096 }],
-    [["--spool-memory", "4kb"], { spoolMemory: 4096 }],
-    [["--spool-memory", "2M"], { spoolMemory: 2 * 1024 ** 2 }],
-    [["--spool-memory", "1G"], { spoolMemory: 1024 ** 3 }],
-  ])("%j", (args, set) => expect(parseDecoderFlags(args)).toEqual({ ...DEFAULTS, ...set }));
+  test.each<[string[], DecoderOptions]>([
+    [["--key-passwords-path", "/p"], withOptions("keys", { keyPasswordsPath: "/p" })],
+    [["--allow-external-symlinks"], withOptions("keys", { allowExternalSymlinks: true })],
+    [["--strict-keys"], withOptions("keys", { strictKeys: true })],
+    [["--strict-keys=true"], withOptions("keys", { strictKeys: true })],
+    [["--strict-keys", "--strict-keys=false"], withOptions("keys", { strictKeys: false })],
+    [["--verify-digest"], withOptions("release", { verifyDigest: true })],
+    [["--returns", "tar"], withOptions("release", { returns: "tar" })],
+    [["--max-expansion", "10"], withOptions("release", { maxExpansion: { times: 10, atLeast: 65536 } })],
+    [
+      ["--max-expansion", "10M"],
+      withOptions("release", { maxExpansion: { times: 0, atLeast: 10 * 1024 ** 2 } }),
+    ],
+    [["--max-expansion=10B"], withOptions("release", { maxExpansion: { times: 0, atLeast: 10 } })],
+    [["--content-store", "/c"], withOptions("store", { contentStore: "/c" })],
+    [["--no-content-store"], withOptions("store", { useContentStore: false })],
+    [["--no-content-store=false"], withOptions("store", { useContentStore: true })],
+    [["--verbose"], withOptions("providers", { verbose: true })],
+    [["--provider-legacy-dc"], withOptions("providers", { providerLegacyDc: true })],
+    [["--release", "stream"], withOptions("release", { mode: "stream" })],
+    [["--release=stream", "--release=verified"], withOptions("release", { mode: "verified" })],
+    [["--spool-dir", "/s"], withOptions("release", { spoolDirectory: "/s" })],
+    [["--provider-timeout", "5"], withOptions("providers", { providerTimeoutMs: 5000 })],
+    [["--provider-timeout", "0.25"], withOptions("providers", { providerTimeoutMs: 250 })],
+    [["--provider-timeout", "5s"], withOptions("providers", { providerTimeoutMs: 5000 })],
+    [["--spool-memory", "0"], withOptions("release", { spoolMemory: 0 })],
+    [["--spool-memory", "65536"], withOptions("release", { spoolMemory: 65536 })],
+    [["--spool-memory", "1B"], withOptions("release", { spoolMemory: 1 })],
+    [["--spool-memory", "4k"], withOptions("release", { spoolMemory: 4096 })],
+    [["--spool-memory", "4K"], withOptions("release", { spoolMemory: 4096 })],
+    [["--spool-memory", "4KiB"], withOptions("release", { spoolMemory: 4096 })],
+    [["--spool-memory", "4kb"], withOptions("release", { spoolMemory: 4096 })],
+    [["--spool-memory", "2M"], withOptions("release", { spoolMemory: 2 * 1024 ** 2 })],
+    [["--spool-memory", "1G"], withOptions("release", { spoolMemory: 1024 ** 3 })],
+    [["--audit-log", "/a"], withOptions("audit", { auditLog: "/a" })],
+    [["--audit-required"], withOptions("audit", { auditRequired: true })],
+    [["--trust-cri-annotations"], withOptions("audit", { trustCriAnnotations: true })],
+    [["-no-content-store"], withOptions("store", { useContentStore: false })],
+    [["--no-content-store=true"], withOptions("store", { useContentStore: false })],
+  ])("%j", (args, options) => expect(parseDecoderFlags(args)).toEqual(options));
 });
 
 describe("what is refused", () => {
@@ -116,8 +131,11 @@ describe("what is refused", () => {
 });
 
 test("every flag is explained, and named as the command line allows", () => {
-  for (const [name, { help }] of FLAGS) {
+  expect(Object.keys(FLAG_HELP)).toEqual(Object.keys(FLAGS));
+  for (const [name, { isSwitch }] of Object.entries(FLAGS)) {
     expect(name).toMatch(/^[a-z][a-z0-9-]*$/);
+    const { value, help } = FLAG_HELP[name as FlagName];
     expect(help.length).toBeGreaterThan(10);
+    expect(value === undefined).toBe(isSwitch);
   }
 });

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
-import type { Candidate } from "../../../src/containerd/payload.ts";
+import type { FoundLayer } from "../../../src/containerd/payload.ts";
 import { openings } from "../../../src/decoder/open-layer.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
@@ -28,14 +28,14 @@ beforeAll(async () => {
   writeFileSync(path, right.ciphertext);
 });
 
-function candidate({ descriptor }: Encrypted, size = right.ciphertext.length): Candidate {
+function candidate({ descriptor }: Encrypted, size = right.ciphertext.length): FoundLayer {
   const { mediaType, digest, annotations = {} } = descriptor;
   const file = Object.assign(FileInput.open(path, "the blob"), { size });
   return { descriptor: { mediaType, digest, size, annotations }, blob: { file, isInput: true } };
 }
 
 /** Whether each that is given is the right one, and the keys of all. */
-async function opened(...groups: Candidate[][]) {
+async function opened(...groups: FoundLayer[][]) {
   const keys = await loadKeys({
     keysPath: dirname(key.privatePath("pkcs8.pem")),
     strictKeys: false,
@@ -43,8 +43,8 @@ async function opened(...groups: Candidate[][]) {
   });
   const given: boolean[] = [];
   const secrets: Uint8Array[] = [];
-  for await (const { descriptor, layer } of openings(groups, keys, settings)) {
-    given.push(descriptor.annotations === right.descriptor.annotations);
+  for await (const { found, layer } of openings(groups, keys, settings)) {
+    given.push(found.descriptor.annotations === right.descriptor.annotations);
     secrets.push(layer.options.key.bytes, layer.privateOptions.bytes);
     expect(layer.options.key.bytes.some((byte) => byte !== 0)).toBe(true);
   }

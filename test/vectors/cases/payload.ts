@@ -1,4 +1,4 @@
-import { PAYLOAD_TYPE } from "../../../src/containerd/any.ts";
+import { PAYLOAD_TYPE } from "../../../src/containerd/payload.ts";
 import { any, field, varint } from "../../support/payload.ts";
 import type { Case, Json } from "../build.ts";
 
@@ -23,7 +23,12 @@ export const PAYLOAD_CASES: Readonly<Record<string, Case>> = {
     any: () => null,
     args: ["--no-content-store"],
   },
-  "payload-empty": { about: "no bytes", expect: bad, any: () => Buffer.alloc(0) },
+  "payload-empty": {
+    about: "no bytes, which count as no payload, and there is no content store",
+    expect: "NO_PAYLOAD",
+    any: () => Buffer.alloc(0),
+    args: ["--no-content-store"],
+  },
   "payload-text": { about: "a line of text", expect: bad, any: () => Buffer.from("hello\n") },
   "payload-bare-json": {
     about: "the JSON without the protobuf message around it",

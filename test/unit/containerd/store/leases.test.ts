@@ -2,8 +2,8 @@ import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Bolt } from "../../../../src/containerd/store/bolt.ts";
 import { leasedDigests } from "../../../../src/containerd/store/leases.ts";
+import { Bolt } from "../../../../src/containerd/store/metadata.ts";
 import { fixture } from "../../../support/content-store.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 

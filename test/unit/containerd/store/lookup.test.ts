@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import type { Candidate } from "../../../../src/containerd/payload.ts";
+import type { FoundLayer } from "../../../../src/containerd/payload.ts";
 import { searchStore } from "../../../../src/containerd/store/lookup.ts";
 import { Input } from "../../../../src/io/input.ts";
 import { LIMITS } from "../../../../src/limits.ts";
@@ -57,7 +57,11 @@ function describing(digest: string, size: number, mark = "", mediaType = TAR): D
 
 /** The marks of the candidates, group by group. */
 function search(store: ContentStore, input: Input, mediaType?: string): (string | undefined)[][] {
-  const { candidates } = searchStore(input, { contentStore: store.folder, useContentStore: true }, mediaType);
+  const { layers: candidates } = searchStore(
+    input,
+    { contentStore: store.folder, useContentStore: true },
+    mediaType,
+  );
   return [...candidates].map((group) =>
     group.map(({ descriptor }) => descriptor.annotations[PUBLIC_OPTIONS]),
   );
@@ -75,7 +79,7 @@ describe("in a named store", () => {
     const other = store.add(plainBytes(5000));
     store.addManifest([describing(other, 5000, "other"), describing(digest, layer.length, "right")]);
     const input = inputOf(layer);
-    const { candidates, parameters } = searchStore(
+    const { layers: candidates, parameters } = searchStore(
       input,
       { contentStore: store.root, useContentStore: true },
       TAR,
@@ -196,9 +200,9 @@ describe("in a named store", () => {
     const leased = `sha256:${"0".repeat(64)}`;
     store.lease(leased, digest);
     const options = { contentStore: store.folder, useContentStore: true };
-    const groups = searchStore(inputOf(layer), options, TAR).candidates[Symbol.iterator]();
+    const groups = searchStore(inputOf(layer), options, TAR).layers[Symbol.iterator]();
     const marks = () =>
-      groups.next().value?.map(({ descriptor }: Candidate) => descriptor.annotations[PUBLIC_OPTIONS]);
+      groups.next().value?.map(({ descriptor }: FoundLayer) => descriptor.annotations[PUBLIC_OPTIONS]);
     // The blobs are listed by now, the older ones not read.
     expect(marks()).toEqual(["new"]);
     rmSync(store.path(pruned));
@@ -285,7 +289,7 @@ describe("what is no descriptor of the layer", () => {
 test("a folder that is no content store is told", () => {
   mkdirSync(join(folder, "empty"));
   const options = { contentStore: join(folder, "empty"), useContentStore: true };
-  const { candidates } = searchStore(inputOf(Buffer.of()), options, TAR);
+  const { layers: candidates } = searchStore(inputOf(Buffer.of()), options, TAR);
   expect(() => [...candidates]).toThrow(failing("CONTENT_STORE", /no content store/));
 });
 

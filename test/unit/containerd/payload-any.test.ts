@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PAYLOAD_TYPE, parseAny } from "../../../src/containerd/any.ts";
+import { PAYLOAD_TYPE, parseAny } from "../../../src/containerd/payload.ts";
 import { any, field, varint } from "../../support/payload.ts";
 
 const message = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
