@@ -4,7 +4,7 @@ export const COMPILE_FLAGS: readonly string[] = [
   "--minify",
   "--bytecode",
   "--format=esm",
-  // Otherwise a file in the working directory is read, and a bunfig.toml's preload executed.
+  // Otherwise it would read files in the working directory, and run a preload from bunfig.toml.
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   // A small layer is done before compiled code repays the compiler's thread. Long runs are compiled later all the same.

@@ -1,4 +1,4 @@
-/** The demonstration behind scripts/demo: every command it prints is one it runs. */
+/** The demonstration of scripts/demo. It runs every command that it prints. */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ function say(text = ""): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Runs the executable in the demonstration's folder, showing the command. */
+/** Runs the executable in the demonstration's folder and prints the command. */
 function run(...args: string[]): void {
   say(`  $ ctd-decoder ${args.join(" ")}`);
   const output = execFileSync(decoder, args, {
@@ -36,7 +36,7 @@ function makeFiles(): void {
   mkdirSync(join(files, "etc"), { recursive: true });
   writeFileSync(join(files, "hello"), '#!/bin/sh\necho "Hello from an encrypted image."\n');
   chmodSync(join(files, "hello"), 0o755);
-  writeFileSync(join(files, "etc/secret.conf"), "nobody but the node may read this\n");
+  writeFileSync(join(files, "etc/secret.conf"), "only the node may read this\n");
 }
 
 function readJson<T>(...path: string[]): T {
@@ -55,8 +55,8 @@ function blobPath(layout: string, { digest }: Descriptor): string {
 }
 
 /**
- * One call as containerd makes it: the payload, a google.protobuf.Any with the layer's descriptor, on file descriptor 3;
- * the encrypted layer on standard input; the plaintext on standard output.
+ * Calls the decoder as containerd does: file descriptor 3 has the payload, a google.protobuf.Any with the layer's descriptor;
+ * standard input has the encrypted layer; standard output gets the plaintext.
  */
 function decryptAsContainerd(layout: string, layer: Descriptor, keys: string): Promise<Buffer> {
   const payload = Buffer.concat([
@@ -86,11 +86,11 @@ function sha256(data: Uint8Array): string {
 }
 
 async function demo(): Promise<void> {
-  say("1. A key pair. The private key stays on the node, the public one goes to whoever publishes images.");
+  say("1. A key pair. The private key stays on the node. Publishers get the public key.");
   mkdirSync(join(folder, "keys"));
   run("keygen", "keys/node.pem");
 
-  say("\n2. An image of two files, once in the clear and once encrypted for that node.");
+  say("\n2. An image of two files, encrypted for that node.");
   makeFiles();
   run(
     "encrypt",
@@ -103,11 +103,9 @@ async function demo(): Promise<void> {
   );
   run("inspect", "oci:image:encrypted");
 
-  say("\n3. What containerd does at pull time: for each encrypted layer it starts");
+  say("\n3. What containerd does during a pull. For each encrypted layer it starts");
   say("     ctd-decoder --decryption-keys-path keys");
-  say(
-    "   with the layer's descriptor on file descriptor 3, the layer on stdin, and unpacks what comes from stdout.",
-  );
+  say("   with the layer's descriptor on file descriptor 3 and the layer on stdin, and unpacks the output.");
   run("decrypt", "--decryption-keys-path", "keys", "oci:image:encrypted", "oci:plain:decrypted");
   const plain = layersOf("plain");
   let different = 0;
@@ -120,11 +118,11 @@ async function demo(): Promise<void> {
     say(`     decrypted: ${sha256(output)} (${parseLayerType(layer.mediaType)?.plain})`);
     say(`     expected:  ${wanted} ${same ? "— the same" : "— DIFFERENT"}`);
   }
-  if (different > 0) throw new Error(`${different} layers were not decrypted right`);
+  if (different > 0) throw new Error(`${different} layers were not decrypted correctly`);
 
-  say("\n4. The whole image checked without writing anything.");
+  say("\n4. Checking the whole image without writing anything.");
   run("verify", "--decryption-keys-path", "keys", "oci:image:encrypted");
-  say("\nNext: README.md tells how to configure containerd.");
+  say("\nNext: README.md shows how to configure containerd.");
 }
 
 demo()

@@ -1,4 +1,4 @@
-/** What every layer pays for at start: proves, from the bundler's own record, that it is the decoder and nothing else. */
+/** Proves from the bundler's own record that the start of a decoder call loads the decoder and nothing else. */
 
 interface Import {
   readonly path: string;
@@ -29,15 +29,15 @@ export interface HotPath {
   readonly bytes: number;
 }
 
-/** A JWE layer with a payload: the one scheme that nearly all images use is there from the start. */
+/** The start of a decoder call. It includes JWE, the scheme of nearly all images. */
 const ENTRY = "src/main.ts";
-/** Of the runtime; node:crypto alone would add a third to the start. */
+/** Builtin modules that a start may load. node:crypto alone would make it a third longer. */
 const BUILTINS = new Set(["fs", "path"]);
 const FORBIDDEN =
   /(^|\/)node_modules\/|src\/(cli|image|transport|registry|trust|tenants|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
 const STATIC = "import-statement";
 
-/** @throws Error naming the first module that does not belong there */
+/** @throws Error that names the first module that a start must not load */
 export function checkHotPath(metafile: Metafile): HotPath {
   const modules = new Set<string>();
   let bytes = 0;

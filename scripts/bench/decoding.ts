@@ -1,4 +1,4 @@
-/** Rows of single layers, of small ones above all the start, of large ones above all SHA-256. */
+/** Rows of single layers. Small layers measure the start, large ones SHA-256. */
 import { join } from "node:path";
 import { openssl } from "../../test/support/peers.ts";
 import { writeKeys, writeLayer } from "./inputs.ts";
@@ -6,7 +6,7 @@ import { check, timeOf, timeOnFiles, timeThroughPipes } from "./programs.ts";
 import { atMost, type Line, type Row } from "./row.ts";
 import { GiB, KiB, MiB } from "./units.ts";
 
-/** From here on the few milliseconds of a shell with its pipes are no matter. */
+/** At this size the few milliseconds of a shell and its pipes do not matter. */
 const PIPED_BYTES = 16 * MiB;
 
 interface Size {
@@ -23,7 +23,7 @@ const versusGo = (name: string, limit: number): Line => ({
   over: "go",
   goal: atMost(limit),
 });
-/** openssl reads a file and writes next to nothing; the other ends of a decoder's pipes cost processor time, too. */
+/** openssl reads a file and writes almost nothing. The processes at the other ends of a decoder's pipes cost processor time. */
 const versusSha256 = (title: string, of: string): Line => ({
   title,
   of,
@@ -32,7 +32,7 @@ const versusSha256 = (title: string, of: string): Line => ({
 });
 const shown = (name: string): Line => ({ title: `${name} layer`, of: "ours", over: "go" });
 
-/** Of each contestant's time there is a point in the plot. */
+/** Each contestant's time is a point in the plot. */
 const SIZES: readonly Size[] = [
   { bytes: 4 * KiB, name: "4 KiB", rounds: 60, lines: [versusGo("4 KiB", 0.85)] },
   { bytes: 64 * KiB, name: "64 KiB", rounds: 20, lines: [shown("64 KiB")] },

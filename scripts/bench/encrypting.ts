@@ -1,4 +1,4 @@
-/** Encrypting an image, next to skopeo. */
+/** Rows of encrypting an image, compared with skopeo. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { skopeoNew } from "../../test/support/peers.ts";

@@ -1,4 +1,4 @@
-/** Images whose layers are too large to be held in memory. */
+/** Images with layers too large for memory. */
 import { createHash, type Hash } from "node:crypto";
 import { createWriteStream, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -14,12 +14,12 @@ import { layerBytes } from "./inputs.ts";
 const TAR = "application/vnd.oci.image.layer.v1.tar";
 
 export interface LayerOfFile {
-  /** Of the one file in it. */
+  /** Size of its one file, in bytes. */
   readonly bytes: number;
   readonly compression: "none" | "gzip";
 }
 
-/** Adds an image to the OCI layout in `folder`: each layer is a tar with one file of its own. */
+/** Adds an image to the OCI layout in `folder`. Each layer is a tar archive with one file. */
 export async function writeImage(folder: string, tag: string, layers: readonly LayerOfFile[]): Promise<void> {
   mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
   const written: { descriptor: Descriptor; diffId: string }[] = [];

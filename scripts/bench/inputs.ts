@@ -1,4 +1,4 @@
-/** What the decoders are given: encrypted layers with their payloads, and folders of keys. */
+/** Input of the decoders: encrypted layers with their payloads, and folders of keys. */
 import { createCipheriv, createHash, generateKeyPair, type KeyObject } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -12,26 +12,26 @@ export const MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+encrypted";
 const CHUNK_BYTES = 1024 * 1024;
 const SETTINGS = { environment: {}, providerTimeoutMs: 10_000, providerLegacyDc: false, verbose: false };
 
-/** An encrypted layer in files, as containerd hands it over. */
+/** An encrypted layer in files, as containerd passes it. */
 export interface LayerFiles {
-  /** Of the ciphertext: named as containerd names a blob. */
+  /** Path of the ciphertext, which has the name of a blob of containerd's. */
   readonly path: string;
-  /** Of what is on file descriptor 3. */
+  /** Path of the payload for file descriptor 3. */
   readonly payload: string;
   readonly bytes: number;
-  /** Of the plaintext: what the decoder has to write. */
+  /** Digest of the plaintext, which the decoder has to write. */
   readonly digest: string;
 }
 
 /** Key pairs on disk. */
 export interface Keys {
-  /** Holds the private key or keys. */
+  /** Folder of the private keys. */
   readonly folder: string;
-  /** The public keys to encrypt for. */
+  /** Paths of the public keys to encrypt for. */
   readonly recipients: readonly string[];
 }
 
-/** The bytes of a layer, in pieces: the same in every run, and gzip finds nothing in them. */
+/** The bytes of a layer, in pieces. They are the same in every run and do not compress. */
 export function* layerBytes(bytes: number, seed = 1): Generator<Buffer> {
   const stream = createCipheriv("aes-128-ctr", Buffer.alloc(16, seed), Buffer.alloc(16));
   const zeros = Buffer.alloc(CHUNK_BYTES);
@@ -40,7 +40,7 @@ export function* layerBytes(bytes: number, seed = 1): Generator<Buffer> {
   }
 }
 
-/** Encrypts a layer of so many bytes into `folder`. */
+/** Encrypts a layer of that many bytes into `folder`. */
 export async function writeLayer(
   folder: string,
   bytes: number,
@@ -87,8 +87,8 @@ function newKeyPair(kind: "rsa" | "ec"): Promise<{ publicKey: KeyObject; private
 }
 
 /**
- * Writes private keys of which the last by name is that of the last recipient, and all the others are nobody's:
- * whoever tries them in order finds the right pair at the very end.
+ * Writes private keys. Only the last one by name belongs to a recipient, the last one: a decoder that tries them in order
+ * finds the right pair at the very end.
  */
 export async function writeKeys(
   folder: string,

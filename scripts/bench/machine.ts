@@ -1,4 +1,4 @@
-/** What the numbers were taken on and with. */
+/** The machine and the programs that were measured. */
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { join } from "node:path";
@@ -8,11 +8,11 @@ import { GiB } from "./units.ts";
 export interface Machine {
   readonly processor: string;
   readonly cores: number;
-  /** Whether the processor has instructions for SHA-256, which speed up both decoders. */
+  /** Whether the processor has instructions for SHA-256, which both decoders use. */
   readonly shaInstructions: boolean;
   readonly memoryGiB: number;
   readonly kernel: string;
-  /** Processes that wanted to run, on average of a minute: more than a few tenths is noise in the numbers. */
+  /** Load average of one minute. More than a few tenths means noise in the numbers. */
   readonly load: number;
   readonly goDecoder: string;
   readonly runtime: string;
@@ -21,7 +21,7 @@ export interface Machine {
 export function describeMachine(): Machine {
   const all = cpus();
   const flags = / (sha_ni|sha2)( |$)/m.test(readFileSync("/proc/cpuinfo", "utf8"));
-  // Go notes its version in what it builds.
+  // Go writes its version into the executable.
   const [go = "go"] = /go1\.\d+(\.\d+)?/.exec(readFileSync(goDecoder.command, "latin1")) ?? [];
   const bun = JSON.parse(readFileSync(join(PROJECT, "node_modules/bun/package.json"), "utf8")) as {
     version: string;
@@ -38,7 +38,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** In lines. */
+/** The same as lines of text. */
 export function inWords(machine: Machine): string[] {
   const sha = machine.shaInstructions ? "with SHA instructions" : "without SHA instructions";
   return [

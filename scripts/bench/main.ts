@@ -1,6 +1,6 @@
 /**
  * Compares ctd-decoder with imgcrypt's Go decoder on this machine: `npm run bench -- --help`. Both run in turns on the
- * same inputs. Ratios are taken in each round; shown are their median and quartiles over all rounds.
+ * same inputs. Each round yields a ratio; the table shows the median and the quartiles of these ratios.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

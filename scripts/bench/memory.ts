@@ -1,4 +1,4 @@
-/** Rows of the most memory that a decoder holds at any time. */
+/** Rows of a decoder's peak memory. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -7,13 +7,13 @@ import { type CommandLine, ENVIRONMENT } from "./programs.ts";
 import { atMost, type Row } from "./row.ts";
 import { GiB, KiB, MiB } from "./units.ts";
 
-/** More than a pipe or socket holds: with so much unread the decoder is still at work. */
+/** More than a pipe or socket holds, so that the decoder is still at work while this much is unread. */
 const UNREAD_BYTES = 512 * KiB;
 const GOAL_MIB = 96;
-/** Of the peak at one size over that at a quarter of it: no more than noise. */
+/** The most that the peak may grow when a layer is four times as large: noise. */
 const NO_SLOPE = 1.05;
 
-/** Tells the process ID that the decoder is going to have. */
+/** Prints the process ID that the decoder will have. */
 const SCRIPT = `
 layer=$1 payload=$2
 shift 2
@@ -21,8 +21,8 @@ cat "$layer" | sh -c 'echo $$ >&2; exec "$@"' sh "$@" 3<"$payload"
 `;
 
 /**
- * The largest resident set (VmHWM) of a decoder that has written nearly all of the layer: it is looked at when the
- * decoder waits for its reader, so that no moment of it is missed.
+ * The peak resident set (VmHWM) of a decoder that has written nearly the whole layer. The value is read while the decoder
+ * waits for its reader, so that it covers all the work.
  * @returns MiB
  */
 export async function peakMemory(decoder: CommandLine, layer: LayerFiles): Promise<number> {
@@ -47,7 +47,7 @@ export async function peakMemory(decoder: CommandLine, layer: LayerFiles): Promi
   return peak;
 }
 
-/** proc(5), /proc/pid/status. */
+/** proc(5), section "/proc/pid/status". */
 function highWaterMark(pid: number): number {
   const [, kib] = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return (Number(kib) * KiB) / MiB;

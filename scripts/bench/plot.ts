@@ -1,4 +1,4 @@
-/** Draws throughput over layer size, and below it the time relative to Go's, as SVG. */
+/** Draws throughput by layer size and, below it, the time relative to Go's, as SVG. */
 import type { RowResult, Samples } from "./row.ts";
 import { ratios, spreadOf } from "./statistics.ts";
 import { GiB, KiB, MiB } from "./units.ts";
@@ -20,7 +20,7 @@ const WIDTH = 800;
 const HEIGHT = 660;
 const LEFT = 76;
 const RIGHT = WIDTH - 32;
-/** Of the lower grid: the first with which there are not too many lines. */
+/** Candidates for the step of the lower grid. The first that gives few enough lines is used. */
 const STEPS: readonly number[] = [0.2, 0.5, 1, 2];
 const LINES = 8;
 const THROUGHPUT = { top: 104, bottom: 380 } as const;
@@ -34,13 +34,13 @@ text { font: 13px system-ui, sans-serif; fill: #222 }
 .line { fill: none; stroke-width: 2.2 }
 `;
 
-/** A layer size, and what each contestant took in its rounds, in milliseconds. */
+/** A layer size, and the time of each contestant in each round, in milliseconds. */
 interface Point {
   readonly bytes: number;
   readonly samples: Samples;
 }
 
-/** @param notes lines on the machine. @returns undefined when there are not enough sizes for a line */
+/** @param notes lines about the machine. @returns undefined if there are too few sizes for a line */
 export function plot(rows: readonly RowResult[], notes: readonly string[]): string | undefined {
   const points = rows
     .flatMap(({ bytes, samples }) => (bytes === undefined ? [] : [{ bytes, samples }]))
@@ -108,7 +108,7 @@ function throughput(points: readonly Point[], x: Scale): string[] {
   return [...grid, axisTitle("MiB/s", THROUGHPUT), ...lines];
 }
 
-/** Of each round, the time over Go's: its median, and a bar over the middle half. */
+/** The ratio to Go's time: the median of the rounds, and a bar over the middle half. */
 function relative(points: readonly Point[], x: Scale): string[] {
   const compared = SERIES.filter(({ name }) => name === "ours" || name === "stream").map((series) => ({
     style: series.style,

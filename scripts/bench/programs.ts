@@ -1,27 +1,27 @@
-/** Runs whole processes and takes their time. */
+/** Runs whole processes and measures their time. */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LayerFiles, MEDIA_TYPE } from "./inputs.ts";
 
-/** containerd's own as a service is no larger. */
+/** An environment as small as that of containerd when it runs as a service. */
 export const ENVIRONMENT = { PATH: process.env["PATH"] ?? "", STREAM_PROCESSOR_MEDIATYPE: MEDIA_TYPE };
 
 /** A command and its arguments. */
 export type CommandLine = readonly [string, ...string[]];
 
-/** Has all that was written before go to the disk now, rather than at the expense of who is measured next. */
+/** Flushes earlier writes to the disk now, so that they do not slow down the next measurement. */
 export function settle(): void {
   spawnSync("sync");
 }
 
-/** Milliseconds that a program takes from its start to its end. @throws Error when it fails */
+/** Milliseconds that a program takes from start to end. @throws Error if it fails */
 export function timeOf(command: CommandLine, folder: string): number {
   return timed(command, folder, []);
 }
 
 /**
- * A decoder on files instead of pipes: the least there is around it, for layers that take no longer than a shell.
+ * A decoder that reads and writes files instead of pipes. Layers that take no longer than a shell are measured this way.
  * @returns milliseconds
  */
 export function timeOnFiles(decoder: CommandLine, layer: LayerFiles, folder: string): number {
@@ -35,8 +35,8 @@ export function timeOnFiles(decoder: CommandLine, layer: LayerFiles, folder: str
 }
 
 /**
- * $1 the layer, $2 the payload, $3 how many at once, $4 whether this shell has the layer open, then the decoder: from pipe
- * to pipe, as containerd calls it.
+ * Runs decoders from pipe to pipe, as containerd does. $1 is the layer, $2 the payload, $3 how many run at once, $4 whether
+ * this shell has the layer open; the decoder follows.
  */
 const PIPES = `
 layer=$1 payload=$2 times=$3 is_open=$4
@@ -50,7 +50,7 @@ wait
 `;
 
 /**
- * @param isOpen whether the process that starts the decoder has the layer's blob open, as containerd has
+ * @param isOpen whether the process that starts the decoder has the layer's blob open, as containerd does
  * @returns milliseconds from the start of the first of `times` decoders to the end of the last
  */
 export function timeThroughPipes(
@@ -63,7 +63,7 @@ export function timeThroughPipes(
   return timed(["sh", "-c", PIPES, "sh", ...parameters, ...decoder], folder, []);
 }
 
-/** Compares what a decoder writes with the plaintext. @throws Error when it is another */
+/** Compares a decoder's output with the plaintext. @throws Error if they differ */
 export function check(decoder: CommandLine, layer: LayerFiles): void {
   const script = `layer=$1 payload=$2; shift 2; cat "$layer" | "$@" 3<"$payload" | openssl dgst -sha256 -r`;
   const { stdout } = spawnSync("sh", ["-c", script, "sh", layer.path, layer.payload, ...decoder], {
@@ -75,7 +75,7 @@ export function check(decoder: CommandLine, layer: LayerFiles): void {
     throw new Error(`${decoder.join(" ")} does not decrypt ${layer.path} right`);
 }
 
-/** `descriptors`: of stdin, and of what is on 3. Anything on stderr is a failure; stdout is thrown away. */
+/** @param descriptors of stdin and of file descriptor 3. Output on stderr is a failure; stdout is discarded. */
 function timed([command, ...args]: CommandLine, folder: string, descriptors: readonly number[]): number {
   const [input, payload] = descriptors;
   const messages = join(folder, "stderr");

@@ -1,4 +1,4 @@
-/** Rows of pulls through containerd's CRI: what encryption adds to the time of the same image in the clear. */
+/** Rows of pulls through containerd's CRI: the time that encryption adds to a pull of the same image unencrypted. */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Node, REGISTRY } from "../../test/containerd/node.ts";
@@ -9,7 +9,7 @@ import { type CommandLine, settle, timeOf } from "./programs.ts";
 import { atMost, type Row } from "./row.ts";
 
 const MB = 1_000_000;
-/** The largest comes last: this snapshotter copies all layers below for each. */
+/** The largest layer comes last, because this snapshotter copies all lower layers for each one. */
 const FILES = [...Array.from({ length: 7 }, () => MB), 200 * MB];
 const KINDS = [
   { compression: "none", name: "plain tar" },
@@ -57,7 +57,7 @@ export const PULLING: readonly Row[] = KINDS.map(({ compression, name }) => ({
   },
 }));
 
-/** Layers stay as they are: skopeo would compress those that are not. */
+/** Without compression by skopeo, which would change uncompressed layers. */
 async function push(node: Node, layout: string, tag: string): Promise<string> {
   const reference = `${REGISTRY}/bench:${tag}`;
   await output(node.inside(skopeo), [
@@ -77,7 +77,7 @@ async function timeOfPull(node: Node, reference: string, decoder?: CommandLine):
   return milliseconds;
 }
 
-/** In place of the script that the node's configuration names, whose arguments only ours knows. */
+/** Replaces the script in the node's configuration, whose arguments only this project's decoder knows. */
 function setDecoder(node: Node, decoder: CommandLine): void {
   const script = join(node.folder, "decoder");
   writeFileSync(script, `#!/bin/busybox sh\nexec ${decoder.join(" ")}\n`);

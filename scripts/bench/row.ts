@@ -1,39 +1,39 @@
-/** What a row of the benchmark is, and how its numbers are taken and judged. */
+/** A row of the benchmark: how its numbers are measured and judged. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { differences, ratios, type Spread, spreadOf } from "./statistics.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface Row {
-  /** For `--only`. */
+  /** Its name for `--only`. */
   readonly id: string;
   readonly unit: "ms" | "MiB";
-  /** How often each contestant is measured. */
+  /** How many times each contestant is measured. */
   readonly rounds: number;
-  /** Of the layer, in the rows that the plot is made of. */
+  /** Size of the layer in bytes, in rows that the plot shows. */
   readonly bytes?: number;
-  /** Left out unless it is asked for by this option. */
+  /** The option that includes this row; without it the row is left out. */
   readonly option?: "large" | "containerd";
   readonly lines: readonly Line[];
   prepare(workspace: Workspace): Promise<Race>;
 }
 
 export interface Race {
-  /** By name; each call measures once, in the row's unit. */
+  /** Name → a function that measures once, in the row's unit. */
   readonly contestants: Readonly<Record<string, () => number | Promise<number>>>;
   end?(): Promise<void>;
 }
 
-/** What is told of a row: one contestant, or one over another. */
+/** A line of the result: one contestant, or one compared with another. */
 export interface Line {
   readonly title: string;
   readonly of: string;
   readonly over?: string;
-  /** Only what the two took more than this one in the same round is compared: {@link ratioOf}. */
+  /** A contestant whose time is subtracted from both, round by round: see {@link ratioOf}. */
   readonly beyond?: string;
   readonly goal?: Goal;
 }
 
-/** Of the ratio, or where there is none of the number. "rate": of one over the other, so their times' the other way round. */
+/** A goal for the ratio, or for the number if there is no ratio. "rate" is the inverse ratio of the times. */
 export type Goal =
   | { readonly kind: "at most"; readonly limit: number }
   | { readonly kind: "rate at least"; readonly limit: number };
@@ -42,7 +42,7 @@ export function atMost(limit: number): Goal {
   return { kind: "at most", limit };
 }
 
-/** Every number by contestant, in the order of the rounds. */
+/** Contestant → its numbers, in the order of the rounds. */
 export type Samples = Readonly<Record<string, readonly number[]>>;
 
 export interface LineResult extends Line {
@@ -57,15 +57,15 @@ export interface RowResult extends Pick<Row, "id" | "unit" | "bytes"> {
   readonly lines: readonly LineResult[];
 }
 
-/** Measures all contestants in turns, so that whatever else the machine does meets all of them. */
+/** Measures all contestants in turns, so that other work on the machine affects all of them. */
 export async function run(row: Row, rounds: number, workspace: Workspace): Promise<RowResult> {
   const race = await row.prepare(workspace);
   const contestants = Object.entries(race.contestants);
   const samples = new Map<string, number[]>(contestants.map(([name]) => [name, []]));
   try {
-    // The first round, in which files and programs come into memory, doesn't count.
+    // The first round loads files and programs into memory and does not count.
     for (let round = -1; round < rounds; round++) {
-      // Signals are heard in between only: programs are waited for without a break.
+      // Signals arrive only between measurements: a measurement blocks until its program ends.
       await nextTurn();
       for (const [name, measure] of contestants) {
         const number = await measure();
@@ -99,7 +99,7 @@ function judge(line: Line, samples: Samples): LineResult {
   return withVerdict({ ...line, numbers: spreadOf(numbers), otherNumbers: spreadOf(others), ratio });
 }
 
-/** Of each round; but of small differences, where a round's may be next to nothing, over the other's median. */
+/** The ratio in each round. After a subtraction a round's difference may be near zero, so the other's median is the divisor. */
 function ratioOf({ beyond }: Line, over: readonly number[], under: readonly number[]): Spread {
   if (beyond === undefined) return spreadOf(ratios(over, under));
   const { median } = spreadOf(under);

@@ -2,18 +2,18 @@
 
 export interface Spread {
   readonly median: number;
-  /** The lower and upper quartile: half of the measurements lie between them. */
+  /** The lower and upper quartile: half of the measurements are between them. */
   readonly low: number;
   readonly high: number;
 }
 
-/** @throws Error for no numbers */
+/** @throws Error if there are no numbers */
 export function spreadOf(numbers: readonly number[]): Spread {
   const sorted = [...numbers].sort((a, b) => a - b);
   return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.25), high: quantile(sorted, 0.75) };
 }
 
-/** Between two numbers, what lies there in proportion. */
+/** The quantile, linearly interpolated between two numbers. */
 function quantile(sorted: readonly number[], part: number): number {
   const place = (sorted.length - 1) * part;
   const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
@@ -22,7 +22,7 @@ function quantile(sorted: readonly number[], part: number): number {
 }
 
 /**
- * One number over another, of the same round each: what slows the machine down for a while slows both and cancels out.
+ * The ratio of two numbers of the same round. Whatever slows the machine down affects both and cancels out.
  */
 export function ratios(over: readonly number[], under: readonly number[]): number[] {
   if (over.length !== under.length) throw new Error("these are not the same rounds");

@@ -2,7 +2,7 @@
 import type { Goal, LineResult, RowResult } from "./row.ts";
 import type { Spread } from "./statistics.ts";
 
-/** Cells of a bar up to its goal, and in all. */
+/** Cells of a bar up to its goal, and in total. */
 const GOAL_CELLS = 20;
 const BAR_CELLS = 30;
 
@@ -34,7 +34,7 @@ function columns(title: string, ...rest: readonly [string, string, string, strin
   return `${title.padEnd(TITLE_WIDTH)}${cells.join(" ")}  ${goal.padEnd(9)} ${verdict}`.trimEnd();
 }
 
-/** The bar of a number that just reaches its goal ends at the mark. */
+/** A bar whose number just reaches the goal ends at the mark. */
 export function bar(value: number, goal: Goal | undefined): string {
   if (goal === undefined) return "";
   const part = goal.kind === "at most" ? value / goal.limit : goal.limit / value;
@@ -54,7 +54,7 @@ function amount({ median }: Spread, unit: RowResult["unit"]): string {
   return `${median.toFixed(median < 99.95 ? 1 : 0)} ms`;
 }
 
-/** Names of what ours is compared with, where it isn't imgcrypt's decoder. */
+/** Names of the programs that rows compare with instead of imgcrypt's decoder. */
 const OTHERS: Readonly<Record<string, string>> = {
   go: "",
   sha256: " (openssl)",

@@ -1,4 +1,4 @@
-/** What all rows share: the programs, a key and layers, in one temporary folder. */
+/** What all rows share: the programs, a key and layers in one temporary folder. */
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,10 +9,10 @@ import { type Keys, type LayerFiles, writeKeys, writeLayer } from "./inputs.ts";
 import type { CommandLine } from "./programs.ts";
 import { GiB } from "./units.ts";
 
-/** Larger layers are removed when a row is done. */
+/** Larger layers are removed after their row. */
 const KEPT_BYTES = 4 * GiB;
 
-/** What is compared. */
+/** The decoders to compare. */
 export type Decoders = Readonly<Record<"ours" | "stream" | "go", CommandLine>>;
 
 export class Workspace {
@@ -23,13 +23,13 @@ export class Workspace {
   #keys: Promise<Keys> | undefined;
 
   constructor() {
-    // Freshly copied both: a build meanwhile can't replace ours, and neither has the better place in the page cache, where
-    // a large executable that was faulted in piece by piece costs milliseconds more at each start.
+    // Both are fresh copies: a build cannot replace ours meanwhile, and neither has an advantage in the page cache, where
+    // a large executable that was read in small pieces costs milliseconds more at each start.
     copyFileSync(ours.command, this.ours);
     copyFileSync(goDecoder.command, this.#go);
   }
 
-  /** One RSA-2048 key pair, which opens every {@link layer}. */
+  /** An RSA-2048 key pair that opens every {@link layer}. */
   keys(): Promise<Keys> {
     this.#keys ??= writeKeys(join(this.folder, "keys"), "rsa");
     return this.#keys;
@@ -57,14 +57,14 @@ export class Workspace {
     };
   }
 
-  /** A folder for one row, empty. */
+  /** An empty folder for one row. */
   newFolder(name: string): string {
     const path = join(this.folder, name);
     mkdirSync(path);
     return path;
   }
 
-  /** An executable that does nothing, from the same compiler: what every start costs. */
+  /** An executable that does nothing, from the same compiler. It measures the cost of a start. */
   emptyExecutable(): CommandLine {
     const [source, target] = [join(this.folder, "empty.ts"), join(this.folder, "empty")];
     writeFileSync(source, "export {};\n");

@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import { checkHotPath, type Metafile } from "../../scripts/hot-path.ts";
 import { describeWith, ours, PROJECT } from "../support/peers.ts";
 
-/** What a layer loads today, and a little more. Whoever needs another module for every layer raises these knowingly. */
+/** What a decoder call loads today, with a small margin. Raise them only on purpose. */
 const MODULES = 52;
 const CODE_BYTES = 56_000;
-/** What the executable has beyond its runtime, mostly bytecode of the commands. */
+/** The size of the executable without its runtime, mostly bytecode of the commands. */
 const ADDED_BYTES = 14_000_000;
 
 describeWith([ours], "what the executable loads for a layer", {}, () => {
@@ -41,7 +41,7 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
   });
 });
 
-/** The same build, had the part with main.ts that module in it. */
+/** The same build, if the part with main.ts contained that module. */
 function withInput(metafile: Metafile, input: string): Metafile {
   const outputs = Object.entries(metafile.outputs).map(([name, output]) =>
     output.entryPoint?.endsWith("src/main.ts")

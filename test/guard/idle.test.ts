@@ -10,17 +10,17 @@ import { type Keys, type LayerFiles, writeKeys, writeLayer } from "../../scripts
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** More than sockets hold. */
+/** More than the buffers of sockets hold. */
 const LAYER_BYTES = 4 * 1024 * 1024;
 const STALL_MS = 3000;
-/** On a busy machine, the first may have the decoder's start in it, and what it did before it waited. */
+/** Several samples: on a busy machine the first may include the decoder's start and its work before the wait. */
 const LOOKS = 3;
 const START_MS = 10_000;
-/** Of proc_pid_stat(5). */
+/** The length of a clock tick in proc_pid_stat(5). */
 const TICK_MS = 10;
 const IDLE_SHARE = 0.02;
 
-/** stdin and stdout come in on 4 and 5, from where the shell moves them: libuv makes 0 to 2 blocking. */
+/** stdin and stdout arrive as 4 and 5, and the shell moves them: libuv would make 0 to 2 blocking. */
 const SCRIPT = 'exec "$@" <&4 >&5 3<"$PAYLOAD" 4<&- 5>&-';
 
 describeWith([ours], "a decoder on non-blocking sockets", {}, () => {
@@ -89,7 +89,7 @@ describeWith([ours], "a decoder on non-blocking sockets", {}, () => {
   }
 });
 
-/** Of one processor, while the decoder waits. */
+/** The share of one processor that the decoder uses while it waits. */
 async function shareOfProcessor({ pid }: ChildProcess): Promise<number> {
   await expect.poll(() => [0, 1].every((fd) => isNonBlocking(pid, fd)), { timeout: START_MS }).toBe(true);
   let share = 1;
@@ -107,7 +107,7 @@ function ticks(pid: number | undefined): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-/** proc_pid_fdinfo(5): the flags in octal, of how the descriptor was opened. */
+/** proc_pid_fdinfo(5): the flags with which the descriptor was opened, in octal. */
 function isNonBlocking(pid: number | undefined, fd: number): boolean {
   const [, flags = ""] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8")) ?? [];
   return (Number.parseInt(flags, 8) & constants.O_NONBLOCK) !== 0;

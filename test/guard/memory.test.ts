@@ -7,7 +7,7 @@ import { temporaryFolder } from "../support/temporary.ts";
 
 const MIB = 1024 * 1024;
 const PEAK_MIB = 96;
-/** Garbage of the larger layer's chunks, if each left some, would be more. */
+/** If each chunk of the larger layer left garbage, memory would grow by more. */
 const GROWTH_MIB = 6;
 
 describeWith([ours], "a large layer's memory", {}, () => {

@@ -6,11 +6,11 @@ import { describeWith, ours, run, strace } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const MIB = 1024 * 1024;
-/** 64 KiB at a time, read and written, and the same once more for what memory does not hold: 64 calls for a MiB. */
+/** Reads and writes of 64 KiB each, and as many again for what memory does not hold: 64 calls for each MiB. */
 const IO_PER_MIB = 66;
-/** Above that size each chunk goes to a second thread and wakes it. */
+/** Above this size each chunk wakes a second thread. */
 const WAITS_PER_MIB = 64;
-/** The start, the keys and the end take some hundred, whatever the layer. */
+/** The start, the keys and the end take some hundred calls for any layer. */
 const ALWAYS = 500;
 
 const IO = ["read", "write", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev"];
@@ -34,7 +34,7 @@ describeWith([ours, strace], "system calls for a layer", {}, () => {
     expect(sum(MEMORY)).toBeLessThan(4 * mebibytes + ALWAYS);
   });
 
-  /** From and to files: how much a pipe gives at once is chance. */
+  /** Uses files, because the amount that a pipe delivers at once is random. */
   async function count(mebibytes: number): Promise<ReadonlyMap<string, number>> {
     const layer = await writeLayer(join(folder, String(mebibytes)), mebibytes * MIB, keys.recipients);
     const summary = join(folder, "summary");

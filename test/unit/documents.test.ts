@@ -32,3 +32,12 @@ test.each(DOCUMENTS)("%s: every npm script named exists", (document) => {
   const scripts = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
   expect(scripts.filter((name) => !Object.hasOwn(manifest.scripts, name))).toEqual([]);
 });
+
+test("the README explains every dependency", () => {
+  const readme = readFileSync(join(PROJECT, "README.md"), "utf8");
+  const explained = /^\| package \| why \|[\s\S]*?\n\n/m.exec(readme)?.[0] ?? "";
+  const missing = Object.keys(manifest.dependencies).filter(
+    (name) => !new RegExp(`[ ]${name}[ ,]`).test(explained),
+  );
+  expect(missing).toEqual([]);
+});
