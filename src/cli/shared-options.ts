@@ -5,6 +5,7 @@ import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
+import { recipientForms } from "../keywrap/schemes.ts";
 import { LIMITS } from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
@@ -58,7 +59,7 @@ const KEYS_HINT = "name a private key with --key FILE, or a folder of them with 
 
 export const RECIPIENT_OPTION = {
   value: "RECIPIENT",
-  help: "who can decrypt: jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]",
+  help: `who can decrypt: ${recipientForms()}`,
   alias: "r",
   repeats: true,
 } as const;
@@ -101,7 +102,6 @@ export function schemeSettings(args: Arguments): WrapSettings {
       timeout === undefined ? LIMITS.providerTimeoutMs : toMilliseconds(timeout, "provider-timeout"),
     providerLegacyDc: args.flag("provider-legacy-dc"),
     verbose: args.flag("verbose"),
-    keysHint: KEYS_HINT,
     ...(gpgHomedir !== undefined && { gpgHomedir }),
   };
 }
@@ -113,7 +113,7 @@ export async function namedKeys(args: Arguments): Promise<KeySet | undefined> {
   if (files.length === 0 && options.keysPath === undefined) return undefined;
   const { loadKeys } = await import("../keys/load.ts");
   const { addNamedKeys } = await import("../keys/named.ts");
-  return await addNamedKeys(files, await loadKeys(options));
+  return { ...(await addNamedKeys(files, await loadKeys(options))), advice: KEYS_HINT };
 }
 
 /** @throws DecoderError USAGE if the command line names no key and no key provider is configured, BAD_KEY */
@@ -122,7 +122,7 @@ export async function requiredKeys(args: Arguments): Promise<KeySet> {
   if (keys !== undefined) return keys;
   if (process.env["OCICRYPT_KEYPROVIDER_CONFIG"]) {
     const { loadKeys } = await import("../keys/load.ts");
-    return await loadKeys(keyOptions(args));
+    return { ...(await loadKeys(keyOptions(args))), advice: KEYS_HINT };
   }
   throw new DecoderError("USAGE", "no private key is named", {
     hint: KEYS_HINT,

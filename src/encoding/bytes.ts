@@ -26,11 +26,3 @@ export function equalConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
   return difference === 0;
 }
-
-/** Removes one line end, which editors and `echo` put at the end of a password file. Returns a view. */
-export function withoutLineEnd(text: Bytes): Bytes {
-  let end = text.length;
-  if (text[end - 1] === 0x0a) end--;
-  if (text[end - 1] === 0x0d) end--;
-  return text.subarray(0, end);
-}

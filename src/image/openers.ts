@@ -3,9 +3,10 @@ import { DecoderError } from "../errors.ts";
 import { fingerprint } from "../keys/fingerprint.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
+import { type KeyKind, SCHEMES, schemeOf } from "../keywrap/schemes.ts";
 import { openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
-import { KEYS_PREFIX, PROVIDER_PREFIX } from "../spec/annotations.ts";
+import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 
 export interface OpensInfo {
@@ -41,8 +42,8 @@ export class Openers {
       .filter((name) => name.startsWith(KEYS_PREFIX))
       .map((name) => name.slice(KEYS_PREFIX.length));
     if (suffixes.length > LIMITS.wrappedKeyAnnotations) return [];
-    const providers = suffixes.filter((suffix) => suffix.startsWith(PROVIDER_PREFIX));
-    const groups = [...this.#groups, ...providers.map((name) => ({ keys: this.#keys, schemes: [name] }))];
+    const services = suffixes.filter((suffix) => schemeOf(suffix)?.row.openedBy.length === 0);
+    const groups = [...this.#groups, ...services.map((name) => ({ keys: this.#keys, schemes: [name] }))];
     const budget = new Budget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
     const opens: OpensInfo[] = [];
     for (const { keys, schemes } of groups) {
@@ -72,15 +73,19 @@ export class Openers {
   }
 }
 
-/** Made once: what schemes remember of keys, such as that a passphrase was derived from, hangs on the very lists. */
+/** Made once: schemes remember the passphrases and PINs they tried by these very lists. */
 function groupsOf(keys: KeySet): Group[] {
-  const none: KeySet = { ...keys, keys: [], pgp: [], pkcs11: [] };
+  const none: KeySet = { ...keys, keys: [], keyrings: [], tokenKeys: [] };
   return [
-    ...keys.keys.map((key) => ({ keys: { ...none, keys: [key] }, schemes: ["jwe", "pkcs7"] })),
-    ...keys.pgp.map((keyring) => ({ keys: { ...none, pgp: [keyring] }, schemes: ["pgp"] })),
+    ...keys.keys.map((key) => ({ keys: { ...none, keys: [key] }, schemes: openedBy("keys") })),
+    ...keys.keyrings.map((it) => ({ keys: { ...none, keyrings: [it] }, schemes: openedBy("keyrings") })),
     // All at once: a PIN that a token refused must not be tried again for the next key file.
-    { keys: { ...none, pkcs11: keys.pkcs11 }, schemes: ["pkcs11"] },
+    { keys: { ...none, tokenKeys: keys.tokenKeys }, schemes: openedBy("tokenKeys") },
   ];
+}
+
+function openedBy(kind: KeyKind): string[] {
+  return SCHEMES.filter((row) => row.openedBy.includes(kind)).map(({ name }) => name);
 }
 
 function only({ annotations = {}, ...descriptor }: Descriptor, schemes: readonly string[]): Descriptor {

@@ -1,21 +1,39 @@
-import { createDecipheriv, createHash, pbkdf2Sync, scryptSync } from "node:crypto";
+import { createDecipheriv, createHash, pbkdf2, scrypt } from "node:crypto";
+import { promisify } from "node:util";
 import type { PieceBudget } from "../budget.ts";
-import { readChildren, readOid, readSequence, readSmallInteger, TAG } from "../encoding/der.ts";
+import type { Bytes } from "../encoding/bytes.ts";
+import {
+  type DerElement,
+  readChildren,
+  readOid,
+  readSequence,
+  readSmallInteger,
+  TAG,
+} from "../encoding/der.ts";
 import type { PemBlock } from "../encoding/pem.ts";
 import { LIMITS } from "../limits.ts";
 import type { Secret } from "../secret.ts";
-import { NO_PASSWORD, WRONG_PASSWORD } from "./locked.ts";
+import type { Unusable } from "./keyset.ts";
 
-/** PKCS#8 PBES2 (RFC 8018 §6.2) and OpenSSL's traditional encrypted PEM: what `openssl genrsa -aes256` and `pkcs8` write. */
-
-type Bytes = Uint8Array<ArrayBuffer>;
+/** Encrypted private keys: PKCS#8 with PBES2 (RFC 8018 §6.2), and OpenSSL's traditional encrypted PEM. */
 
 /** The decrypted DER, or why there is none. A wrong password mostly shows as bad padding, rarely as garbage. */
-export type Decrypted = Bytes | { readonly reason: string };
+export type Decrypted = Bytes | Unusable;
 
-const TOO_LONG = {
-  reason: `an encrypted key that was not tried: those before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
-} as const;
+/** The passwords to try, and the processor time that all keys together may take for it. */
+export interface Attempts {
+  readonly passwords: readonly Secret[];
+  readonly budget: PieceBudget;
+}
+
+const NO_PASSWORD: Unusable = { reason: "an encrypted key without a password for it", isLocked: true };
+const WRONG_PASSWORD: Unusable = {
+  reason: "an encrypted key that none of the given passwords opens",
+  isLocked: true,
+};
+const TOO_LONG: Unusable = {
+  reason: `an encrypted key that was not tried: the keys before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
+};
 
 const PBES2 = "2a864886f70d01050d";
 const PBKDF2 = "2a864886f70d01050c";
@@ -24,14 +42,20 @@ const SCRYPT = "2b06010401da47040b";
 interface BlockCipher {
   readonly name: string;
   readonly keyBytes: number;
+  readonly ivBytes: number;
 }
 
-/** RFC 8018 B.2.2 and B.2.5: AES-CBC, and 3DES for the old keys that still stand around. */
+const AES_128: BlockCipher = { name: "aes-128-cbc", keyBytes: 16, ivBytes: 16 };
+const AES_192: BlockCipher = { name: "aes-192-cbc", keyBytes: 24, ivBytes: 16 };
+const AES_256: BlockCipher = { name: "aes-256-cbc", keyBytes: 32, ivBytes: 16 };
+const TRIPLE_DES: BlockCipher = { name: "des-ede3-cbc", keyBytes: 24, ivBytes: 8 };
+
+/** RFC 8018 B.2.2 and B.2.5. Old keys still use 3DES. */
 const CIPHERS: ReadonlyMap<string, BlockCipher> = new Map([
-  ["60864801650304012a", { name: "aes-256-cbc", keyBytes: 32 }],
-  ["608648016503040116", { name: "aes-192-cbc", keyBytes: 24 }],
-  ["608648016503040102", { name: "aes-128-cbc", keyBytes: 16 }],
-  ["2a864886f70d0307", { name: "des-ede3-cbc", keyBytes: 24 }],
+  ["60864801650304012a", AES_256],
+  ["608648016503040116", AES_192],
+  ["608648016503040102", AES_128],
+  ["2a864886f70d0307", TRIPLE_DES],
 ]);
 
 /** RFC 8018 B.1.2. */
@@ -43,20 +67,31 @@ const PRFS: ReadonlyMap<string, string> = new Map([
   ["2a864886f70d020b", "sha512"],
 ]);
 
+/** Names in the DEK-Info header of a traditional PEM key. */
 const DEK_CIPHERS: ReadonlyMap<string, BlockCipher> = new Map([
-  ["AES-256-CBC", { name: "aes-256-cbc", keyBytes: 32 }],
-  ["AES-192-CBC", { name: "aes-192-cbc", keyBytes: 24 }],
-  ["AES-128-CBC", { name: "aes-128-cbc", keyBytes: 16 }],
-  ["DES-EDE3-CBC", { name: "des-ede3-cbc", keyBytes: 24 }],
+  ["AES-256-CBC", AES_256],
+  ["AES-192-CBC", AES_192],
+  ["AES-128-CBC", AES_128],
+  ["DES-EDE3-CBC", TRIPLE_DES],
 ]);
 
-/** RFC 8018 A.4: PBES2 with PBKDF2 or scrypt (RFC 7914 §7). */
-export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], budget: PieceBudget): Decrypted {
+/** Decrypts an EncryptedPrivateKeyInfo: PBES2 with PBKDF2 (RFC 8018 A.4) or scrypt (RFC 7914 §7). */
+export async function decryptPkcs8(der: Bytes, attempts: Attempts): Promise<Decrypted> {
   const [algorithm, data] = readSequence(der) ?? [];
-  const [scheme, parameters] = readChildren(algorithm?.content ?? new Uint8Array()) ?? [];
-  if (readOid(scheme) !== PBES2 || parameters === undefined || data === undefined) {
+  if (algorithm === undefined || data === undefined) return { reason: "a malformed encrypted key" };
+  return await decryptPbes2(algorithm, data.content, attempts);
+}
+
+/** Decrypts data of PBES2. @param algorithm its AlgorithmIdentifier */
+export async function decryptPbes2(
+  algorithm: DerElement,
+  data: Bytes,
+  attempts: Attempts,
+): Promise<Decrypted> {
+  const [scheme, parameters] = readChildren(algorithm.content) ?? [];
+  if (readOid(scheme) !== PBES2 || parameters === undefined) {
     return {
-      reason: "a key encrypted in an outdated way (convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc)",
+      reason: "a key encrypted in an outdated way (to convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc)",
     };
   }
   const [derivation, encryption] = readChildren(parameters.content) ?? [];
@@ -67,12 +102,16 @@ export function decryptPkcs8(der: Bytes, passwords: readonly Secret[], budget: P
   }
   const derive = keyDerivation(derivation.content, cipher.keyBytes);
   if ("reason" in derive) return derive;
-  return tryPasswords(passwords, budget, (password) =>
-    decryptCbc(cipher, derive.key(password), iv.content, data.content),
+  return await tryPasswords(attempts, async (password) =>
+    decryptCbc(cipher, await derive.key(password), iv.content, data),
   );
 }
 
-type Derivation = { readonly key: (password: Bytes) => Buffer } | { readonly reason: string };
+type Derivation = { readonly key: (password: Bytes) => Promise<Buffer> } | Unusable;
+
+// The asynchronous forms leave the event loop free, so that an interrupt ends the program at once.
+const derivePbkdf2 = promisify(pbkdf2);
+const deriveScrypt = promisify<Bytes, Bytes, number, object, Buffer>(scrypt);
 
 function keyDerivation(algorithm: Bytes, keyBytes: number): Derivation {
   const [oid, parameters] = readChildren(algorithm) ?? [];
@@ -82,84 +121,86 @@ function keyDerivation(algorithm: Bytes, keyBytes: number): Derivation {
       const [salt, iterations] = [fields[0], readSmallInteger(fields[1])];
       const prfField = fields.find((field) => field.tag === TAG.SEQUENCE);
       const prf = prfField ? PRFS.get(readOid((readChildren(prfField.content) ?? [])[0]) ?? "") : "sha1";
-      if (salt?.tag !== TAG.OCTET_STRING || iterations === null || iterations === 0 || prf === undefined)
-        break;
+      if (salt?.tag !== TAG.OCTET_STRING || !iterations || prf === undefined) break;
       if (iterations > LIMITS.pbkdf2Iterations)
-        return { reason: `an encrypted key of ${iterations} iterations, too many` };
-      return { key: (password) => pbkdf2Sync(password, salt.content, iterations, keyBytes, prf) };
+        return {
+          reason: `an encrypted key with ${iterations} iterations, more than ${LIMITS.pbkdf2Iterations}`,
+        };
+      return { key: (password) => derivePbkdf2(password, salt.content, iterations, keyBytes, prf) };
     }
     case SCRYPT: {
       const salt = fields[0];
       const [N, r, p] = fields.slice(1, 4).map((field) => readSmallInteger(field) ?? 0);
       if (salt?.tag !== TAG.OCTET_STRING || !N || !r || !p || !isScryptCost(N, r)) break;
+      // Memory grows with N·r and time with N·r·p, so that bounding the product bounds both.
       if (128 * N * r * p > LIMITS.scryptBytes)
         return { reason: "an encrypted key whose scrypt parameters are too large" };
       const options = { N, r, p, maxmem: 2 * LIMITS.scryptBytes };
-      return { key: (password) => scryptSync(password, salt.content, keyBytes, options) };
+      return { key: (password) => deriveScrypt(password, salt.content, keyBytes, options) };
     }
   }
   return { reason: "a key encrypted with a key derivation that is not supported" };
 }
 
-/** RFC 7914 §2: larger than 1, a power of 2 and less than 2^(128 * r / 8). */
+/** RFC 7914 §2: N is larger than 1, a power of 2 and less than 2^(128 * r / 8). */
 function isScryptCost(N: number, r: number): boolean {
   return N > 1 && Number.isInteger(Math.log2(N)) && N < 2 ** (16 * r);
 }
 
-/** OpenSSL's traditional form: DEK-Info names cipher and IV, and MD5 of password and salt makes the key (EVP_BytesToKey). */
-export function decryptTraditional(
-  block: PemBlock,
-  passwords: readonly Secret[],
-  budget: PieceBudget,
-): Decrypted {
+/** Decrypts OpenSSL's traditional form. DEK-Info names cipher and IV; MD5 of password and salt gives the key. */
+export async function decryptTraditional(block: PemBlock, attempts: Attempts): Promise<Decrypted> {
   const [name = "", ivHex = ""] = (block.headers.get("DEK-Info") ?? "").split(",");
   const cipher = DEK_CIPHERS.get(name);
   const iv = Buffer.from(ivHex, "hex");
-  if (
-    cipher === undefined ||
-    block.body === null ||
-    iv.length !== (cipher.name === "des-ede3-cbc" ? 8 : 16)
-  ) {
-    return { reason: "an encrypted PEM key with a DEK-Info that is not supported" };
+  const { body } = block;
+  if (cipher === undefined || body === null || iv.length !== cipher.ivBytes) {
+    return { reason: "an encrypted PEM key with an unsupported DEK-Info" };
   }
-  const body = block.body;
-  return tryPasswords(passwords, budget, (password) =>
+  return await tryPasswords(attempts, async (password) =>
     decryptCbc(cipher, bytesToKey(password, iv.subarray(0, 8), cipher.keyBytes), iv, body),
   );
 }
 
+/** OpenSSL's EVP_BytesToKey with MD5 and one iteration. */
 function bytesToKey(password: Bytes, salt: Uint8Array, length: number): Buffer {
-  let key = Buffer.alloc(0);
+  const key = Buffer.alloc(length);
   let digest = Buffer.alloc(0);
-  while (key.length < length) {
-    digest = createHash("md5").update(digest).update(password).update(salt).digest();
-    key = Buffer.concat([key, digest]);
+  for (let at = 0; at < length; at += digest.length) {
+    const next = createHash("md5").update(digest).update(password).update(salt).digest();
+    digest.fill(0);
+    digest = next;
+    digest.copy(key, at);
   }
-  return key.subarray(0, length);
+  digest.fill(0);
+  return key;
 }
 
-function tryPasswords(
-  passwords: readonly Secret[],
-  budget: PieceBudget,
-  decrypt: (password: Bytes) => Bytes | null,
-): Decrypted {
+async function tryPasswords(
+  { passwords, budget }: Attempts,
+  decrypt: (password: Bytes) => Promise<Bytes | null>,
+): Promise<Decrypted> {
   for (const password of passwords) {
     if (budget.isSpent) return TOO_LONG;
     const end = budget.begin();
-    const der = decrypt(password.bytes);
+    const der = await decrypt(password.bytes);
     end();
     if (der !== null && readSequence(der) !== null) return der;
+    der?.fill(0);
   }
-  return { reason: passwords.length === 0 ? NO_PASSWORD : WRONG_PASSWORD };
+  return passwords.length === 0 ? NO_PASSWORD : WRONG_PASSWORD;
 }
 
+/** Zeroes the key. Null for bad padding, which a wrong password causes. */
 function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint8Array): Bytes | null {
+  const parts: Buffer[] = [];
   try {
     const decipher = createDecipheriv(cipher.name, key, iv);
-    return new Uint8Array(Buffer.concat([decipher.update(data), decipher.final()]));
+    parts.push(decipher.update(data));
+    parts.push(decipher.final());
+    return new Uint8Array(Buffer.concat(parts));
   } catch {
-    return null; // bad padding: a wrong password
+    return null;
   } finally {
-    key.fill(0);
+    for (const secret of [key, ...parts]) secret.fill(0);
   }
 }

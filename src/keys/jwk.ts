@@ -2,13 +2,13 @@ import { decodeBase64Url } from "../encoding/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { CURVE_BYTES, ecKey, type KeyLabels, type KeyResult, rsaKeyFromNumbers } from "./private-key.ts";
 
-/** Why a public key is skipped. */
+/** The reason why a public key is skipped. */
 export const PUBLIC_KEY = "a public key";
 
 /** RFC 7518 §6.3.2, in the order of RFC 8017's RSAPrivateKey. */
 const RSA_NUMBERS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;
 
-/** The keys of a JWK or a JWK set (RFC 7517 §5), or null when the text is neither. */
+/** Parses a JWK or a JWK set (RFC 7517 §5). Null when the text is neither. */
 export function parseJwks(bytes: Uint8Array, origin: string): KeyResult[] | null {
   const value = parseJsonObject(bytes);
   if (value === null) return null;
@@ -20,7 +20,7 @@ export function parseJwks(bytes: Uint8Array, origin: string): KeyResult[] | null
 }
 
 function parseJwk(jwk: unknown, origin: string): KeyResult {
-  if (!isObject(jwk)) return { reason: "an entry of a JWK set that is no object" };
+  if (!isObject(jwk)) return { reason: "an entry of a JWK set that is not an object" };
   const labels: KeyLabels = {
     origin,
     ...(typeof jwk["kid"] === "string" ? { kid: jwk["kid"] } : {}),
@@ -34,11 +34,11 @@ function parseJwk(jwk: unknown, origin: string): KeyResult {
     case "EC":
       return ecFromJwk(jwk, labels);
     default:
-      return { reason: "a JWK of a type that wraps no layer keys (only RSA and EC keys do)" };
+      return { reason: "a JWK of a type that can't open layers (only RSA and EC keys can)" };
   }
 }
 
-/** RFC 7517 §4.2-4.3: a key that says it is for something else is not used. */
+/** RFC 7517 §4.2: a key for another use is not used. */
 function usageProblem(jwk: JsonObject): string | null {
   if (jwk["d"] === undefined) return PUBLIC_KEY;
   if (jwk["use"] !== undefined && jwk["use"] !== "enc") return 'a JWK whose "use" is not "enc"';
@@ -49,10 +49,10 @@ function rsaFromJwk(jwk: JsonObject, labels: KeyLabels): KeyResult {
   const numbers: Uint8Array[] = [];
   for (const name of RSA_NUMBERS) {
     const number = member(jwk, name);
-    if (number === null) return { reason: `an RSA JWK whose "${name}" is missing or no base64url` };
+    if (number === null) return { reason: `an RSA JWK whose "${name}" is missing or not base64url` };
     numbers.push(number);
   }
-  if (jwk["oth"] !== undefined) return { reason: "an RSA JWK of more than two primes" };
+  if (jwk["oth"] !== undefined) return { reason: "an RSA JWK with more than two primes" };
   return rsaKeyFromNumbers(numbers, labels);
 }
 
@@ -66,7 +66,7 @@ function ecFromJwk(jwk: JsonObject, labels: KeyLabels): KeyResult {
   const length = CURVE_BYTES[curve];
   if (x.length > length || y.length > length)
     return { reason: `an EC JWK whose point is too long for ${curve}` };
-  // RFC 7518 §6.2.1.2 wants full-length coordinates; writers that strip leading zeros exist.
+  // RFC 7518 §6.2.1.2 requires full-length coordinates, but some writers strip leading zeros.
   const point = new Uint8Array(1 + 2 * length);
   point[0] = 4;
   point.set(x, 1 + length - x.length);

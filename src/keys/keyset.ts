@@ -1,11 +1,12 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import type { Secret } from "../secret.ts";
 
 export type Curve = "P-256" | "P-384" | "P-521";
 
 interface KeyBase {
-  /** PKCS#8 PrivateKeyInfo, DER (RFC 5208), whatever form the key came in. */
+  /** PKCS#8 PrivateKeyInfo (RFC 5208), DER, whatever the key's original form. */
   readonly pkcs8: Secret;
-  /** Where it came from, for messages: a path below the keys path, or "payload privkeys[0]". */
+  /** Where the key came from, for messages: a path below the keys path, or "payload privkeys[0]". */
   readonly origin: string;
   /** A JWK's own `kid` and `alg` (RFC 7517 §4.4-4.5). */
   readonly kid?: string;
@@ -17,7 +18,7 @@ export interface RsaKey extends KeyBase {
   /** Bits. */
   readonly modulusLength: number;
   /** Big-endian, without leading zeros. Public. */
-  readonly modulus: Uint8Array<ArrayBuffer>;
+  readonly modulus: Bytes;
 }
 
 export interface EcKey extends KeyBase {
@@ -28,41 +29,51 @@ export interface EcKey extends KeyBase {
 export type AsymmetricKey = RsaKey | EcKey;
 
 export interface Certificate {
-  /** X.509, DER. Only its frame has been checked. */
-  readonly der: Uint8Array<ArrayBuffer>;
+  /** X.509, DER. Only its outer structure was checked. */
+  readonly der: Bytes;
   readonly origin: string;
 }
 
 export interface PgpKeyring {
-  /** OpenPGP transferable keys, binary or ASCII-armoured: only the first bytes have been looked at. */
-  readonly data: Uint8Array<ArrayBuffer>;
+  /** OpenPGP transferable keys, binary or ASCII-armoured. Only the packet headers were checked. */
+  readonly data: Bytes;
   readonly origin: string;
-  /** Passphrases to try, in order; none for an unprotected key. */
+  /** Passphrases to try, in order. Empty for an unprotected key. */
   readonly passphrases: readonly Secret[];
 }
 
-export interface Pkcs11KeyFile {
+export interface TokenKeyFile {
   /** The YAML text (`pkcs11: {uri: …}`, `module: {env: …}`), not parsed yet. May hold a PIN. */
   readonly yaml: Secret;
   readonly origin: string;
 }
 
-/** What was found beside the usable keys, and why it can't be used: shown when the layer does not open. */
-export interface SkippedKey {
-  readonly origin: string;
+/** Why data is not a usable key. */
+export interface Unusable {
   readonly reason: string;
+  /** Whether a password, or another one, would make the key usable. */
+  readonly isLocked?: boolean;
+}
+
+/** Unusable data among the keys, reported when the layer does not open. */
+export interface SkippedKey extends Unusable {
+  readonly origin: string;
 }
 
 /** ocicrypt's DecryptConfig.Parameters: lists of raw values by name ("privkeys", "x509s", a provider's name). */
-export type Parameters = ReadonlyMap<string, readonly (Uint8Array<ArrayBuffer> | null)[]>;
+export type Parameters = ReadonlyMap<string, readonly (Bytes | null)[]>;
 
-/** Everything that may open a layer, the keys path's first, then the payload's. */
+/** Everything that may open a layer: first the keys path's, then the payload's. */
 export interface KeySet {
   readonly keys: readonly AsymmetricKey[];
   readonly certificates: readonly Certificate[];
-  readonly pgp: readonly PgpKeyring[];
-  readonly pkcs11: readonly Pkcs11KeyFile[];
-  /** As the payload and the keys path gave them; what a key provider is handed is taken from here. */
+  /** OpenPGP keyrings. */
+  readonly keyrings: readonly PgpKeyring[];
+  /** Key files that name a key on a PKCS#11 token. */
+  readonly tokenKeys: readonly TokenKeyFile[];
+  /** The payload's and the keys path's parameters, as they came. Key providers receive a part of them. */
   readonly parameters: Parameters;
   readonly skipped: readonly SkippedKey[];
+  /** What the user can do when there is no key at all. */
+  readonly advice?: string;
 }

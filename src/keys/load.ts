@@ -1,3 +1,4 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector, type ParameterName } from "./collector.ts";
 import type { KeySet, Parameters } from "./keyset.ts";
@@ -5,14 +6,14 @@ import { passwordLookup } from "./passwords.ts";
 import { walkKeys } from "./walk.ts";
 
 export interface KeyOptions {
-  /** A directory or a file; undefined: only the payload's keys. */
+  /** A directory or a file. Undefined: only the payload's keys. */
   readonly keysPath?: string;
   readonly keyPasswordsPath?: string;
   readonly strictKeys: boolean;
   readonly allowExternalSymlinks: boolean;
 }
 
-/** The payload's parameter with keys → the one with their passwords, entry by entry. */
+/** A payload parameter with keys → the parameter with their passwords, entry by entry. */
 const KEY_PARAMETERS: ReadonlyMap<string, string | null> = new Map([
   ["privkeys", "privkeys-passwords"],
   ["x509s", null],
@@ -20,22 +21,22 @@ const KEY_PARAMETERS: ReadonlyMap<string, string | null> = new Map([
   ["pkcs11-yamls", null],
 ]);
 
-/** A key of the directory is also tried with so many passwords of the payload, in case one is meant for it. */
+/** How many of the payload's passwords are also tried on each key of the keys path. */
 const SHARED_PASSWORDS = 16;
 
 /**
- * Reads the keys path, then takes the payload's keys.
- * @throws DecoderError BAD_KEY for an unusable passwords path, or with `strictKeys` for the first file that is no key
+ * Reads the keys path, then the payload's keys.
+ * @throws DecoderError BAD_KEY for an unusable passwords path, or with `strictKeys` for the first unusable file
  */
 export async function loadKeys(options: KeyOptions, payload: Parameters = new Map()): Promise<KeySet> {
   const collector = new KeyCollector(options.strictKeys);
-  const parameters = new Map<string, (Uint8Array<ArrayBuffer> | null)[]>();
+  const parameters = new Map<string, (Bytes | null)[]>();
   if (options.keysPath !== undefined) {
     const passwordsOf = passwordLookup(options.keyPasswordsPath);
     const shared = sharedPasswords(payload);
     const files = walkKeys(options.keysPath, {
       allowExternalSymlinks: options.allowExternalSymlinks,
-      onSkip: (name, reason) => collector.skip(name, reason),
+      onSkip: (origin, reason) => collector.skip({ origin, reason }),
     });
     for (const { name, data } of files) {
       remember(parameters, await collector.add(data, name, [...passwordsOf(name), ...shared]), data);
@@ -58,11 +59,11 @@ async function addPayloadKeys(collector: KeyCollector, payload: Parameters): Pro
   }
 }
 
-/** A directory's key has no password in ocicrypt's lists, but the lists go on by position: its place is null. */
+/** ocicrypt pairs keys and passwords by position, so a directory's key gets null in the list of passwords. */
 function remember(
-  parameters: Map<string, (Uint8Array<ArrayBuffer> | null)[]>,
+  parameters: Map<string, (Bytes | null)[]>,
   name: ParameterName | undefined,
-  data: Uint8Array<ArrayBuffer>,
+  data: Bytes,
 ): void {
   if (name === undefined) return;
   for (const [list, value] of [

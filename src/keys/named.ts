@@ -1,22 +1,23 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { readSmallFile } from "../io/file.ts";
 import { Input } from "../io/input.ts";
+import { readNamedFile } from "../io/named-file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
 import { PUBLIC_KEY } from "./jwk.ts";
-import type { KeySet } from "./keyset.ts";
-import { isLocked } from "./locked.ts";
-import { privateHalfHint } from "./public-half.ts";
+import type { KeySet, SkippedKey } from "./keyset.ts";
+import { passwordIn } from "./passwords.ts";
+import { privateHalfHint } from "./recipient.ts";
 
-/** "key.pem", and optionally where its password is. */
+/** "key.pem", optionally with the place of its password. */
 const KEY_FILE = /^(?<file>.+?)(?::(?<source>pass|file|fd)=(?<value>[\s\S]*))?$/;
 const PROVIDER = /^provider:(?<name>[^:]+)(?::(?<attributes>[\s\S]*))?$/;
 
 /**
- * Adds keys that the user names one by one: unlike the files of a folder each of them must be usable.
+ * Adds keys that the user names one by one. Unlike the files of a folder, each must be usable.
  * @param specs "FILE", "FILE:pass=PASSWORD", "FILE:file=PASSWORD-FILE", "FILE:fd=NUMBER" or "provider:NAME[:ATTRIBUTES]"
- * @param base what was found elsewhere; it comes after
+ * @param base keys found elsewhere, which come after the named ones
  * @throws DecoderError BAD_KEY
  */
 export async function addNamedKeys(specs: readonly string[], base: KeySet): Promise<KeySet> {
@@ -31,62 +32,56 @@ export async function addNamedKeys(specs: readonly string[], base: KeySet): Prom
   return {
     keys: [...named.keys, ...base.keys],
     certificates: [...named.certificates, ...base.certificates],
-    pgp: [...named.pgp, ...base.pgp],
-    pkcs11: [...named.pkcs11, ...base.pkcs11],
+    keyrings: [...named.keyrings, ...base.keyrings],
+    tokenKeys: [...named.tokenKeys, ...base.tokenKeys],
     parameters,
     skipped: base.skipped,
+    ...(base.advice !== undefined && { advice: base.advice }),
   };
 }
 
 async function addFile(collector: KeyCollector, spec: string): Promise<void> {
   const { file = "", source, value = "" } = KEY_FILE.exec(spec)?.groups ?? {};
-  const password = source === undefined ? [] : [new Secret(readPassword(source, value))];
-  const used = await collector.add(read(file, "key"), file, password);
-  if (used !== undefined) return;
-  const reason = collector.skipped.at(-1)?.reason ?? "it is empty";
-  throw new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, {
-    ...(reason === PUBLIC_KEY && { hint: privateHalfHint(file) }),
-    ...(isLocked(reason) && {
-      hint: `its password goes after the file's name: ${file}:file=PASSWORD-FILE, ${file}:fd=NUMBER or ${file}:pass=TEXT`,
-    }),
-  });
+  const password = source === undefined ? [] : [await readPassword(source, value)];
+  const data = await read(file, "key");
+  const used = data.length === 0 ? undefined : await collector.add(data, file, password);
+  if (used === undefined) throw unusable(file, collector.skipped.at(-1));
 }
 
-/** ocicrypt's form: a provider's name → what it is told, as the one value of a list. */
+function unusable(file: string, skipped: SkippedKey | undefined): DecoderError {
+  const { reason = "it is empty", isLocked } = skipped ?? {};
+  const hint =
+    reason === PUBLIC_KEY
+      ? privateHalfHint(file)
+      : isLocked &&
+        `give its password after the file's name: ${file}:file=PASSWORD-FILE, ${file}:fd=NUMBER or ${file}:pass=TEXT`;
+  return new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, { ...(hint && { hint }) });
+}
+
+/** ocicrypt's form: a provider's name → its attributes, as the only value of a list. */
 function addProvider(
-  parameters: Map<string, readonly (Uint8Array<ArrayBuffer> | null)[]>,
+  parameters: Map<string, readonly (Bytes | null)[]>,
   name: string,
   attributes: string,
 ): void {
   parameters.set(name, [...(parameters.get(name) ?? []), new Uint8Array(Buffer.from(attributes))]);
 }
 
-function readPassword(source: string, value: string): Uint8Array<ArrayBuffer> {
-  if (source === "pass") return new Uint8Array(Buffer.from(value));
-  if (source === "file") return withoutLineEnd(read(value, "password file"));
+async function readPassword(source: string, value: string): Promise<Secret> {
+  if (source === "pass") return new Secret(new Uint8Array(Buffer.from(value)));
+  if (source === "file") return passwordIn(await read(value, "password file"));
   if (!/^\d{1,5}$/.test(value))
-    throw new DecoderError("BAD_KEY", `"${value}" is no file descriptor to read a password from`);
+    throw new DecoderError("BAD_KEY", `"${value}" is not a file descriptor to read a password from`);
   const buffer = new Uint8Array(LIMITS.keyFileBytes);
   const length = new Input(Number(value), `file descriptor ${value}`).fill(buffer);
-  return withoutLineEnd(buffer.subarray(0, length));
+  return passwordIn(buffer.subarray(0, length));
 }
 
-/** A copy without the line end that editors add; the original is zeroed. */
-function withoutLineEnd(text: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  let end = text.length;
-  if (text[end - 1] === 0x0a) end--;
-  if (text[end - 1] === 0x0d) end--;
-  const password = text.slice(0, end);
-  text.fill(0);
-  return password;
-}
-
-function read(path: string, what: string): Uint8Array<ArrayBuffer> {
+async function read(path: string, what: string): Promise<Bytes> {
   try {
-    return readSmallFile(path, LIMITS.keyFileBytes);
+    return await readNamedFile(path, LIMITS.keyFileBytes);
   } catch (error) {
-    throw new DecoderError("BAD_KEY", `can't read the ${what} ${path}: ${describeSystemError(error)}`, {
-      cause: error,
-    });
+    const problem = describeSystemError(error);
+    throw new DecoderError("BAD_KEY", `can't read the ${what} ${path}: ${problem}`, { cause: error });
   }
 }

@@ -1,15 +1,15 @@
+import type { Bytes } from "../encoding/bytes.ts";
+
 /** RFC 9580 §5: packet type IDs. */
 const SECRET_KEY = 5;
 const PUBLIC_KEY = 6;
 const SECRET_SUBKEY = 7;
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** What binary OpenPGP data are, as far as the headers of its packets tell; undefined: no keys. */
+/** The kind of keys in binary OpenPGP data, by its packet headers. Undefined when it holds no keys. */
 export function pgpKind(data: Bytes): "secret" | "public" | undefined {
   const first = packetType(data[0] ?? 0);
   if (!isSecret(first) && first !== PUBLIC_KEY) return undefined;
-  // Who exports both halves into one file may have the public one first.
+  // A file with both halves may begin with the public one.
   for (let at = 0; at < data.length; at = nextPacket(data, at)) {
     if (isSecret(packetType(data[at] ?? 0))) return "secret";
   }
@@ -20,13 +20,13 @@ function isSecret(type: number): boolean {
   return type === SECRET_KEY || type === SECRET_SUBKEY;
 }
 
-/** RFC 9580 §4.2: the first octet, in the current and in the legacy format; 0, which is reserved, for no packet. */
+/** RFC 9580 §4.2: the type in a header's first octet, current or legacy. 0, which is reserved, when it is not a header. */
 function packetType(first: number): number {
   if (first < 0x80) return 0;
   return (first & 0x40) !== 0 ? first & 0x3f : (first >> 2) & 0x0f;
 }
 
-/** Where the next packet begins: the end, where this one is none or of no definite length, as those of keys are. */
+/** The offset of the next packet. The end of the data after a malformed header or an indefinite length, which keys don't have. */
 function nextPacket(data: Bytes, at: number): number {
   const [header = 0, first = 0, second = 0] = data.subarray(at, at + 3);
   if (header < 0x80) return data.length;

@@ -1,3 +1,4 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import {
   type DerElement,
   readChildren,
@@ -11,9 +12,9 @@ import {
   writeInteger,
   writeOid,
 } from "../encoding/der.ts";
-import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
-import type { AsymmetricKey, Curve } from "./keyset.ts";
+import type { AsymmetricKey, Curve, Unusable } from "./keyset.ts";
+import { bitLength, rsaSizeProblem, withoutZeros } from "./rsa.ts";
 
 /** OIDs as hex content octets (RFC 8017 A.1, RFC 5480 §2.1.1). */
 const RSA_ENCRYPTION = "2a864886f70d010101";
@@ -26,13 +27,13 @@ const CURVE_OIDS: ReadonlyMap<string, Curve> = new Map([
 
 export const CURVE_BYTES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
 
-/** Whole elements. */
+/** Complete DER elements. */
 const NULL = new Uint8Array([TAG.NULL, 0]);
 const VERSION_0 = new Uint8Array([TAG.INTEGER, 1, 0]);
 const VERSION_1 = new Uint8Array([TAG.INTEGER, 1, 1]);
 
-/** What a parser of keys answers: a key, or why these bytes are none that can be used. */
-export type KeyResult = AsymmetricKey | { readonly reason: string };
+/** A parsed key, or why it can't be used. */
+export type KeyResult = AsymmetricKey | Unusable;
 
 export interface KeyLabels {
   readonly origin: string;
@@ -40,8 +41,8 @@ export interface KeyLabels {
   readonly alg?: string;
 }
 
-/** PKCS#8 PrivateKeyInfo, PKCS#1 RSAPrivateKey or SEC1 ECPrivateKey, told apart by their structure; null: none of these. */
-export function parsePrivateKey(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+/** Parses PKCS#8 PrivateKeyInfo, PKCS#1 RSAPrivateKey or SEC1 ECPrivateKey, by structure. Null for anything else. */
+export function parsePrivateKey(der: Bytes, labels: KeyLabels): KeyResult | null {
   const fields = readSequence(der);
   if (fields === null || fields[0]?.tag !== TAG.INTEGER) return null;
   const second = fields[1]?.tag;
@@ -51,15 +52,15 @@ export function parsePrivateKey(der: Uint8Array<ArrayBuffer>, labels: KeyLabels)
   return null;
 }
 
-/** Whether these bytes are an EncryptedPrivateKeyInfo (RFC 5208 §6), by their structure. */
-export function isEncryptedPkcs8(der: Uint8Array<ArrayBuffer>): boolean {
+/** Whether bytes have the structure of an EncryptedPrivateKeyInfo (RFC 5208 §6). */
+export function isEncryptedPkcs8(der: Bytes): boolean {
   const [algorithm, data, ...rest] = readSequence(der) ?? [];
   if (algorithm?.tag !== TAG.SEQUENCE || data?.tag !== TAG.OCTET_STRING || rest.length > 0) return false;
   return readChildren(algorithm.content)?.[0]?.tag === TAG.OID;
 }
 
-/** RFC 5208 §5; the attributes and RFC 5958's public key that may follow are not needed. */
-function fromPkcs8(der: Uint8Array<ArrayBuffer>, fields: DerElement[], labels: KeyLabels): KeyResult | null {
+/** RFC 5208 §5. Ignores the attributes, and the public key of RFC 5958. */
+function fromPkcs8(der: Bytes, fields: DerElement[], labels: KeyLabels): KeyResult | null {
   const [, algorithm, octets] = fields;
   if (algorithm === undefined || octets?.tag !== TAG.OCTET_STRING) return null;
   const [oid, parameters] = readChildren(algorithm.content) ?? [];
@@ -73,11 +74,11 @@ function fromPkcs8(der: Uint8Array<ArrayBuffer>, fields: DerElement[], labels: K
     case null:
       return null;
     default:
-      return { reason: "a private key of a type that wraps no layer keys (only RSA and EC keys do)" };
+      return { reason: "a private key of a type that can't open layers (only RSA and EC keys can)" };
   }
 }
 
-function fromPkcs1(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult | null {
+function fromPkcs1(der: Bytes, labels: KeyLabels): KeyResult | null {
   const algorithm = writeElement(TAG.SEQUENCE, writeOid(RSA_ENCRYPTION), NULL);
   return rsaKey(
     der,
@@ -86,7 +87,7 @@ function fromPkcs1(der: Uint8Array<ArrayBuffer>, labels: KeyLabels): KeyResult |
   );
 }
 
-/** RFC 5915 §3. `curveOid` is PKCS#8's, which stands outside; a file of its own has it in [0]. */
+/** RFC 5915 §3. @param curveOid the curve that PKCS#8 names; without PKCS#8 the key itself names it in [0] */
 function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabels): KeyResult | null {
   const [version, scalar] = fields;
   if (readSmallInteger(version) !== 1 || scalar?.tag !== TAG.OCTET_STRING) return null;
@@ -99,29 +100,19 @@ function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabe
   return ecKey(curve, scalar.content, point ? point.content.subarray(1) : null, labels);
 }
 
-function rsaKey(
-  pkcs1: Uint8Array<ArrayBuffer>,
-  pkcs8: Uint8Array<ArrayBuffer>,
-  labels: KeyLabels,
-): KeyResult | null {
+function rsaKey(pkcs1: Bytes, pkcs8: Bytes, labels: KeyLabels): KeyResult | null {
   const numbers = readSequence(pkcs1);
   const modulus = numbers?.[1];
   if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER))
     return null;
   const magnitude = withoutZeros(modulus.content);
   const modulusLength = bitLength(magnitude);
-  if (modulusLength < LIMITS.rsaBitsMin) {
-    return {
-      reason: `an RSA key of ${modulusLength} bits, less than the ${LIMITS.rsaBitsMin} that RFC 7518 asks for`,
-    };
-  }
-  if (modulusLength > LIMITS.rsaBitsMax) {
-    return { reason: `an RSA key of ${modulusLength} bits, more than ${LIMITS.rsaBitsMax}` };
-  }
+  const problem = rsaSizeProblem(modulusLength);
+  if (problem !== null) return { reason: problem };
   return { type: "rsa", modulusLength, modulus: magnitude.slice(), pkcs8: new Secret(pkcs8), ...labels };
 }
 
-/** An EC key in PKCS#8, from its numbers. `point` is the uncompressed public point, 04 ‖ x ‖ y, where it is known. */
+/** Builds an EC key from its numbers. @param point the uncompressed public point, 04 ‖ x ‖ y; null when unknown */
 export function ecKey(
   curve: Curve,
   scalar: Uint8Array,
@@ -147,26 +138,15 @@ export function ecKey(
   return { type: "ec", curve, pkcs8: new Secret(pkcs8), ...labels };
 }
 
-/** An RSA key from the nine numbers of RFC 8017 A.1.2, big-endian. */
+/** Builds an RSA key from the numbers n to qInv of RFC 8017 A.1.2, big-endian. */
 export function rsaKeyFromNumbers(numbers: readonly Uint8Array[], labels: KeyLabels): KeyResult {
   const integers = numbers.map(writeInteger);
   const pkcs1 = writeElement(TAG.SEQUENCE, VERSION_0, ...integers);
   for (const integer of integers) integer.fill(0);
-  return fromPkcs1(pkcs1, labels) ?? { reason: "an RSA key of malformed numbers" };
+  return fromPkcs1(pkcs1, labels) ?? { reason: "an RSA key with malformed numbers" };
 }
 
 function curveOidOf(curve: Curve): string {
   for (const [oid, name] of CURVE_OIDS) if (name === curve) return oid;
   throw new Error(`bug: no OID for ${curve}`);
-}
-
-function withoutZeros(integer: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  let start = 0;
-  while (start < integer.length && integer[start] === 0) start++;
-  return integer.subarray(start);
-}
-
-function bitLength(magnitude: Uint8Array): number {
-  const first = magnitude[0];
-  return first === undefined ? 0 : magnitude.length * 8 - Math.clz32(first) + 24;
 }

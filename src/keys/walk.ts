@@ -14,32 +14,32 @@ import { readFully } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
 
 export interface KeyFile {
-  /** Relative to the keys path; the file's own name when the path is a file. */
+  /** Path relative to the keys path, or the file's own name when the keys path is a file. */
   readonly name: string;
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
 export interface WalkOptions {
-  /** Also read what a symlink names outside the directory. */
+  /** Follows symlinks that lead out of the directory. */
   readonly allowExternalSymlinks: boolean;
   readonly onSkip: (name: string, reason: string) => void;
 }
 
-/** Kubernetes keeps a volume's versions in `..data` and `..2024_…`: the keys are linked from beside them. */
+/** Kubernetes keeps a volume's versions in `..data` and `..2024_…`, and links the keys from beside them. */
 const VOLUME_INTERNAL = "..";
-/** More often than this no volume is exchanged while one path is looked at. */
+/** How often a path is resolved again when the kubelet exchanges the volume meanwhile. */
 const EXCHANGES = 3;
 
-/** O_NONBLOCK: a FIFO put there between the look and the opening must not stop the pull. */
+/** O_NONBLOCK: a FIFO that replaces a file after it was listed must not stop the pull. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
-/** Nor must a link that was put there be followed unseen. */
+/** A link that replaces a file after it was listed must not be followed. */
 const NO_LINK = constants.O_NOFOLLOW ?? 0;
 
 const LEAVES = "a symlink that leaves the directory (--allow-external-symlinks follows it)";
 
 /**
- * The files of a keys path (a directory, walked in lexical order as Go does, or one file), each once however many
- * links name it. What can't be read is told to `onSkip`.
+ * Reads the files of a keys path: a directory, in lexical order as Go does, or a single file. A file with several links is
+ * read once. Files that can't be read go to `onSkip`.
  */
 export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
   const walk = new Walk(path, options);
@@ -65,9 +65,9 @@ class Walk {
     this.#options = options;
   }
 
-  /** @param name relative to the keys path, "" for itself. @param real the same place, without symlinks. */
+  /** @param name path relative to the keys path, "" for the keys path itself. @param real its path without symlinks */
   directory(name: string, real: string, depth: number): void {
-    if (depth > LIMITS.keyDirectoryDepth) return this.#options.onSkip(name, "nested too deep");
+    if (depth > LIMITS.keyDirectoryDepth) return this.#options.onSkip(name, "nested too deeply");
     this.#root ??= real;
     if (!this.#first(real)) return;
     try {
@@ -77,13 +77,13 @@ class Walk {
         if (this.found.length >= LIMITS.keyFiles) {
           return this.#options.onSkip(
             name || ".",
-            `more than ${LIMITS.keyFiles} files: the rest is left out`,
+            `more than ${LIMITS.keyFiles} files; the others are not read`,
           );
         }
         if (entry.name.startsWith(VOLUME_INTERNAL)) continue;
         const inner = name === "" ? entry.name : `${name}/${entry.name}`;
         const place = `${real}/${entry.name}`;
-        // Directly in the keys folder there is no other way than to the file itself.
+        // An entry of the keys folder itself has no links on its way.
         if (entry.isFile()) this.file(inner, place, real !== this.#root);
         else if (entry.isDirectory()) this.directory(inner, place, depth + 1);
         else if (entry.isSymbolicLink()) this.#link(inner, place, depth);
@@ -98,7 +98,7 @@ class Walk {
     try {
       const real = realPath(place);
       if (this.#leaves(real)) return this.#options.onSkip(name, LEAVES);
-      // By the link's own name: open(2) follows all of it at once, also while the kubelet exchanges `..data`.
+      // Opened by the link's own name: open(2) resolves the whole path at once, even while the kubelet exchanges `..data`.
       if (statSync(place).isDirectory()) this.directory(name, real, depth + 1);
       else this.file(name, place);
     } catch (error) {
@@ -106,7 +106,7 @@ class Walk {
     }
   }
 
-  /** @param isFollowed whether links on the way count: then where it ended is looked at once more, for they may have changed */
+  /** @param isFollowed whether the path has links; then the opened file's place is checked, since links may have changed */
   file(name: string, place: string, isFollowed = true): void {
     let fd: number | undefined;
     try {
@@ -124,13 +124,13 @@ class Walk {
     }
   }
 
-  /** A refusal of `onSkip`'s own is no failure to read. */
+  /** Skips what could not be read. Rethrows what `onSkip` itself threw. */
   failed(name: string, error: unknown): void {
     if (error instanceof DecoderError) throw error;
     this.#options.onSkip(name, describeSystemError(error));
   }
 
-  /** Never for a keys path that is a file: its owner named it. */
+  /** Whether a path lies outside the keys directory. A keys path that is a file has no outside. */
   #leaves(real: string | undefined): boolean {
     if (this.#root === undefined || real === undefined || this.#options.allowExternalSymlinks) return false;
     return real !== this.#root && !real.startsWith(`${this.#root}${sep}`);
@@ -143,7 +143,7 @@ class Walk {
   }
 }
 
-/** realpath(3) follows one link after the other: a volume that was exchanged meanwhile is looked at again. */
+/** realpath(3) follows links one by one, so it fails when the volume is exchanged meanwhile. Then it is tried again. */
 function realPath(place: string): string {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -154,7 +154,7 @@ function realPath(place: string): string {
   }
 }
 
-/** Where an open file is, as Linux tells; undefined elsewhere. */
+/** The path of an open file; undefined where there is no /proc. */
 function openedPath(fd: number): string | undefined {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
@@ -163,7 +163,7 @@ function openedPath(fd: number): string | undefined {
   }
 }
 
-/** A buffer of its own: what is read here is mostly secret and is zeroed later. */
+/** Reads into memory of its own: keys are zeroed after use. */
 function readWhole(fd: number, size: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(size);
   const length = readFully(fd, data, null);

@@ -1,6 +1,7 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
-import type { RecipientInfo } from "./scheme.ts";
+import type { DescribeScheme, RecipientInfo } from "./scheme.ts";
 import { schemeOf } from "./schemes.ts";
 import { packetsOf } from "./unwrap.ts";
 
@@ -8,40 +9,37 @@ export interface PacketInfo {
   /** The annotation's suffix: "jwe", "provider.kms". */
   readonly scheme: string;
   readonly recipients: readonly RecipientInfo[];
-  /** Why the packet can't be read, if so. */
+  /** Why the packet can't be read. Undefined when it can. */
   readonly problem?: string;
 }
 
-/** For whom a layer is encrypted, as far as its annotations tell without a key. Malformed packets are told, not thrown. */
+/** Lists a layer's recipients, as far as its annotations name them without a key. A malformed packet is reported, not thrown. */
 export async function describeLayer(annotations: Readonly<Record<string, string>>): Promise<PacketInfo[]> {
   const packets: PacketInfo[] = [];
-  for (const [name, value] of Object.entries(annotations)) {
-    if (!name.startsWith(KEYS_PREFIX)) continue;
-    const scheme = name.slice(KEYS_PREFIX.length);
-    const row = schemeOf(scheme);
-    if (row === undefined) {
-      packets.push({ scheme, recipients: [], problem: "of no known scheme" });
+  for (const [annotation, value] of Object.entries(annotations)) {
+    if (!annotation.startsWith(KEYS_PREFIX)) continue;
+    const scheme = annotation.slice(KEYS_PREFIX.length);
+    const use = schemeOf(scheme);
+    if (use === undefined) {
+      packets.push({ scheme, recipients: [], problem: "it belongs to no known scheme" });
       continue;
     }
-    const { describe } = await row.describe();
-    for (const packet of packetsOf(scheme, value)) {
-      if (packet === null) packets.push({ scheme, recipients: [], problem: "it is no base64" });
-      else packets.push(await describePacket(scheme, () => describe(packet)));
-    }
+    const { describe } = await use.row.describe();
+    for (const packet of packetsOf(scheme, value))
+      packets.push({ scheme, ...(await describePacket(packet, describe)) });
   }
   return packets;
 }
 
-type Described = readonly RecipientInfo[] | Promise<readonly RecipientInfo[]>;
-
-async function describePacket(scheme: string, describe: () => Described): Promise<PacketInfo> {
+async function describePacket(
+  packet: Bytes | null,
+  describe: DescribeScheme["describe"],
+): Promise<Omit<PacketInfo, "scheme">> {
+  if (packet === null) return { recipients: [], problem: "it is not valid base64" };
   try {
-    return { scheme, recipients: await describe() };
+    return { recipients: await describe(packet) };
   } catch (error) {
-    return {
-      scheme,
-      recipients: [],
-      problem: error instanceof DecoderError ? error.message : "it can't be read",
-    };
+    const problem = error instanceof DecoderError ? error.message : "it can't be read";
+    return { recipients: [], problem };
   }
 }

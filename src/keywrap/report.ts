@@ -1,54 +1,47 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import { isLocked } from "../keys/locked.ts";
 import { LIMITS } from "../limits.ts";
-import type { Attempt, KeyName, SchemeSettings } from "./scheme.ts";
+import type { Attempt, KeyName } from "./scheme.ts";
 
 export interface RecordedAttempt extends Attempt {
-  /** The annotation's suffix, and which of its packets. */
+  /** The annotation's suffix, and the index of its packet. */
   readonly scheme: string;
   readonly packet: number;
-  /** Set when the packet itself, or the service asked, was at fault rather than the key. */
+  /** Set when the packet, a service or a token failed rather than the key. */
   readonly error?: ErrorCode;
-  /** Its own advice. */
+  /** The failure's own hint. */
   readonly hint?: string | undefined;
 }
 
-/** Lines of each list that a message shows; the rest is counted. */
+/** Entries of each list that a message shows. The others are counted. */
 const SHOWN = 12;
+const LABEL_CHARS = 80;
 
-/** The error for a layer that nothing opened: what it is wrapped for, what was tried, and what could not be used. */
-export async function unopened(
-  attempts: readonly RecordedAttempt[],
-  keys: KeySet,
-  { keysHint }: SchemeSettings,
-): Promise<DecoderError> {
+/** The error for a layer that nothing opened: its recipients, the attempts, and the unusable keys. */
+export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySet): Promise<DecoderError> {
   const codes = new Set(attempts.map((attempt) => attempt.error));
   const [only] = codes;
   const code = codes.size === 1 && only !== undefined ? only : "NO_KEY";
   const tried = await Promise.all(attempts.slice(0, SHOWN).map(renderAttempt));
+  const skipped = keys.skipped.slice(0, SHOWN).map(({ origin, reason }) => `${origin}: ${reason}`);
   const message = [
     `no key here opens this layer, which is wrapped for ${wrappedFor(attempts)}`,
     list("tried", tried, attempts.length),
-    list(
-      "not usable",
-      keys.skipped.slice(0, SHOWN).map(({ origin, reason }) => `${origin}: ${reason}`),
-      keys.skipped.length,
-    ),
+    list("not usable", skipped, keys.skipped.length),
   ].join("");
   return new DecoderError(code, message.slice(0, LIMITS.messageChars), {
-    hint: hintFor(code, attempts, keys, keysHint),
+    hint: hintFor(code, attempts, keys),
   });
 }
 
 function wrappedFor(attempts: readonly RecordedAttempt[]): string {
-  const bySchemes = new Map<string, Set<string>>();
+  const byScheme = new Map<string, Set<string>>();
   for (const { scheme, recipient } of attempts) {
-    const recipients = bySchemes.get(scheme) ?? new Set();
+    const recipients = byScheme.get(scheme) ?? new Set();
     if (recipient !== undefined) recipients.add(recipient);
-    bySchemes.set(scheme, recipients);
+    byScheme.set(scheme, recipients);
   }
-  return [...bySchemes]
+  return [...byScheme]
     .map(([scheme, recipients]) => {
       const shown = [...recipients].slice(0, SHOWN).join(", ");
       const more = recipients.size > SHOWN ? `, and ${recipients.size - SHOWN} more` : "";
@@ -69,11 +62,12 @@ async function renderAttempt({ scheme, packet, recipient, key, outcome }: Record
   return key === undefined ? `${what}: ${outcome}` : `${what} with ${await keyName(key)}: ${outcome}`;
 }
 
-/** A key of the key set by file, `kid` or short fingerprint, and size. */
+/** A key of the key set by origin, size, and `kid` or fingerprint. */
 async function keyName(key: KeyName): Promise<string> {
   if (typeof key === "string") return key;
   const kind = key.type === "rsa" ? `RSA ${key.modulusLength}` : `EC ${key.curve}`;
-  return `${key.origin} (${kind}, ${key.kid === undefined ? await fingerprintOf(key) : `kid=${key.kid.slice(0, 80)}`})`;
+  const id = key.kid === undefined ? await fingerprintOf(key) : `kid=${key.kid.slice(0, LABEL_CHARS)}`;
+  return `${key.origin} (${kind}, ${id})`;
 }
 
 async function fingerprintOf(key: Exclude<KeyName, string>): Promise<string> {
@@ -85,20 +79,15 @@ async function fingerprintOf(key: Exclude<KeyName, string>): Promise<string> {
   }
 }
 
-function hintFor(
-  code: ErrorCode,
-  attempts: readonly RecordedAttempt[],
-  keys: KeySet,
-  keysHint: string | undefined,
-): string {
+function hintFor(code: ErrorCode, attempts: readonly RecordedAttempt[], keys: KeySet): string {
   if (code !== "NO_KEY") return attempts.find(({ hint }) => hint !== undefined)?.hint ?? ELSEWHERE;
-  if (keys.skipped.some(({ reason }) => isLocked(reason))) return LOCKED;
-  const have = keys.keys.length + keys.pgp.length + keys.pkcs11.length;
-  if (have === 0) return keysHint ?? NO_KEYS;
-  return "compare with the recipients the image was encrypted for: ctd-decoder inspect IMAGE";
+  if (keys.skipped.some(({ isLocked }) => isLocked)) return LOCKED;
+  const have = keys.keys.length + keys.keyrings.length + keys.tokenKeys.length;
+  if (have === 0) return keys.advice ?? NO_KEYS;
+  return "compare with the recipients that the image was encrypted for: ctd-decoder inspect IMAGE";
 }
 
 const NO_KEYS = "put this node's private key into the folder that --decryption-keys-path names";
 const LOCKED =
   "put each encrypted key's password into a file of the key's name, in the folder that --key-passwords-path names";
-const ELSEWHERE = "the image's annotations, or the service or token named above, are at fault, not the keys";
+const ELSEWHERE = "the image's annotations, or the service or token named above, failed rather than the keys";

@@ -1,20 +1,22 @@
+import type { Bytes } from "../encoding/bytes.ts";
 import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
+import type { CertificateRules } from "../keys/recipient-certificate.ts";
 import type { Secret } from "../secret.ts";
 
 /**
- * What a scheme (a family of wrapped keys) is made of. Each scheme is a folder with `unwrap.ts`, `wrap.ts` and
- * `describe.ts`; it knows this file, the keys and the leaves, and no other scheme.
+ * The interface of a scheme, a family of wrapped keys. Each scheme is a folder with `unwrap.ts`, `wrap.ts` and `describe.ts`. It
+ * imports this file, the keys and the rooms below, and no other scheme.
  */
 
-/** A key in messages: one of the key set, or the name of what else was asked ("alice.asc 0x51A3…", "token node"). */
+/** A key in messages: one of the key set, or the name of another one ("alice.asc 0x51A3…", "token node"). */
 export type KeyName = AsymmetricKey | string;
 
-/** One try at opening a packet, kept as data and rendered once, when no try succeeded. */
+/** One failed attempt at opening a packet. Attempts are kept as data and rendered once, when no attempt succeeded. */
 export interface Attempt {
-  /** Which of the packet's recipients: "ECDH-ES+A256KW kid=node-1". */
+  /** Recipient of the packet: "ECDH-ES+A256KW kid=node-1". */
   readonly recipient?: string;
   readonly key?: KeyName;
-  /** Why it did not open, or why it was not tried: "the key does not fit". Nothing secret. */
+  /** Why the key did not open the packet, or was not tried: "the key does not fit". Holds nothing secret. */
   readonly outcome: string;
 }
 
@@ -25,44 +27,46 @@ export interface Opened {
   readonly key?: KeyName;
 }
 
-/** How the caller wants schemes to behave; nothing in here is from the image. */
+/** The caller's wishes for schemes. Nothing in here comes from the image. */
 export interface SchemeSettings {
   /** The process's environment: OCICRYPT_CONFIG, OCICRYPT_KEYPROVIDER_CONFIG, and what a provider's command inherits. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Longest wait for one answer of a key provider or a token. */
   readonly providerTimeoutMs: number;
-  /** Hands a provider all parameters, private keys included, as Go does. */
+  /** Sends a provider all parameters, private keys included, as Go does. */
   readonly providerLegacyDc: boolean;
   /** Adds a provider's own stderr to messages. */
   readonly verbose: boolean;
-  /** What to do where no key is at hand; the decoder's own advice by default. */
-  readonly keysHint?: string;
 }
 
 export interface UnwrapContext {
   readonly keys: KeySet;
   readonly settings: SchemeSettings;
-  /** For `provider.NAME`: the NAME. Empty for the other schemes. */
-  readonly providerName: string;
+  /** NAME of an annotation `provider.NAME`. Empty for schemes without names. */
+  readonly name: string;
+  /** Keeps an attempt that failed. */
   record(attempt: Attempt): void;
-  /** Call before each private-key operation. Throws LIMIT once the layer has had its share. */
+  /** Must be called before each private-key operation. @throws DecoderError LIMIT when the layer's budget is spent */
   spend(): void;
 }
 
 export interface UnwrapScheme {
   /**
-   * Opens one packet (decoded from the annotation) with the keys at hand.
-   * @returns null when no key here fits, after recording what was tried
-   * @throws DecoderError BAD_PACKET for a malformed or refused packet; the driver goes on to the next one
+   * Opens one packet, decoded from the annotation.
+   * @returns null when no key here fits, after recording every attempt
+   * @throws DecoderError BAD_PACKET for a malformed or refused packet; the caller goes on to the next one
    */
-  unwrap(packet: Uint8Array<ArrayBuffer>, context: UnwrapContext): Promise<Opened | null>;
+  unwrap(packet: Bytes, context: UnwrapContext): Promise<Opened | null>;
 }
 
 export interface WrapSettings extends SchemeSettings {
-  /** gpg's home for `pgp:` names that are no file. */
+  /** gpg's home folder, for recipients that are names in its keyring. */
   readonly gpgHomedir?: string;
+  /** Certificates to accept although they should not be encrypted for. None by default. */
+  readonly certificates?: CertificateRules;
 }
 
-/** Wraps one layer's private options for all recipients that `prepare` was given. */
+/** Wraps one layer's private options for all recipients that `prepare` received. */
 export interface Wrapper {
   /** The annotation's name after `org.opencontainers.image.enc.keys.`: "jwe", "provider.kms". */
   readonly annotation: string;
@@ -72,21 +76,21 @@ export interface Wrapper {
 export interface WrapScheme {
   /**
    * Reads and checks the recipients once, before any layer is touched.
-   * @param recipients what stands after `jwe:` and its like, in the order given
-   * @throws DecoderError BAD_RECIPIENT naming the one that can't be used
+   * @param recipients the texts after `jwe:` and its like, in the order given
+   * @throws DecoderError BAD_RECIPIENT, which names the unusable recipient
    */
   prepare(recipients: readonly string[], settings: WrapSettings): Promise<readonly Wrapper[]>;
 }
 
-/** For whom a packet is, as far as it tells without a key. */
+/** A recipient of a packet, as far as the packet names it without a key. */
 export interface RecipientInfo {
   /** "RSA-OAEP", "ECDH-ES+A256KW", "rsaEncryption", "RSA", "pkcs11 sha1". */
   readonly algorithm?: string;
-  /** A `kid`, key id, or issuer and serial number. */
+  /** A `kid`, a key ID, or issuer and serial number. */
   readonly id?: string;
 }
 
 export interface DescribeScheme {
   /** @throws DecoderError BAD_PACKET */
-  describe(packet: Uint8Array<ArrayBuffer>): readonly RecipientInfo[] | Promise<readonly RecipientInfo[]>;
+  describe(packet: Bytes): readonly RecipientInfo[] | Promise<readonly RecipientInfo[]>;
 }

@@ -1,62 +1,95 @@
-import { PROVIDER_PREFIX } from "../spec/annotations.ts";
 import * as jwe from "./jwe/unwrap.ts";
 import type { DescribeScheme, UnwrapScheme, WrapScheme } from "./scheme.ts";
 
+/** Parts of a key set whose keys open packets. */
+export type KeyKind = "keys" | "keyrings" | "tokenKeys";
+
 /**
- * A row of the table of schemes; each part is loaded when a layer or a command first needs it. Only JWE, which nearly all
- * layers are wrapped with, is there from the start.
+ * A row of the table of schemes. A part is loaded when a layer or a command first needs it. Only JWE, which most layers use,
+ * is loaded from the start.
  */
 export interface SchemeRow {
-  readonly name: SchemeName;
+  /** The annotation's name after `org.opencontainers.image.enc.keys.`, and the beginning of a recipient on the command line. */
+  readonly name: string;
+  /** Whether `.NAME` follows in the annotation: the name of a service that unwraps. */
+  readonly isNamed?: true;
+  /** The form of a recipient on the command line: "jwe:FILE". */
+  readonly recipient: string;
+  /** The keys that open the scheme's packets. Empty when a service does. */
+  readonly openedBy: readonly KeyKind[];
+  /** The part of a node's key set that also is, or yields, a recipient's file. Undefined when none does. */
+  readonly testedWith?: "keys" | "certificates" | "tokenKeys";
   readonly unwrap: () => Promise<UnwrapScheme>;
   readonly wrap: () => Promise<WrapScheme>;
   readonly describe: () => Promise<DescribeScheme>;
 }
 
-export type SchemeName = "jwe" | "pkcs7" | "pgp" | "pkcs11" | "provider";
-
-/** In the order of trial: the cheap and local ones first, what leaves the machine last. */
+/** In the order of trial: cheap and local schemes first, those that leave the machine last. */
 export const SCHEMES: readonly SchemeRow[] = [
   {
     name: "jwe",
+    recipient: "jwe:FILE",
+    openedBy: ["keys"],
+    testedWith: "keys",
     unwrap: async () => jwe,
     wrap: () => import("./jwe/wrap.ts"),
     describe: () => import("./jwe/describe.ts"),
   },
   {
     name: "pkcs7",
+    recipient: "pkcs7:CERT",
+    openedBy: ["keys"],
+    testedWith: "certificates",
     unwrap: () => import("./pkcs7/unwrap.ts"),
     wrap: () => import("./pkcs7/wrap.ts"),
     describe: () => import("./pkcs7/describe.ts"),
   },
   {
     name: "pgp",
+    recipient: "pgp:NAME-OR-FILE",
+    openedBy: ["keyrings"],
     unwrap: () => import("./pgp/unwrap.ts"),
     wrap: () => import("./pgp/wrap.ts"),
     describe: () => import("./pgp/describe.ts"),
   },
   {
     name: "pkcs11",
+    recipient: "pkcs11:FILE",
+    openedBy: ["tokenKeys"],
+    testedWith: "tokenKeys",
     unwrap: () => import("./pkcs11/unwrap.ts"),
     wrap: () => import("./pkcs11/wrap.ts"),
     describe: () => import("./pkcs11/describe.ts"),
   },
   {
     name: "provider",
+    isNamed: true,
+    recipient: "provider:NAME[:ATTRS]",
+    openedBy: [],
     unwrap: () => import("./provider/unwrap.ts"),
     wrap: () => import("./provider/wrap.ts"),
     describe: () => import("./provider/describe.ts"),
   },
 ];
 
-/** The row for an annotation's suffix ("jwe", "provider.kms"), or undefined for one nobody knows. */
-export function schemeOf(suffix: string): SchemeRow | undefined {
-  const name = suffix.startsWith(PROVIDER_PREFIX) ? "provider" : suffix;
-  if (name === "provider" && suffix.length <= PROVIDER_PREFIX.length) return undefined;
-  return SCHEMES.find((row) => row.name === name);
+/** The scheme of an annotation, and the name in it. */
+export interface SchemeUse {
+  readonly row: SchemeRow;
+  /** "kms" of "provider.kms"; empty for schemes without names. */
+  readonly name: string;
 }
 
-/** What runs in a process of its own, by the name that the scheme starts it with (`io/helper.ts`). */
-export const HELPERS: ReadonlyMap<string, () => Promise<{ serve(): Promise<void> }>> = new Map([
-  ["pkcs11-module", () => import("./pkcs11/module-server.ts")],
-]);
+/** @param suffix an annotation's name after the prefix: "jwe", "provider.kms". @returns undefined for an unknown scheme */
+export function schemeOf(suffix: string): SchemeUse | undefined {
+  const dot = suffix.indexOf(".");
+  const [scheme, name] = dot < 0 ? [suffix, ""] : [suffix.slice(0, dot), suffix.slice(dot + 1)];
+  const row = SCHEMES.find((it) => it.name === scheme);
+  if (row === undefined || (row.isNamed === true) !== (name !== "")) return undefined;
+  return dot >= 0 && name === "" ? undefined : { row, name };
+}
+
+/** The forms of recipients: "jwe:FILE, pkcs7:CERT or …". */
+export function recipientForms(): string {
+  const forms = SCHEMES.map(({ recipient }) => recipient);
+  return `${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
+}

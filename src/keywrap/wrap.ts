@@ -2,9 +2,9 @@ import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Wrapper, WrapSettings } from "./scheme.ts";
-import { SCHEMES } from "./schemes.ts";
+import { recipientForms, SCHEMES } from "./schemes.ts";
 
-/** Wraps layers' private options for a fixed set of recipients, of any schemes. */
+/** Wraps layers' private options for a fixed set of recipients of any schemes. */
 export class LayerWrapper {
   readonly #wrappers: readonly Wrapper[];
 
@@ -14,8 +14,7 @@ export class LayerWrapper {
 
   /**
    * Reads and checks all recipients, so that a wrong one stops the work before any layer is touched.
-   * @param recipients "jwe:FILE", "pkcs7:CERT", "pgp:NAME-OR-FILE", "pkcs11:FILE", "provider:NAME[:ATTRS]"; one that is
-   * named twice counts once
+   * @param recipients in the forms of {@link recipientForms}; duplicates count once
    * @throws DecoderError BAD_RECIPIENT
    */
   static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<LayerWrapper> {
@@ -27,7 +26,7 @@ export class LayerWrapper {
       byScheme.set(scheme, [...(byScheme.get(scheme) ?? []), value]);
     }
     if (byScheme.size === 0)
-      throw new DecoderError("BAD_RECIPIENT", "there is no recipient to encrypt for", { hint: HINT });
+      throw new DecoderError("BAD_RECIPIENT", "there is no recipient to encrypt for", { hint: forms() });
     const wrappers: Wrapper[] = [];
     for (const row of SCHEMES) {
       const values = byScheme.get(row.name);
@@ -36,7 +35,11 @@ export class LayerWrapper {
     return new LayerWrapper(wrappers);
   }
 
-  /** The annotations for one layer: name → base64 of the packet. Existing packets stand first, before a comma. */
+  /**
+   * Wraps one layer's private options.
+   * @param existing the layer's annotations, whose packets stay before the new ones
+   * @returns annotation name → packets in base64, separated by commas
+   */
   async wrap(
     privateOptions: Uint8Array,
     existing: Readonly<Record<string, string>> = {},
@@ -52,10 +55,12 @@ export class LayerWrapper {
   }
 }
 
-const HINT = "recipients are jwe:FILE, pkcs7:CERT, pgp:NAME-OR-FILE, pkcs11:FILE or provider:NAME[:ATTRS]";
+function forms(): string {
+  return `a recipient is ${recipientForms()}`;
+}
 
 function unknownRecipient(recipient: string): DecoderError {
   return new DecoderError("BAD_RECIPIENT", `the recipient ${JSON.stringify(recipient)} is of no known kind`, {
-    hint: HINT,
+    hint: forms(),
   });
 }

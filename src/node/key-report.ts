@@ -34,8 +34,8 @@ export function reportKeys(path: string, keys: KeySet): KeyReport {
   const rows: KeyRow[] = [
     ...keys.keys.map((key) => keyRow(key)),
     ...keys.certificates.map(certificateRow),
-    ...keys.pgp.map(({ origin }) => ({ file: origin, kind: "OpenPGP keyring" })),
-    ...keys.pkcs11.map(({ origin }) => ({ file: origin, kind: "PKCS#11 key file" })),
+    ...keys.keyrings.map(({ origin }) => ({ file: origin, kind: "OpenPGP keyring" })),
+    ...keys.tokenKeys.map(({ origin }) => ({ file: origin, kind: "PKCS#11 key file" })),
     ...keys.skipped.map(({ origin, reason }) => ({ file: origin, skipped: reason })),
   ].map((row) => ({ ...row, ...modeOf(path, row.file) }));
   rows.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));

@@ -9,7 +9,9 @@ import { TAR_TYPE } from "../containerd/stream-processors.ts";
 import { encodeField } from "../encoding/protobuf.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
+import type { CertificateRules } from "../keys/recipient-certificate.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
+import { SCHEMES } from "../keywrap/schemes.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import { sealLayer } from "../layer/seal.ts";
 import { keyPlace } from "./key-report.ts";
@@ -37,6 +39,9 @@ const LAYER_BYTES = 10_000;
 const TIMEOUT_MS = 60_000;
 const MESSAGE_CHARS = 2000;
 
+/** The certificates are the node's own. The layer is only a test. */
+const ANY_CERTIFICATE: CertificateRules = { allowExpired: true, allowCa: true, allowKeyUsage: true };
+
 interface Recipient {
   readonly key: string;
   readonly scheme: string;
@@ -59,26 +64,45 @@ export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
   }
 }
 
+/** A public key, certificate or key file that `encrypt` takes as a recipient. */
+interface PublicFile {
+  readonly key: string;
+  /** Text for a temporary file, or the path of the file itself. */
+  readonly pem?: string;
+  readonly path?: string;
+}
+
 async function recipientsOf({ keys, keysPath }: SelfTestOptions, folder: string): Promise<Recipient[]> {
   const recipients: Recipient[] = [];
-  const put = async (scheme: string, key: string, pem: string) => {
-    const file = join(folder, String(recipients.length));
-    await writeFile(file, pem);
-    recipients.push({ key, scheme, recipient: `${scheme}:${file}` });
-  };
-  for (const key of keys.keys) await put("jwe", key.origin, publicPem(key));
-  for (const { der, origin } of keys.certificates) {
-    const certificate = new X509Certificate(der);
-    const hasKey = keys.keys.some(
-      (key) => key.type === "rsa" && certificate.checkPrivateKey(privateKey(key)),
-    );
-    if (hasKey) await put("pkcs7", origin, certificate.toString());
+  for (const { name: scheme, testedWith } of SCHEMES) {
+    const files = testedWith === undefined ? [] : PUBLIC_FILES[testedWith](keys, keysPath);
+    for (const { key, pem, path } of files) {
+      const file = path ?? join(folder, String(recipients.length));
+      if (pem !== undefined) await writeFile(file, pem);
+      recipients.push({ key, scheme, recipient: `${scheme}:${file}` });
+    }
   }
-  for (const { origin } of keys.pgp) recipients.push({ key: origin, scheme: "pgp" });
-  for (const { origin } of keys.pkcs11)
-    recipients.push({ key: origin, scheme: "pkcs11", recipient: `pkcs11:${keyPlace(keysPath, origin)}` });
+  // The public half of a keyring is not at hand.
+  for (const { origin } of keys.keyrings) {
+    const scheme = SCHEMES.find(({ openedBy }) => openedBy.includes("keyrings"))?.name ?? "";
+    recipients.push({ key: origin, scheme });
+  }
   return recipients;
 }
+
+type TestedWith = NonNullable<(typeof SCHEMES)[number]["testedWith"]>;
+
+const PUBLIC_FILES: Readonly<Record<TestedWith, (keys: KeySet, keysPath: string) => PublicFile[]>> = {
+  keys: ({ keys }) => keys.map((key) => ({ key: key.origin, pem: publicPem(key) })),
+  certificates: ({ keys, certificates }) =>
+    certificates.flatMap(({ der, origin }) => {
+      const certificate = new X509Certificate(der);
+      const hasKey = keys.some((key) => key.type === "rsa" && certificate.checkPrivateKey(privateKey(key)));
+      return hasKey ? [{ key: origin, pem: certificate.toString() }] : [];
+    }),
+  tokenKeys: ({ tokenKeys }, keysPath) =>
+    tokenKeys.map(({ origin }) => ({ key: origin, path: keyPlace(keysPath, origin) })),
+};
 
 function privateKey(key: AsymmetricKey) {
   return createPrivateKey({ key: Buffer.from(key.pkcs8.bytes), format: "der", type: "pkcs8" });
@@ -102,7 +126,7 @@ async function tryKey(recipient: string, options: SelfTestOptions): Promise<Pick
 }
 
 async function encryptFor(recipient: string, plaintext: Uint8Array, settings: WrapSettings) {
-  const wrapper = await LayerWrapper.prepare([recipient], settings);
+  const wrapper = await LayerWrapper.prepare([recipient], { ...settings, certificates: ANY_CERTIFICATE });
   const { ciphertext, descriptor } = await sealLayer(plaintext, TAR_TYPE, wrapper);
   return { ciphertext, payload: payloadOf(descriptor) };
 }

@@ -240,7 +240,7 @@ describeWith([ours], "a keys folder as in life", {}, () => {
           ),
           "z.pem": PEM,
         },
-        /a\.pem can't be used: an encrypted key, and no password/,
+        /a\.pem can't be used: an encrypted key without a password/,
       ],
     ])("%s", async (_what, files, message) => {
       const result = await run(tree(files), ["--strict-keys"]);
@@ -354,7 +354,11 @@ describeWith([ours, openssl], "encrypted keys", {}, () => {
       /key\.pem: an encrypted key that none of the given passwords opens/,
       secrets,
     );
-    expectRefusal(await run(keys, [], layer), /key\.pem: an encrypted key, and no password for it/, secrets);
+    expectRefusal(
+      await run(keys, [], layer),
+      /key\.pem: an encrypted key without a password for it/,
+      secrets,
+    );
   });
 
   test("a password whose key is not encrypted does no harm", async () => {

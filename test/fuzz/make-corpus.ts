@@ -22,6 +22,14 @@ import {
 import { CORPUS } from "./corpus.ts";
 import { writeArchives } from "./make-archives.ts";
 
+const WRAP_SETTINGS = {
+  environment: {},
+  providerTimeoutMs: 0,
+  providerLegacyDc: false,
+  verbose: false,
+  certificates: { allowExpired: true, allowCa: true, allowKeyUsage: true },
+};
+
 const options = Buffer.from(OPTIONS);
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const p256 = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -126,7 +134,7 @@ save(
     recipients: (key) => [recipientInfo(node, key, { by: "keyId" }), recipientInfo(node, key)],
   }),
 );
-const [wrapper] = await prepare([join(CORPUS, "keys/certificate.pem")]);
+const [wrapper] = await prepare([join(CORPUS, "keys/certificate.pem")], WRAP_SETTINGS);
 if (wrapper) save("cms/peers", await wrapper.wrap(options));
 
 save("pgp/message", await seal(pgp.toPublic(), literal()));

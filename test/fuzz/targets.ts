@@ -15,23 +15,23 @@ import { parseAny, parsePayload } from "../../src/containerd/payload.ts";
 import { leasedDigests } from "../../src/containerd/store/leases.ts";
 import { encodeBase64 } from "../../src/encoding/base64.ts";
 import { Expander } from "../../src/io/decompress.ts";
+import { readCertificate } from "../../src/keys/certificate.ts";
 import { KeyCollector } from "../../src/keys/collector.ts";
 import type { KeySet } from "../../src/keys/keyset.ts";
+import { parseKeyFile } from "../../src/keys/token/key-file.ts";
+import { loadPolicies } from "../../src/keys/token/module-policy.ts";
+import { parsePkcs11Uri } from "../../src/keys/token/uri.ts";
 import { parseJwe } from "../../src/keywrap/jwe/message.ts";
 import { contentAlgorithm, describeRecipient, wrappedCek } from "../../src/keywrap/jwe/recipient.ts";
 import { unwrap as unwrapJwe } from "../../src/keywrap/jwe/unwrap.ts";
 import { parseMessage as parsePgp } from "../../src/keywrap/pgp/message.ts";
 import { unwrap as unwrapPgp } from "../../src/keywrap/pgp/unwrap.ts";
-import { readCertificate } from "../../src/keywrap/pkcs7/certificate.ts";
 import { readContent } from "../../src/keywrap/pkcs7/content.ts";
 import { readEnvelope } from "../../src/keywrap/pkcs7/envelope.ts";
 import { unwrap as unwrapCms } from "../../src/keywrap/pkcs7/unwrap.ts";
-import { parseKeyFile } from "../../src/keywrap/pkcs11/key-file.ts";
 import { parseMessage as parsePkcs11 } from "../../src/keywrap/pkcs11/message.ts";
-import { loadPolicies } from "../../src/keywrap/pkcs11/module-policy.ts";
-import { parsePkcs11Uri } from "../../src/keywrap/pkcs11/uri.ts";
 import { findProvider } from "../../src/keywrap/provider/configuration.ts";
-import { readAnswer, UNWRAP } from "../../src/keywrap/provider/messages.ts";
+import { readAnswer, UNWRAP } from "../../src/keywrap/provider/protocol.ts";
 import type { UnwrapContext } from "../../src/keywrap/scheme.ts";
 import { packetsOf } from "../../src/keywrap/unwrap.ts";
 import { PUBLIC_OPTIONS } from "../../src/spec/annotations.ts";
@@ -177,7 +177,7 @@ const SETTINGS: UnwrapContext["settings"] = {
 };
 
 function contextFor(keys: KeySet): UnwrapContext {
-  return { keys, settings: SETTINGS, providerName: "", record: () => {}, spend: () => {} };
+  return { keys, settings: SETTINGS, name: "", record: () => {}, spend: () => {} };
 }
 
 async function opening(

@@ -138,13 +138,13 @@ async function open(
     keys: {
       keys: [],
       certificates: [],
-      pgp: [{ data: new Uint8Array(keyring), origin: "keyring", passphrases }],
-      pkcs11: [],
+      keyrings: [{ data: new Uint8Array(keyring), origin: "keyring", passphrases }],
+      tokenKeys: [],
       parameters: new Map(),
       skipped: [],
     },
     settings: { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false },
-    providerName: "",
+    name: "",
     record: (attempt) => attempts.push(attempt),
     spend: () => {},
   });

@@ -66,7 +66,7 @@ async function open(packet: Uint8Array, keysPath: string) {
   const opened = await unwrap(new Uint8Array(packet), {
     keys: await loadKeys({ keysPath, strictKeys: false, allowExternalSymlinks: false }),
     settings: { environment: {}, providerTimeoutMs: 0, providerLegacyDc: false, verbose: false },
-    providerName: "",
+    name: "",
     record: (attempt) => attempts.push(attempt),
     spend: () => {
       operations++;

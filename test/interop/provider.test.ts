@@ -229,7 +229,11 @@ describeWith([skopeoNew], "layers encrypted by skopeo through a provider", {}, (
 
     test.each([
       ["one that exits 5", command("echo no luck >&2; exit 5"), /provider "cmd" ended with exit code 5/],
-      ["one that prints garbage", command("echo hunter2"), /provider "cmd" gave an answer that is no JSON/],
+      [
+        "one that prints garbage",
+        command("echo hunter2"),
+        /provider "cmd" gave an answer that is not a JSON/,
+      ],
       ["one that never ends", command("sleep 1000 & sleep 1000"), /provider "cmd" did not answer within 2 s/],
       ["one without end", command("yes"), /provider "cmd" gave an answer of more than/],
       ["one that isn't there", { cmd: { path: "/nonexistent/kms" } }, /provider "cmd".*no such file/],

@@ -195,7 +195,7 @@ export function asymmetricKey(key: KeyObject, labels: Partial<KeyLabels> = {}): 
 }
 
 export function keySet(...keys: readonly AsymmetricKey[]): KeySet {
-  return { keys, certificates: [], pgp: [], pkcs11: [], parameters: new Map(), skipped: [] };
+  return { keys, certificates: [], keyrings: [], tokenKeys: [], parameters: new Map(), skipped: [] };
 }
 
 /** A context that remembers what was recorded and spent. */
@@ -203,7 +203,7 @@ export function unwrapContext(keys: KeySet): UnwrapContext & { attempts: Attempt
   const context = {
     keys,
     settings: { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false },
-    providerName: "",
+    name: "",
     attempts: [] as Attempt[],
     spent: 0,
     record: (attempt: Attempt) => {

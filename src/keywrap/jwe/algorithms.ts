@@ -1,6 +1,6 @@
 import type { Curve } from "../../keys/keyset.ts";
 
-/** Key management algorithms (RFC 7518 §4.1) that ocicrypt's writers use. Unlisted means refused. */
+/** Key management algorithms (RFC 7518 §4.1) of ocicrypt's writers. Unlisted ones are refused. */
 export type KeyAlgorithm =
   | { readonly type: "rsa"; readonly hash: "SHA-1" | "SHA-256" }
   | { readonly type: "ecdh"; readonly kekBytes: 16 | 24 | 32 };
@@ -13,7 +13,7 @@ export const KEY_ALGORITHMS: ReadonlyMap<unknown, KeyAlgorithm> = new Map<unknow
   ["ECDH-ES+A256KW", { type: "ecdh", kekBytes: 32 }],
 ]);
 
-/** Content encryption algorithms (RFC 7518 §5.1). Sizes in bytes; `hash` marks the CBC ones. */
+/** Content encryption algorithms (RFC 7518 §5.1). Sizes in bytes. Only the CBC ones have a `hash`. */
 export interface ContentAlgorithm {
   readonly keyBytes: number;
   readonly ivBytes: number;
@@ -30,5 +30,5 @@ export const CONTENT_ALGORITHMS: ReadonlyMap<unknown, ContentAlgorithm> = new Ma
   ["A256CBC-HS512", { keyBytes: 64, ivBytes: 16, tagBytes: 32, hash: "SHA-512" }],
 ]);
 
-/** Bits of a curve's shared secret (RFC 7518 §6.2.1.1). */
+/** Bits of a curve's shared secret, in whole bytes (RFC 7518 §6.2.1.1). */
 export const CURVE_BITS: Readonly<Record<Curve, number>> = { "P-256": 256, "P-384": 384, "P-521": 528 };

@@ -1,19 +1,17 @@
+import { type Bytes, concat } from "../../encoding/bytes.ts";
 import type { AsymmetricKey, EcKey, RsaKey } from "../../keys/keyset.ts";
 import { CURVE_BITS } from "./algorithms.ts";
-import { concat } from "./content.ts";
 import type { WrappedCek } from "./recipient.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
 /**
- * The private-key half of a JWE, on WebCrypto: the one implementation that both runtimes have, that checks points and
- * key-wrap integrity right, and that costs the hot path no loading of node:crypto.
+ * Unwraps content encryption keys with WebCrypto. Both runtimes have it, it checks points and key-wrap integrity correctly,
+ * and unlike node:crypto it costs the hot path no loading time.
  */
 export class CekUnwrapper {
   readonly #imported = new Map<AsymmetricKey, Map<string, Promise<CryptoKey>>>();
   readonly #importedEpks = new Map<WrappedCek, Promise<CryptoKey>>();
 
-  /** The content encryption key, or null when this key does not fit. Which step failed is not told. */
+  /** Returns the content encryption key. Null when this key does not fit, whichever step failed. */
   async unwrap(wrapped: WrappedCek, key: AsymmetricKey, cekBytes: number): Promise<Bytes | null> {
     try {
       const cek =
@@ -73,7 +71,7 @@ export class CekUnwrapper {
   }
 }
 
-/** RFC 7518 §4.6.2: one round of NIST SP 800-56A's Concat KDF with SHA-256 fills every key-wrapping key. */
+/** RFC 7518 §4.6.2: one round of NIST SP 800-56A's Concat KDF with SHA-256 is enough for every key-wrapping key. */
 async function concatKdf(secret: Bytes, otherInfo: Bytes, length: number): Promise<Bytes> {
   const input = concat(Uint8Array.of(0, 0, 0, 1), secret, otherInfo);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", input));
@@ -81,7 +79,7 @@ async function concatKdf(secret: Bytes, otherInfo: Bytes, length: number): Promi
   return digest.slice(0, length);
 }
 
-/** RFC 3394. WebCrypto unwraps into a key object only: an HMAC key may have any length and be read back. */
+/** RFC 3394. WebCrypto unwraps only into a key object. An HMAC key may have any length, and can be exported. */
 export async function unwrapAesKw(kek: Bytes, wrapped: Bytes): Promise<Bytes> {
   const kw = await crypto.subtle.importKey("raw", kek, "AES-KW", false, ["unwrapKey"]);
   kek.fill(0);

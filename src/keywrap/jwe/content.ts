@@ -1,9 +1,8 @@
+import { type Bytes, concat, equalConstantTime } from "../../encoding/bytes.ts";
 import type { ContentAlgorithm } from "./algorithms.ts";
 import type { JweMessage } from "./message.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** Decrypts the content (RFC 7516 §5.2 step 16). Null for every failure: tag, padding and length look the same. */
+/** Decrypts the content (RFC 7516 §5.2 step 16). Null for every failure: wrong tags, paddings and lengths look alike. */
 export async function decryptContent(
   algorithm: ContentAlgorithm,
   cek: Bytes,
@@ -28,7 +27,7 @@ async function decryptGcm(
   }
 }
 
-/** RFC 7518 §5.2: the first half of the key is for the MAC, the second for AES-CBC; the MAC is cut to half its length. */
+/** RFC 7518 §5.2: the first half of the key is for HMAC, the second for AES-CBC. The MAC is truncated to half its length. */
 async function decryptCbc(
   algorithm: ContentAlgorithm,
   hash: string,
@@ -52,21 +51,4 @@ async function decryptCbc(
   } catch {
     return null;
   }
-}
-
-/** node:crypto's timingSafeEqual would cost the hot path the loading of that module. Equal lengths are the caller's. */
-function equalConstantTime(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
-  return difference === 0;
-}
-
-export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

@@ -1,25 +1,24 @@
 import { decodeBase64Url } from "../../encoding/base64.ts";
-import { decodeUtf8 } from "../../encoding/bytes.ts";
+import { type Bytes, decodeUtf8 } from "../../encoding/bytes.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
 type Header = JsonObject;
 
 export interface JweRecipient {
-  /** Protected, unprotected and per-recipient header together (RFC 7516 §4). */
+  /** The union of protected, unprotected and per-recipient header (RFC 7516 §4). */
   readonly header: Header;
   readonly encryptedKey: Bytes;
 }
 
-/** A JWE (RFC 7516), whichever of its serializations it came in. */
+/** A JWE (RFC 7516) of any serialization. */
 export interface JweMessage {
   readonly recipients: readonly JweRecipient[];
   readonly iv: Bytes;
   readonly ciphertext: Bytes;
   readonly tag: Bytes;
-  /** ASCII of the protected header, and of the aad where there is one (RFC 7516 §5.1 step 14). */
+  /** ASCII of the protected header, and of the aad if present (RFC 7516 §5.1 step 14). */
   readonly additionalData: Bytes;
 }
 
@@ -27,7 +26,7 @@ export function badJwe(what: string): DecoderError {
   return new DecoderError("BAD_PACKET", `the JWE ${what}`);
 }
 
-/** Parses a packet. The JSON is attacker-made: its text goes into no message. */
+/** Parses a packet. Messages never quote it: the JSON may come from an attacker. @throws DecoderError BAD_PACKET */
 export function parseJwe(packet: Bytes): JweMessage {
   const text = decodeUtf8(packet).trim();
   return text.startsWith("{") ? parseJson(packet) : parseCompact(text);
@@ -50,9 +49,9 @@ function parseCompact(text: string): JweMessage {
 /** RFC 7516 §7.2, general and flattened. */
 function parseJson(packet: Bytes): JweMessage {
   const json = parseJsonObject(packet);
-  if (json === null) throw badJwe("is no well-formed JSON object");
+  if (json === null) throw badJwe("is not a well-formed JSON object");
   const protectedText = json["protected"] ?? "";
-  if (typeof protectedText !== "string") throw badJwe("has a protected header that is no text");
+  if (typeof protectedText !== "string") throw badJwe("has a protected header that is not a text");
   const shared = mergeHeaders(
     protectedText === "" ? {} : parseHeader(protectedText),
     headerOf(json["unprotected"]),
@@ -69,8 +68,8 @@ function parseJson(packet: Bytes): JweMessage {
 }
 
 /**
- * go-jose writes an `encrypted_key` beside `recipients`, which RFC 7516 §7.2.2 forbids: it is a copy of the first
- * recipient's and is ignored.
+ * Ignores an `encrypted_key` beside `recipients`. RFC 7516 §7.2.2 forbids it, but go-jose writes a copy of the first
+ * recipient's there.
  */
 function recipientsOf(json: Header, shared: Header): JweRecipient[] {
   const list = json["recipients"];
@@ -83,9 +82,9 @@ function recipientsOf(json: Header, shared: Header): JweRecipient[] {
     ];
   }
   if (!Array.isArray(list) || list.length === 0)
-    throw badJwe("has a list of recipients that is empty or no list");
+    throw badJwe("has recipients that are not a list, or an empty one");
   return list.map((entry: unknown) => {
-    if (!isObject(entry)) throw badJwe("has a recipient that is no object");
+    if (!isObject(entry)) throw badJwe("has a recipient that is not an object");
     return {
       header: mergeHeaders(shared, headerOf(entry["header"])),
       encryptedKey: bytesOf(entry["encrypted_key"], "encrypted_key"),
@@ -95,24 +94,24 @@ function recipientsOf(json: Header, shared: Header): JweRecipient[] {
 
 function parseHeader(base64url: string): Header {
   const header = parseJsonObject(bytesOf(base64url, "protected header"));
-  if (header === null) throw badJwe("has a protected header that is no JSON object");
+  if (header === null) throw badJwe("has a protected header that is not a JSON object");
   return bounded(header);
 }
 
 function headerOf(value: unknown): Header {
   if (value === undefined || value === null) return {};
-  if (!isObject(value)) throw badJwe("has a header that is no object");
+  if (!isObject(value)) throw badJwe("has a header that is not an object");
   return bounded(value);
 }
 
-/** The shared headers are merged with each recipient's: their size counts once for every recipient. */
+/** Bounds a header's size. The shared headers are merged with each recipient's, so their size counts once per recipient. */
 function bounded(header: Header): Header {
   if (Object.keys(header).length > LIMITS.jweHeaderParameters)
-    throw badJwe(`has a header of more than ${LIMITS.jweHeaderParameters} parameters`);
+    throw badJwe(`has a header with more than ${LIMITS.jweHeaderParameters} parameters`);
   return header;
 }
 
-/** RFC 7516 §7.2.1: the names of the three headers must be disjoint, or an unprotected one could pose as protected. */
+/** RFC 7516 §7.2.1: the headers' names must be disjoint. Otherwise an unprotected parameter could pose as protected. */
 function mergeHeaders(first: Header, second: Header): Header {
   for (const name of Object.keys(second)) {
     if (Object.hasOwn(first, name)) throw badJwe("has a header parameter twice");
@@ -122,7 +121,7 @@ function mergeHeaders(first: Header, second: Header): Header {
 
 function bytesOf(value: unknown, name: string): Bytes {
   const bytes = typeof value === "string" ? decodeBase64Url(value) : null;
-  if (bytes === null) throw badJwe(`has a ${name} that is missing or no base64url`);
+  if (bytes === null) throw badJwe(`has a ${name} that is missing or not base64url`);
   return bytes;
 }
 

@@ -1,21 +1,19 @@
 import { decodeBase64Url } from "../../encoding/base64.ts";
+import { type Bytes, concat } from "../../encoding/bytes.ts";
 import { isObject } from "../../encoding/json.ts";
 import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
-import { mayBeFor } from "../../keys/pkcs1.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
+import { mayBeFor } from "../../keys/rsa.ts";
 import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
-import { concat } from "./content.ts";
 import { badJwe, type JweMessage, type JweRecipient } from "./message.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** How a recipient's content key is wrapped, checked as far as that goes without a private key. */
+/** A recipient's wrapped content key, checked as far as possible without a private key. */
 export type WrappedCek =
   | { readonly type: "rsa"; readonly hash: "SHA-1" | "SHA-256"; readonly encryptedKey: Bytes }
   | {
       readonly type: "ecdh";
       readonly curve: Curve;
-      /** The ephemeral public point, uncompressed (SEC 1 §2.3.3). */
+      /** Ephemeral public point, uncompressed (SEC 1 §2.3.3). */
       readonly epk: Bytes;
       readonly kekBytes: number;
       /** AlgorithmID ‖ PartyUInfo ‖ PartyVInfo ‖ SuppPubInfo (RFC 7518 §4.6.2). */
@@ -25,16 +23,19 @@ export type WrappedCek =
 
 /** AES key wrap adds one block of 8 bytes (RFC 3394 §2.2.1). */
 const KEY_WRAP_BYTES = 8;
-/** A name from an image's author that goes into messages. */
+/** Longest text of an image's author in a message. */
 const LABEL_CHARS = 80;
 
-/** RFC 7516 §4.1.2: all recipients share `enc`. Refuses what would have to be decompressed or understood. */
+/**
+ * Reads the content encryption, which all recipients share (RFC 7516 §4.1.2).
+ * @throws DecoderError BAD_PACKET, also for compression and critical extensions
+ */
 export function contentAlgorithm(jwe: JweMessage): ContentAlgorithm {
   const enc = jwe.recipients[0]?.header["enc"];
   for (const { header } of jwe.recipients) {
     if (header["zip"] !== undefined) throw badJwe('is compressed ("zip"), which is not allowed here');
     if (header["crit"] !== undefined)
-      throw badJwe('has critical extensions ("crit"), none of which is known here');
+      throw badJwe('has critical extensions ("crit"), which are not supported');
     if (header["enc"] !== enc) throw badJwe('has recipients that disagree about "enc"');
   }
   const algorithm = CONTENT_ALGORITHMS.get(enc);
@@ -47,7 +48,7 @@ export function contentAlgorithm(jwe: JweMessage): ContentAlgorithm {
   return algorithm;
 }
 
-/** What has to be unwrapped, or why this recipient is refused before any cryptography. */
+/** Reads a recipient's wrapped content key, or why the recipient is refused before any cryptography. */
 export function wrappedCek(
   recipient: JweRecipient,
   content: ContentAlgorithm,
@@ -65,13 +66,13 @@ export function wrappedCek(
     };
   }
   const epk = ephemeralPoint(header["epk"]);
-  if (epk === null) return { reason: 'its "epk" is no public key on P-256, P-384 or P-521' };
+  if (epk === null) return { reason: 'its "epk" is not a public key on P-256, P-384 or P-521' };
   const otherInfo = concatKdfInfo(header, algorithm.kekBytes);
-  if (otherInfo === null) return { reason: 'its "apu" or "apv" is no base64url' };
+  if (otherInfo === null) return { reason: 'its "apu" or "apv" is not base64url' };
   return { type: "ecdh", ...epk, kekBytes: algorithm.kekBytes, otherInfo, encryptedKey };
 }
 
-/** Whether a key of this type and size can be the one; only then is a private-key operation worth it. */
+/** Whether a key has the type and size for this content key. Saves private-key operations that can't succeed. */
 export function mayOpen(wrapped: WrappedCek, key: AsymmetricKey): boolean {
   if (wrapped.type === "rsa") return key.type === "rsa" && mayBeFor(key, wrapped.encryptedKey);
   return key.type === "ec" && key.curve === wrapped.curve;
@@ -101,7 +102,7 @@ function ephemeralPoint(epk: unknown): { curve: Curve; epk: Bytes } | null {
   return { curve, epk: point };
 }
 
-/** RFC 7518 §4.6.2: an absent apu or apv still adds a zero 32-bit length. */
+/** The KDF's OtherInfo. RFC 7518 §4.6.2: an absent apu or apv still adds a zero 32-bit length. */
 function concatKdfInfo(header: JweRecipient["header"], kekBytes: number): Bytes | null {
   const parts: Uint8Array[] = [new TextEncoder().encode(String(header["alg"]))];
   for (const value of [header["apu"] ?? "", header["apv"] ?? ""]) {
@@ -118,7 +119,7 @@ function uint32(value: number): Bytes {
   return bytes;
 }
 
-/** An attacker's value made fit for one line of a message. */
+/** Makes a header's value fit for one line of a message. */
 export function label(value: unknown): string {
   if (typeof value !== "string") return value === undefined ? "(absent)" : "(not a text)";
   const printable = value.replace(/[^\x20-\x7e]/g, "?");

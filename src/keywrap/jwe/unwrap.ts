@@ -1,3 +1,4 @@
+import type { Bytes } from "../../encoding/bytes.ts";
 import type { AsymmetricKey } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
 import { Secret } from "../../secret.ts";
@@ -13,14 +14,11 @@ interface Candidate {
   readonly key: AsymmetricKey;
 }
 
-/** After the first, so many are under way at any time: WebCrypto's thread pool must not run dry. */
+/** Attempts under way at any time after the first one. They keep WebCrypto's thread pool busy. */
 const CONCURRENT_TRIES = 32;
 
 /** Opens a JWE (RFC 7516 §5.2) with the RSA and EC keys; see {@link UnwrapScheme}. */
-export async function unwrap(
-  packet: Uint8Array<ArrayBuffer>,
-  context: UnwrapContext,
-): Promise<Opened | null> {
+export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Opened | null> {
   const jwe = parseJwe(packet);
   const content = contentAlgorithm(jwe);
   const ceks = new CekUnwrapper();
@@ -48,7 +46,7 @@ export async function unwrap(
 
   await tryEach(candidates.slice(0, 1));
   if (opened) return opened;
-  const others = candidates.slice(1).values(); // Each is taken by one of those that try.
+  const others = candidates.slice(1).values(); // A shared iterator: each candidate is tried once.
   const ends = await Promise.allSettled(Array.from({ length: CONCURRENT_TRIES }, () => tryEach(others)));
   if (opened) return opened;
   for (const end of ends) if (end.status === "rejected") throw end.reason;
@@ -57,7 +55,7 @@ export async function unwrap(
   return null;
 }
 
-/** The pairs of recipient and key worth a try, those with the same `kid` first; the rest is recorded with its reason. */
+/** Finds the pairs of recipient and key worth a try, those with the same `kid` first. Records the reason for all others. */
 function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
   const content = contentAlgorithm(jwe);
   const byRank: [Candidate[], Candidate[], Candidate[]] = [[], [], []];
@@ -77,7 +75,7 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
     for (const key of keys) {
       const candidate = { recipient, wrapped, key };
       const others = byRank[kidRank(candidate)];
-      // Thousands of recipients and a thousand keys are millions of pairs, and so many are never tried.
+      // Thousands of recipients and a thousand keys make millions of pairs. Only so many are ever tried.
       if (others.length <= LIMITS.unwrapAttempts) others.push(candidate);
     }
   }
@@ -85,8 +83,8 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
 }
 
 /**
- * RFC 7517 §4.5: a kid is a hint for choosing. A pair that disagrees is tried last rather than never: the same key may
- * have been given two names.
+ * RFC 7517 §4.5: a kid is a hint. A pair that disagrees is tried last rather than never, because one key may have two
+ * names.
  */
 function kidRank({ recipient, key }: Candidate): 0 | 1 | 2 {
   const wanted = recipient.header["kid"];

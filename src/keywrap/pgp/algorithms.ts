@@ -1,4 +1,4 @@
-/** Public-key algorithms (RFC 9580 §9.1) that a session key may be encrypted with. Unlisted means refused. */
+/** Public-key algorithms (RFC 9580 §9.1) for session keys. Unlisted ones are refused. */
 export interface KeyAlgorithm {
   readonly name: string;
   readonly type: "rsa" | "elgamal" | "ecdh" | "x25519" | "x448";
@@ -13,9 +13,9 @@ export const KEY_ALGORITHMS: ReadonlyMap<number, KeyAlgorithm> = new Map<number,
   [26, { name: "X448", type: "x448" }],
 ]);
 
-/** Symmetric algorithms (RFC 9580 §9.3) for the content: AES, and what old keys without a preference for it get. */
+/** Symmetric algorithms (RFC 9580 §9.3) for the content: AES, and those for old keys that do not prefer AES. */
 export interface Cipher {
-  /** As openpgp.js calls it. */
+  /** openpgp.js's name. */
   readonly name: "aes128" | "aes192" | "aes256" | "tripledes" | "cast5";
   readonly keyBytes: number;
 }
@@ -28,5 +28,5 @@ export const CIPHERS: ReadonlyMap<number, Cipher> = new Map<number, Cipher>([
   [9, { name: "aes256", keyBytes: 32 }],
 ]);
 
-/** AEAD modes (RFC 9580 §9.6): EAX, OCB, GCM. GnuPG's packet has the first two. */
+/** AEAD modes (RFC 9580 §9.6): EAX, OCB, GCM. GnuPG's packet supports the first two. */
 export const AEAD_MODES: ReadonlySet<number> = new Set([1, 2, 3]);

@@ -12,10 +12,10 @@ import { CIPHERS } from "./algorithms.ts";
 import type { EncryptedData } from "./message.ts";
 import type { SessionKey } from "./session-key.ts";
 
-/** openpgp.js's packets take the configuration too, which their types leave out. */
+/** openpgp.js's packets also take the configuration, which their types omit. */
 type Read = (body: Uint8Array, settings: typeof config) => Promise<void>;
 
-/** gpg compresses once. openpgp.js would follow a packet that inflates to itself for ever. */
+/** gpg compresses once. openpgp.js would never stop at a packet that inflates to itself. */
 class CompressedTwice extends CompressedDataPacket {
   override async read(): Promise<void> {
     throw new Error("compressed data in compressed data");
@@ -36,8 +36,8 @@ const SETTINGS = {
 };
 
 /**
- * The literal data (RFC 9580 §5.9) in encrypted data, maybe compressed, maybe signed; the signature is not looked at.
- * @returns null for a wrong key, data that was changed, and data that holds something else: one answer for all
+ * Decrypts to the literal data (RFC 9580 §5.9), which may be compressed and signed. The signature is not checked.
+ * @returns null for a wrong key, changed data and data of another kind, which look alike
  */
 export async function openContent(
   data: EncryptedData,

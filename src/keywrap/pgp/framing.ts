@@ -1,16 +1,16 @@
+import { decodeBase64 } from "../../encoding/base64.ts";
+import { type Bytes, concat } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
 import { LIMITS } from "../../limits.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
 /** An OpenPGP packet without its header. */
 export interface Packet {
-  /** Its type, RFC 9580 §5. */
+  /** Packet type (RFC 9580 §5). */
   readonly tag: number;
   readonly body: Bytes;
 }
 
-/** Packet types (RFC 9580 §5; 20 is GnuPG's, draft-ietf-openpgp-rfc4880bis-10 §5.16). */
+/** Packet types (RFC 9580 §5). GnuPG uses 20 (draft-ietf-openpgp-rfc4880bis-10 §5.16). */
 export const TAG = {
   sessionKey: 1,
   passwordSessionKey: 3,
@@ -25,7 +25,7 @@ export const TAG = {
   padding: 21,
 } as const;
 
-/** RFC 9580 §4.2.1.4: only packets of data may come in parts. Go's first part is shorter than the 512 octets asked. */
+/** RFC 9580 §4.2.1.4: only data packets may come in parts. Go's first part is shorter than the required 512 octets. */
 const MAY_BE_PARTIAL: ReadonlySet<number> = new Set([
   TAG.compressed,
   TAG.unprotectedData,
@@ -35,7 +35,7 @@ const MAY_BE_PARTIAL: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * The packets of a message or keyring, in both header formats (RFC 9580 §4.2). Nothing of their content is looked at.
+ * Splits a message or keyring into packets, in both header formats (RFC 9580 §4.2). Their content is not checked.
  * @throws DecoderError BAD_PACKET for a sequence that is cut off, malformed or longer than any real one
  */
 export function readPackets(bytes: Bytes): Packet[] {
@@ -45,7 +45,7 @@ export function readPackets(bytes: Bytes): Packet[] {
     if (packets.length === LIMITS.pgpPackets)
       throw malformed(`it has more than ${LIMITS.pgpPackets} OpenPGP packets`);
     const header = bytes[offset] ?? 0;
-    if ((header & 0x80) === 0) throw malformed("it is no sequence of OpenPGP packets");
+    if ((header & 0x80) === 0) throw malformed("it is not a sequence of OpenPGP packets");
     const { end, ...packet } = (header & 0x40) === 0 ? readLegacy(bytes, offset) : readCurrent(bytes, offset);
     packets.push(packet);
     offset = end;
@@ -55,7 +55,7 @@ export function readPackets(bytes: Bytes): Packet[] {
 
 type Located = Packet & { readonly end: number };
 
-/** RFC 9580 §4.2.2: the length's size is in the header octet. Its fourth form, "to the end", is for data alone. */
+/** RFC 9580 §4.2.2: the header octet gives the size of the length. The form "to the end" is for data packets only. */
 function readLegacy(bytes: Bytes, offset: number): Located {
   const header = bytes[offset] ?? 0;
   const lengthType = header & 3;
@@ -64,20 +64,21 @@ function readLegacy(bytes: Bytes, offset: number): Located {
   return { tag: (header & 0x3f) >> 2, ...slice(bytes, start, number(bytes, offset + 1, start)) };
 }
 
-/** RFC 9580 §4.2.1: one, two or five octets, or a body in parts. */
+/** RFC 9580 §4.2.1: the length has one, two or five octets, or the body comes in parts. */
 function readCurrent(bytes: Bytes, offset: number): Located {
   const tag = (bytes[offset] ?? 0) & 0x3f;
   const parts: Bytes[] = [];
   let length = readLength(bytes, offset + 1);
   while (length.partial) {
-    if (!MAY_BE_PARTIAL.has(tag)) throw malformed("it has an OpenPGP packet in parts that may have none");
+    if (!MAY_BE_PARTIAL.has(tag))
+      throw malformed("it has an OpenPGP packet in parts, of a type that must be whole");
     if (parts.length === LIMITS.pgpPackets) throw malformed("it has an OpenPGP packet in too many parts");
     const { body, end } = slice(bytes, length.end, length.value);
     parts.push(body);
     length = readLength(bytes, end);
   }
   const { body, end } = slice(bytes, length.end, length.value);
-  return { tag, body: parts.length === 0 ? body : concatenate([...parts, body]), end };
+  return { tag, body: parts.length === 0 ? body : concat(...parts, body), end };
 }
 
 interface Length {
@@ -108,20 +109,44 @@ function slice(bytes: Bytes, start: number, length: number): { readonly body: By
   return { body: bytes.subarray(start, end), end };
 }
 
-function concatenate(parts: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
 function cutOff(): DecoderError {
-  return malformed("it ends within an OpenPGP packet");
+  return malformed("it ends inside an OpenPGP packet");
 }
 
 export function malformed(message: string): DecoderError {
   return new DecoderError("BAD_PACKET", message);
+}
+
+const BEGIN = /^-----BEGIN PGP (PUBLIC|PRIVATE) KEY BLOCK-----[ \t]*\r?$/gm;
+/** RFC 9580 §6.1: the checksum is optional and must not be verified. */
+const CHECKSUM = /^=[A-Za-z0-9+/]{4}$/;
+
+/**
+ * Returns a keyring's packets, whether it is binary or ASCII-armoured (RFC 9580 §6.2). The blocks of a text are joined, and
+ * the text around them is ignored.
+ * @throws DecoderError BAD_PACKET
+ */
+export function unarmour(data: Bytes): Bytes {
+  // RFC 9580 §4.2: the first bit of a packet is set, that of a text is not.
+  if ((data[0] ?? 0) >= 0x80) return data;
+  const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString("latin1");
+  const blocks: Uint8Array[] = [];
+  BEGIN.lastIndex = 0;
+  for (let begin = BEGIN.exec(text); begin !== null; begin = BEGIN.exec(text)) {
+    const end = text.indexOf(`-----END PGP ${begin[1]} KEY BLOCK-----`, BEGIN.lastIndex);
+    if (end < 0) throw malformed("its ASCII armour has no end");
+    blocks.push(decodeBlock(text.slice(BEGIN.lastIndex, end)));
+    BEGIN.lastIndex = end;
+  }
+  if (blocks.length === 0) throw malformed("it is not an OpenPGP keyring");
+  return concat(...blocks);
+}
+
+/** Headers ("Comment: …") end with an empty line, which may be missing when there are none. */
+function decodeBlock(inner: string): Uint8Array {
+  const lines = inner.split("\n").map((line) => line.trim());
+  const body = lines.filter((line) => !line.includes(":") && !CHECKSUM.test(line)).join("");
+  const bytes = decodeBase64(body);
+  if (bytes === null) throw malformed("its ASCII armour is damaged");
+  return bytes;
 }

@@ -3,13 +3,13 @@ import { LIMITS } from "../../limits.ts";
 import { type CommandResult, runCommand } from "../../process/command.ts";
 import type { WrapSettings } from "../scheme.ts";
 
-/** Unlike a bare address, which gpg looks for anywhere in a user ID, one in brackets has to be the whole address. */
+/** gpg searches for a bare address anywhere in a user ID. One in angle brackets must be the whole address. */
 const ADDRESS = /^[^\s<>@]+@[^\s<>@]+$/;
 const ERROR_BYTES = 1024;
 const AS_FILE = "the public key can also be given as a file: gpg --export NAME > FILE";
 
 /**
- * Exports from the gpg keyring what a name stands for: an e-mail address, a fingerprint or key ID, or a part of a user ID.
+ * Exports the keys that a name selects in the gpg keyring: an e-mail address, a fingerprint, a key ID or a part of a user ID.
  * @returns one or more public keys, binary
  * @throws DecoderError BAD_RECIPIENT
  */
@@ -42,15 +42,16 @@ export async function exportFromGpg(name: string, settings: WrapSettings): Promi
 }
 
 function problemOf({ end, output, errors }: CommandResult): string | undefined {
-  const notFound = "is no file, and";
+  const notFound = "is not a file, and";
   switch (end.kind) {
     case "not started":
-      if (errnoOf(end.cause) === "ENOENT") return `${notFound} gpg, which could know it, is not installed`;
+      if (errnoOf(end.cause) === "ENOENT")
+        return `${notFound} gpg, which might know that name, is not installed`;
       return `${notFound} gpg can't be run: ${describeSystemError(end.cause)}`;
     case "deadline":
-      return `${notFound} gpg gave no answer in ${LIMITS.gpgTimeoutMs / 1000} s`;
+      return `${notFound} gpg did not answer within ${LIMITS.gpgTimeoutMs / 1000} s`;
     case "overflow":
-      return "stands for too many keys of the gpg keyring";
+      return "selects too many keys of the gpg keyring";
     case "signal":
       return `${notFound} gpg was killed by ${end.signal}`;
     case "exit":

@@ -4,28 +4,27 @@ import { LIMITS } from "../../limits.ts";
 import { SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { Attempt } from "../scheme.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
-import { unarmour } from "./armor.ts";
-import { type Packet, readPackets, TAG } from "./framing.ts";
+import { type Packet, readPackets, TAG, unarmour } from "./framing.ts";
 import { SecretKey } from "./secret-key.ts";
 import { firstNumber, type SessionKeyPacket } from "./session-key-packet.ts";
 
-/** Every OpenPGP key at hand that can decrypt. */
+/** The OpenPGP keys at hand that can decrypt. */
 export class Keychain {
-  /** Keyrings, and keys in them, that are of no use. */
+  /** Unusable keyrings and keys. */
   readonly unusable: readonly Attempt[];
   readonly #keys: readonly SecretKey[];
   readonly #byId = new Map<string, SecretKey[]>();
 
   constructor(keys: readonly SecretKey[], unusable: readonly Attempt[]) {
     this.unusable = unusable;
-    // A primary key is rarely one to encrypt for.
+    // Few messages are encrypted for a primary key, so subkeys come first.
     this.#keys = keys.toSorted((a, b) => Number(b.isSubkey) - Number(a.isSubkey));
     for (const key of keys) {
       for (const id of [key.keyId, key.fingerprint]) this.#byId.set(id, [...(this.#byId.get(id) ?? []), key]);
     }
   }
 
-  /** The keys that a recipient may be: those named or, where the name is hidden, those of its kind and size. */
+  /** Keys that may belong to a recipient: the named ones or, for a hidden recipient, those of its type and size. */
   keysFor(recipient: SessionKeyPacket): readonly SecretKey[] {
     const { keyId, algorithm } = recipient;
     const type = KEY_ALGORITHMS.get(algorithm)?.type;
@@ -35,7 +34,7 @@ export class Keychain {
   }
 }
 
-/** Of random numbers below a modulus, one in 2¹²⁸ is this many bytes shorter. */
+/** One in 2¹²⁸ random numbers below a modulus is this many bytes shorter. */
 const SHORTER_AT_MOST = 16;
 
 function isOfSize({ algorithm, fields }: SessionKeyPacket, key: SecretKey): boolean {
@@ -45,7 +44,7 @@ function isOfSize({ algorithm, fields }: SessionKeyPacket, key: SecretKey): bool
   return bytes <= key.publicBytes && bytes > key.publicBytes - SHORTER_AT_MOST;
 }
 
-/** A layer has many packets and an image many layers: keyrings are read, and keys unlocked, once. */
+/** A layer has many packets and an image many layers. Keyrings are read, and keys unlocked, once. */
 const read = new WeakMap<readonly PgpKeyring[], Promise<Keychain>>();
 
 export function keychainOf(keyrings: readonly PgpKeyring[]): Promise<Keychain> {
@@ -74,7 +73,7 @@ async function readKeyrings(keyrings: readonly PgpKeyring[]): Promise<Keychain> 
   return new Keychain(keys, unusable);
 }
 
-/** Certificates, user IDs and signatures are passed over: the message tells by key ID what decrypts it. */
+/** Reads the secret keys only. Messages name their keys by ID, so user IDs and signatures are not needed. */
 async function readKeyring(keyring: PgpKeyring, unusable: Attempt[]): Promise<SecretKey[]> {
   const keys: SecretKey[] = [];
   for (const packet of readPackets(unarmour(keyring.data))) {
@@ -84,14 +83,14 @@ async function readKeyring(keyring: PgpKeyring, unusable: Attempt[]): Promise<Se
       if (key.publicBytes * 8 <= LIMITS.rsaBitsMax) keys.push(key);
       else unusable.push({ key: key.label, outcome: `it has more than ${LIMITS.rsaBitsMax} bits` });
     } catch {
-      // What openpgp.js says may quote the key.
-      unusable.push({ key: keyring.origin, outcome: "it has a key that is malformed or of an unknown kind" });
+      // The message of openpgp.js may quote the key, so it is dropped.
+      unusable.push({ key: keyring.origin, outcome: "it has a malformed key, or one of an unknown kind" });
     }
   }
   return keys;
 }
 
-/** RFC 9580 §5.5.2: version, four octets of time, algorithm. */
+/** RFC 9580 §5.5.2: a key packet begins with version, four octets of time, and algorithm. */
 const ALGORITHM_OFFSET = 5;
 
 function canDecrypt({ tag, body }: Packet): boolean {

@@ -12,15 +12,18 @@ interface Candidate {
   readonly key: SecretKey;
 }
 
-/** Tries the keys that the message names: first those that need no passphrase, for deriving from one costs most. */
+/** Tries the keys that the message names. Those without a passphrase come first, because deriving a key costs most. */
 export async function openMessage(message: EncryptedMessage, context: UnwrapContext): Promise<Opened | null> {
-  const keychain = await keychainOf(context.keys.pgp);
+  const keychain = await keychainOf(context.keys.keyrings);
   const opened =
     (await tryKeys(message, keychain, context, false)) ?? (await tryKeys(message, keychain, context, true));
   if (opened !== null) return opened;
   for (const recipient of message.recipients) {
     if (keychain.keysFor(recipient).length > 0) continue;
-    context.record({ recipient: describeRecipient(recipient), outcome: "no OpenPGP key here is its" });
+    context.record({
+      recipient: describeRecipient(recipient),
+      outcome: "no OpenPGP key here is that recipient's",
+    });
   }
   for (const attempt of keychain.unusable) context.record(attempt);
   return null;

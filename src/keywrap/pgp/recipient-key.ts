@@ -1,34 +1,33 @@
 import { statSync } from "node:fs";
-import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
+import { DecoderError } from "../../errors.ts";
+import { badRecipient, readRecipientFile } from "../../keys/recipient.ts";
 import { type Key, type PublicKey, readKeys } from "../../openpgp/openpgp.ts";
 import type { WrapSettings } from "../scheme.ts";
-import { unarmour } from "./armor.ts";
+import { unarmour } from "./framing.ts";
 import { exportFromGpg } from "./gpg.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
 /**
- * The public key that a recipient stands for: a file, binary or ASCII-armoured, or a name in the gpg keyring.
- * @throws DecoderError BAD_RECIPIENT when there is none, or several, that can be encrypted for
+ * Reads a recipient's public key: from a file, binary or ASCII-armoured, or by name from the gpg keyring.
+ * @throws DecoderError BAD_RECIPIENT unless exactly one key can be encrypted for
  */
 export async function readRecipientKey(recipient: string, settings: WrapSettings): Promise<PublicKey> {
-  const data = isFile(recipient) ? readFile(recipient) : await exportFromGpg(recipient, settings);
+  const data = isFile(recipient)
+    ? await readRecipientFile({ scheme: "pgp", file: recipient })
+    : await exportFromGpg(recipient, settings);
   const keys = await parseKeys(data, recipient);
   if (keys.some((key) => key.isPrivate())) {
-    throw bad(recipient, "is a secret key", {
-      hint: "give the public key (gpg --export KEYID), and keep the secret one where images are decrypted",
-    });
+    const hint =
+      "give the public key (gpg --export KEYID), and keep the secret one where images are decrypted";
+    throw bad(recipient, "is a secret key", hint);
   }
-  // Somebody's old, expired keys often stand beside the current one.
+  // A file or name often has expired keys beside the current one.
   const problems = await Promise.all(keys.map(problemOf));
   const usable = keys.filter((_, index) => problems[index] === undefined);
   const [key, another] = usable;
   if (another !== undefined) {
-    throw bad(recipient, `stands for several keys: ${list(usable.map(nameOf))}`, {
-      hint: "name one by its fingerprint, or give a file for each",
-    });
+    const hint = "name one by its fingerprint, or give a file for each";
+    throw bad(recipient, `stands for several keys: ${list(usable.map(nameOf))}`, hint);
   }
   if (key === undefined) {
     throw bad(
@@ -39,19 +38,13 @@ export async function readRecipientKey(recipient: string, settings: WrapSettings
   return key;
 }
 
+/** Whether a recipient is a file, a pipe or standard input rather than a name. */
 function isFile(path: string): boolean {
+  if (path === "-") return true;
   try {
-    return statSync(path).isFile();
+    return !statSync(path).isDirectory();
   } catch {
     return false;
-  }
-}
-
-function readFile(path: string): Bytes {
-  try {
-    return readSmallFile(path, LIMITS.keyFileBytes);
-  } catch (error) {
-    throw bad(path, `can't be read: ${describeSystemError(error)}`);
   }
 }
 
@@ -60,11 +53,11 @@ async function parseKeys(data: Bytes, recipient: string): Promise<Key[]> {
     return await readKeys({ binaryKeys: unarmour(data) });
   } catch (error) {
     const why = error instanceof DecoderError ? `: ${error.message}` : "";
-    throw bad(recipient, `is no well-formed OpenPGP public key${why}`);
+    throw bad(recipient, `is not a well-formed OpenPGP public key${why}`);
   }
 }
 
-/** Why a key can't be encrypted for today. */
+/** Why a key can't be encrypted for now. Undefined when it can. */
 async function problemOf(key: Key): Promise<string | undefined> {
   try {
     await key.getEncryptionKey();
@@ -74,7 +67,7 @@ async function problemOf(key: Key): Promise<string | undefined> {
     const expires = await key.getExpirationTime().catch(() => null);
     if (expires instanceof Date && expires <= new Date())
       return `expired on ${expires.toISOString().slice(0, 10)}`;
-    return "has no valid subkey for encryption: expired, revoked, for signing only, or of a kind not used (RSA below 2048 bits, ElGamal, rare curves)";
+    return "has no valid encryption subkey: all are expired, revoked, for signing only, or of an unsupported kind (RSA below 2048 bits, ElGamal, rare curves)";
   }
 }
 
@@ -90,6 +83,6 @@ function list(items: readonly string[]): string {
   return items.slice(0, SHOWN).join(", ") + more;
 }
 
-function bad(recipient: string, what: string, details: { hint?: string } = {}): DecoderError {
-  return new DecoderError("BAD_RECIPIENT", `the recipient pgp:${recipient} ${what}`, details);
+function bad(recipient: string, what: string, hint?: string): DecoderError {
+  return badRecipient({ scheme: "pgp", file: recipient }, what, hint);
 }

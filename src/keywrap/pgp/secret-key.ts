@@ -3,7 +3,6 @@ import type { PgpKeyring } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
 import { config, type SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { UnwrapContext } from "../scheme.ts";
-import { hex } from "./session-key-packet.ts";
 
 /** RFC 9580 §5.5.3: the secret parts of an RSA key, u = p⁻¹ mod q. */
 interface RsaParameters {
@@ -17,12 +16,12 @@ interface RsaParameters {
 
 type KeyPacket = SecretKeyPacket | SecretSubkeyPacket;
 
-/** openpgp.js takes the configuration too, which its type leaves out. */
+/** openpgp.js also takes the configuration, which its type omits. */
 type Unlock = (passphrase: string, settings: typeof config) => Promise<void>;
 
 const SETTINGS = { ...config, maxArgon2MemoryExponent: LIMITS.argon2MemoryExponent };
 
-/** A primary key or subkey that can decrypt. How old it is, or whether revoked, does not matter for what it once got. */
+/** A primary key or subkey that can decrypt. Expired and revoked keys still open what was encrypted for them. */
 export class SecretKey {
   readonly packet: KeyPacket;
   /** Lower-case hex. */
@@ -30,7 +29,7 @@ export class SecretKey {
   readonly fingerprint: string;
   /** For messages: "alice.asc 0x51a3…". */
   readonly label: string;
-  /** Whether using it, the first time, costs deriving a key from each passphrase. */
+  /** Whether the first use costs a key derivation for each passphrase. */
   readonly isProtected: boolean;
   readonly #passphrases: PgpKeyring["passphrases"];
   #unlocked: Promise<string | undefined> | undefined;
@@ -46,8 +45,8 @@ export class SecretKey {
   }
 
   /**
-   * Once for all packets and layers, also those that are opened at the same time.
-   * @returns why the key can't be used, or undefined when it can
+   * Unlocks the key once for all packets and layers, also those that are opened at the same time.
+   * @returns why the key can't be used; undefined when it can
    */
   unlock(context: UnwrapContext): Promise<string | undefined> {
     this.#unlocked ??= this.#unlock(context);
@@ -57,7 +56,7 @@ export class SecretKey {
   async #unlock(context: UnwrapContext): Promise<string | undefined> {
     if (!this.isProtected) return undefined;
     if (this.packet.isMissingSecretKeyMaterial()) {
-      return "its secret part is not in the keyring, but on a smart card or nowhere, or protected in an unknown way";
+      return "its secret part is missing (on a smart card, for example), or protected in an unknown way";
     }
     if (this.#passphrases.length === 0) return "it is protected with a passphrase, and none was given";
     const decrypt = this.packet.decrypt.bind(this.packet) as Unlock;
@@ -67,7 +66,7 @@ export class SecretKey {
         await decrypt(Buffer.from(passphrase.bytes).toString("utf8"), SETTINGS);
         return undefined;
       } catch {
-        // openpgp.js tells a wrong passphrase from an outdated protection by its text alone.
+        // Only the text of openpgp.js tells a wrong passphrase from an outdated protection.
       }
     }
     return "it is protected, and no passphrase given unlocks it";
@@ -77,13 +76,13 @@ export class SecretKey {
     return this.packet instanceof SecretSubkeyPacket;
   }
 
-  /** The length of an RSA modulus, an ElGamal prime or an elliptic curve's point, in bytes. */
+  /** Length in bytes of an RSA modulus, an ElGamal prime or a point on a curve. */
   get publicBytes(): number {
     const { n, p, Q, A } = this.packet.publicParams as Readonly<Record<string, Uint8Array | undefined>>;
     return (n ?? p ?? Q ?? A)?.length ?? 0;
   }
 
-  /** For node:crypto. @throws when the key's numbers don't fit each other */
+  /** The key for node:crypto. @throws when the key's numbers are inconsistent */
   rsaKey(): KeyObject {
     this.#rsaKey ??= importRsa({
       ...this.packet.publicParams,
@@ -93,7 +92,7 @@ export class SecretKey {
   }
 }
 
-/** JWK (RFC 7518 §6.3.2) has q's inverse where OpenPGP has p's, so the primes change places. */
+/** A JWK (RFC 7518 §6.3.2) has the inverse of q, OpenPGP that of p. So the primes change places. */
 function importRsa({ n, e, d, p, q, u }: RsaParameters): KeyObject {
   const base64Url = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64url");
   const exponent = (prime: Uint8Array) => base64Url(modulo(d, prime));
@@ -115,6 +114,6 @@ function importRsa({ n, e, d, p, q, u }: RsaParameters): KeyObject {
 
 /** d mod (prime - 1), big-endian. */
 function modulo(d: Uint8Array, prime: Uint8Array): Uint8Array {
-  const remainder = BigInt(`0x${hex(d)}`) % (BigInt(`0x${hex(prime)}`) - 1n);
+  const remainder = BigInt(`0x${d.toHex()}`) % (BigInt(`0x${prime.toHex()}`) - 1n);
   return Buffer.from(remainder.toString(16).padStart(prime.length * 2, "0"), "hex");
 }

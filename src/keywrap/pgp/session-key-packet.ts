@@ -1,14 +1,13 @@
+import type { Bytes } from "../../encoding/bytes.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
 import { malformed } from "./framing.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A Public-Key Encrypted Session Key packet (RFC 9580 §5.1): one recipient of a message. */
 export interface SessionKeyPacket {
   readonly version: 3 | 6;
-  /** Lower-case hex: a key ID (version 3) or fingerprint (version 6). Undefined: the recipient is hidden. */
+  /** Lower-case hex: a key ID (version 3) or a fingerprint (version 6). Undefined for a hidden recipient. */
   readonly keyId: string | undefined;
-  /** RFC 9580 §9.1; may be one that is not ours. */
+  /** RFC 9580 §9.1. May be an unsupported one. */
   readonly algorithm: number;
   /** The algorithm's own fields. */
   readonly fields: Bytes;
@@ -20,7 +19,8 @@ const KEY_ID_BYTES = 8;
 const WILDCARD = "00".repeat(KEY_ID_BYTES);
 
 /**
- * @returns undefined for a version that nobody has defined: RFC 9580 §5.1 has readers ignore it
+ * Reads a packet's body.
+ * @returns undefined for an undefined version, which readers ignore (RFC 9580 §5.1)
  * @throws DecoderError BAD_PACKET
  */
 export function readSessionKeyPacket(body: Bytes): SessionKeyPacket | undefined {
@@ -31,7 +31,7 @@ export function readSessionKeyPacket(body: Bytes): SessionKeyPacket | undefined 
 }
 
 function readVersion3(body: Bytes): SessionKeyPacket {
-  const id = hex(body.subarray(1, 1 + KEY_ID_BYTES));
+  const id = body.subarray(1, 1 + KEY_ID_BYTES).toHex();
   return {
     version: 3,
     keyId: id === WILDCARD ? undefined : id,
@@ -39,10 +39,10 @@ function readVersion3(body: Bytes): SessionKeyPacket {
   };
 }
 
-/** RFC 9580 §5.1.2: the length of key version and fingerprint together, zero for a hidden recipient. */
+/** RFC 9580 §5.1.2: the length covers key version and fingerprint, and is zero for a hidden recipient. */
 function readVersion6(body: Bytes): SessionKeyPacket {
   const length = body[1] ?? 0;
-  const keyId = length === 0 ? undefined : hex(body.subarray(3, 2 + length));
+  const keyId = length === 0 ? undefined : body.subarray(3, 2 + length).toHex();
   return { version: 6, keyId, ...algorithmAndFields(body, 2 + length) };
 }
 
@@ -56,8 +56,8 @@ function algorithmAndFields(
 }
 
 /**
- * The number that the fields of RSA, ElGamal and ECDH begin with (RFC 9580 §3.2, §5.1): as long as the key's modulus, or
- * a point of its curve. Its length in bits comes first.
+ * The number at the beginning of the fields of RSA, ElGamal and ECDH, after its length in bits (RFC 9580 §3.2, §5.1). It is as
+ * long as the key's modulus, or a point on its curve.
  */
 export function firstNumber(fields: Bytes): Bytes {
   const bits = ((fields[0] ?? 0) << 8) | (fields[1] ?? 0);
@@ -68,11 +68,7 @@ export function algorithmName(algorithm: number): string {
   return KEY_ALGORITHMS.get(algorithm)?.name ?? `algorithm ${algorithm}`;
 }
 
-/** "RSA 0x51a3…", "ECDH with a hidden key ID". */
+/** Names a recipient in messages: "RSA 0x51a3…", "ECDH with a hidden key ID". */
 export function describeRecipient({ algorithm, keyId }: SessionKeyPacket): string {
   return `${algorithmName(algorithm)} ${keyId === undefined ? "with a hidden key ID" : `0x${keyId}`}`;
-}
-
-export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }

@@ -1,11 +1,10 @@
 import { constants, privateDecrypt, randomBytes } from "node:crypto";
-import { unpadPkcs1 } from "../../keys/pkcs1.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
+import { unpadPkcs1 } from "../../keys/rsa.ts";
 import { PublicKeyEncryptedSessionKeyPacket } from "../../openpgp/openpgp.ts";
 import { CIPHERS, KEY_ALGORITHMS } from "./algorithms.ts";
 import type { SecretKey } from "./secret-key.ts";
 import { firstNumber, type SessionKeyPacket } from "./session-key-packet.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface SessionKey {
   /** RFC 9580 §9.3. */
@@ -13,7 +12,7 @@ export interface SessionKey {
   readonly key: Bytes;
 }
 
-/** What openpgp.js's packet has, and its types leave out. */
+/** Members of openpgp.js's packet that its types omit. */
 interface EncryptedSessionKey {
   read(body: Uint8Array): void;
   decrypt(key: SecretKey["packet"]): Promise<void>;
@@ -24,10 +23,10 @@ interface EncryptedSessionKey {
 const FALLBACK_CIPHER = 9;
 
 /**
- * Opens one recipient's session key: one private-key operation. Never says whether that went well: who made the packet
- * could learn about other messages from it (Bleichenbacher's attack, RFC 9580 §13.2). A random key takes the place of
- * one that can't be had, and the data's own check tells.
- * @param expected the data's cipher, where the data names it
+ * Opens one recipient's session key with one private-key operation. Returns a random key when that fails, so that only the data's
+ * own integrity check fails. Otherwise the maker of the packet could learn about other messages (Bleichenbacher's attack,
+ * RFC 9580 §13.2).
+ * @param expected the data's cipher, if the data names it
  */
 export async function openSessionKey(
   recipient: SessionKeyPacket,
@@ -49,7 +48,7 @@ function randomSessionKey(cipher: number): SessionKey {
   return { cipher, key: new Uint8Array(randomBytes(length)) };
 }
 
-/** openpgp.js checks what it finds; where that fails it throws. */
+/** openpgp.js checks the session key and throws when it is malformed. */
 async function openOther(
   { body }: SessionKeyPacket,
   key: SecretKey,
@@ -65,7 +64,7 @@ async function openOther(
   return CIPHERS.get(cipher)?.keyBytes === found.length ? { cipher, key: found } : random;
 }
 
-/** Runtimes refuse PKCS#1 v1.5 decryption, or do it with a rejection of their own choice: only RSA itself is theirs. */
+/** Runtimes refuse PKCS#1 v1.5 decryption, or reject bad padding in ways of their own. So they do only the RSA operation. */
 function openRsa(
   recipient: SessionKeyPacket,
   key: SecretKey,
@@ -84,11 +83,11 @@ function openRsa(
 
 const CHECKSUM_BYTES = 2;
 
-/** RFC 9580 §5.1.3: the cipher (in version 3), the key, and the sum of the key's octets. */
+/** RFC 9580 §5.1.3: the cipher (in version 3 only), the key, and the sum of the key's octets. */
 function decodeSessionKey(block: Uint8Array, cipher: number, withCipher: boolean): SessionKey | undefined {
   const keyStart = withCipher ? 1 : 0;
   const keyEnd = keyStart + (CIPHERS.get(cipher)?.keyBytes ?? 0);
-  // Random bytes pass the checks below once in 2²⁴ times; nothing comes of it.
+  // Random bytes pass the checks below once in 2²⁴ times, which is harmless.
   const encoded = unpadPkcs1(block, new Uint8Array(randomBytes(keyEnd + CHECKSUM_BYTES)));
   const key = encoded.slice(keyStart, keyEnd);
   const sum = key.reduce((total, byte) => (total + byte) & 0xffff, 0);

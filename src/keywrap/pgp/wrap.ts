@@ -12,8 +12,8 @@ export async function prepare(
 }
 
 /**
- * A literal packet, not compressed, in integrity-protected data of version 1: what Go's decoder and every gpg read. Many
- * keys claim to take version 2, but not every program that they are used with does; version 6 keys have no old ones.
+ * Writes an uncompressed literal packet in integrity-protected data of version 1, which Go's decoder and every gpg read. Many keys
+ * announce version 2, although some programs that use them can't read it. Only version 6 keys get version 2.
  */
 async function wrapFor(keys: readonly PublicKey[], options: Uint8Array): Promise<Uint8Array> {
   const encryptionKeys = [...keys];

@@ -1,109 +1,67 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { decodeBase64, encodeBase64Url } from "../../encoding/base64.ts";
-import { DecoderError, describeSystemError } from "../../errors.ts";
-import { readSmallFile } from "../../io/file.ts";
-import { parsePrivateKey } from "../../keys/private-key.ts";
-import { publicHalfHint } from "../../keys/public-half.ts";
-import { LIMITS } from "../../limits.ts";
-import type { SchemeSettings } from "../scheme.ts";
-import type { OaepHash } from "./message.ts";
-import { TokenModule } from "./module-client.ts";
-import { loadPolicies } from "./module-policy.ts";
-import { TimeBudget } from "./time-budget.ts";
-import { openKey, prepareKey } from "./token-key.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
+import { DecoderError } from "../../errors.ts";
+import { parsePublicKey } from "../../keys/public-key.ts";
+import { badRecipient, type NamedRecipient, readRecipientFile } from "../../keys/recipient.ts";
+import { rsaSizeProblem } from "../../keys/rsa.ts";
+import { TimeBudget, TokenModule } from "../../keys/token/module.ts";
+import { loadPolicies } from "../../keys/token/module-policy.ts";
+import type { OaepHash } from "../../keys/token/module-protocol.ts";
+import { openKey, prepareKey } from "../../keys/token/token-key.ts";
+import type { WrapSettings } from "../scheme.ts";
 
 const SEQUENCE = 0x30;
 
 /**
- * The RSA key of a recipient: a key file names a token, which is asked for it, or the file holds the public key itself,
- * as PEM or DER.
+ * Reads a recipient's RSA public key. The file holds the key or certificate itself, as PEM, DER or JWK, or it is a key file that
+ * names a token, which then returns the public numbers.
  * @throws DecoderError BAD_RECIPIENT
  */
 export async function readRecipientKey(
-  file: string,
+  recipient: NamedRecipient,
   hash: OaepHash,
-  settings: SchemeSettings,
+  settings: WrapSettings,
 ): Promise<KeyObject> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = readSmallFile(file, LIMITS.pkcs11FileBytes);
-  } catch (error) {
-    throw badRecipient(file, `can't be read: ${describeSystemError(error)}`);
-  }
-  const text = Buffer.from(bytes.buffer).toString("latin1");
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text) || parsePrivateKey(bytes, { origin: file }) !== null) {
-    throw badRecipient(file, "is a private key", publicHalfHint("pkcs11", file));
-  }
-  const isKey = text.includes("-----BEGIN ") || bytes[0] === SEQUENCE;
-  const key = isKey ? parsePublicKey(bytes) : await tokenKey(bytes, file, hash, settings);
-  const bits = key?.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (key?.asymmetricKeyType !== "rsa") throw badRecipient(file, "holds no RSA public key");
-  if (bits < LIMITS.rsaBitsMin || bits > LIMITS.rsaBitsMax) {
-    throw badRecipient(
-      file,
-      `has an RSA key of ${bits} bits, and ${LIMITS.rsaBitsMin} to ${LIMITS.rsaBitsMax} are allowed`,
-    );
-  }
+  const bytes = await readRecipientFile(recipient);
+  const text = Buffer.from(bytes).toString("latin1");
+  const isPublicKey = text.includes("-----BEGIN ") || bytes[0] === SEQUENCE || /^\s*\{\s*"k/.test(text);
+  const key = isPublicKey
+    ? parsePublicKey(bytes, recipient, settings.certificates).key
+    : await tokenKey(bytes, recipient, hash, settings);
+  if (key.asymmetricKeyType !== "rsa") throw badRecipient(recipient, "has a key other than RSA");
+  const problem = rsaSizeProblem(key.asymmetricKeyDetails?.modulusLength ?? 0);
+  if (problem !== null) throw badRecipient(recipient, `is ${problem}`);
   return key;
 }
 
-function parsePublicKey(bytes: Uint8Array<ArrayBuffer>): KeyObject | null {
-  const key = Buffer.from(bytes);
-  const forms = [
-    { key, format: "pem" },
-    { key, format: "der", type: "spki" },
-    { key, format: "der", type: "pkcs1" },
-  ] as const;
-  for (const form of forms) {
-    try {
-      return createPublicKey(form);
-    } catch {
-      // The next form.
-    }
-  }
-  return null;
-}
-
-/** Only the public numbers come from the token. It is asked whether it would use them so: then it will also decrypt. */
+/** The token returns the public numbers, and confirms that it supports the hash, which decryption will need. */
 async function tokenKey(
-  yaml: Uint8Array,
-  file: string,
+  yaml: Bytes,
+  recipient: NamedRecipient,
   hash: OaepHash,
-  settings: SchemeSettings,
+  settings: WrapSettings,
 ): Promise<KeyObject> {
   try {
-    const key = prepareKey(yaml, file, loadPolicies(settings.environment, new Map()));
-    return await TokenModule.use(
-      key.module,
-      key.environment,
-      settings,
-      new TimeBudget(settings.providerTimeoutMs),
-      async (module) => {
-        const { slotId, handle, modulus, publicExponent } = await openKey(module, key, "public", new Set());
-        const refusal = await module.startEncryption(slotId, handle, hash);
-        if (refusal !== null)
-          throw badRecipient(file, `is on a token that refuses RSA-OAEP with ${hash}: ${refusal.refused}`);
-        const jwk = { kty: "RSA", n: base64UrlOf(modulus), e: base64UrlOf(publicExponent) };
-        return createPublicKey({ key: jwk, format: "jwk" });
-      },
-    );
-  } catch (cause) {
-    if (!(cause instanceof DecoderError) || cause.code === "BAD_RECIPIENT") throw cause;
-    throw new DecoderError("BAD_RECIPIENT", `the recipient pkcs11:${file} can't be used: ${cause.message}`, {
-      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
-      cause,
+    const key = prepareKey(yaml, recipient.file, loadPolicies(settings.environment, new Map()));
+    const time = new TimeBudget(settings.providerTimeoutMs);
+    const place = { path: key.module, environment: key.environment, time };
+    return await TokenModule.use(place, settings, async (module) => {
+      const { slotId, handle, modulus, publicExponent } = await openKey(module, key, "public", new Set());
+      const refusal = await module.startEncryption(slotId, handle, hash);
+      if (refusal !== null) {
+        const what = `is on a token that refuses RSA-OAEP with ${hash}: ${refusal.refused}`;
+        throw badRecipient(recipient, what);
+      }
+      const jwk = { kty: "RSA", n: base64UrlOf(modulus), e: base64UrlOf(publicExponent) };
+      return createPublicKey({ key: jwk, format: "jwk" });
     });
+  } catch (error) {
+    if (!(error instanceof DecoderError) || error.code === "BAD_RECIPIENT") throw error;
+    throw badRecipient(recipient, `can't be used: ${error.message}`, error.hint);
   }
 }
 
 function base64UrlOf(base64: string | undefined): string {
   return encodeBase64Url(decodeBase64(base64 ?? "") ?? new Uint8Array(0));
-}
-
-export function badRecipient(file: string, what: string, hint?: string): DecoderError {
-  return new DecoderError(
-    "BAD_RECIPIENT",
-    `the recipient pkcs11:${file} ${what}`,
-    hint === undefined ? {} : { hint },
-  );
 }

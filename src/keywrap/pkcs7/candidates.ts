@@ -1,16 +1,16 @@
+import { type RsaNumbers, readCertificate, rsaNumbersOf, usualKeyId } from "../../keys/certificate.ts";
 import type { KeySet, RsaKey } from "../../keys/keyset.ts";
-import { mayBeFor } from "../../keys/pkcs1.ts";
-import { type RsaNumbers, readCertificate, rsaNumbersOf, usualKeyId } from "./certificate.ts";
+import { mayBeFor } from "../../keys/rsa.ts";
 import { issuerIdentity, type KeyTransportRecipient, keyIdentity, type Recipient } from "./recipient.ts";
 
-/** One key that may open one recipient's part of a packet. */
+/** A key that may open a recipient's part of a packet. */
 export interface Candidate {
   readonly recipient: Recipient;
   readonly keyTransport: KeyTransportRecipient;
   readonly key: RsaKey;
 }
 
-/** The RSA keys of a key set, each once however often it was given, by what recipients tell of them. */
+/** The distinct RSA keys of a key set, by the identities that recipients name. */
 interface KeyIndex {
   readonly keys: readonly RsaKey[];
   /** A recipient's identity → the moduli of the certificates and keys that have it. */
@@ -20,15 +20,17 @@ interface KeyIndex {
 
 const indexes = new WeakMap<KeySet, KeyIndex>();
 
+/** Receives each recipient that no key here may open, and why. */
+type Skip = (recipient: Recipient, why: string) => void;
+
 /**
- * The pairs of a recipient and a key that are worth a private-key operation, the surest first: a recipient whose
- * certificate is here needs the certificate's key, any other may be for each remaining key of the right length.
- * @param skip is told of each recipient that has no such key, and why
+ * Yields the pairs of a recipient and a key that are worth a private-key operation, the surest first. A recipient whose
+ * certificate is here needs the certificate's key. Any other may be for each remaining key of the right length.
  */
 export function* candidates(
   recipients: readonly Recipient[],
   keySet: KeySet,
-  skip: (recipient: Recipient, why: string) => void,
+  skip: Skip,
 ): Generator<Candidate> {
   const index = indexOf(keySet);
   const remaining = new Set(index.keys);
@@ -44,7 +46,12 @@ export function* candidates(
       unnamed.push([recipient, keyTransport]);
       continue;
     }
-    for (const key of namedKeys(recipient, keyTransport, moduli, index, skip)) {
+    const keys = [...moduli].flatMap((modulus) => index.byModulus.get(modulus) ?? []);
+    const fitting = keys.filter((key) => fits(key, keyTransport));
+    if (keys.length === 0) skip(recipient, "the private key to its certificate is missing");
+    else if (fitting.length === 0)
+      skip(recipient, "its encrypted key is not as long as its certificate's key");
+    for (const key of fitting) {
       remaining.delete(key);
       yield { recipient, keyTransport, key };
     }
@@ -52,25 +59,11 @@ export function* candidates(
   yield* guessed(unnamed, [...remaining], skip);
 }
 
-function namedKeys(
-  recipient: Recipient,
-  keyTransport: KeyTransportRecipient,
-  moduli: ReadonlySet<string>,
-  { byModulus }: KeyIndex,
-  skip: (recipient: Recipient, why: string) => void,
-): RsaKey[] {
-  const keys = [...moduli].flatMap((modulus) => byModulus.get(modulus) ?? []);
-  const fitting = keys.filter((key) => fits(key, keyTransport));
-  if (keys.length === 0) skip(recipient, "the private key to its certificate is missing");
-  else if (fitting.length === 0) skip(recipient, "its encrypted key is not as long as its certificate's key");
-  return fitting;
-}
-
-/** Key by key, so that each is made ready once. */
+/** Goes key by key, so that each is imported once. */
 function* guessed(
   unnamed: readonly [Recipient, KeyTransportRecipient][],
   keys: readonly RsaKey[],
-  skip: (recipient: Recipient, why: string) => void,
+  skip: Skip,
 ): Generator<Candidate> {
   for (const [recipient, keyTransport] of unnamed) {
     if (!keys.some((key) => fits(key, keyTransport))) {
@@ -84,7 +77,7 @@ function* guessed(
   }
 }
 
-/** RFC 8017 §7.2.2 step 1: what was encrypted is as long as the modulus. */
+/** RFC 8017 §7.2.2 step 1: a ciphertext is as long as the modulus. */
 function fits(key: RsaKey, { encryptedKey }: KeyTransportRecipient): boolean {
   return mayBeFor(key, encryptedKey);
 }

@@ -1,16 +1,16 @@
 import { createDecipheriv } from "node:crypto";
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { type BerElement, malformed } from "../../encoding/ber.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { TAG } from "../../encoding/der.ts";
 import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { Secret } from "../../secret.ts";
-import type { SealedContent } from "./content.ts";
 
 /**
- * AES-CBC (RFC 3565 §4.1): what `openssl cms` writes unless told otherwise, and what the Go decoder opens. It is not
- * authenticated, but nothing is released without the layer's HMAC, whose key is in here: a changed packet can only make
- * the layer fail. Padding, JSON and lengths have one answer; that a changed symkey fails later, at the HMAC, tells
- * something of it to whoever can have the same layer pulled thousands of times. Hence nothing here is written this way.
+ * AES-CBC (RFC 3565 §4.1), which `openssl cms` writes by default and Go's decoder opens. It is not authenticated. But nothing is
+ * released without the layer's HMAC, whose key is inside, so a changed packet can only make the layer fail. Wrong padding, JSON
+ * and lengths look alike. A changed symkey fails later, at the HMAC, which leaks a little to an attacker who can have the same
+ * layer pulled thousands of times. So this program never writes AES-CBC.
  */
 type CbcCipher = "aes-128-cbc" | "aes-192-cbc" | "aes-256-cbc";
 
@@ -28,18 +28,22 @@ export const CBC: ReadonlyMap<string, CbcAlgorithm> = new Map([
 const BLOCK_BYTES = 16;
 const SYMKEY_BYTES = 32;
 
-/** @throws DecoderError BAD_PACKET */
+/**
+ * Reads AES-CBC content.
+ * @returns what opens it with the content key; null for a plaintext that is not private options
+ * @throws DecoderError BAD_PACKET
+ */
 export function readCbc(
-  { cipher, keyLength }: CbcAlgorithm,
+  cipher: CbcCipher,
   parameters: BerElement | undefined,
-  ciphertext: Uint8Array<ArrayBuffer>,
-): SealedContent {
+  ciphertext: Bytes,
+): (key: Bytes) => Secret | null {
   if (parameters?.tag !== TAG.OCTET_STRING || parameters.content.length !== BLOCK_BYTES)
-    throw malformed("no AES-CBC parameters");
+    throw malformed("it has no AES-CBC parameters");
   if (ciphertext.length === 0 || ciphertext.length % BLOCK_BYTES !== 0)
-    throw malformed("AES-CBC content that is cut off");
+    throw malformed("its AES-CBC content is cut off");
   const iv = parameters.content;
-  return { keyLength, open: (key) => decrypt(cipher, key, iv, ciphertext) };
+  return (key) => decrypt(cipher, key, iv, ciphertext);
 }
 
 function decrypt(cipher: CbcCipher, key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Secret | null {
@@ -52,14 +56,14 @@ function decrypt(cipher: CbcCipher, key: Uint8Array, iv: Uint8Array, ciphertext:
   return null;
 }
 
-/** RFC 5652 §6.3. What is no padding is taken for none: then it is no JSON either. */
+/** RFC 5652 §6.3. Invalid padding counts as none: then the text is not JSON either. */
 function paddingLength(padded: Uint8Array): number {
   const length = padded.at(-1) ?? 0;
   if (length === 0 || length > BLOCK_BYTES) return 0;
   return padded.subarray(-length).every((byte) => byte === length) ? length : 0;
 }
 
-/** Without a tag, this is what tells the right key from a wrong one. */
+/** Tells the right key from a wrong one, as there is no tag. */
 function isPrivateOptions(bytes: Uint8Array): boolean {
   const symkey = goField(parseJsonObject(bytes), "symkey");
   return typeof symkey === "string" && decodeBase64(symkey)?.length === SYMKEY_BYTES;

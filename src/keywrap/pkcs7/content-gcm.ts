@@ -1,10 +1,9 @@
 import { createDecipheriv } from "node:crypto";
 import { type BerElement, Fields, malformed, readChildren } from "../../encoding/ber.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { readSmallInteger, TAG } from "../../encoding/der.ts";
 import { Secret } from "../../secret.ts";
-import type { EncryptedContent, SealedContent } from "./content.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import type { EncryptedContent } from "./envelope.ts";
 
 interface GcmContent {
   readonly cipher: GcmCipher;
@@ -30,21 +29,26 @@ export const GCM: ReadonlyMap<string, GcmAlgorithm> = new Map([
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** RFC 5084 §3.2: aes-ICVlen is 12 to 16, and 12 when left out. */
+/** RFC 5084 §3.2: aes-ICVlen is 12 to 16, and 12 by default. */
 const ICV_MIN = 12;
 const ICV_MAX = 16;
 
-/** @throws DecoderError BAD_PACKET */
+/**
+ * Reads AES-GCM content.
+ * @returns what opens it with the content key; null for a tag that does not hold
+ * @throws DecoderError BAD_PACKET
+ */
 export function readGcm(
-  { cipher, keyLength }: GcmAlgorithm,
+  cipher: GcmCipher,
   parameters: BerElement | undefined,
   { ciphertext, mac, attributes }: EncryptedContent,
-): SealedContent {
+): (key: Bytes) => Secret | null {
   const { nonce, icvLength } = readGcmParameters(parameters);
-  // The peers take nothing but a whole tag at the content's end.
+  // The peers accept only a whole tag at the end of the content.
   const split = mac === undefined ? ciphertext.length - TAG_BYTES : ciphertext.length;
   const tag = mac ?? ciphertext.slice(Math.max(split, 0));
-  if (split < 0 || tag.length !== icvLength) throw malformed("an authentication tag of another length");
+  if (split < 0 || tag.length !== icvLength)
+    throw malformed("its authentication tag has another length than its parameters say");
   const content = {
     cipher,
     nonce,
@@ -52,10 +56,9 @@ export function readGcm(
     tag,
     attributes: attributes ?? new Uint8Array(),
   };
-  return { keyLength, open: (key) => decrypt(content, key) };
+  return (key) => decrypt(content, key);
 }
 
-/** Null when the tag does not hold. */
 function decrypt(content: GcmContent, key: Bytes): Secret | null {
   const { cipher, nonce, ciphertext, tag, attributes } = content;
   const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: tag.length });
@@ -74,8 +77,8 @@ function decrypt(content: GcmContent, key: Bytes): Secret | null {
 }
 
 /**
- * GCMParameters ::= SEQUENCE { OCTET STRING nonce, INTEGER icvLength } (RFC 5084 §3.2). The peers put theirs into one
- * more SEQUENCE, whose tag lacks the constructed bit, and tag the nonce [4].
+ * GCMParameters ::= SEQUENCE { OCTET STRING nonce, INTEGER icvLength } (RFC 5084 §3.2). The peers wrap theirs in one more
+ * SEQUENCE, whose tag lacks the constructed bit, and tag the nonce [4].
  */
 const PRIMITIVE_SEQUENCE = 0x10;
 const CONTEXT_4 = 0x84;
@@ -85,7 +88,7 @@ function readGcmParameters(parameters: BerElement | undefined): {
   readonly icvLength: number;
 } {
   if (parameters?.tag !== TAG.SEQUENCE && parameters?.tag !== PRIMITIVE_SEQUENCE)
-    throw malformed("no GCM parameters");
+    throw malformed("it has no GCM parameters");
   const [first, ...others] = readChildren(parameters);
   const wrapped = first?.tag === TAG.SEQUENCE && others.length === 0;
   const fields = new Fields(wrapped ? first : parameters, "GCMParameters");
@@ -93,8 +96,9 @@ function readGcmParameters(parameters: BerElement | undefined): {
   const length = fields.optional(TAG.INTEGER);
   fields.end();
   const icvLength = length === undefined ? ICV_MIN : readSmallInteger(length);
-  if (nonce.length !== NONCE_BYTES) throw malformed(`a nonce of ${nonce.length} bytes`);
+  if (nonce.length !== NONCE_BYTES)
+    throw malformed(`its nonce has ${nonce.length} bytes instead of ${NONCE_BYTES}`);
   if (icvLength === null || icvLength < ICV_MIN || icvLength > ICV_MAX)
-    throw malformed("an impossible tag length");
+    throw malformed("its GCM parameters have an impossible tag length");
   return { nonce, icvLength };
 }

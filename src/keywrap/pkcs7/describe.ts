@@ -1,8 +1,9 @@
+import type { Bytes } from "../../encoding/bytes.ts";
 import type { RecipientInfo } from "../scheme.ts";
 import { readEnvelope } from "./envelope.ts";
 
-/** For whom a packet is. See {@link DescribeScheme.describe}. @throws DecoderError BAD_PACKET */
-export function describe(packet: Uint8Array<ArrayBuffer>): readonly RecipientInfo[] {
+/** Lists the recipients' algorithm, and their issuer and serial number or key ID; see {@link DescribeScheme}. */
+export function describe(packet: Bytes): readonly RecipientInfo[] {
   return readEnvelope(packet).recipients.map(({ algorithm, id }) => ({
     algorithm,
     ...(id !== undefined && { id }),

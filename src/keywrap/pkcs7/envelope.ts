@@ -1,16 +1,25 @@
 import { type BerElement, Fields, malformed, readBer, readChildren, readOctets } from "../../encoding/ber.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { readOid, readSmallInteger, TAG } from "../../encoding/der.ts";
 import { parsePem } from "../../encoding/pem.ts";
 import { LIMITS } from "../../limits.ts";
-import type { EncryptedContent } from "./content.ts";
 import { type Recipient, readRecipient } from "./recipient.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** A packet's structure, with nothing in it judged yet. */
+/** A packet's structure. Nothing in it has been judged yet. */
 export interface Envelope {
   readonly recipients: readonly Recipient[];
   readonly content: EncryptedContent;
+}
+
+/** The encrypted private options, which all recipients share (RFC 5652 §6.1, RFC 5083 §2.1). */
+export interface EncryptedContent {
+  /** AlgorithmIdentifier. */
+  readonly algorithm: BerElement;
+  readonly ciphertext: Bytes;
+  /** AuthEnvelopedData's `mac`. Undefined in EnvelopedData, whose ciphertext ends with the tag. */
+  readonly mac?: Bytes;
+  /** AuthEnvelopedData's authAttrs, as they are authenticated (RFC 5083 §2.2). */
+  readonly attributes?: Bytes;
 }
 
 /** RFC 5652 §4, §6.1 and RFC 5083 §2. */
@@ -18,7 +27,7 @@ const DATA = "2a864886f70d010701";
 const ENVELOPED_DATA = "2a864886f70d010703";
 const AUTH_ENVELOPED_DATA = "2a864886f70d0109100117";
 
-/** RFC 5652 §6.1; RFC 5083 §2.1 has 0 alone. There is no 1. */
+/** RFC 5652 §6.1: there is no version 1. RFC 5083 §2.1 defines version 0 only. */
 const ENVELOPED_VERSIONS = [0, 2, 3, 4];
 
 const SET = 0x31;
@@ -29,14 +38,14 @@ const ARMOUR = Buffer.from("-----BEGIN ");
 const ARMOUR_LABELS = ["CMS", "PKCS7"];
 
 /**
- * Reads a packet: ContentInfo with EnvelopedData or AuthEnvelopedData, BER, with PEM armour or without.
+ * Reads a packet: ContentInfo with EnvelopedData or AuthEnvelopedData, in BER, with or without PEM armour.
  * @throws DecoderError BAD_PACKET
  */
 export function readEnvelope(packet: Bytes): Envelope {
   const bytes = withoutArmour(packet);
   const outer = readBer(bytes);
   if (outer.tag !== TAG.SEQUENCE || outer.whole.length !== bytes.length)
-    throw malformed("not one ContentInfo");
+    throw malformed("it is not a single ContentInfo");
   const fields = new Fields(outer, "ContentInfo");
   const type = readOid(fields.required(TAG.OID));
   const explicit = new Fields(fields.required(TAG.CONTEXT_0), "ContentInfo's content");
@@ -45,13 +54,13 @@ export function readEnvelope(packet: Bytes): Envelope {
   fields.end();
   if (type === ENVELOPED_DATA) return readEnvelopedData(content);
   if (type === AUTH_ENVELOPED_DATA) return readAuthEnvelopedData(content);
-  throw malformed("neither EnvelopedData nor AuthEnvelopedData");
+  throw malformed("it is neither EnvelopedData nor AuthEnvelopedData");
 }
 
 function withoutArmour(packet: Bytes): Bytes {
   if (Buffer.compare(packet.subarray(0, ARMOUR.length), ARMOUR) !== 0) return packet;
   const [block] = parsePem(Buffer.from(packet).toString("latin1"), 1);
-  if (!block?.body || !ARMOUR_LABELS.includes(block.label)) throw malformed("its armour holds no CMS");
+  if (!block?.body || !ARMOUR_LABELS.includes(block.label)) throw malformed("its armour does not hold CMS");
   return block.body;
 }
 
@@ -59,7 +68,7 @@ function readEnvelopedData(element: BerElement): Envelope {
   const fields = new Fields(element, "EnvelopedData");
   const version = readSmallInteger(fields.required(TAG.INTEGER));
   if (version === null || !ENVELOPED_VERSIONS.includes(version))
-    throw malformed("EnvelopedData of another version");
+    throw malformed("its EnvelopedData has an unknown version");
   fields.optional(TAG.CONTEXT_0); // originatorInfo
   const recipients = readRecipients(fields.required(SET));
   const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
@@ -71,7 +80,7 @@ function readEnvelopedData(element: BerElement): Envelope {
 function readAuthEnvelopedData(element: BerElement): Envelope {
   const fields = new Fields(element, "AuthEnvelopedData");
   const version = readSmallInteger(fields.required(TAG.INTEGER));
-  if (version !== 0) throw malformed("AuthEnvelopedData of another version");
+  if (version !== 0) throw malformed("its AuthEnvelopedData has an unknown version");
   fields.optional(TAG.CONTEXT_0); // originatorInfo
   const recipients = readRecipients(fields.required(SET));
   const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
@@ -82,7 +91,7 @@ function readAuthEnvelopedData(element: BerElement): Envelope {
   return { recipients, content: { ...content, mac, ...(attributes && { attributes: asSet(attributes) }) } };
 }
 
-/** RFC 5083 §2.2: authenticated with the tag of a SET OF in place of [1]. */
+/** RFC 5083 §2.2: attributes are authenticated with the tag of a SET OF in place of [1]. */
 function asSet(attributes: BerElement): Bytes {
   const set = attributes.whole.slice();
   set[0] = SET;
@@ -98,7 +107,7 @@ function readRecipients(set: BerElement): Recipient[] {
 function readEncryptedContentInfo(element: BerElement): EncryptedContent {
   const fields = new Fields(element, "EncryptedContentInfo");
   const type = readOid(fields.required(TAG.OID));
-  if (type !== DATA) throw malformed("its content is not plain data");
+  if (type !== DATA) throw malformed("the type of its content is not data");
   const algorithm = fields.required(TAG.SEQUENCE);
   const ciphertext = readOctets(fields.required(TAG.CONTEXT_0, CONTEXT_0_PRIMITIVE));
   fields.end();

@@ -1,12 +1,11 @@
 import { constants, type KeyObject, privateDecrypt, randomBytes } from "node:crypto";
 import { type BerElement, Fields, readBer } from "../../encoding/ber.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { readOid, TAG } from "../../encoding/der.ts";
-import { unpadPkcs1 } from "../../keys/pkcs1.ts";
-import { dotted } from "./oid.ts";
+import { unpadPkcs1 } from "../../keys/rsa.ts";
+import { dotted } from "./name.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** How a content key was encrypted with an RSA key. */
+/** The way a content key is encrypted with an RSA key. */
 export interface KeyTransport {
   readonly name: string;
   /** Undefined: PKCS#1 v1.5 (RFC 8017 §7.2). */
@@ -27,8 +26,8 @@ const HASHES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * A keyEncryptionAlgorithm (RFC 3370 §4.2.1, RFC 4055 §4.1).
- * @returns its name alone when it isn't one of ours
+ * Reads a keyEncryptionAlgorithm (RFC 3370 §4.2.1, RFC 4055 §4.1).
+ * @returns the name of an unsupported one
  * @throws DecoderError BAD_PACKET
  */
 export function readKeyTransport(algorithm: BerElement): KeyTransport | { readonly unsupported: string } {
@@ -41,7 +40,7 @@ export function readKeyTransport(algorithm: BerElement): KeyTransport | { readon
   return { unsupported: dotted(oid) };
 }
 
-/** RFC 4055 §4.1: every parameter that is left out has SHA-1, or the empty label, as its default. */
+/** RFC 4055 §4.1: absent parameters default to SHA-1 and the empty label. */
 function readOaep(parameters: BerElement | undefined): KeyTransport | { readonly unsupported: string } {
   const explicit = (element: BerElement | undefined) => element && readBer(element.content);
   const fields = parameters && new Fields(parameters, "RSAES-OAEP-params");
@@ -56,7 +55,7 @@ function readOaep(parameters: BerElement | undefined): KeyTransport | { readonly
   const source = sourceField && algorithmOf(sourceField);
 
   const hash = HASHES.get(hashOid);
-  // Crypto libraries take one hash for both purposes; nobody is known to write two.
+  // Crypto libraries take one hash for both purposes, and no known writer uses two.
   if (hash === undefined || maskHashOid !== hashOid || (mask && mask.oid !== MGF1)) {
     return { unsupported: `RSAES-OAEP with hash ${hash ?? dotted(hashOid)} and mask ${dotted(maskHashOid)}` };
   }
@@ -76,8 +75,8 @@ function algorithmOf(element: BerElement): {
 }
 
 /**
- * The content key, or random bytes in its place: what arrives here is chosen by others, so a wrong key, a wrong
- * padding and a wrong length must all look the same, and only the content's tag tells (RFC 3218 §2.3.2).
+ * Decrypts the content key. Returns random bytes in its place for a wrong key, padding or length: an attacker may have chosen
+ * the ciphertext, so these cases must look alike, and only the content's tag fails (RFC 3218 §2.3.2).
  * @param encrypted as long as the key's modulus
  * @param length of the content key in bytes
  */
@@ -90,7 +89,7 @@ export function decryptContentKey(
   const substitute = new Uint8Array(randomBytes(length));
   try {
     if (transport.oaep === undefined) {
-      // Runtimes refuse PKCS#1 v1.5 decryption, or do it with a rejection of their own choice.
+      // Runtimes refuse PKCS#1 v1.5 decryption, or reject bad padding in ways of their own.
       const block = privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, encrypted);
       const contentKey = unpadPkcs1(block, substitute);
       block.fill(0);
@@ -99,7 +98,9 @@ export function decryptContentKey(
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
     const { hash, label } = transport.oaep;
     const found = privateDecrypt({ key, padding, oaepHash: hash, oaepLabel: label }, encrypted);
-    return found.length === length ? new Uint8Array(found) : substitute;
+    const contentKey = found.length === length ? new Uint8Array(found) : substitute;
+    found.fill(0);
+    return contentKey;
   } catch {
     return substitute;
   }

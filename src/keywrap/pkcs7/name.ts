@@ -1,6 +1,5 @@
 import { type BerElement, Fields, readChildren } from "../../encoding/ber.ts";
 import { readOid, TAG } from "../../encoding/der.ts";
-import { dotted } from "./oid.ts";
 
 /** X.520 attribute types by their short names (RFC 4514 §3, RFC 2985 §5.2.1 for emailAddress). */
 const ATTRIBUTE_NAMES: ReadonlyMap<string, string> = new Map([
@@ -17,7 +16,7 @@ const ATTRIBUTE_NAMES: ReadonlyMap<string, string> = new Map([
   ["2a864886f70d010901", "emailAddress"],
 ]);
 
-/** ASN.1 string types (X.680 §8.4) by their tag. BMPString is big-endian UTF-16. */
+/** Tag of an ASN.1 string type (X.680 §8.4) → its decoder. BMPString is big-endian UTF-16. */
 const DECODERS: ReadonlyMap<number, (bytes: Buffer) => string> = new Map([
   [0x0c, (bytes) => bytes.toString("utf8")],
   [0x12, (bytes) => bytes.toString("latin1")],
@@ -30,12 +29,12 @@ const DECODERS: ReadonlyMap<number, (bytes: Buffer) => string> = new Map([
 const RDNS_MAX = 64;
 const VALUE_CHARS_MAX = 256;
 
-/** RFC 4514 §2.4, and whatever could change what a terminal shows. */
+/** Characters that RFC 4514 §2.4 escapes, and those that could change what a terminal shows. */
 const ESCAPED = /[,+"\\<>;=]|[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /**
- * A distinguished name as text, the most specific part first (RFC 4514): "CN=node-1,O=Example". Made of what the
- * image's author wrote: control characters are escaped and long values cut.
+ * Writes a distinguished name as text, the most specific part first (RFC 4514): "CN=node-1,O=Example". The image's author chose
+ * the name, so control characters are escaped and long values cut.
  * @throws DecoderError BAD_PACKET
  */
 export function nameText(name: BerElement): string {
@@ -60,4 +59,27 @@ function valueText(value: BerElement): string {
 function escapeCharacter(character: string): string {
   if (/^[!-~]$/.test(character)) return `\\${character}`;
   return [...Buffer.from(character)].map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+/** No registered OID is longer. The conversion takes the square of the length. */
+const OCTETS_MAX = 32;
+
+/**
+ * Writes an OID in the form that people know. @param hex its content octets (X.690 §8.19)
+ * @returns "1.2.840.113549.3.7", or "an unreadable identifier"
+ */
+export function dotted(hex: string): string {
+  const octets = Buffer.from(hex, "hex");
+  const numbers: bigint[] = [];
+  let number = 0n;
+  for (const octet of octets.subarray(0, OCTETS_MAX)) {
+    number = number * 128n + BigInt(octet & 0x7f);
+    if ((octet & 0x80) !== 0) continue;
+    numbers.push(number);
+    number = 0n;
+  }
+  const [first, ...rest] = numbers;
+  if (first === undefined || number !== 0n || octets.length > OCTETS_MAX) return "an unreadable identifier";
+  const root = first < 40n ? 0n : first < 80n ? 1n : 2n;
+  return [root, first - root * 40n, ...rest].join(".");
 }

@@ -8,12 +8,12 @@ export interface Recipient {
   readonly algorithm: string;
   /** For messages: "issuer CN=node-1 serial 2a". */
   readonly id?: string;
-  /** Undefined when no key of ours could open it, whoever it is for. */
+  /** Undefined for a kind of recipient that this program can't open. */
   readonly keyTransport?: KeyTransportRecipient;
 }
 
 export interface KeyTransportRecipient {
-  /** Equal to that of the certificate or key it was made for; see the functions below. */
+  /** Equal to the identity of the recipient's certificate or key; see the functions below. */
   readonly identity: string;
   readonly method: KeyTransport;
   readonly encryptedKey: Uint8Array<ArrayBuffer>;
@@ -28,18 +28,18 @@ const OTHER_KINDS: ReadonlyMap<number, string> = new Map([
 ]);
 
 const SUBJECT_KEY_IDENTIFIER = 0x80;
-/** RFC 5652 §6.2.1: the version says how the recipient is named. */
+/** RFC 5652 §6.2.1: the version follows from the form of the recipient's name. */
 const VERSION_ISSUER_SERIAL = 0;
 const VERSION_KEY_ID = 2;
 
-/** What a recipient and a certificate share, by issuer and serial number. Both as whole DER elements. */
+/** Identity of a recipient or certificate by issuer and serial number, whole DER elements. */
 export function issuerIdentity(issuer: Uint8Array, serial: Uint8Array): string {
-  return `${hex(issuer)}:${hex(serial)}`;
+  return `${issuer.toHex()}:${serial.toHex()}`;
 }
 
-/** What a recipient, a certificate and a key share, by subjectKeyIdentifier. */
+/** Identity of a recipient, certificate or key by subjectKeyIdentifier. */
 export function keyIdentity(keyId: Uint8Array): string {
-  return `key id ${hex(keyId)}`;
+  return `key id ${keyId.toHex()}`;
 }
 
 /** A recipient in messages: "rsaEncryption issuer CN=node-1 serial 2a". */
@@ -51,7 +51,7 @@ export function recipientText({ algorithm, id }: Recipient): string {
 export function readRecipient(element: BerElement): Recipient {
   const other = OTHER_KINDS.get(element.tag);
   if (other !== undefined) return { algorithm: other };
-  if (element.tag !== TAG.SEQUENCE) throw malformed("an unknown kind of recipient");
+  if (element.tag !== TAG.SEQUENCE) throw malformed("it has an unknown kind of recipient");
   const fields = new Fields(element, "KeyTransRecipientInfo");
   const version = readSmallInteger(fields.required(TAG.INTEGER));
   const rid = fields.required(TAG.SEQUENCE, SUBJECT_KEY_IDENTIFIER);
@@ -61,7 +61,7 @@ export function readRecipient(element: BerElement): Recipient {
 
   const byKeyId = rid.tag === SUBJECT_KEY_IDENTIFIER;
   if (version !== (byKeyId ? VERSION_KEY_ID : VERSION_ISSUER_SERIAL))
-    throw malformed("a recipient of another version");
+    throw malformed("it has a recipient with an unknown version");
   const { id, identity } = byKeyId ? readKeyId(rid) : readIssuerAndSerial(rid);
   if ("unsupported" in method) return { algorithm: method.unsupported, id };
   return { algorithm: method.name, id, keyTransport: { identity, method, encryptedKey } };
@@ -77,16 +77,12 @@ function readIssuerAndSerial(rid: BerElement): Identified {
   const issuer = fields.required(TAG.SEQUENCE);
   const serial = fields.required(TAG.INTEGER);
   fields.end();
-  // RFC 5280 §4.1.2.2 gives serial numbers 20 octets.
-  const id = `issuer ${nameText(issuer)} serial ${hex(serial.content.subarray(0, 32))}`;
+  // RFC 5280 §4.1.2.2: a serial number has at most 20 octets.
+  const id = `issuer ${nameText(issuer)} serial ${serial.content.subarray(0, 32).toHex()}`;
   return { id, identity: issuerIdentity(issuer.whole, serial.whole) };
 }
 
 function readKeyId(rid: BerElement): Identified {
   const identity = keyIdentity(rid.content);
-  return { id: `key id ${hex(rid.content.subarray(0, 32))}`, identity };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  return { id: `key id ${rid.content.subarray(0, 32).toHex()}`, identity };
 }

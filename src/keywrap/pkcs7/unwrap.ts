@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
+import type { Bytes } from "../../encoding/bytes.ts";
 import type { RsaKey } from "../../keys/keyset.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { candidates } from "./candidates.ts";
@@ -8,10 +9,7 @@ import { decryptContentKey } from "./key-transport.ts";
 import { recipientText } from "./recipient.ts";
 
 /** Opens a CMS packet with the RSA keys and certificates at hand. See {@link UnwrapScheme.unwrap}. */
-export async function unwrap(
-  packet: Uint8Array<ArrayBuffer>,
-  context: UnwrapContext,
-): Promise<Opened | null> {
+export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Opened | null> {
   const envelope = readEnvelope(packet);
   const content = readContent(envelope.content);
   const keyObjects = new Map<RsaKey, KeyObject | null>();
@@ -37,7 +35,7 @@ export async function unwrap(
   return null;
 }
 
-/** One answer for all that can go wrong from the private-key operation on: to tell more would be an oracle. */
+/** One outcome for everything that fails from the private-key operation on. More detail would be an oracle. */
 const NOT_OPENED = "the key does not fit, or the packet was changed";
 
 function keyObjectOf({ pkcs8 }: RsaKey): KeyObject | null {

@@ -1,17 +1,39 @@
-import { constants, createCipheriv, publicEncrypt, randomBytes } from "node:crypto";
+import { constants, createCipheriv, type KeyObject, publicEncrypt, randomBytes } from "node:crypto";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { TAG, writeElement, writeInteger, writeOid } from "../../encoding/der.ts";
-import type { Wrapper } from "../scheme.ts";
-import { type CertificateRecipient, readRecipientCertificate } from "./recipient-certificate.ts";
+import { readCertificateFile } from "../../keys/public-key.ts";
+import { badRecipient } from "../../keys/recipient.ts";
+import { rsaSizeProblem } from "../../keys/rsa.ts";
+import type { Wrapper, WrapSettings } from "../scheme.ts";
 
 /**
- * Wraps for certificates the way all peers read it (fullsailor/pkcs7): EnvelopedData, PKCS#1 v1.5, AES-128-GCM with
- * parameters of the peers' own making, which are neither RFC 5084's nor well-formed BER.
+ * Wraps for certificates in the form that all peers read (fullsailor/pkcs7): EnvelopedData, PKCS#1 v1.5, and AES-128-GCM with the
+ * peers' own parameters, which are neither RFC 5084's nor well-formed BER.
  */
 
-/** One packet for all recipients. See {@link WrapScheme.prepare}. */
-export async function prepare(recipients: readonly string[]): Promise<readonly Wrapper[]> {
-  const certificates = recipients.map(readRecipientCertificate);
-  return [{ annotation: "pkcs7", wrap: async (options) => writeEnvelope(options, certificates) }];
+interface CertificateRecipient {
+  readonly publicKey: KeyObject;
+  /** Whole DER elements. */
+  readonly issuer: Bytes;
+  readonly serial: Bytes;
+}
+
+/** Wraps for RSA certificates, all in one packet; see {@link WrapScheme}. */
+export async function prepare(files: readonly string[], settings: WrapSettings): Promise<readonly Wrapper[]> {
+  const recipients = await Promise.all(files.map((file) => readRecipient(file, settings)));
+  return [{ annotation: "pkcs7", wrap: async (options) => writeEnvelope(options, recipients) }];
+}
+
+async function readRecipient(file: string, settings: WrapSettings): Promise<CertificateRecipient> {
+  const recipient = { scheme: "pkcs7", file };
+  const { issuer, serial, rsa, key } = await readCertificateFile(recipient, settings.certificates);
+  if (rsa === null) {
+    const hint = `jwe:${file} takes certificates with EC keys`;
+    throw badRecipient(recipient, "has a key other than RSA, which PKCS#7 can't encrypt for", hint);
+  }
+  const problem = rsaSizeProblem(key.asymmetricKeyDetails?.modulusLength ?? 0);
+  if (problem !== null) throw badRecipient(recipient, `is ${problem}`);
+  return { publicKey: key, issuer: issuer.whole, serial: serial.whole };
 }
 
 const DATA = writeOid("2a864886f70d010701");
@@ -24,7 +46,7 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 const SET = 0x31;
-/** The tag of a SEQUENCE, short of its constructed bit. */
+/** The tag of a SEQUENCE without the constructed bit. */
 const PRIMITIVE_SEQUENCE = 0x10;
 const CONTEXT_4_PRIMITIVE = 0x84;
 const VERSION_0 = writeInteger(Uint8Array.of(0));
@@ -55,7 +77,7 @@ function writeRecipient({ issuer, serial, publicKey }: CertificateRecipient, key
   );
 }
 
-/** EncryptedContentInfo (RFC 5652 §6.1), its content in [0] { OCTET STRING }, as the oldest peers take it alone. */
+/** EncryptedContentInfo (RFC 5652 §6.1). Its content is [0] { OCTET STRING }, the only form that the oldest peers read. */
 function writeContent(options: Uint8Array, key: Uint8Array): Uint8Array {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv("aes-128-gcm", key, nonce, { authTagLength: TAG_BYTES });

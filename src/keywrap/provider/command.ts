@@ -4,12 +4,11 @@ import { LIMITS } from "../../limits.ts";
 import { type CommandResult, runCommand } from "../../process/command.ts";
 import { findExecutable } from "../../process/find-executable.ts";
 import type { SchemeSettings } from "../scheme.ts";
-import type { CommandProvider } from "./configuration.ts";
-import { DETAIL_BYTES, inWords, providerError } from "./failure.ts";
+import { type CommandProvider, DETAIL_BYTES, inWords, providerError } from "./configuration.ts";
 
 /**
- * Runs a provider's command with a request on stdin. It inherits the environment, as with Go.
- * @returns what it wrote to stdout
+ * Runs a provider's command with a request on stdin. The command inherits the environment, as with Go.
+ * @returns its stdout
  * @throws DecoderError PROVIDER
  */
 export async function callCommand(
@@ -30,7 +29,7 @@ export async function callCommand(
   throw providerError(provider.name, reason(path, result, settings) + complaint(result, settings));
 }
 
-/** A bare name is looked for in the absolute folders of PATH: what lies in the working directory is never run. */
+/** Searches the absolute folders of PATH for a bare name. Nothing in the working directory is ever run. */
 function findProgram(provider: CommandProvider, searchPath = ""): string {
   if (isAbsolute(provider.path)) return provider.path;
   const found = provider.path.includes("/") ? undefined : findExecutable(provider.path, searchPath);
@@ -44,7 +43,7 @@ function reason(path: string, { end }: CommandResult, settings: SchemeSettings):
     case "exit":
       return `ended with exit code ${end.code}`;
     case "signal":
-      return `was ended by ${end.signal}`;
+      return `was killed by ${end.signal}`;
     case "deadline":
       return `did not answer within ${settings.providerTimeoutMs / 1000} s`;
     case "overflow":

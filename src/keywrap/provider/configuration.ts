@@ -1,15 +1,16 @@
 import { isAbsolute } from "node:path";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
-import { DecoderError, describeSystemError } from "../../errors.ts";
+import { DecoderError, describeSystemError, type ErrorDetails } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
+import { printable } from "../../text.ts";
 import type { SchemeSettings } from "../scheme.ts";
 
 /** A program that reads the request on stdin and answers on stdout. */
 export interface CommandProvider {
   readonly kind: "command";
   readonly name: string;
-  /** Absolute, or a bare name to be found on PATH. */
+  /** An absolute path, or a bare name to find on PATH. */
   readonly path: string;
   readonly args: readonly string[];
 }
@@ -19,7 +20,7 @@ export interface GrpcProvider {
   readonly name: string;
   /** "host:port", "unix:///path". */
   readonly target: string;
-  /** Undefined: the connection is not encrypted. */
+  /** Undefined for a connection without encryption. */
   readonly tls: TlsOptions | undefined;
 }
 
@@ -35,10 +36,12 @@ export interface TlsOptions {
 export type Provider = CommandProvider | GrpcProvider;
 
 const VARIABLE = "OCICRYPT_KEYPROVIDER_CONFIG";
+/** Longest text of a provider in a message. */
+export const DETAIL_BYTES = 1024;
 
 /**
- * The provider of a name as the operator configured it, or why there is none. Only that provider's entry is looked at:
- * a mistake in another one is not its fault.
+ * Finds the operator's configuration of a provider, or the reason why there is none. Reads that provider's entry only, so that
+ * a mistake in another one does no harm.
  * @throws DecoderError CONFIG when the file or the entry can't be used
  */
 export function findProvider(
@@ -48,15 +51,15 @@ export function findProvider(
   const file = environment[VARIABLE];
   if (!file) return { kind: "none", reason: `${VARIABLE} is not set, so there are no key providers` };
   const providers = goField(readConfiguration(file), "key-providers") ?? {};
-  if (!isObject(providers)) throw mistake(file, "key-providers", "is no object");
+  if (!isObject(providers)) throw mistake(file, "key-providers", "is not an object");
   if (!Object.hasOwn(providers, name)) return { kind: "none", reason: `${file} has no such key provider` };
   return new EntryReader(file, name, providers[name]).provider();
 }
 
 function readConfiguration(file: string): JsonObject {
-  // As containerd's child the decoder runs wherever containerd was started.
+  // The decoder's working directory is containerd's, which is arbitrary.
   if (!isAbsolute(file)) {
-    throw new DecoderError("CONFIG", `${VARIABLE} names ${file}, which is relative`, {
+    throw new DecoderError("CONFIG", `${VARIABLE} names the relative path ${file}`, {
       hint: "give the absolute path of the key provider configuration",
     });
   }
@@ -71,15 +74,25 @@ function readConfiguration(file: string): JsonObject {
   }
   const json = parseJsonObject(bytes);
   if (json === null)
-    throw new DecoderError("CONFIG", `the key provider configuration ${file} is no JSON object`);
+    throw new DecoderError("CONFIG", `the key provider configuration ${file} is not a JSON object`);
   return json;
+}
+
+/** A provider's failure. @param what the predicate: "ended with exit code 5" */
+export function providerError(name: string, what: string, details: ErrorDetails = {}): DecoderError {
+  return new DecoderError("PROVIDER", `the key provider "${inWords(name)}" ${what}`, details);
+}
+
+/** A provider's own words for a message, on one line. */
+export function inWords(text: string): string {
+  return printable(text, DETAIL_BYTES).replace(/\s+/g, " ").trim();
 }
 
 function mistake(file: string, place: string, what: string): DecoderError {
   return new DecoderError("CONFIG", `in the key provider configuration ${file}, ${place} ${what}`);
 }
 
-/** Reads one entry with Go's rules: absent and null are the same, unknown fields are ignored. */
+/** Reads one entry by Go's rules: null counts as absent, and unknown fields are ignored. */
 class EntryReader {
   readonly #file: string;
   readonly #name: string;
@@ -91,7 +104,7 @@ class EntryReader {
     this.#entry = entry;
   }
 
-  /** `cmd` goes before `grpc`, as in Go. */
+  /** Reads `cmd`, or else `grpc`, as Go does. */
   provider(): Provider {
     const command = this.#object("cmd", goField(this.#entry, "cmd"));
     if (command !== undefined) return this.#command(command);
@@ -106,7 +119,7 @@ class EntryReader {
     if (path === undefined) throw this.#mistake("cmd.path", "is missing");
     if (path.includes("/") && !isAbsolute(path)) throw this.#mistake("cmd.path", "is relative");
     const args = goField(command, "args") ?? [];
-    if (!Array.isArray(args)) throw this.#mistake("cmd.args", "is no list");
+    if (!Array.isArray(args)) throw this.#mistake("cmd.args", "is not a list");
     return {
       kind: "command",
       name: this.#name,
@@ -122,7 +135,7 @@ class EntryReader {
     const serverName = this.#text("grpc-tls.server-name", goField(tls, "server-name"));
     const insecureSkipVerify = goField(tls, "insecure-skip-verify") ?? false;
     if (typeof insecureSkipVerify !== "boolean")
-      throw this.#mistake("grpc-tls.insecure-skip-verify", "is no boolean");
+      throw this.#mistake("grpc-tls.insecure-skip-verify", "is not a boolean");
     if ((certFile === undefined) !== (keyFile === undefined)) {
       throw this.#mistake("grpc-tls", "has only one of cert-file and key-file");
     }
@@ -137,15 +150,15 @@ class EntryReader {
 
   #object(place: string, value: unknown): object | undefined {
     if (value === undefined || value === null) return undefined;
-    if (!isObject(value)) throw this.#mistake(place, "is no object");
+    if (!isObject(value)) throw this.#mistake(place, "is not an object");
     return value;
   }
 
-  /** An empty text is an absent one, as Go's `omitempty` has it. */
+  /** An empty text counts as absent, as with Go's `omitempty`. */
   #text(place: string, value: unknown): string | undefined {
     if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value !== "string") throw this.#mistake(place, "is no text");
-    if (value.includes("\0")) throw this.#mistake(place, "holds a NUL");
+    if (typeof value !== "string") throw this.#mistake(place, "is not a text");
+    if (value.includes("\0")) throw this.#mistake(place, "contains a NUL");
     return value;
   }
 

@@ -10,52 +10,47 @@ import {
 import { decodeFields, encodeField } from "../../encoding/protobuf.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
-import type { GrpcProvider } from "./configuration.ts";
-import { inWords, providerError } from "./failure.ts";
-import type { Operation } from "./messages.ts";
+import { type GrpcProvider, inWords, providerError } from "./configuration.ts";
 import { tlsCredentials } from "./tls.ts";
 
 const SERVICE = "/keyprovider.KeyProviderService/";
 
-/** KeyProviderKeyWrapProtocolInput and -Output both have one field, bytes. */
+/** KeyProviderKeyWrapProtocolInput and -Output have a single field of bytes. */
 const MESSAGE_FIELD = 1;
-/** The field's tag, and a length of 15 to 21 bits. */
+/** Size of the field's tag and of a length with 15 to 21 bits. */
 const FRAME_BYTES = 4;
 
 const CHANNEL_OPTIONS = {
-  // Keys go to the provider alone; and a proxy is found in variables that were meant for pulling images.
+  // Proxy variables are meant for pulling images. Keys go to the provider only.
   "grpc.enable_http_proxy": 0,
-  // A service configuration from DNS could ask for retries and other balancing.
+  // A service configuration from DNS could demand retries and another balancing.
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_retries": 0,
   "grpc.max_receive_message_length": LIMITS.providerOutputBytes + FRAME_BYTES,
 } as const;
 
 /**
- * Asks a provider by gRPC, once, over a connection of its own.
- * @returns the JSON that it answered with
+ * Calls a provider by gRPC once, over a connection of its own.
+ * @param method "WrapKey" or "UnWrapKey"
+ * @returns the JSON of the answer
  * @throws DecoderError PROVIDER
  */
 export async function callGrpc(
   provider: GrpcProvider,
-  operation: Operation,
+  method: string,
   request: Uint8Array,
   settings: SchemeSettings,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // The library writes to the console, which is the message of a failed pull.
+  // The library writes to the console, whose text becomes the message of a failed pull.
   setLogVerbosity(logVerbosity.NONE);
   const client = connect(provider, settings);
   const message = encodeField(MESSAGE_FIELD, request);
   try {
-    const answer = await unaryCall(
-      client,
-      SERVICE + operation.method,
-      message,
-      Date.now() + settings.providerTimeoutMs,
-    );
+    const deadline = Date.now() + settings.providerTimeoutMs;
+    const answer = await unaryCall(client, SERVICE + method, message, deadline);
     const json = decodeFields(answer)?.get(MESSAGE_FIELD);
     if (json === undefined)
-      throw providerError(provider.name, "gave an answer that is no key provider message");
+      throw providerError(provider.name, "gave an answer that is not a key provider message");
     return json;
   } catch (error) {
     if (!isServiceError(error)) throw error;
@@ -71,7 +66,9 @@ function connect(provider: GrpcProvider, settings: SchemeSettings): Client {
   try {
     return new Client(provider.target, secure ?? credentials.createInsecure(), CHANNEL_OPTIONS);
   } catch (cause) {
-    throw providerError(provider.name, `can't be called: "${provider.target}" is no gRPC target`, { cause });
+    throw providerError(provider.name, `can't be called: "${provider.target}" is not a gRPC target`, {
+      cause,
+    });
   }
 }
 
@@ -104,7 +101,7 @@ function failure(
   if (error.code === status.DEADLINE_EXCEEDED) {
     return providerError(provider.name, `did not answer within ${settings.providerTimeoutMs / 1000} s`);
   }
-  // What the library says of a connection is of use; the words of a provider may say more than a pod event should.
+  // The library's own words about a connection are useful. A provider's may reveal more than a pod event should.
   if (error.code === status.UNAVAILABLE && !isConnected(client)) {
     return providerError(
       provider.name,
@@ -120,7 +117,7 @@ function isConnected(client: Client): boolean {
   return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
-/** The cause alone, of "No connection established. Last error: Error [CODE]: <cause> (<time>). Resolution note: ". */
+/** Extracts the cause from "No connection established. Last error: Error [CODE]: <cause> (<time>). Resolution note: ". */
 function connectionDetail(error: ServiceError): string {
   const text = inWords(error.details);
   const cause = /Last error: (?:\w*Error(?: \[\w+\])?: )?(.*?)(?: \([-\d:.TZ]+\))?\. Resolution note:/.exec(

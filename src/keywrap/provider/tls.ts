@@ -5,10 +5,9 @@ import { type DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
-import type { TlsOptions } from "./configuration.ts";
-import { providerError } from "./failure.ts";
+import { providerError, type TlsOptions } from "./configuration.ts";
 
-/** Where systems keep the certificates they trust, in Go's order (crypto/x509). */
+/** Files with a system's trusted certificates, in Go's order (crypto/x509). */
 const SYSTEM_ROOTS = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -35,7 +34,7 @@ export function tlsCredentials(
     return new TlsCredentials(context, options);
   } catch {
     throw refuse(
-      `${options.certFile} and ${options.keyFile} are no certificate and its key, in PEM and unencrypted`,
+      `${options.certFile} and ${options.keyFile} are not a certificate and its key in PEM, unencrypted`,
     );
   } finally {
     key?.fill(0);
@@ -55,7 +54,7 @@ function trustedRoots(
     try {
       return readRoots(path, refuse);
     } catch {
-      // Each system has another one of them.
+      // Each system has another one of these files.
     }
   }
   throw refuse("this machine has no trusted root certificates, and grpc-tls names no root-ca-file");
@@ -63,7 +62,7 @@ function trustedRoots(
 
 function readRoots(path: string, refuse: Refuse): Buffer {
   const pem = read(path, refuse);
-  // The runtimes take a file without certificates for an empty list.
+  // The runtimes read a file without certificates as an empty list.
   if (!pem.includes(CERTIFICATE)) throw refuse(`${path} holds no PEM certificate`);
   return pem;
 }
@@ -76,7 +75,7 @@ function read(path: string, refuse: Refuse): Buffer {
   }
 }
 
-/** The library's own credentials name the server even by IP address, which TLS forbids (RFC 6066 §3) and the runtimes refuse. */
+/** The library's own credentials send an IP address as server name, which RFC 6066 §3 forbids and the runtimes refuse. */
 class TlsCredentials extends ChannelCredentials {
   readonly #context: SecureContext;
   readonly #options: TlsOptions;
@@ -129,7 +128,7 @@ class TlsCredentials extends ChannelCredentials {
   }
 }
 
-/** Of "host:port"; a unix socket's server goes by "localhost", as with Go. */
+/** The host of "host:port". The server of a unix socket is "localhost", as with Go. */
 function hostOf(target: experimental.GrpcUri): string {
   if (target.scheme === "unix") return "localhost";
   return experimental.splitHostPort(target.path)?.host ?? target.path;

@@ -1,15 +1,12 @@
 import { DecoderError } from "../../errors.ts";
-import { PROVIDER_PREFIX } from "../../spec/annotations.ts";
 import type { Wrapper, WrapSettings } from "../scheme.ts";
-import { callProvider } from "./call.ts";
 import { findProvider, type Provider } from "./configuration.ts";
-import { WRAP, wrapRequest } from "./messages.ts";
-import { isReserved } from "./parameters.ts";
+import { callProvider, isReserved, WRAP, wrapRequest } from "./protocol.ts";
 
-/** What ocicrypt passes for a provider that was named without attributes. */
+/** ocicrypt passes this to a provider that was named without attributes. */
 const NO_ATTRIBUTES = "Enabled";
 
-/** An annotation's name ends with it. */
+/** Names of providers. They become the end of an annotation's name. */
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 
 /** One wrapper for each provider of `NAME[:ATTRIBUTES]`; see {@link WrapScheme}. */
@@ -35,7 +32,7 @@ function split(recipient: string): [name: string, attribute: string] {
 function configured(name: string, settings: WrapSettings): Provider {
   if (!NAME.test(name) || isReserved(name)) {
     throw new DecoderError("BAD_RECIPIENT", `provider:${name} does not name a key provider`, {
-      hint: "a provider's name has letters, digits, dots, dashes and underscores, and is none of ocicrypt's own lists",
+      hint: "a provider's name has letters, digits, dots, dashes and underscores, and is not the name of one of ocicrypt's lists",
     });
   }
   const provider = findProvider(name, settings.environment);
@@ -48,7 +45,7 @@ function wrapper(provider: Provider, attributes: readonly string[], settings: Wr
   const values = attributes.map((attribute) => new Uint8Array(Buffer.from(attribute)));
   const parameters = new Map([[provider.name, values]]);
   return {
-    annotation: PROVIDER_PREFIX + provider.name,
+    annotation: `provider.${provider.name}`,
     wrap: (options) => callProvider(provider, WRAP, wrapRequest(options, parameters), settings),
   };
 }

@@ -24,18 +24,18 @@ const der = (key: KeyObject, type: "pkcs1" | "sec1" | "pkcs8" | "spki") =>
 async function collect(data: string | Uint8Array, passwords: readonly string[] = [], strict = false) {
   const collector = new KeyCollector(strict);
   const parameter = await collector.add(bytes(data), "file", passwords.map(secret));
-  const { keys, certificates, pgp, pkcs11, skipped } = collector.finish(new Map());
-  return { parameter, keys, certificates, pgp, pkcs11, skipped };
+  const { keys, certificates, keyrings, tokenKeys, skipped } = collector.finish(new Map());
+  return { parameter, keys, certificates, keyrings, tokenKeys, skipped };
 }
 
 /** What was added, in short: "rsa ec", "certificate", or why nothing was. */
 async function kinds(data: string | Uint8Array, passwords: readonly string[] = []): Promise<string> {
-  const { keys, certificates, pgp, pkcs11, skipped } = await collect(data, passwords);
+  const { keys, certificates, keyrings, tokenKeys, skipped } = await collect(data, passwords);
   return [
     ...keys.map(({ type }) => type),
     ...certificates.map(() => "certificate"),
-    ...pgp.map(() => "pgp"),
-    ...pkcs11.map(() => "pkcs11"),
+    ...keyrings.map(() => "keyring"),
+    ...tokenKeys.map(() => "token key"),
     ...skipped.map(({ reason }) => reason),
   ].join(" + ");
 }
@@ -101,14 +101,14 @@ describe("what is no private key is skipped with its reason", () => {
     ["a public key, PKCS#1 PEM", pem(RSA.publicKey, "pkcs1"), "a public key"],
     ["a public key, PKCS#1 DER", der(RSA.publicKey, "pkcs1"), "a public key"],
     ["a public JWK", JSON.stringify(EC.publicKey.export({ format: "jwk" })), "a public key"],
-    ["other JSON", '{"a":1}', "JSON, but no JWK or JWK set"],
-    ["broken JSON", '{"d":"hunter2', "JSON, but no JWK or JWK set"],
-    ["other DER", Uint8Array.of(0x30, 3, 2, 1, 5), "DER, but no private key or certificate"],
+    ["other JSON", '{"a":1}', "JSON, but not a JWK or a JWK set"],
+    ["broken JSON", '{"d":"hunter2', "JSON, but not a JWK or a JWK set"],
+    ["other DER", Uint8Array.of(0x30, 3, 2, 1, 5), "DER, but neither a private key nor a certificate"],
     ["a cut PEM", pem(EC.privateKey, "sec1").slice(0, -20), "PEM without a complete block"],
     [
       "PEM that is no base64",
       "-----BEGIN PRIVATE KEY-----\nhunter2!\n-----END PRIVATE KEY-----\n",
-      'a PEM block "PRIVATE KEY" that is no base64',
+      'a PEM block "PRIVATE KEY" that is not valid base64',
     ],
     [
       "PEM with something else inside",
@@ -132,7 +132,7 @@ describe("what is no private key is skipped with its reason", () => {
     ],
     ["a public keyring", Uint8Array.of(0x99, 1, 0, 4), "a public OpenPGP key"],
     ["a public keyring of several packets", PUBLIC_PACKETS, "a public OpenPGP key"],
-    ["JSON that mentions pkcs11", '{"kid":"a pkcs11: b"}', "JSON, but no JWK or JWK set"],
+    ["JSON that mentions pkcs11", '{"kid":"a pkcs11: b"}', "JSON, but not a JWK or a JWK set"],
   ])("%s", async (_what, data, reason) => {
     expect(await kinds(data)).toBe(reason);
     expect((await collect(data)).parameter).toBeUndefined();
@@ -148,10 +148,10 @@ describe("keyrings and token files are kept as they are", () => {
     ["a subkey first", Uint8Array.of(0x9d, 1, 0, 4)],
     ["public keys first", Buffer.concat([PUBLIC_PACKETS, Uint8Array.of(0x95, 0, 1, 4)])],
   ])("OpenPGP, %s", async (_what, data) => {
-    const { parameter, pgp } = await collect(data, ["one", "two"]);
+    const { parameter, keyrings } = await collect(data, ["one", "two"]);
     expect(parameter).toBe("gpg-privatekeys");
-    expect(pgp).toMatchObject([{ data: bytes(data), origin: "file" }]);
-    expect(pgp[0]?.passphrases.map((it) => Buffer.from(it.bytes).toString())).toEqual(["one", "two"]);
+    expect(keyrings).toMatchObject([{ data: bytes(data), origin: "file" }]);
+    expect(keyrings[0]?.passphrases.map((it) => Buffer.from(it.bytes).toString())).toEqual(["one", "two"]);
   });
 
   test.each([
@@ -161,9 +161,9 @@ describe("keyrings and token files are kept as they are", () => {
     '{"module": {}, "pkcs11": {"uri": "pkcs11:token=x"}}',
     "{pkcs11: {uri: 'pkcs11:token=x'}}",
   ])("PKCS#11: %j", async (data) => {
-    const { parameter, pkcs11 } = await collect(data);
+    const { parameter, tokenKeys } = await collect(data);
     expect(parameter).toBe("pkcs11-yamls");
-    expect(Buffer.from(pkcs11[0]?.yaml.bytes ?? []).toString()).toBe(data.replace("\uFEFF", ""));
+    expect(Buffer.from(tokenKeys[0]?.yaml.bytes ?? []).toString()).toBe(data.replace("\uFEFF", ""));
   });
 });
 
@@ -207,7 +207,7 @@ describeWith([openssl], "beside certificates", {}, () => {
     expect(await kinds(encrypted, ["open"])).toBe("rsa");
     expect(await kinds(encrypted, ["other", "open"])).toBe("rsa");
     expect(await kinds(encrypted, ["other"])).toBe("an encrypted key that none of the given passwords opens");
-    expect(await kinds(encrypted)).toBe("an encrypted key, and no password for it");
+    expect(await kinds(encrypted)).toBe("an encrypted key without a password for it");
     const body = Buffer.from(encrypted.replace(/-----.*-----/g, ""), "base64");
     expect(await kinds(body, ["open"])).toBe("rsa");
   });

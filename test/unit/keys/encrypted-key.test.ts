@@ -18,20 +18,20 @@ const PLAIN = {
 };
 const PASSWORD = "pässword with spaces";
 
-const generous = () => new PieceBudget({ cpuMs: LIMITS.keyDerivationCpuMs });
 const secret = (text: string) => new Secret(new TextEncoder().encode(text));
 const right = () => [secret(PASSWORD)];
 type Bytes = Uint8Array<ArrayBuffer>;
-const decryptPkcs8 = (der: Bytes, passwords: readonly Secret[], budget = generous()) =>
-  encryptedKey.decryptPkcs8(der, passwords, budget);
-const decryptTraditional = (block: PemBlock, passwords: readonly Secret[], budget = generous()) =>
-  encryptedKey.decryptTraditional(block, passwords, budget);
+const plenty = () => new PieceBudget({ cpuMs: LIMITS.keyDerivationCpuMs });
+const decryptPkcs8 = (der: Bytes, passwords: readonly Secret[], budget = plenty()) =>
+  encryptedKey.decryptPkcs8(der, { passwords, budget });
+const decryptTraditional = (block: PemBlock, passwords: readonly Secret[], budget = plenty()) =>
+  encryptedKey.decryptTraditional(block, { passwords, budget });
 const blockOf = (pem: string): PemBlock => {
   const [block] = parsePem(pem, 1);
   if (!block) throw new Error("no PEM block");
   return block;
 };
-const reason = (text: RegExp) => ({ reason: expect.stringMatching(text) });
+const reason = (text: RegExp) => expect.objectContaining({ reason: expect.stringMatching(text) });
 
 describeWith([openssl], "PBES2 keys of openssl", {}, () => {
   const key = join(folder, "key.pem");
@@ -56,35 +56,35 @@ describeWith([openssl], "PBES2 keys of openssl", {}, () => {
     ["-scrypt", "-scrypt_N", "1024", "-scrypt_r", "4", "-scrypt_p", "2"],
   ])("%s %s %s %s", async (...args) => {
     const der = await encrypt(...args.filter((arg) => arg !== undefined));
-    expect(Buffer.from(decryptPkcs8(der, right()) as Uint8Array)).toEqual(PLAIN.pkcs8);
-    expect(decryptPkcs8(der, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
+    expect(Buffer.from((await decryptPkcs8(der, right())) as Uint8Array)).toEqual(PLAIN.pkcs8);
+    expect(await decryptPkcs8(der, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
   });
 
   test("the first password that fits is taken", async () => {
     const der = await encrypt("-v2", "aes-256-cbc");
     const passwords = [secret(""), secret("wrong"), ...right(), secret("other")];
-    expect(Buffer.from(decryptPkcs8(der, passwords) as Uint8Array)).toEqual(PLAIN.pkcs8);
-    expect(decryptPkcs8(der, [])).toEqual(reason(/no password/));
+    expect(Buffer.from((await decryptPkcs8(der, passwords)) as Uint8Array)).toEqual(PLAIN.pkcs8);
+    expect(await decryptPkcs8(der, [])).toEqual(reason(/without a password/));
   });
 
   test.each([["PBE-SHA1-3DES"], ["PBE-SHA1-RC4-128"]])("PBES1 (%s) is outdated", async (algorithm) => {
     const der = await encrypt("-v1", algorithm, "-provider", "default", "-provider", "legacy");
-    expect(decryptPkcs8(der, right())).toEqual(reason(/outdated/));
+    expect(await decryptPkcs8(der, right())).toEqual(reason(/outdated/));
   });
 
   test.each([["camellia-256-cbc"], ["aria-128-cbc"]])("%s is not supported", async (cipher) => {
-    expect(decryptPkcs8(await encrypt("-v2", cipher), right())).toEqual(reason(/cipher/));
+    expect(await decryptPkcs8(await encrypt("-v2", cipher), right())).toEqual(reason(/cipher/));
   });
 });
 
 describe("traditional PEM", () => {
-  test.each(["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "des-ede3-cbc"])("%s", (cipher) => {
+  test.each(["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "des-ede3-cbc"])("%s", async (cipher) => {
     const pem = EC.export({ format: "pem", type: "sec1", cipher, passphrase: PASSWORD });
     const block = blockOf(String(pem));
-    expect(Buffer.from(decryptTraditional(block, right()) as Uint8Array)).toEqual(PLAIN.sec1);
-    expect(decryptTraditional(block, [secret("wrong"), ...right()])).toBeInstanceOf(Uint8Array);
-    expect(decryptTraditional(block, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
-    expect(decryptTraditional(block, [])).toEqual(reason(/no password/));
+    expect(Buffer.from((await decryptTraditional(block, right())) as Uint8Array)).toEqual(PLAIN.sec1);
+    expect(await decryptTraditional(block, [secret("wrong"), ...right()])).toBeInstanceOf(Uint8Array);
+    expect(await decryptTraditional(block, [secret("wrong")])).toEqual(reason(/none of the given passwords/));
+    expect(await decryptTraditional(block, [])).toEqual(reason(/without a password/));
   });
 
   test.each([
@@ -94,11 +94,11 @@ describe("traditional PEM", () => {
     ["a short IV", "DEK-Info: AES-128-CBC,0011223344556677\n"],
     ["a long IV", `DEK-Info: DES-EDE3-CBC,${"00".repeat(16)}\n`],
     ["an IV that is no hex", `DEK-Info: AES-128-CBC,${"zz".repeat(16)}\n`],
-  ])("a DEK-Info that is %s", (_what, header) => {
+  ])("a DEK-Info that is %s", async (_what, header) => {
     const block = blockOf(
       `-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n${header}\nAAAA\n-----END EC PRIVATE KEY-----`,
     );
-    expect(decryptTraditional(block, right())).toEqual(reason(/DEK-Info/));
+    expect(await decryptTraditional(block, right())).toEqual(reason(/DEK-Info/));
   });
 });
 
@@ -124,7 +124,7 @@ describe("hostile parameters", () => {
   };
 
   test.each<[string, Uint8Array<ArrayBuffer>, RegExp]>([
-    ["too many iterations", pbes2(pbkdf2(SALT, number(LIMITS.pbkdf2Iterations + 1))), /too many/],
+    ["too many iterations", pbes2(pbkdf2(SALT, number(LIMITS.pbkdf2Iterations + 1))), /more than/],
     ["no iterations", pbes2(pbkdf2(SALT, number(0))), /derivation/],
     ["no salt", pbes2(pbkdf2(number(1), number(1))), /derivation/],
     [
@@ -155,30 +155,32 @@ describe("hostile parameters", () => {
       /none of the given passwords/,
     ],
     ["no data", pbes2(pbkdf2(SALT, number(1)), AES, new Uint8Array()), /none of the given passwords/],
-    ["nothing", new Uint8Array(), /outdated/],
-  ])("%s", (_what, der, why) => expect(decryptPkcs8(der, right())).toEqual(reason(why)));
+    ["nothing", new Uint8Array(), /malformed/],
+  ])("%s", async (_what, der, why) => expect(await decryptPkcs8(der, right())).toEqual(reason(why)));
 
-  test("no more passwords are tried when those before took too long", () => {
+  test("no more passwords are tried when those before took too long", async () => {
     const der = pbes2(pbkdf2(SALT, number(100_000)));
     const tight = new PieceBudget({ cpuMs: 0 });
-    expect(decryptPkcs8(der, right(), tight)).toEqual(reason(/none of the given passwords/));
-    expect(decryptPkcs8(der, right(), tight)).toEqual(reason(/not tried: those before it took 10 s/));
+    expect(await decryptPkcs8(der, right(), tight)).toEqual(reason(/none of the given passwords/));
+    expect(await decryptPkcs8(der, right(), tight)).toEqual(
+      reason(/not tried: the keys before it took 10 s/),
+    );
   });
 });
 
-test("a wrong password is known even when the padding happens to be right", () => {
+test("a wrong password is known even when the padding happens to be right", async () => {
   const pem = EC.export({ format: "pem", type: "sec1", cipher: "aes-128-cbc", passphrase: PASSWORD });
   const block = blockOf(String(pem));
   const wrong = Array.from({ length: 600 }, (_, i) =>
     secret(createHash("sha256").update(`${i}`).digest("hex")),
   );
-  expect(decryptTraditional(block, wrong)).toEqual(reason(/none of the given passwords/));
+  expect(await decryptTraditional(block, wrong)).toEqual(reason(/none of the given passwords/));
 });
 
-test("the passwords are not destroyed: they may serve other keys", () => {
+test("the passwords are not destroyed: they may serve other keys", async () => {
   const pem = EC.export({ format: "pem", type: "sec1", cipher: "aes-128-cbc", passphrase: PASSWORD });
   const [password] = right();
   if (!password) throw new Error("no password");
   for (let i = 0; i < 2; i++)
-    expect(decryptTraditional(blockOf(String(pem)), [password])).toBeInstanceOf(Uint8Array);
+    expect(await decryptTraditional(blockOf(String(pem)), [password])).toBeInstanceOf(Uint8Array);
 });

@@ -31,8 +31,8 @@ test("nothing at all", async () => {
   expect(keys).toEqual({
     keys: [],
     certificates: [],
-    pgp: [],
-    pkcs11: [],
+    keyrings: [],
+    tokenKeys: [],
     parameters: new Map(),
     skipped: [],
   });

@@ -230,7 +230,7 @@ describe("limits", () => {
     const deepest = Array.from({ length: LIMITS.keyDirectoryDepth }, (_, i) => `d${i}`).join("/");
     const { found, skipped } = walk(tree({ [`${deepest}/key`]: "1", [`${deepest}/below/key`]: "2" }));
     expect(found).toEqual([[`${deepest}/key`, "1"]]);
-    expect(skipped).toEqual([[`${deepest}/below`, "nested too deep"]]);
+    expect(skipped).toEqual([[`${deepest}/below`, "nested too deeply"]]);
   });
 
   test("files above the count are left out, once told", () => {

@@ -162,7 +162,7 @@ describe("when nothing opens, the error", () => {
     const value = `${jwe(MINE.publicKey)},?,${jwe(MINE.publicKey)}`;
     const { code, message } = await failureOf({ [`${PREFIX}jwe`]: value });
     expect(code).toBe("NO_KEY");
-    expect(message).toMatch(/jwe packet 2: it is no base64/);
+    expect(message).toMatch(/jwe packet 2: it is not valid base64/);
     expect(message).toMatch(/jwe packet 3 ECDH-ES\+A256KW P-256 with/);
   });
 
@@ -199,16 +199,16 @@ test("too many attempts end it, though a later packet would open", async () => {
 });
 
 test("a scheme is found by its annotation's suffix", () => {
-  expect(SCHEMES.map(({ name }) => schemeOf(name)?.name)).toEqual([
+  expect(SCHEMES.map(({ name }) => schemeOf(name)?.row.name)).toEqual([
     "jwe",
     "pkcs7",
     "pgp",
     "pkcs11",
     undefined,
   ]);
-  expect(schemeOf("provider.kms")?.name).toBe("provider");
-  expect(schemeOf("provider.a.b")?.name).toBe("provider");
-  for (const suffix of ["", "JWE", "jwe.x", "provider.", "providerkms", "constructor"])
+  expect(schemeOf("provider.kms")).toMatchObject({ row: { name: "provider" }, name: "kms" });
+  expect(schemeOf("provider.a.b")).toMatchObject({ row: { name: "provider" }, name: "a.b" });
+  for (const suffix of ["", "JWE", "jwe.x", "jwe.", "provider", "provider.", "providerkms", "constructor"])
     expect(schemeOf(suffix)).toBeUndefined();
 });
 

@@ -84,7 +84,7 @@ test("what a layer is encrypted for can be told without a key", async () => {
         { algorithm: "ECDH-ES+A256KW", id: "key 1" },
       ],
     },
-    { scheme: "jwe", recipients: [], problem: "it is no base64" },
+    { scheme: "jwe", recipients: [], problem: "it is not valid base64" },
     { scheme: "jwe", recipients: [], problem: expect.stringContaining("JWE") },
     { scheme: "unknown", recipients: [], problem: expect.stringContaining("scheme") },
   ]);

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
 import { parsePem } from "../../../src/encoding/pem.ts";
-import { readCertificate } from "../../../src/keywrap/pkcs7/certificate.ts";
+import { readCertificate } from "../../../src/keys/certificate.ts";
 import { OID, SET } from "../../unit/keywrap/pkcs7/packets.ts";
 import { type Case, PKCS7 } from "../build.ts";
 import { b64, type Dice, KEYS, publicKey, rsaPkcs1 } from "../material.ts";

@@ -1,6 +1,6 @@
 import { armor, enums } from "openpgp";
 import { describe, expect, test } from "vitest";
-import { unarmour } from "../../../../src/keywrap/pgp/armor.ts";
+import { unarmour } from "../../../../src/keywrap/pgp/framing.ts";
 import { bytes } from "./messages.ts";
 
 const content = bytes([0x95, 1, 2, 3, 4, 5, 6, 7, 8, 9]);

@@ -32,7 +32,7 @@ describe.skipIf(absent && process.env["CI"] !== "true")(
       const opened = await unwrap(bytes(decodeBase64(payload.descriptor.annotations[PGP] ?? "") ?? []), {
         keys,
         settings: SETTINGS,
-        providerName: "",
+        name: "",
         record: (attempt) => attempts.push(attempt),
         spend: () => {
           operations++;

@@ -37,21 +37,21 @@ export interface RecordingContext extends UnwrapContext {
   readonly operations: () => number;
 }
 
-export function contextWith(...pgp: PgpKeyring[]): RecordingContext {
+export function contextWith(...keyrings: PgpKeyring[]): RecordingContext {
   const attempts: Attempt[] = [];
   let operations = 0;
   const keys: KeySet = {
     keys: [],
     certificates: [],
-    pgp,
-    pkcs11: [],
+    keyrings,
+    tokenKeys: [],
     parameters: new Map(),
     skipped: [],
   };
   return {
     keys,
     settings: SETTINGS,
-    providerName: "",
+    name: "",
     record: (attempt) => attempts.push(attempt),
     spend: () => {
       operations++;

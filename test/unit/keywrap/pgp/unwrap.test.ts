@@ -225,7 +225,7 @@ describe("no more work than needed", () => {
   test("without a keyring nothing is tried", async () => {
     const context = contextWith();
     expect(await unwrap(await seal(alice, literal()), context)).toBeNull();
-    expect(context.attempts).toMatchObject([{ outcome: "no OpenPGP key is here" }]);
+    expect(context.attempts).toMatchObject([{ outcome: "there is no OpenPGP key here" }]);
   });
 
   test("once the budget is spent it ends", async () => {

@@ -120,21 +120,21 @@ describe("recipients that can't be used", () => {
 
   test("a key for signing only", async () => {
     const key = await makeKey({ subkeys: [] });
-    await refused(file(key.toPublic()), /no valid subkey for encryption/);
+    await refused(file(key.toPublic()), /no valid encryption subkey/);
   });
 
   test("a key that is too short", async () => {
     const key = await makeKey({ type: "rsa", rsaBits: 1024, config: { minRSABits: 1024 } });
-    await refused(file(key.toPublic()), /no valid subkey for encryption/);
+    await refused(file(key.toPublic()), /no valid encryption subkey/);
   });
 
   test.each([
     ["text", "hello"],
-    ["nothing", ""],
+    ["a space", " "],
     ["a certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"],
     ["damaged armour", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDM\n"],
     ["a key that is cut off", "\x99\x01"],
-  ])("a file with %s", async (_, content) => refused(file(content), /no well-formed OpenPGP public key/));
+  ])("a file with %s", async (_, content) => refused(file(content), /not a well-formed OpenPGP public key/));
 
   test("a file that is too large", async () => refused(file("x".repeat(2 << 20)), /larger than/));
 
@@ -144,7 +144,7 @@ describe("recipients that can't be used", () => {
     for (const recipient of [join(folder, "empty"), "alice@example.org", "--list-keys"]) {
       await expect(prepare([recipient], settings)).rejects.toMatchObject({
         code: "BAD_RECIPIENT",
-        message: expect.stringMatching(/is no file, and gpg.* is not installed/),
+        message: expect.stringMatching(/is not a file, and gpg.* is not installed/),
         hint: expect.stringContaining("gpg --export"),
       });
     }

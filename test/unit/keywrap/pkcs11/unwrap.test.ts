@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { DecoderError } from "../../../../src/errors.ts";
 import type { KeySet } from "../../../../src/keys/keyset.ts";
-import { TokenKeyring } from "../../../../src/keywrap/pkcs11/keyring.ts";
-import { encodeMessage, type OaepHash } from "../../../../src/keywrap/pkcs11/message.ts";
+import { TokenKeyring } from "../../../../src/keys/token/keyring.ts";
+import type { OaepHash } from "../../../../src/keys/token/module-protocol.ts";
+import { encodeMessage } from "../../../../src/keywrap/pkcs11/message.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs11/unwrap.ts";
 import type { Attempt, Opened, UnwrapContext } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";
@@ -35,11 +36,11 @@ interface Done {
 const none = (): Done => ({ attempts: [], spent: 0 });
 
 function keySet(files: Readonly<Record<string, string>>): KeySet {
-  const pkcs11 = Object.entries(files).map(([origin, yaml]) => ({
+  const tokenKeys = Object.entries(files).map(([origin, yaml]) => ({
     origin,
     yaml: new Secret(new TextEncoder().encode(yaml)),
   }));
-  return { keys: [], certificates: [], pgp: [], pkcs11, parameters: new Map(), skipped: [] };
+  return { keys: [], certificates: [], keyrings: [], tokenKeys, parameters: new Map(), skipped: [] };
 }
 
 interface Circumstances {
@@ -55,7 +56,7 @@ function contextOf(
 ): UnwrapContext {
   return {
     keys,
-    providerName: "",
+    name: "",
     settings: {
       environment: { PATH: process.env["PATH"], OCICRYPT_CONFIG: policy ?? "internal" },
       providerTimeoutMs: timeoutMs ?? 20_000,
@@ -299,7 +300,9 @@ describeWith(SOFTHSM, "keys in SoftHSM", {}, () => {
       await softhsmToken(twins, "twin", {});
       const packet = encodeMessage([blobFor(twin, "a", "sha1")]);
       const ambiguous = open(packet, keySet({ "x.yaml": keyFile(twin, "a") }));
-      await expect(ambiguous).rejects.toEqual(refusal(/add serial=[0-9a-f]+ or the other's, [0-9a-f]+$/));
+      await expect(ambiguous).rejects.toEqual(
+        refusal(/add serial=[0-9a-f]+, or serial=[0-9a-f]+ for the other one$/),
+      );
 
       const serials = await ambiguous.catch((error: Error) => error.message.match(/[0-9a-f]{16}/g));
       const files = [serials].flat().map((serial) => {

@@ -138,14 +138,14 @@ describe("public keys in files", () => {
 
   test.each([
     ["tiny.pem", /1024 bits/],
-    ["ec.pem", /no RSA public key/],
+    ["ec.pem", /other than RSA/],
     ["private.pem", /private key/],
     ["private-pkcs1.pem", /private key/],
     ["private-pkcs1.der", /private key/],
     ["private.der", /private key/],
-    ["garbage.pem", /no RSA public key/],
-    ["garbage.der", /no RSA public key/],
-    ["empty.pem", /YAML/],
+    ["garbage.pem", /well-formed/],
+    ["garbage.der", /malformed/],
+    ["empty.pem", /is empty/],
     ["large.pem", /larger than/],
     ["absent.pem", /no such file/],
     [".", /directory/],
@@ -159,12 +159,19 @@ async function unwrapped(
   yaml: string,
   environment?: Readonly<Record<string, string>>,
 ) {
-  const pkcs11 = [{ origin: "key.yaml", yaml: new Secret(new TextEncoder().encode(yaml)) }];
-  const keys: KeySet = { keys: [], certificates: [], pgp: [], pkcs11, parameters: new Map(), skipped: [] };
+  const tokenKeys = [{ origin: "key.yaml", yaml: new Secret(new TextEncoder().encode(yaml)) }];
+  const keys: KeySet = {
+    keys: [],
+    certificates: [],
+    keyrings: [],
+    tokenKeys,
+    parameters: new Map(),
+    skipped: [],
+  };
   const context = {
     keys,
     settings: settings(environment),
-    providerName: "",
+    name: "",
     record: () => {},
     spend: () => {},
   };

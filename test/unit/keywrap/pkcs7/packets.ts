@@ -89,14 +89,22 @@ function modulusOf(publicKey: KeyObject): Bytes {
 }
 
 function keySet(parts: Partial<KeySet>): KeySet {
-  return { keys: [], certificates: [], pgp: [], pkcs11: [], parameters: new Map(), skipped: [], ...parts };
+  return {
+    keys: [],
+    certificates: [],
+    keyrings: [],
+    tokenKeys: [],
+    parameters: new Map(),
+    skipped: [],
+    ...parts,
+  };
 }
 
 export function contextFor(keys: Partial<KeySet>): UnwrapContext {
   return {
     keys: keySet(keys),
     settings: { environment: {}, providerTimeoutMs: 0, providerLegacyDc: false, verbose: false },
-    providerName: "",
+    name: "",
     record: () => {},
     spend: () => {},
   };
@@ -148,7 +156,7 @@ interface CertificateParts {
 
 export function writeCertificate({ issuer, serial, publicKey, keyId }: CertificateParts): Bytes {
   const algorithm = writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01010b"));
-  const time = writeElement(0x17, Buffer.from("260101000000Z"));
+  const utcTime = (text: string) => writeElement(0x17, Buffer.from(text));
   const extensions =
     keyId &&
     writeElement(
@@ -162,7 +170,7 @@ export function writeCertificate({ issuer, serial, publicKey, keyId }: Certifica
     serial,
     algorithm,
     issuer,
-    writeElement(TAG.SEQUENCE, time, time),
+    writeElement(TAG.SEQUENCE, utcTime("200101000000Z"), utcTime("491231235959Z")),
     issuer,
     publicKey.export({ format: "der", type: "spki" }),
     ...(extensions ? [writeElement(0xa3, extensions)] : []),

@@ -112,18 +112,18 @@ describe("a provider that fails is named", () => {
   test.each<[string, Handler, RegExp]>([
     ["refuses", refuse(status.PERMISSION_DENIED), /"kms" failed with gRPC status PERMISSION_DENIED/],
     ["is unavailable, as it says", refuse(status.UNAVAILABLE), /"kms" failed with gRPC status UNAVAILABLE/],
-    ["answers with garbage", answer("garbage"), /"kms" gave an answer that is no JSON/],
-    ["answers with no base64", answer('{"keyunwrapresults":{"optsdata":"?"}}'), /"kms".*no base64/],
+    ["answers with garbage", answer("garbage"), /"kms" gave an answer that is not a JSON/],
+    ["answers with no base64", answer('{"keyunwrapresults":{"optsdata":"?"}}'), /"kms".*not valid base64/],
     [
       "answers with nothing",
       (_, callback) => callback(null, Buffer.alloc(0)),
-      /"kms".*no key provider message/,
+      /"kms".*not a key provider message/,
     ],
     ["answers with an empty field", answer(""), /"kms" gave no answer/],
     [
       "answers with no message",
       (_, callback) => callback(null, Buffer.from("0aff", "hex")),
-      /"kms".*no key provider/,
+      /"kms".*not a key provider/,
     ],
     ["answers with too much", answer(`"${"x".repeat(1 << 20)}"`), /"kms".*RESOURCE_EXHAUSTED/],
   ])("%s", async (_what, handler, message) => {

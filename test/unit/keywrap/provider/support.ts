@@ -34,14 +34,14 @@ export interface TestContext extends UnwrapContext {
 }
 
 export function contextFor(
-  providerName: string,
+  name: string,
   settings: SchemeSettings,
   parameters: Parameters = new Map(),
 ): TestContext {
   return {
-    keys: { keys: [], certificates: [], pgp: [], pkcs11: [], parameters, skipped: [] },
+    keys: { keys: [], certificates: [], keyrings: [], tokenKeys: [], parameters, skipped: [] },
     settings,
-    providerName,
+    name,
     attempts: [],
     spent: 0,
     record(attempt) {

@@ -200,9 +200,9 @@ describeWith([openssl], "a provider by gRPC with TLS", {}, () => {
       [{ "root-ca-file": file("empty") }, "empty holds no PEM certificate"],
       [{ "root-ca-file": file("client.key") }, "client.key holds no PEM certificate"],
       [{ ...trusting(), "cert-file": file("missing") }, "missing: no such file"],
-      [{ ...trusting(), "key-file": file("stranger.key") }, "stranger.key are no certificate and its key"],
-      [{ ...trusting(), "key-file": file("empty") }, "empty are no certificate and its key"],
-      [{ ...trusting(), "cert-file": file("cert.der") }, "are no certificate and its key"],
+      [{ ...trusting(), "key-file": file("stranger.key") }, "stranger.key are not a certificate and its key"],
+      [{ ...trusting(), "key-file": file("empty") }, "empty are not a certificate and its key"],
+      [{ ...trusting(), "cert-file": file("cert.der") }, "are not a certificate and its key"],
     ];
     for (const [tls, message] of cases) {
       const text = await failure("localhost:ADDRESSED", tls);

@@ -146,12 +146,12 @@ describe("a command that fails is named", () => {
   test.each([
     ["exits 5", script("cat >/dev/null; exit 5"), /"kms" ended with exit code 5/],
     ["answers, but exits 1", script(answering("true").concat("; exit 1")), /exit code 1/],
-    ["is ended by a signal", script("kill -KILL $$"), /"kms" was ended by SIGKILL/],
-    ["prints garbage", script("echo garbage"), /"kms" gave an answer that is no JSON/],
+    ["is ended by a signal", script("kill -KILL $$"), /"kms" was killed by SIGKILL/],
+    ["prints garbage", script("echo garbage"), /"kms" gave an answer that is not a JSON/],
     ["prints nothing", script("true"), /"kms" gave no answer/],
     ["exits without reading", script("exec <&-; exit 0"), /"kms" gave no answer/],
     ["prints another type", script(`echo '{"keyunwrapresults":7}'`), /"kms" gave an answer without/],
-    ["prints no base64", script(answering("true", "?")), /"kms".* is no base64/],
+    ["prints no base64", script(answering("true", "?")), /"kms".* is not valid base64/],
     ["is missing", { cmd: { path: "/nonexistent/kms" } }, /"kms".*\/nonexistent\/kms: no such file/],
     ["is not executable", { cmd: { path: notes } }, /"kms".*notes: permission denied/],
     ["is a directory", { cmd: { path: "/etc" } }, /"kms".*\/etc: permission denied/],
@@ -200,5 +200,5 @@ describe("a command that fails is named", () => {
 });
 
 test("a packet tells nothing without its provider", () => {
-  expect(describePacket(packet)).toEqual([{ algorithm: "known to the key provider only" }]);
+  expect(describePacket()).toEqual([{ algorithm: "known to the key provider only" }]);
 });

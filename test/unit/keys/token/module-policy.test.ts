@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Parameters } from "../../../../src/keys/keyset.ts";
-import { loadPolicies } from "../../../../src/keywrap/pkcs11/module-policy.ts";
+import { loadPolicies } from "../../../../src/keys/token/module-policy.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -76,11 +76,11 @@ describe("this machine's policy", () => {
   test.each([
     ["", "an empty file"],
     ["module-directories: [/d/]", "a payload's form"],
-    ["pkcs11: [/d/]", "no mapping"],
-    ["pkcs11: {allowed-module-paths: /d/}", "no list"],
+    ["pkcs11: [/d/]", "not a mapping"],
+    ["pkcs11: {allowed-module-paths: /d/}", "not a list"],
     ["pkcs11: {allowed-module-paths: [lib/]}", "a relative path"],
     ["pkcs11: {module-directories: [[/d/]]}", "a list in the list"],
-    ["pkcs11: {", "no YAML"],
+    ["pkcs11: {", "not a YAML"],
     [`pkcs11: {} #${" ".repeat(16 * 1024)}`, "too many bytes"],
   ])("%j is refused: %s", (content) => {
     const file = write("bad.yaml", content);

@@ -4,14 +4,14 @@ import { DecoderError } from "../../errors.ts";
 import type { ModulePolicy } from "./module-policy.ts";
 import type { Pkcs11Uri } from "./uri.ts";
 
-/** What lies beside a shared library where developers work. */
+/** Development packages install these beside shared libraries. */
 const STATIC_LIBRARY = /\.l?a$/;
 
 /**
- * The module that a URI asks for by `module-path` (a file, or a directory to look for `module-name` in) or by
- * `module-name` alone (RFC 7512 §2.4).
- * @returns its real path, without symlinks: what was checked is what gets loaded
- * @throws DecoderError PKCS11 when there is none, or a policy doesn't allow it
+ * Finds the module that a URI names (RFC 7512 §2.4). `module-path` is a file, or a directory to search for `module-name`.
+ * Without it, the policies' directories are searched.
+ * @returns the real path, without symlinks, so that the file that was checked is the file that gets loaded
+ * @throws DecoderError PKCS11 when there is none, or a policy does not allow it
  */
 export function findModule({ modulePath, moduleName }: Pkcs11Uri, policies: readonly ModulePolicy[]): string {
   let denial: DecoderError | undefined;
@@ -40,12 +40,12 @@ function candidates(
 }
 
 /**
- * RFC 7512 §2.4: a name without prefix and suffix ("softhsm2" for libsofthsm2.so), of any case. The peers also take any
- * file with the name before a dot or the end; those come after the ones that bear it exactly.
+ * RFC 7512 §2.4: a module name has neither prefix nor suffix ("softhsm2" for libsofthsm2.so), and its case is ignored. The
+ * peers also accept files that merely contain the name before a dot or at the end. Exact names come first.
  */
 function search(moduleName: string | undefined, directories: readonly string[]): string[] {
   if (moduleName === undefined || moduleName === "")
-    throw new DecoderError("PKCS11", "the URI names no module");
+    throw new DecoderError("PKCS11", "the URI does not name a module");
   const name = moduleName.toLowerCase();
   const exact: string[] = [];
   const similar: string[] = [];
@@ -55,16 +55,16 @@ function search(moduleName: string | undefined, directories: readonly string[]):
       const at = file.indexOf(name);
       const next = file[at + name.length];
       if (at < 0 || (next !== undefined && next !== ".") || STATIC_LIBRARY.test(file)) continue;
-      const bearsIt = at === 0 || file.slice(0, at) === "lib";
-      (bearsIt ? exact : similar).push(join(directory, entry));
+      const isExact = at === 0 || file.slice(0, at) === "lib";
+      (isExact ? exact : similar).push(join(directory, entry));
     }
   }
   return [...exact, ...similar];
 }
 
 /**
- * Compares real paths, so that neither ".." nor a symlink elsewhere leads around the list. A symlink that lies in an
- * allowed directory was put there by whoever may put modules there, and counts (Debian's /usr/lib/softhsm/ is one).
+ * Compares real paths, so that neither ".." nor a symlink elsewhere bypasses the list. A symlink inside an allowed directory
+ * counts as allowed (Debian's /usr/lib/softhsm/ has one): only those who may install modules can write there.
  */
 function allows(policy: ModulePolicy, path: string, real: string): boolean {
   return policy.allowed.some((allowed) => {
@@ -98,7 +98,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** In lexical order, as the peers list a directory. */
+/** Entries in lexical order, as the peers list a directory. */
 function entriesOf(directory: string): string[] {
   try {
     return readdirSync(directory).sort();

@@ -1,20 +1,26 @@
 import type { Handle, PKCS11, TokenInfo } from "pkcs11js";
 import { type HelperMessage, NO_BODY } from "../../process/helper-message.ts";
 import { serveHelper } from "../../process/helper-server.ts";
-import type { OaepHash } from "./message.ts";
-import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";
+import type {
+  KeyReply,
+  KeySelector,
+  ModuleRequest,
+  OaepHash,
+  Token,
+  TokensReply,
+} from "./module-protocol.ts";
 
 type Api = typeof import("pkcs11js");
 type Reply = object | Uint8Array<ArrayBuffer>;
 
 const KEYS_MATCHED = 2;
-/** Largest RSA block that comes back, with room for modules that want more than they fill. */
+/** Room for the largest RSA block, and for modules that ask for more room than they fill. */
 const PLAINTEXT_BYTES = 2048;
-/** PKCS#11 §6.1.8: the label is given, rather than read from elsewhere. */
+/** PKCS#11 v3.0 §2.1.8: the OAEP label is part of the parameters. */
 const CKZ_DATA_SPECIFIED = 1;
 const REASON_CHARS = 300;
 
-/** The helper process that loads a PKCS#11 module and does with it what {@link ModuleRequest} says. */
+/** Serves {@link ModuleRequest}s in the helper process, which loads the PKCS#11 module. */
 export async function serve(): Promise<void> {
   let host: ModuleHost | undefined;
   await serveHelper(async ({ head, body }): Promise<HelperMessage> => {
@@ -43,7 +49,7 @@ class ModuleHost {
   static async load(path: string): Promise<ModuleHost> {
     const { default: api } = await import("pkcs11js").catch((cause) => {
       throw new Error(
-        `ctd-decoder's part for it needs glibc and a TMPDIR that code may run from (${failureOf(cause)})`,
+        `ctd-decoder's PKCS#11 part needs glibc and a TMPDIR that allows programs to run (${failureOf(cause)})`,
       );
     });
     const module = new api.PKCS11();
@@ -88,7 +94,7 @@ class ModuleHost {
     return { tokens: slots.flatMap((slot) => this.#token(slot) ?? []) };
   }
 
-  /** undefined for one that can't be used: not recognized, or not initialized. */
+  /** Undefined for a token that is not recognized or not initialized. */
   #token(slot: Handle): Token | undefined {
     let info: TokenInfo;
     try {
@@ -121,7 +127,7 @@ class ModuleHost {
     const open = this.#sessions.get(slotId);
     if (open !== undefined) return open;
     const slot = this.#slots.get(slotId);
-    if (slot === undefined) throw new Error("bug: a slot that was not listed");
+    if (slot === undefined) throw new Error("bug: the slot was never listed");
     const session = this.#module.C_OpenSession(slot, this.#api.CKF_SERIAL_SESSION);
     this.#sessions.set(slotId, session);
     return session;
@@ -144,7 +150,7 @@ class ModuleHost {
     return key === undefined ? { handles } : { handles, ...this.#numbers(session, key) };
   }
 
-  /** One by one: a token that withholds the one may tell the other. */
+  /** Reads each attribute alone: a token may withhold one and return the other. */
   #numbers(session: Handle, key: Handle): Pick<KeyReply, "modulus" | "publicExponent"> {
     const modulus = this.#attribute(session, key, this.#api.CKA_MODULUS);
     const publicExponent = this.#attribute(session, key, this.#api.CKA_PUBLIC_EXPONENT);
@@ -177,7 +183,7 @@ class ModuleHost {
     return { mechanism: CKM_RSA_PKCS_OAEP, parameter };
   }
 
-  /** A network HSM keeps sessions that nobody closed. */
+  /** A network HSM keeps sessions that are not closed. */
   #close(): object {
     for (const slotId of this.#sessions.keys()) {
       const slot = this.#slots.get(slotId);
@@ -192,17 +198,17 @@ function handleOf(hex: string): Handle {
   return Buffer.from(hex, "hex");
 }
 
-/** A handle is a CK_ULONG in the machine's byte order, which is little-endian wherever this runs. */
+/** A handle is a CK_ULONG in the machine's byte order, which is little-endian on every supported machine. */
 function slotIdOf(slot: Handle): number {
   return slot.readUIntLE(0, Math.min(slot.length, 6));
 }
 
-/** PKCS#11 §3.1: such texts are padded with blanks, and not null-terminated. */
+/** PKCS#11 §3.1: these texts are padded with blanks and not null-terminated. */
 function unpadded(text: string): string {
   return text.replace(/[\0 ]+$/, "");
 }
 
-/** pkcs11js's messages begin with the CKR name; those for loading are dlopen's. */
+/** A message of pkcs11js begins with the CKR name; one about loading is dlopen's. */
 function failureOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return /^CKR_\w+/.exec(message)?.[0] ?? (message.split("\n", 1)[0] ?? "").slice(0, REASON_CHARS);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { unpadPkcs1 } from "../../../src/keys/pkcs1.ts";
+import { unpadPkcs1 } from "../../../src/keys/rsa.ts";
 
 const message = Uint8Array.from({ length: 20 }, (_, index) => index);
 const substitute = new Uint8Array(message.length).fill(0xee);

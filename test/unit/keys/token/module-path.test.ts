@@ -1,9 +1,9 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { findModule } from "../../../../src/keywrap/pkcs11/module-path.ts";
-import type { ModulePolicy } from "../../../../src/keywrap/pkcs11/module-policy.ts";
-import { parsePkcs11Uri } from "../../../../src/keywrap/pkcs11/uri.ts";
+import { findModule } from "../../../../src/keys/token/module-path.ts";
+import type { ModulePolicy } from "../../../../src/keys/token/module-policy.ts";
+import { parsePkcs11Uri } from "../../../../src/keys/token/uri.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();

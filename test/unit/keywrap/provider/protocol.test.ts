@@ -5,7 +5,7 @@ import {
   unwrapRequest,
   WRAP,
   wrapRequest,
-} from "../../../../src/keywrap/provider/messages.ts";
+} from "../../../../src/keywrap/provider/protocol.ts";
 import { base64 } from "./support.ts";
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));

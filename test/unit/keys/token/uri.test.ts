@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { parsePkcs11Uri } from "../../../../src/keywrap/pkcs11/uri.ts";
+import { parsePkcs11Uri } from "../../../../src/keys/token/uri.ts";
 
 const nothing = {
   token: {
@@ -53,11 +53,11 @@ describe("what RFC 7512 says", () => {
     ["pkcs11:?pin-value=1&pin-source=/pin", "two PINs"],
     ["pkcs11:token=%4", "a short escape"],
     ["pkcs11:token=%zz", "no hexadecimal digits"],
-    ["pkcs11:token=%ff", "no UTF-8"],
+    ["pkcs11:token=%ff", "not UTF-8"],
     ["pkcs11:slot-id=-1", "a negative slot"],
     ["pkcs11:slot-id=4294967296", "33 bits"],
     ["pkcs11:slot-id=x", "no number"],
-    ["pkcs11:type=cert", "no key"],
+    ["pkcs11:type=cert", "private and public"],
   ])("%s is refused: %s", (uri) => {
     expect(() => parsePkcs11Uri(uri)).toThrow(expect.objectContaining({ code: "BAD_KEY" }));
   });

@@ -1,6 +1,10 @@
-import type { OaepHash } from "./message.ts";
+/** The hash of RSA-OAEP and of its MGF1 (RFC 8017 §7.1). The label is always empty. */
+export type OaepHash = "sha1" | "sha256";
 
-/** What the helper process is asked (`module-client.ts`) and does (`module-server.ts`). Bytes are in the message's body. */
+/** Name of the helper process on the command line. */
+export const HELPER = "pkcs11-module";
+
+/** A request from `module.ts` to the helper process (`module-server.ts`). Bytes travel in the message's body. */
 export type ModuleRequest =
   | { readonly op: "load"; readonly module: string }
   /** → {@link TokensReply} */
@@ -14,7 +18,7 @@ export type ModuleRequest =
       readonly key: string;
       readonly hash: OaepHash;
     }
-  /** After the start. Body: what was encrypted → body: the plaintext */
+  /** Follows the start. Body: the ciphertext → body: the plaintext */
   | { readonly op: "decrypt"; readonly slotId: number }
   | {
       readonly op: "start encryption";
@@ -24,7 +28,7 @@ export type ModuleRequest =
     }
   | { readonly op: "close" };
 
-/** A token that is initialized, and in a slot. */
+/** An initialized token in a slot. */
 export interface Token {
   readonly slotId: number;
   readonly label: string;
@@ -49,15 +53,9 @@ export interface KeySelector {
 }
 
 export interface KeyReply {
-  /** The handles of the keys that match, two at most. */
+  /** Handles of the matching keys, at most two. */
   readonly handles: readonly string[];
-  /** Of the first key, big-endian, base64; absent where the token doesn't tell. */
+  /** Public numbers of the first key, big-endian, base64. Absent when the token withholds them. */
   readonly modulus?: string;
   readonly publicExponent?: string;
-}
-
-/** The reply when the module refused or could not be loaded. */
-export interface FailureReply {
-  /** "CKR_PIN_INCORRECT", or the loader's words. */
-  readonly failure: string;
 }

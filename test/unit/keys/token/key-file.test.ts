@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { parseKeyFile, readPin } from "../../../../src/keywrap/pkcs11/key-file.ts";
-import { parsePkcs11Uri } from "../../../../src/keywrap/pkcs11/uri.ts";
+import { parseKeyFile, readPin } from "../../../../src/keys/token/key-file.ts";
+import { parsePkcs11Uri } from "../../../../src/keys/token/uri.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();

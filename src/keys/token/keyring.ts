@@ -1,33 +1,42 @@
 import { DecoderError } from "../../errors.ts";
-import type { KeySet } from "../../keys/keyset.ts";
-import type { UnwrapContext } from "../scheme.ts";
+import type { KeySet } from "../keyset.ts";
+import { TimeBudget, type TokenSettings } from "./module.ts";
 import { loadPolicies } from "./module-policy.ts";
-import { TimeBudget } from "./time-budget.ts";
 import { prepareKey, type TokenKey } from "./token-key.ts";
+
+/** The caller's side of a search for a key on a token. */
+export interface TokenContext {
+  readonly keys: KeySet;
+  readonly settings: TokenSettings;
+  /** Keeps an attempt that failed. */
+  record(attempt: { readonly recipient?: string; readonly key: string; readonly outcome: string }): void;
+  /** Called before each private-key operation. @throws DecoderError LIMIT */
+  spend(): void;
+}
 
 const KEYRINGS = new WeakMap<KeySet, TokenKeyring>();
 /** Refused key files that one message names. */
 const REFUSALS_SHOWN = 8;
 
 /**
- * The key files of a key set, for all packets of all layers: neither a module that crashed nor a PIN that was wrong is
- * tried again for the next one.
+ * The token keys of a key set, for all packets of all layers. A module that crashed and a PIN that a token refused are not
+ * tried again for the next packet.
  */
 export class TokenKeyring {
   readonly refusedPins = new Set<string>();
   readonly time: TimeBudget;
   #last: Promise<unknown> = Promise.resolve();
   readonly #keys: TokenKey[] = [];
-  /** Why a key file can't be used, by its origin. */
+  /** A key file's origin → why it can't be used. */
   readonly #refusals = new Map<string, string>();
 
   /** @throws DecoderError PKCS11 when no module at all is allowed */
-  static of({ keys, settings }: UnwrapContext): TokenKeyring {
+  static of({ keys, settings }: Pick<TokenContext, "keys" | "settings">): TokenKeyring {
     const known = KEYRINGS.get(keys);
     if (known !== undefined) return known;
     const policies = loadPolicies(settings.environment, keys.parameters);
     const keyring = new TokenKeyring(new TimeBudget(settings.providerTimeoutMs));
-    for (const { yaml, origin } of keys.pkcs11) {
+    for (const { yaml, origin } of keys.tokenKeys) {
       try {
         keyring.#keys.push(prepareKey(yaml.bytes, origin, policies));
       } catch (error) {
@@ -42,14 +51,14 @@ export class TokenKeyring {
     this.time = time;
   }
 
-  /** One packet after the other: side by side each of them would try a wrong PIN. */
+  /** Runs one packet's work at a time. Packets side by side would each try a wrong PIN. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     this.#last = result.catch(() => {});
     return result;
   }
 
-  /** The keys that are worth a try, those of one module in one environment together. */
+  /** The keys that are worth a try, grouped by module and environment. */
   byModule(): (readonly [TokenKey, ...TokenKey[]])[] {
     const groups = new Map<string, [TokenKey, ...TokenKey[]]>();
     for (const key of this.#keys) {
@@ -62,17 +71,17 @@ export class TokenKeyring {
     return [...groups.values()];
   }
 
-  /** Gives keys up. What has run out of budget, or is a defect, concerns them all and is thrown again. */
+  /** Gives keys up. Rethrows a spent budget and defects, which concern all keys. */
   refuse(keys: readonly Pick<TokenKey, "origin">[], error: unknown): void {
     if (!(error instanceof DecoderError) || error.code === "LIMIT") throw error;
     for (const { origin } of keys) this.#refusals.set(origin, error.message);
   }
 
   /**
-   * Records the refused keys beside those that don't fit.
+   * Records the refused keys beside those that do not fit.
    * @throws DecoderError PKCS11 when all were refused
    */
-  reportRefusals(context: UnwrapContext): void {
+  reportRefusals(context: Pick<TokenContext, "record">): void {
     if (this.byModule().length > 0) {
       for (const [key, outcome] of this.#refusals) context.record({ key, outcome });
       return;

@@ -1,26 +1,80 @@
+import { PieceBudget } from "../../budget.ts";
+import type { Bytes } from "../../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { type HelperEnd, HelperProcess } from "../../process/helper.ts";
 import { NO_BODY } from "../../process/helper-message.ts";
-import type { SchemeSettings } from "../scheme.ts";
-import type { OaepHash } from "./message.ts";
-import type { KeyReply, KeySelector, ModuleRequest, Token, TokensReply } from "./module-protocol.ts";
-import type { TimeBudget } from "./time-budget.ts";
+import {
+  HELPER,
+  type KeyReply,
+  type KeySelector,
+  type ModuleRequest,
+  type OaepHash,
+  type Token,
+  type TokensReply,
+} from "./module-protocol.ts";
 
-/** The helper's name on the command line. */
-const HELPER = "pkcs11-module";
-/** C_Finalize of a module that is done with. */
+/** The caller's wishes for modules. Nothing in here comes from the image. */
+export interface TokenSettings {
+  /** The process's environment, which a module inherits. OCICRYPT_CONFIG names the policy. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Longest wait for one answer. */
+  readonly providerTimeoutMs: number;
+  /** Lets a module's own stderr through. */
+  readonly verbose: boolean;
+}
+
+/** A module to load. */
+export interface ModulePlace {
+  /** The real path. */
+  readonly path: string;
+  /** Variables in addition to the process's own. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly time: TimeBudget;
+}
+
+/** All answers until a packet opens may take this many times as long as one. */
+const ANSWERS = 2;
+
+/** The time that modules may take until a packet opens, all calls together. An image may have many packets. */
+export class TimeBudget {
+  readonly #answerMs: number;
+  readonly #budget: PieceBudget;
+
+  /** @param answerMs longest wait for one answer */
+  constructor(answerMs: number) {
+    this.#answerMs = answerMs;
+    this.#budget = new PieceBudget({ clockMs: ANSWERS * answerMs });
+  }
+
+  restart(): void {
+    this.#budget.restart();
+  }
+
+  /** @throws DecoderError LIMIT when all of it was used */
+  async measure<T>(work: (timeoutMs: number) => Promise<T>): Promise<T> {
+    const left = this.#budget.clockMsLeft;
+    if (left <= 0)
+      throw new DecoderError("LIMIT", "the PKCS#11 tokens took too long, and none opened the layer");
+    const end = this.#budget.begin();
+    try {
+      return await work(Math.min(left, this.#answerMs));
+    } finally {
+      end();
+    }
+  }
+}
+
+/** Longest wait for C_Finalize. */
 const CLOSE_MS = 2000;
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-/** A token's refusal, as CKR name. */
+/** A token's refusal, as the name of a CKR code. */
 export interface Refused {
   readonly refused: string;
 }
 
 /**
- * A PKCS#11 module in a process of its own. Its methods throw DecoderError PKCS11 when the module failed or is gone,
- * LIMIT when the time is used up.
+ * A PKCS#11 module in a process of its own. Methods throw DecoderError PKCS11 when the module failed or is gone, and LIMIT
+ * when the time is used up.
  */
 export class TokenModule {
   readonly #path: string;
@@ -29,12 +83,7 @@ export class TokenModule {
   readonly #loggedIn = new Set<number>();
   #alive = true;
 
-  private constructor(
-    path: string,
-    environment: Readonly<Record<string, string>>,
-    settings: SchemeSettings,
-    time: TimeBudget,
-  ) {
+  private constructor({ path, environment, time }: ModulePlace, settings: TokenSettings) {
     this.#path = path;
     this.#time = time;
     this.#helper = new HelperProcess(HELPER, {
@@ -43,20 +92,15 @@ export class TokenModule {
     });
   }
 
-  /**
-   * Loads and initializes a module, and closes it after the work.
-   * @param environment what it finds there in addition to this process's
-   */
+  /** Loads and initializes a module, does the work, and closes the module. */
   static async use<T>(
-    path: string,
-    environment: Readonly<Record<string, string>>,
-    settings: SchemeSettings,
-    time: TimeBudget,
+    place: ModulePlace,
+    settings: TokenSettings,
     work: (module: TokenModule) => Promise<T>,
   ): Promise<T> {
-    const module = new TokenModule(path, environment, settings, time);
+    const module = new TokenModule(place, settings);
     try {
-      await module.#demand({ op: "load", module: path }, "can't be loaded");
+      await module.#demand({ op: "load", module: place.path }, "can't be loaded");
       return await work(module);
     } finally {
       await module.#close();
@@ -68,12 +112,12 @@ export class TokenModule {
     return (head as unknown as TokensReply).tokens;
   }
 
-  /** A login holds for all sessions with a token, and for the keys of every key file. */
+  /** A login holds for all sessions with a token, and so for every key file. */
   isLoggedIn(slotId: number): boolean {
     return this.#loggedIn.has(slotId);
   }
 
-  /** Tries a PIN, once. null when it was taken. */
+  /** Tries a PIN once. Null when the token accepted it. */
   async login(slotId: number, pin: string): Promise<Refused | null> {
     const answer = await this.#ask({ op: "login", slotId, pin });
     if ("refused" in answer && answer.refused !== "CKR_USER_ALREADY_LOGGED_IN") return answer;
@@ -134,12 +178,12 @@ function describeEnd(end: HelperEnd): string {
     case "deadline":
       return "did not answer in time";
     case "garbled":
-      return "wrote something else than an answer";
+      return "wrote something other than an answer";
     case "signal":
       return `crashed (${end.signal})`;
     case "exit":
       return `ended its process (exit code ${end.code})`;
     case "not started":
-      return `got no process: ${describeSystemError(end.cause)}`;
+      return `could not be started in a process of its own: ${describeSystemError(end.cause)}`;
   }
 }

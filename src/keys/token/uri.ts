@@ -1,14 +1,15 @@
+import type { Bytes } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
 
-/** What of a PKCS#11 URI (RFC 7512 §2.3, §2.4) chooses a module, a token and a key. What is undefined matches anything. */
+/** The attributes of a PKCS#11 URI (RFC 7512 §2.3, §2.4) that choose a module, a token and a key. Undefined matches anything. */
 export interface Pkcs11Uri {
   readonly token: TokenSelector;
-  /** The key's CKA_LABEL and CKA_ID. */
+  /** CKA_LABEL and CKA_ID of the key. */
   readonly object: string | undefined;
-  readonly id: Uint8Array<ArrayBuffer> | undefined;
+  readonly id: Bytes | undefined;
   readonly modulePath: string | undefined;
   readonly moduleName: string | undefined;
-  /** Never in a message. */
+  /** Secret: never part of a message. */
   readonly pinValue: string | undefined;
   readonly pinSource: string | undefined;
 }
@@ -25,21 +26,21 @@ const SCHEME = "pkcs11:";
 const ATTRIBUTE_NAME = /^[A-Za-z0-9_-]+$/;
 const SLOT_ID = /^\d{1,10}$/;
 const SLOT_ID_MAX = 0xffffffff;
-/** RFC 7512 §2.3 `type`: the values a key pair can have. */
+/** RFC 7512 §2.3 `type`: the values for key pairs. */
 const KEY_TYPES: ReadonlySet<string> = new Set(["private", "public"]);
 
 /**
- * Parses the URI of a key file. Attributes that aren't known are ignored, as the peers do.
- * @throws DecoderError BAD_KEY that quotes nothing of it: it may hold a PIN
+ * Parses the URI of a key file. Unknown attributes are ignored, as the peers do.
+ * @throws DecoderError BAD_KEY, which quotes no value of the URI: it may hold a PIN
  */
 export function parsePkcs11Uri(text: string): Pkcs11Uri {
-  if (!text.startsWith(SCHEME)) throw badUri("doesn't start with pkcs11:");
+  if (!text.startsWith(SCHEME)) throw badUri("does not start with pkcs11:");
   const question = text.indexOf("?");
   const path = attributes(text.slice(SCHEME.length, question < 0 ? undefined : question), ";");
   const query = attributes(question < 0 ? "" : text.slice(question + 1), "&");
 
   const type = textOf(path, "type");
-  if (type !== undefined && !KEY_TYPES.has(type)) throw badUri("has a type that is no key pair's");
+  if (type !== undefined && !KEY_TYPES.has(type)) throw badUri("has a type other than private and public");
   const pinValue = textOf(query, "pin-value");
   const pinSource = textOf(query, "pin-source");
   if (pinValue !== undefined && pinSource !== undefined)
@@ -61,26 +62,26 @@ export function parsePkcs11Uri(text: string): Pkcs11Uri {
   };
 }
 
-type Attributes = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+type Attributes = ReadonlyMap<string, Bytes>;
 
 /** RFC 7512 §2.3: no attribute may appear twice. A value may contain "=". */
 function attributes(text: string, separator: string): Attributes {
-  const found = new Map<string, Uint8Array<ArrayBuffer>>();
+  const found = new Map<string, Bytes>();
   if (text === "") return found;
   for (const part of text.split(separator)) {
     const equals = part.indexOf("=");
     const name = part.slice(0, equals);
-    if (equals < 0 || !ATTRIBUTE_NAME.test(name)) throw badUri("has an attribute that isn't NAME=VALUE");
+    if (equals < 0 || !ATTRIBUTE_NAME.test(name)) throw badUri("has an attribute that is not NAME=VALUE");
     if (found.has(name)) throw badUri(`has the attribute ${name} twice`);
     found.set(name, percentDecode(part.slice(equals + 1), name));
   }
   return found;
 }
 
-/** RFC 3986 §2.1. "+" stands for itself. `id` is binary: bytes, not characters, are what comes out. */
-function percentDecode(value: string, name: string): Uint8Array<ArrayBuffer> {
+/** RFC 3986 §2.1. "+" stands for itself. Returns bytes rather than text, because `id` is binary. */
+function percentDecode(value: string, name: string): Bytes {
   if (/%(?![0-9A-Fa-f]{2})/.test(value))
-    throw badUri(`has a "%" in ${name} that no two hexadecimal digits follow`);
+    throw badUri(`has a "%" in ${name} without two hexadecimal digits after it`);
   const bytes: number[] = [];
   for (const [part] of value.matchAll(/%..|[^%]+/gs)) {
     if (part.startsWith("%")) bytes.push(Number.parseInt(part.slice(1), 16));
@@ -95,7 +96,7 @@ function textOf(found: Attributes, name: string): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw badUri(`has a ${name} that is no UTF-8`);
+    throw badUri(`has a ${name} that is not UTF-8`);
   }
 }
 
@@ -103,7 +104,7 @@ function slotIdOf(path: Attributes): number | undefined {
   const text = textOf(path, "slot-id");
   if (text === undefined) return undefined;
   if (!SLOT_ID.test(text) || Number(text) > SLOT_ID_MAX)
-    throw badUri("has a slot-id that is no 32-bit number");
+    throw badUri("has a slot-id that is not a 32-bit number");
   return Number(text);
 }
 

@@ -3,17 +3,17 @@ import { isAbsolute, join } from "node:path";
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import type { Parameters } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
-import { parseYamlMapping, textList } from "./yaml.ts";
+import type { Parameters } from "../keyset.ts";
+import { parseYamlMapping } from "./key-file.ts";
 
 /** Which PKCS#11 modules may be loaded. The peers' format: `module-directories` and `allowed-module-paths`. */
 export interface ModulePolicy {
   /** For messages: "OCICRYPT_CONFIG=internal", a path, "the payload's pkcs11-config". */
   readonly origin: string;
-  /** Where a `module-name` is looked for, in this order. Absolute. */
+  /** Absolute directories that are searched for a `module-name`, in this order. */
   readonly directories: readonly string[];
-  /** Absolute paths of modules, and of directories (ending in "/") whose entries are allowed. Empty allows nothing. */
+  /** Absolute paths of modules, and of directories (ending in "/") whose entries are allowed. An empty list allows nothing. */
   readonly allowed: readonly string[];
 }
 
@@ -22,7 +22,7 @@ const INTERNAL = "internal";
 const FILE = "ocicrypt.conf";
 const PARAMETER = "pkcs11-config";
 
-/** Debian's names of the architectures (multiarch tuples). */
+/** Node's name of an architecture → Debian's multiarch tuple. */
 const MULTIARCH: ReadonlyMap<string, string> = new Map([
   ["x64", "x86_64-linux-gnu"],
   ["arm64", "aarch64-linux-gnu"],
@@ -31,7 +31,7 @@ const MULTIARCH: ReadonlyMap<string, string> = new Map([
   ["riscv64", "riscv64-linux-gnu"],
 ]);
 
-/** The folders where distributions keep modules; only root writes there. */
+/** Folders where distributions install modules. Only root may write there. */
 function distributionDirectories(): string[] {
   const multiarch = MULTIARCH.get(arch());
   const debian = multiarch === undefined ? [] : [`/usr/lib/${multiarch}/`, `/usr/lib/${multiarch}/pkcs11/`];
@@ -39,8 +39,8 @@ function distributionDirectories(): string[] {
 }
 
 /**
- * The policies in force, every one of which has to allow a module: this machine's, and the one that came with the
- * payload. The peers heed the payload's alone; but what is forbidden here is no client's to allow.
+ * Loads this machine's policy and the payload's. Each of them must allow a module. The peers apply the payload's alone, but a
+ * client must not allow what this machine forbids.
  * @throws DecoderError PKCS11 when a policy can't be read, or there is none
  */
 export function loadPolicies(
@@ -50,7 +50,7 @@ export function loadPolicies(
   const policies = [hostPolicy(environment), payloadPolicy(parameters)].filter((policy) => policy !== null);
   if (policies.length > 0) return policies;
   throw new DecoderError("PKCS11", `no PKCS#11 module is allowed: ${VARIABLE} is not set`, {
-    hint: `set ${VARIABLE} to "${INTERNAL}" for the modules of the distribution, or to a file with a list`,
+    hint: `set ${VARIABLE}=${INTERNAL} to allow the distribution's modules, or to a file that lists the allowed ones`,
   });
 }
 
@@ -59,7 +59,7 @@ function payloadPolicy(parameters: Parameters): ModulePolicy | null {
   return bytes ? parsePolicy(bytes, `the payload's ${PARAMETER}`, (mapping) => mapping) : null;
 }
 
-/** Where the peers look, but never relative to the working directory: that is containerd's, or anybody's. */
+/** Searches where the peers do, but never relative to the working directory, which is containerd's or anybody's. */
 function hostPolicy(environment: Readonly<Record<string, string | undefined>>): ModulePolicy | null {
   const named = environment[VARIABLE];
   if (named === INTERNAL) {
@@ -67,7 +67,7 @@ function hostPolicy(environment: Readonly<Record<string, string | undefined>>): 
     return { origin: `${VARIABLE}=${INTERNAL}`, directories, allowed: directories };
   }
   if (named !== undefined && named !== "") {
-    if (!isAbsolute(named)) throw badPolicy(VARIABLE, "names a file by a path that is not absolute");
+    if (!isAbsolute(named)) throw badPolicy(VARIABLE, "names a file by a relative path");
     const policy = readPolicy(named);
     if (policy === null) throw badPolicy(named, `does not exist, but ${VARIABLE} names it`);
     return policy;
@@ -80,7 +80,7 @@ function hostPolicy(environment: Readonly<Record<string, string | undefined>>): 
   return null;
 }
 
-/** null when there is no such file. */
+/** Null when there is no such file. */
 function readPolicy(path: string): ModulePolicy | null {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -99,11 +99,9 @@ function parsePolicy(
 ): ModulePolicy {
   if (bytes.length > LIMITS.pkcs11FileBytes)
     throw badPolicy(origin, `is larger than ${LIMITS.pkcs11FileBytes} bytes`);
-  const mapping = parseYamlMapping(
-    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8"),
-  );
+  const mapping = parseYamlMapping(bytes);
   const lists = mapping && part(mapping);
-  if (!isObject(lists)) throw badPolicy(origin, "is no YAML mapping with the lists of modules");
+  if (!isObject(lists)) throw badPolicy(origin, "is not a YAML mapping with the lists of modules");
   return {
     origin,
     directories: pathList(lists, "module-directories", origin),
@@ -114,8 +112,15 @@ function parsePolicy(
 function pathList(lists: Readonly<Record<string, unknown>>, name: string, origin: string): readonly string[] {
   const paths = textList(lists[name]);
   if (paths === null || !paths.every(isAbsolute))
-    throw badPolicy(origin, `has a ${name} that is no list of absolute paths`);
+    throw badPolicy(origin, `has a ${name} that is not a list of absolute paths`);
   return paths;
+}
+
+/** A list of texts, empty when absent; null for anything else. */
+function textList(value: unknown): readonly string[] | null {
+  if (value === undefined || value === "") return [];
+  if (!Array.isArray(value)) return null;
+  return value.every((entry) => typeof entry === "string") ? value : null;
 }
 
 function badPolicy(origin: string, what: string): DecoderError {

@@ -1,13 +1,13 @@
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { DecoderError } from "../../errors.ts";
 import { parseKeyFile, readPin, type TokenKeyFile } from "./key-file.ts";
-import type { TokenModule } from "./module-client.ts";
+import type { TokenModule } from "./module.ts";
 import { findModule } from "./module-path.ts";
 import type { ModulePolicy } from "./module-policy.ts";
 import type { KeyReply, KeySelector, Token } from "./module-protocol.ts";
 import type { TokenSelector } from "./uri.ts";
 
-/** A key file, its module found and allowed. */
+/** A key file whose module was found and is allowed. */
 export interface TokenKey extends TokenKeyFile {
   readonly origin: string;
   readonly pin: string | undefined;
@@ -15,7 +15,7 @@ export interface TokenKey extends TokenKeyFile {
   readonly module: string;
 }
 
-/** A key on a token that is there and logged in to. */
+/** A key on a token that is logged in to. */
 export interface OpenKey extends Pick<KeyReply, "modulus" | "publicExponent"> {
   /** For messages: `node.yaml (token "hsm-1")`. */
   readonly name: string;
@@ -30,9 +30,9 @@ export function prepareKey(yaml: Uint8Array, origin: string, policies: readonly 
 }
 
 /**
- * Finds the token and logs in, and finds the key. A wrong PIN counts at the token, which some day is locked by it: no
- * PIN is tried twice, nor when it could be the last time.
- * @param refusedPins what tokens have refused so far
+ * Finds the token, logs in and finds the key. Tokens count wrong PINs and lock themselves. So no PIN is tried twice, and none
+ * is tried when one more wrong PIN would lock the token.
+ * @param refusedPins PINs that tokens have refused so far
  * @throws DecoderError PKCS11
  */
 export async function openKey(
@@ -52,9 +52,7 @@ export async function openKey(
   const [handle, another] = handles;
   if (handle === undefined) {
     const reason =
-      token.loginRequired && !key.pin
-        ? ", or it is hidden: the URI has neither pin-value nor pin-source"
-        : "";
+      token.loginRequired && !key.pin ? ", or hides it: the URI has neither pin-value nor pin-source" : "";
     throw problem(token, `has no ${keyClass} RSA key that matches the URI${reason}`);
   }
   if (another !== undefined)
@@ -62,7 +60,7 @@ export async function openKey(
   return { name: `${key.origin} (token "${token.label}")`, slotId: token.slotId, handle, ...numbers };
 }
 
-/** To try a PIN on one token after the other would bring all but one nearer to being locked. */
+/** Requires one match: a PIN that is tried on several tokens would bring all but one closer to being locked. */
 function onlyToken(tokens: readonly Token[], wanted: TokenSelector): Token {
   const matching = tokens.filter(
     (token) =>
@@ -83,7 +81,7 @@ function onlyToken(tokens: readonly Token[], wanted: TokenSelector): Token {
   if (another !== undefined) {
     throw problem(
       token,
-      `is not the only one that matches the URI: add serial=${token.serial} or the other's, ${another.serial}`,
+      `is not the only match of the URI: add serial=${token.serial}, or serial=${another.serial} for the other one`,
     );
   }
   return token;
@@ -100,7 +98,7 @@ async function login(
   refusedPins: Set<string>,
 ): Promise<void> {
   if (token.pinLocked) throw problem(token, "has locked its PIN");
-  if (token.pinFinalTry) throw problem(token, "would be locked by one more wrong PIN, so it was not tried");
+  if (token.pinFinalTry) throw problem(token, "would be locked by one more wrong PIN, so none was tried");
   const attempt = [token.manufacturer, token.model, token.serial, token.label, pin].join("\0");
   if (refusedPins.has(attempt)) throw problem(token, "has refused this PIN before");
   const refusal = await module.login(token.slotId, pin);

@@ -1,0 +1,164 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import type { Bytes } from "../encoding/bytes.ts";
+import { readElement, readOnly, TAG } from "../encoding/der.ts";
+import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
+import { type PemBlock, parsePem } from "../encoding/pem.ts";
+import { type CertificateFields, readCertificate } from "./certificate.ts";
+import { parsePrivateKey } from "./private-key.ts";
+import { badRecipient, isPrivate, type NamedRecipient, readRecipientFile } from "./recipient.ts";
+import { type CertificateRules, certificateProblem, endEntity, STRICT } from "./recipient-certificate.ts";
+import { rsaSizeProblem } from "./rsa.ts";
+
+export interface PublicKey {
+  readonly key: KeyObject;
+  /** The public key alone as a JWK: kty, n, e or crv, x, y. */
+  readonly jwk: JsonObject;
+  /** A JWK's own `kid` and `alg` (RFC 7517 §4.4-4.5). */
+  readonly kid?: string;
+  readonly alg?: string;
+}
+
+const CURVES: ReadonlySet<unknown> = new Set(["P-256", "P-384", "P-521"]);
+const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
+const PEM_BLOCKS = 64;
+/**
+ * Parses a recipient's RSA or EC public key or certificate, as PEM or DER, or a JWK.
+ * @throws DecoderError BAD_RECIPIENT
+ */
+export function parsePublicKey(
+  data: Bytes,
+  recipient: NamedRecipient,
+  rules: CertificateRules = STRICT,
+): PublicKey {
+  const text = Buffer.from(data).toString("latin1");
+  if (/^\s*\{/.test(text)) return fromJwk(parseJsonObject(data), recipient);
+  const key = text.includes("-----BEGIN ")
+    ? fromPem(parsePem(text, PEM_BLOCKS), recipient, rules)
+    : fromDer(data, recipient, rules);
+  return checked(key, undefined, recipient);
+}
+
+/** A certificate to encrypt for, and its key. */
+export type RecipientCertificate = CertificateFields & { readonly key: KeyObject };
+
+/** Reads a recipient's certificate, as PEM or DER. @throws DecoderError BAD_RECIPIENT */
+export async function readCertificateFile(
+  recipient: NamedRecipient,
+  rules: CertificateRules = STRICT,
+): Promise<RecipientCertificate> {
+  const data = await readRecipientFile(recipient);
+  const text = Buffer.from(data).toString("latin1");
+  const certificates = text.includes("-----BEGIN ")
+    ? certificatesIn(parsePem(text, PEM_BLOCKS))
+    : readCertificate(data) === null
+      ? []
+      : [data];
+  if (certificates.length === 0)
+    throw badRecipient(recipient, "holds no X.509 certificate", "jwe:FILE takes public keys");
+  return fromCertificates(certificates, recipient, rules);
+}
+
+function fromJwk(jwk: JsonObject | null, recipient: NamedRecipient): PublicKey {
+  if (jwk === null) throw badRecipient(recipient, "is not well-formed JSON");
+  const keys = jwk["keys"];
+  if (jwk["kty"] === undefined && Array.isArray(keys)) {
+    if (keys.length !== 1 || !isObject(keys[0]))
+      throw badRecipient(recipient, `is a JWK set with ${keys.length} keys instead of one`);
+    return fromJwk(keys[0], recipient);
+  }
+  if (jwk["d"] !== undefined || jwk["k"] !== undefined) throw isPrivate(recipient);
+  if (jwk["use"] !== undefined && jwk["use"] !== "enc")
+    throw badRecipient(recipient, 'is a JWK whose "use" is not "enc"');
+  let key: KeyObject;
+  try {
+    // The import checks the numbers and refuses a point off its curve.
+    key = createPublicKey({ key: { ...jwk }, format: "jwk" });
+  } catch {
+    throw badRecipient(recipient, "is a JWK, but not a well-formed RSA or EC public key");
+  }
+  return checked(key, jwk, recipient);
+}
+
+function fromPem(blocks: readonly PemBlock[], recipient: NamedRecipient, rules: CertificateRules): KeyObject {
+  if (blocks.some(({ label }) => label.endsWith("PRIVATE KEY"))) throw isPrivate(recipient);
+  const broken = blocks.find(({ body }) => body === null);
+  if (broken !== undefined)
+    throw badRecipient(recipient, `has a PEM block "${broken.label}" that is not valid base64`);
+  for (const { label, body } of blocks) {
+    if (label === "PUBLIC KEY" && body) return fromPublicDer(body, "spki", recipient);
+    if (label === "RSA PUBLIC KEY" && body) return fromPublicDer(body, "pkcs1", recipient);
+  }
+  const certificates = certificatesIn(blocks);
+  if (certificates.length === 0)
+    throw badRecipient(recipient, "has no PEM block with a public key or certificate");
+  return fromCertificates(certificates, recipient, rules).key;
+}
+
+/** `openssl x509 -trustout` appends the purposes that a certificate is trusted for. */
+function certificatesIn(blocks: readonly PemBlock[]): Bytes[] {
+  return blocks.flatMap(({ label, body }) =>
+    PEM_CERTIFICATES.has(label) && body ? [readElement(body)?.whole ?? body] : [],
+  );
+}
+
+function fromDer(der: Bytes, recipient: NamedRecipient, rules: CertificateRules): KeyObject {
+  if (readOnly(der, TAG.SEQUENCE) === null)
+    throw badRecipient(recipient, "is not a public key: neither PEM, DER nor JWK");
+  if (parsePrivateKey(der, { origin: recipient.file }) !== null) throw isPrivate(recipient);
+  for (const type of ["spki", "pkcs1"] as const) {
+    try {
+      return fromPublicDer(der, type, recipient);
+    } catch {
+      // The next form.
+    }
+  }
+  return fromCertificates([der], recipient, rules).key;
+}
+
+function fromPublicDer(der: Bytes, type: "spki" | "pkcs1", recipient: NamedRecipient): KeyObject {
+  try {
+    return createPublicKey({ key: Buffer.from(der), format: "der", type });
+  } catch {
+    throw badRecipient(recipient, "is not a well-formed public key");
+  }
+}
+
+function fromCertificates(
+  certificates: readonly Bytes[],
+  recipient: NamedRecipient,
+  rules: CertificateRules,
+): RecipientCertificate {
+  const fields = endEntity(certificates);
+  const refusal = "reason" in fields ? fields : certificateProblem(fields, rules);
+  if ("reason" in fields || refusal !== null)
+    throw badRecipient(recipient, refusal?.reason ?? "", refusal?.hint);
+  return { ...fields, key: fromPublicDer(fields.publicKey, "spki", recipient) };
+}
+
+/** Empty for a curve that JOSE has no name for. */
+function exportJwk(key: KeyObject): JsonObject {
+  try {
+    return key.export({ format: "jwk" }) as JsonObject;
+  } catch {
+    return {};
+  }
+}
+
+/** @param source the JWK as it was written */
+function checked(key: KeyObject, source: JsonObject | undefined, recipient: NamedRecipient): PublicKey {
+  const type = key.asymmetricKeyType;
+  if (type !== "rsa" && type !== "ec")
+    throw badRecipient(recipient, "is neither an RSA key nor an EC key on P-256, P-384 or P-521");
+  const jwk = exportJwk(key);
+  const problem = type === "rsa" ? rsaSizeProblem(key.asymmetricKeyDetails?.modulusLength ?? 0) : null;
+  if (problem !== null) throw badRecipient(recipient, `is ${problem}`);
+  if (type === "ec" && !CURVES.has(jwk["crv"]))
+    throw badRecipient(recipient, "is neither an RSA key nor an EC key on P-256, P-384 or P-521");
+  const [kid, alg] = [source?.["kid"], source?.["alg"]];
+  return {
+    key,
+    jwk,
+    ...(typeof kid === "string" && { kid }),
+    ...(typeof alg === "string" && { alg }),
+  };
+}
