@@ -16,6 +16,8 @@ import { payload } from "../support/payload.ts";
 import { describeWith, goDecoder, openssl, ours, output, skopeo, skopeoNew } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
+/** `openssl req -x509` makes a CA's certificate by default. */
+const END_ENTITY = ["-addext", "basicConstraints=critical,CA:FALSE"];
 const folder = temporaryFolder();
 const plain = join(folder, "plain");
 const keys = new Map<Algorithm, KeyFiles>();
@@ -107,7 +109,17 @@ describeWith([ours, goDecoder, openssl], "images by our encrypt open with the pe
   test.each(ALGORITHMS)("Go's decoder: %s, the recipient a certificate", async (algorithm) => {
     const certificate = join(folder, `${algorithm}.crt`);
     const key = keysOf(algorithm).privatePath("pkcs8.pem");
-    await output(openssl, ["req", "-x509", "-key", key, "-subj", "/CN=recipient", "-out", certificate]);
+    await output(openssl, [
+      "req",
+      "-x509",
+      "-key",
+      key,
+      "-subj",
+      "/CN=recipient",
+      ...END_ENTITY,
+      "-out",
+      certificate,
+    ]);
     await encrypt([certificate], `${algorithm}-certificate`);
     expect(
       await decodedDiffIds(goDecoder, encrypted, `${algorithm}-certificate`, pkcs8Folder(algorithm)),
