@@ -33,7 +33,9 @@ export interface RewrapOptions extends RewriteOptions {
 export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult> {
   const wrapper = await LayerWrapper.prepare(options.recipients, options.settings);
   return await withImage(options.source, options.signal, async (source) => {
-    const tree = await readTree(source);
+    // In a registry, a platform's name in messages is not worth a request.
+    const readsConfigurations = source.isRemote !== true || options.selection.platforms.length > 0;
+    const tree = await readTree(source, { readsConfigurations });
     const opener = new LayerOpener(options.keys, options.settings);
     try {
       const changes: LayerChange[] = [];

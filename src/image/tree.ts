@@ -62,9 +62,17 @@ const INDEX_TYPES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIS
 const MANIFEST_TYPES: ReadonlySet<string> = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
 const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 
+export interface TreeOptions {
+  /** Whether a configuration is read where only that names the platform. */
+  readonly readsConfigurations: boolean;
+}
+
 /** @throws DecoderError BAD_IMAGE, LIMIT, NOT_FOUND, SIZE_MISMATCH, DIGEST_MISMATCH, IO */
-export async function readTree(source: ImageSource): Promise<IndexNode | ManifestNode> {
-  return await new TreeReader(source).readRoot();
+export async function readTree(
+  source: ImageSource,
+  options: TreeOptions = { readsConfigurations: true },
+): Promise<IndexNode | ManifestNode> {
+  return await new TreeReader(source, options).readRoot();
 }
 
 /** The manifests below a node, in order. */
@@ -86,11 +94,13 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 
 class TreeReader {
   readonly #source: ImageSource;
+  readonly #options: TreeOptions;
   #documents = 0;
   #bytes = 0;
 
-  constructor(source: ImageSource) {
+  constructor(source: ImageSource, options: TreeOptions) {
     this.#source = source;
+    this.#options = options;
   }
 
   async readRoot(): Promise<IndexNode | ManifestNode> {
@@ -158,7 +168,7 @@ class TreeReader {
   }
 
   async #platformOf(config: Descriptor): Promise<Platform | undefined> {
-    if (!CONFIG_TYPES.has(config.mediaType)) return undefined;
+    if (!this.#options.readsConfigurations || !CONFIG_TYPES.has(config.mediaType)) return undefined;
     const bytes = await readSmall(this.#source, config, LIMITS.imageConfigBytes).catch((error) => {
       if (isMissing(error)) return undefined;
       throw error;

@@ -21,6 +21,7 @@ const SHOWN_TAGS = 20;
 export class RegistrySource implements ImageSource {
   readonly root: IndexEntry;
   readonly isUncompressed = false;
+  readonly isRemote = true;
   readonly name: RegistryName;
   readonly #client: RegistryClient;
   readonly #document: RemoteDocument;

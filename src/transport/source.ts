@@ -12,6 +12,8 @@ export interface ImageSource extends BlobStore {
   readonly root: IndexEntry;
   /** Whether layers are stored uncompressed, however they were pushed, as `docker save` does. */
   readonly isUncompressed: boolean;
+  /** Whether each read is a request to another machine. */
+  readonly isRemote?: boolean;
   /**
    * The bytes of a manifest or index of this image.
    * @throws DecoderError NOT_FOUND when the image lacks it, LIMIT, SIZE_MISMATCH, DIGEST_MISMATCH, IO
