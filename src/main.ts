@@ -4,9 +4,7 @@ import { DecoderError } from "./errors.ts";
 import { conclude, concludeAsCommand } from "./exit.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
-import { IS_COMPILED } from "./process/compiled.ts";
-import { HELPER_COMMAND } from "./process/helper-message.ts";
-import { keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
+import { HELPER_COMMAND, IS_COMPILED, keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
 
 const STDIN = 0;
 /** The first argument of containerd's call to an image verifier; the decoder has no such flag. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { DecoderError, type ErrorCode } from "../errors.ts";
-import { IS_COMPILED } from "../process/compiled.ts";
+import { IS_COMPILED } from "../process/runtime.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
 
 export type ToWorker = { readonly kind: "job"; readonly job: LayerJob } | { readonly kind: "end" };

@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { Backoff } from "../process/wait.ts";
+import { Backoff } from "../process/runtime.ts";
 
 /** A run of bytes that is read once, from its beginning. */
 export interface ByteSource {

@@ -1,6 +1,6 @@
 import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { Backoff } from "../process/wait.ts";
+import { Backoff } from "../process/runtime.ts";
 
 /** Takes bytes in order; each `write` is waited for before the next. */
 export interface Sink {

@@ -1,6 +1,3 @@
-/** The program's first argument that makes it a helper process; the second names which one. */
-export const HELPER_COMMAND = "helper-process";
-
 /**
  * What this program and its helper process say to each other: a JSON head and a body of bytes, which may be a key and
  * is therefore no part of the JSON. On the wire: two 32-bit big-endian lengths, the head, the body.

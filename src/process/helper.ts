@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { IS_COMPILED } from "./compiled.ts";
 import {
   contentLength,
   decodeMessage,
   encodeMessage,
-  HELPER_COMMAND,
   type HelperMessage,
   LENGTHS_BYTES,
 } from "./helper-message.ts";
+import { HELPER_COMMAND, IS_COMPILED } from "./runtime.ts";
 
 export interface HelperOptions {
   /** All of it. What C reads with getenv is what a process was started with: setting process.env later is in vain on Bun. */

@@ -1,38 +1,66 @@
 import { writeFileSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
 
+/** Whether this code is in the executable. Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
+export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
+
+/** The program's first argument when it runs as its own helper process. The second names the helper. */
+export const HELPER_COMMAND = "helper-process";
+
 /**
- * Variables by which the runtime inside the executable is told to load code, to open a debugger's port, to trace what it
- * runs or to write files. It has obeyed them before any of this code runs; but no key has been read by then, and nothing
- * written to stdout. (BUN_BE_BUN=1 can't be seen from here: it makes the executable Bun's own command line.)
+ * Variables that make the runtime inside the executable load code, open a debugger's port, trace what it runs or write
+ * files. It obeys them before any of this code runs. But until then no key is read, and nothing written to stdout.
+ * (BUN_BE_BUN=1 can't be seen from here: it makes the executable Bun's own command line.)
  */
 const STEERING_VARIABLE = /^BUN_(?:OPTIONS$|INSPECT|JSC_|BYTECODE_)/;
 
 /** @throws DecoderError CONFIG for the first such variable that is not empty */
 export function refuseSteering(environment: Readonly<Record<string, string | undefined>>): void {
   for (const name in environment) {
-    // Each layer's start pays for this: most names are done with at their first letters.
+    // Every layer pays for this. The first letters rule out most names.
     if (!name.startsWith("BUN_") || !STEERING_VARIABLE.test(name) || !environment[name]) continue;
     throw new DecoderError(
       "CONFIG",
-      `the environment variable ${name} is set, which would run other code than this program's or let others look into it`,
+      `the environment variable ${name} is set: it can make the decoder run other code, or show its memory to others`,
       { hint: `unset ${name} for containerd, or in the stream processor's env` },
     );
   }
 }
 
-/** proc(5): which mappings a core dump holds, as bits. */
+/** proc(5): the mappings that a core dump contains, as bits. */
 const COREDUMP_FILTER = "/proc/self/coredump_filter";
 
 /**
- * Keeps this process's memory, and that of what it starts, out of core dumps: keys would lie there. JavaScript can't call
- * prctl(2)'s PR_SET_DUMPABLE, which would also keep out debuggers.
+ * Keeps the memory of this process and of its children out of core dumps, since it holds keys. JavaScript can't call
+ * prctl(2) with PR_SET_DUMPABLE, which would also keep debuggers out.
  */
 export function keepOutOfCoreDumps(): void {
   if (process.platform !== "linux") return;
   try {
     writeFileSync(COREDUMP_FILTER, "0");
   } catch {
-    // A kernel without core dumps, or a /proc that can't be written: there is no other way.
+    // The kernel has no core dumps, or /proc is read-only. There is no other way.
+  }
+}
+
+const FIRST_WAIT_MS = 0.05;
+const LONGEST_WAIT_MS = 10;
+
+/**
+ * Waits in synchronous code. On a non-blocking descriptor a read or write returns EAGAIN, and neither runtime offers
+ * poll(2). The waits grow from 50 µs to 10 ms: a busy pipe is served at once, and an idle one costs nothing.
+ */
+export class Backoff {
+  #cell: Int32Array | undefined;
+  #next = FIRST_WAIT_MS;
+
+  sleep(): void {
+    this.#cell ??= new Int32Array(new SharedArrayBuffer(4));
+    Atomics.wait(this.#cell, 0, 0, this.#next);
+    this.#next = Math.min(this.#next * 2, LONGEST_WAIT_MS);
+  }
+
+  reset(): void {
+    this.#next = FIRST_WAIT_MS;
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
-import { IS_COMPILED } from "../process/compiled.ts";
+import { IS_COMPILED } from "../process/runtime.ts";
 
 /** Tar gives a chunk for every header and file: gathered, since each costs the stream below as much as a large one. */
 const CHUNK_BYTES = 64 * 1024;
