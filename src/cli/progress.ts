@@ -1,5 +1,6 @@
 import type { LayerReport, Progress } from "../image/progress.ts";
 import { printable } from "../text.ts";
+import type { Phase, PhaseKind } from "../transport/progress.ts";
 import { type Style, USUAL_COLUMNS } from "./style.ts";
 import { formatBytes, formatSeconds, shortHex } from "./units.ts";
 
@@ -10,47 +11,105 @@ const CLEAR_LINE = "\r\u001b[K";
 const BAR_COLUMNS = 32;
 /** A shorter bar shows nothing. */
 const LEAST_BAR_COLUMNS = 5;
+/** A log names the size and rate of a phase that had so many bytes. */
+const LOGGED_BYTES = 16 * 1024 * 1024;
 
 export interface ShownProgress extends Progress {
-  /** Removes the bar. */
+  /** Ends the last phase, and removes the bar. */
   end(): void;
 }
 
-/** One line for each finished layer, for logs. */
-export function lineProgress(stream: Stream): ShownProgress {
-  let [total, done] = [0, 0];
+/** A line for each layer and each long phase, for logs. @param verb "encrypting" */
+export function lineProgress(verb: string, stream: Stream): ShownProgress {
+  let meter: Meter | undefined;
+  const endPhase = () => {
+    if (meter !== undefined && meter.done >= LOGGED_BYTES) stream.write(`${meter.total(verb)}\n`);
+    meter = undefined;
+  };
   return {
-    begin: ({ layers }) => {
-      total = layers;
+    begin: (phase) => {
+      endPhase();
+      meter = new Meter(phase);
     },
-    read: () => undefined,
-    finish: (layer) => {
-      done += 1;
-      stream.write(`layer ${done}/${total}: ${describe(layer)}\n`);
-    },
-    end: () => undefined,
+    advance: (bytes) => meter?.advance(bytes),
+    finish: (layer) => stream.write(`${describe(layer)}\n`),
+    end: endPhase,
   };
 }
 
-/** One line, redrawn: bar, bytes, rate, layers. The lines of finished layers go above it. */
+/** One line that is redrawn: phase, bar, bytes, rate. The lines of finished layers go above it. */
 export function terminalProgress(verb: string, stream: Stream, style: Style): ShownProgress {
   const bar = new Bar(verb, stream, style);
   return {
-    begin: (total) => bar.begin(total),
-    read: (count) => bar.read(count),
+    begin: (phase) => bar.begin(phase),
+    advance: (bytes) => bar.advance(bytes),
     finish: (layer) => bar.finish(layer),
     end: () => bar.end(),
   };
+}
+
+const PHASE_VERBS: Readonly<Record<PhaseKind, string | undefined>> = {
+  reading: "reading",
+  packing: "packing",
+  layers: undefined,
+  writing: "writing",
+};
+
+/** Bytes and time of one phase. */
+class Meter {
+  readonly bytes: number | undefined;
+  readonly #kind: PhaseKind;
+  readonly #start = performance.now();
+  #done = 0;
+
+  constructor({ kind, bytes }: Phase) {
+    this.#kind = kind;
+    this.bytes = bytes;
+  }
+
+  get done(): number {
+    return this.#done;
+  }
+
+  advance(bytes: number): void {
+    this.#done += bytes;
+  }
+
+  /** "reading"; for the phase that is the command's own work, its verb. */
+  verb(own: string): string {
+    return PHASE_VERBS[this.#kind] ?? own;
+  }
+
+  /** "encrypting: 1.2 GiB in 0:07, 175 MiB/s" */
+  total(own: string): string {
+    return `${this.verb(own)}: ${formatBytes(this.#done)} in ${formatSeconds(this.#seconds)}, ${this.rate}`;
+  }
+
+  get rate(): string {
+    return `${formatBytes(this.#bytesPerSecond)}/s`;
+  }
+
+  /** "0:07 left", where it can be estimated. */
+  get left(): string | undefined {
+    if (this.bytes === undefined || this.#bytesPerSecond === 0) return undefined;
+    return `${formatSeconds(Math.max(0, this.bytes - this.#done) / this.#bytesPerSecond)} left`;
+  }
+
+  get #seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  get #bytesPerSecond(): number {
+    return this.#seconds > 0 ? this.#done / this.#seconds : 0;
+  }
 }
 
 class Bar {
   readonly #verb: string;
   readonly #stream: Stream;
   readonly #style: Style;
-  readonly #start = performance.now();
+  #meter: Meter | undefined;
   #drawn = 0;
-  #layers = { total: 0, done: 0 };
-  #bytes = { total: 0, done: 0 };
 
   constructor(verb: string, stream: Stream, style: Style) {
     this.#verb = verb;
@@ -58,23 +117,20 @@ class Bar {
     this.#style = style;
   }
 
-  begin({ layers, bytes }: { layers: number; bytes: number }): void {
-    this.#layers.total = layers;
-    this.#bytes.total = bytes;
+  begin(phase: Phase): void {
+    this.#meter = new Meter(phase);
     this.#draw();
   }
 
-  read(count: number): void {
-    this.#bytes.done += count;
+  advance(bytes: number): void {
+    this.#meter?.advance(bytes);
     if (performance.now() - this.#drawn >= REDRAW_MS) this.#draw();
   }
 
   finish(layer: LayerReport): void {
-    this.#layers.done += 1;
-    this.#stream.write(
-      `${CLEAR_LINE}${this.#style.good("✓")} ${shorten(describe(layer), this.#columns() - 2)}\n`,
-    );
-    if (this.#layers.done < this.#layers.total) this.#draw();
+    const text = shorten(describe(layer), this.#columns() - 2);
+    this.#stream.write(`${CLEAR_LINE}${this.#style.good("✓")} ${text}\n`);
+    this.#draw();
   }
 
   end(): void {
@@ -82,20 +138,19 @@ class Bar {
   }
 
   #draw(): void {
+    if (this.#meter === undefined) return;
     this.#drawn = performance.now();
-    this.#stream.write(CLEAR_LINE + shorten(this.#line(), this.#columns()));
+    this.#stream.write(CLEAR_LINE + shorten(this.#line(this.#meter), this.#columns()));
   }
 
-  #line(): string {
-    const { done, total } = this.#bytes;
-    const seconds = (performance.now() - this.#start) / 1000;
-    const rate = seconds > 0 ? done / seconds : 0;
-    const left = rate > 0 ? `, ${formatSeconds((total - done) / rate)} left` : "";
-    const layer = Math.min(this.#layers.done + 1, this.#layers.total);
-    const before = `${this.#verb} layer ${layer} of ${this.#layers.total}  `;
-    const after = `${formatBytes(done)} of ${formatBytes(total)}  ${formatBytes(rate)}/s${left}`;
+  #line(meter: Meter): string {
+    const { done, bytes, rate, left } = meter;
+    const before = `${meter.verb(this.#verb)}  `;
+    const amount = bytes === undefined ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(bytes)}`;
+    const after = `${amount}  ${rate}${left === undefined ? "" : `, ${left}`}`;
+    if (bytes === undefined) return before + after;
     const room = this.#columns() - before.length - after.length - "[]  ".length;
-    return before + bar(total === 0 ? 1 : Math.min(1, done / total), Math.min(room, BAR_COLUMNS)) + after;
+    return before + bar(bytes === 0 ? 1 : Math.min(1, done / bytes), Math.min(room, BAR_COLUMNS)) + after;
   }
 
   /** One column stays free: some terminals wrap a line that fills the last one. */

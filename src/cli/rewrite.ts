@@ -1,7 +1,9 @@
 import { DecoderError } from "../errors.ts";
-import type { RewriteOptions, RewriteResult } from "../image/rewrite.ts";
+import type { Running } from "../image/progress.ts";
+import type { Into, RewriteResult } from "../image/rewrite.ts";
 import type { Selection } from "../image/select.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
+import { printable } from "../text.ts";
 import { parseDestination } from "../transport/reference.ts";
 import type { DestinationReference, SourceReference, TransportSettings } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
@@ -33,14 +35,12 @@ export const REWRITE_OPTIONS: Options = {
 };
 
 /** Options that each of them takes. */
-export interface CommonOptions<Source = SourceReference>
-  extends Pick<RewriteOptions, "destination" | "replace"> {
+export interface CommonOptions<Source = SourceReference> {
   readonly source: Source;
+  readonly into: Into;
   readonly settings: WrapSettings;
   readonly selection: Selection;
 }
-
-type Running = Pick<RewriteOptions, "progress" | "signal" | "looksForReferrers">;
 
 /** What one of them does. Every mistake on the command line is found before the work begins. */
 export interface RewriteSteps<Source> {
@@ -66,15 +66,12 @@ export function runRewrite<Source>({
     if (destination.isPipe) ui.leaveStandardOutput();
     const common = {
       source,
-      destination,
-      replace: args.flag("force"),
+      into: { destination, replace: args.flag("force"), looksForReferrers: !ui.isQuiet },
       settings: schemeSettings(args),
       selection: selection(args),
     };
     const rewrite = await prepare(args, common);
-    const result = await ui.work(doing, (progress, signal) =>
-      rewrite({ progress, signal, looksForReferrers: !ui.isQuiet }),
-    );
+    const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
     if (result.hadReferrers) note(lostReferrers(destination, result));
     ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
     if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
@@ -99,7 +96,7 @@ function summary(
   ui: Ui,
   done: string,
   destination: DestinationReference,
-  { layers, keptLayers, attachments, digest }: RewriteResult,
+  { layers, keptLayers, attachments, absent, digest }: RewriteResult,
 ): string {
   const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} unchanged`] : [];
   const attached = count(attachments, "attestation or signature", "attestations or signatures");
@@ -108,5 +105,7 @@ function summary(
     `${done} ${count(layers.length, "layer")} into ${ui.style.bold(destination.text)}`,
     ...notes,
   ].join("; ");
-  return `${what}\n${digest}\n`;
+  const missing = absent.map(({ digest, platform }) => printable(platform ?? digest)).join(", ");
+  const leftOut = absent.length > 0 ? `left out, since SOURCE lacks it: ${missing}\n` : "";
+  return `${what}\n${leftOut}${digest}\n`;
 }

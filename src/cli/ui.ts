@@ -80,7 +80,7 @@ export class Ui {
     const { stderr } = process;
     return stderr.isTTY
       ? terminalProgress(verb, stderr, styleFor(stderr, process.env))
-      : lineProgress(stderr);
+      : lineProgress(verb, stderr);
   }
 }
 

@@ -5,8 +5,10 @@ import type { Manifest, Platform } from "../spec/manifest.ts";
 import { type Compression, OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import { type FileRange, MemoryBlobs, wholeFile } from "../transport/blob.ts";
 import { gzip } from "../transport/gzip.ts";
+import { counted } from "../transport/progress.ts";
 import { type ImageSource, StoredImage } from "../transport/source.ts";
 import type { FilesReference } from "../transport/transport.ts";
+import type { Running } from "./progress.ts";
 
 export interface BuildOptions {
   /** Program and arguments that a container runs; the image has no entrypoint when empty. */
@@ -14,18 +16,21 @@ export interface BuildOptions {
   readonly platform: Platform;
 }
 
-export interface BuildSettings {
-  readonly build: BuildOptions;
-  /** "keep" means "none": files have no compression to keep. Undefined: gzip. */
-  readonly compression: "keep" | "gzip" | "none" | undefined;
-  readonly compressionLevel: number;
-  readonly signal?: AbortSignal;
+/** zstd layers keep their compression in any case. */
+export type LayerCompression = "keep" | "gzip" | "none";
+
+/** How a layer is compressed before it is encrypted. */
+export interface CompressionSettings {
+  /** Undefined: gzip for what is stored uncompressed, and as they are for all other layers. */
+  readonly kind: LayerCompression | undefined;
+  /** zlib's, 0 to 9. */
+  readonly level: number;
 }
 
 interface BuiltLayer {
   readonly file: FileRange;
   readonly digest: string;
-  /** Of the uncompressed tar. */
+  /** Digest of the uncompressed tar. */
   readonly diffId: string;
   readonly compression: Compression;
 }
@@ -35,39 +40,53 @@ const EPOCH = "1970-01-01T00:00:00Z";
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * Makes a one-layer image of files. It exists for as long as `work` takes.
- * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO; what `work` throws
+ * Makes a one-layer image of files. It exists until it is closed.
+ * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO, INTERRUPTED
  */
-export async function buildImage<T>(
-  files: FilesReference,
-  settings: BuildSettings,
-  work: (source: ImageSource) => Promise<T>,
-): Promise<T> {
+export async function buildImage(
+  reference: FilesReference,
+  options: BuildOptions,
+  compression: CompressionSettings,
+  running: Running,
+): Promise<ImageSource> {
+  const files = await reference.open(running);
   const staging = await Staging.create();
+  const close = async () => await staging.remove();
   try {
-    return await work(imageOf(await buildLayer(files, settings, staging), settings.build));
+    running.progress.begin({ kind: "packing", bytes: files.bytes });
+    const layer = await buildLayer(counted(files.tar, running.progress), compression, staging.newFile());
+    return imageOf(layer, options, close);
+  } catch (error) {
+    await close();
+    throw error;
   } finally {
-    await staging.remove();
+    await files.close();
   }
 }
 
 async function buildLayer(
-  files: FilesReference,
-  settings: BuildSettings,
-  staging: Staging,
+  tar: AsyncIterable<Uint8Array>,
+  { kind = "gzip", level }: CompressionSettings,
+  path: string,
 ): Promise<BuiltLayer> {
-  const compression = (settings.compression ?? "gzip") === "gzip" ? "gzip" : "none";
   const [diffId, digest] = [new Digester(), new Digester()];
-  const tar = diffId.tap(files.tar(settings.signal));
-  const layer = compression === "gzip" ? gzip(tar, settings.compressionLevel) : tar;
-  const path = staging.newFile();
+  const hashed = diffId.tap(tar);
+  // "keep" means "none" here: files have no compression to keep.
+  const isCompressed = kind === "gzip";
+  const layer = isCompressed ? gzip(hashed, level) : hashed;
   const size = await writeDurably(path, digest.tap(layer));
-  return { file: wholeFile(path, size), digest: digest.digest(), diffId: diffId.digest(), compression };
+  return {
+    file: wholeFile(path, size),
+    digest: digest.digest(),
+    diffId: diffId.digest(),
+    compression: isCompressed ? "gzip" : "none",
+  };
 }
 
 function imageOf(
   { file, digest, diffId, compression }: BuiltLayer,
   { entrypoint, platform }: BuildOptions,
+  close: () => Promise<void>,
 ): ImageSource {
   const blobs = new MemoryBlobs("the new image");
   blobs.addFile(digest, file);
@@ -83,5 +102,5 @@ function imageOf(
   );
   const layer = { mediaType: plainLayerType(compression), digest, size: file.size };
   const manifest: Manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [layer] };
-  return new StoredImage(blobs.add(OCI_MANIFEST, writeJson(manifest)), blobs);
+  return new StoredImage(blobs.add(OCI_MANIFEST, writeJson(manifest)), blobs, { close });
 }

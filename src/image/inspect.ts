@@ -66,7 +66,7 @@ export interface EncryptionInfo {
  * @throws DecoderError NOT_FOUND, BAD_IMAGE, LIMIT, IO
  */
 export async function inspectImage(options: InspectOptions): Promise<ImageInfo> {
-  const source = await options.source.open(options.signal);
+  const source = await options.source.open(options);
   try {
     return await inspectSource(source, options);
   } finally {

@@ -1,30 +1,29 @@
 import { LayerDecryptor } from "../cipher/decrypt.ts";
 import { type EncryptedOptions, LayerEncryptor } from "../cipher/encrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
-import { DecoderError } from "../errors.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
-import { type BlobLocation, checkedChunks, readBlob } from "../transport/blob.ts";
+import { type BlobLocation, checkedChunks } from "../transport/blob.ts";
 import { type BlobOutput, type WrittenBlob, writeBlob } from "../transport/blob-output.ts";
 import { decompress } from "../transport/compression.ts";
 import { gzip } from "../transport/gzip.ts";
-import { tarEntries } from "../transport/tar.ts";
+import { verifyLayer } from "./verify-job.ts";
 
 /**
- * What is done to the bytes of one layer. Plain data in and out, so that it can be done on another thread; the bytes
- * stream from file to file and are never held.
+ * Jobs on the bytes of one layer. A job and its result are plain data, so that another thread can do it. The bytes are
+ * streamed and never held.
  */
 export interface LayerInput {
   readonly location: BlobLocation;
-  /** For messages: "layer 2". */
+  /** The blob in messages: "layer 2". */
   readonly name: string;
   /** Checked against the bytes as they are read. */
   readonly descriptor: Pick<Descriptor, "digest" | "size" | "mediaType">;
 }
 
-/** A key as it crosses threads: the receiving side makes a Secret of it. */
+/** A layer key as it crosses threads. The receiving side makes a Secret of it. */
 export interface LayerKey extends Omit<LayerOptions, "key"> {
   readonly key: Uint8Array<ArrayBuffer>;
 }
@@ -49,13 +48,13 @@ export interface DecryptJob extends LayerInput {
 export interface VerifyJob extends LayerInput {
   readonly kind: "verify";
   readonly options: LayerKey;
-  /** Of the plaintext. */
+  /** Compression of the plaintext. */
   readonly compression: Compression;
-  /** The configuration's digest of the uncompressed tar, where it is known. */
+  /** Digest of the uncompressed tar in the image's configuration; undefined where the configuration has none. */
   readonly diffId: string | undefined;
 }
 
-/** From one compression to another; the bytes stay as they are when both are the same. */
+/** From one compression to another. If both are the same, the bytes stay as they are. */
 export interface Recompression {
   readonly from: Compression;
   readonly to: Compression;
@@ -74,9 +73,9 @@ type Chunks = AsyncIterable<Uint8Array>;
 
 /**
  * Does one job.
- * @param onBytes told of each chunk of input, in bytes, and of what is read once more as 0; of what was in vain, since an
- *   upload starts anew, as a negative number. May throw to end the job
- * @throws DecoderError of all that can be wrong with a layer; IO
+ * @param onBytes is called with the size of each chunk of input; throws to end the job. A negative size takes back what was
+ * read in vain, since an upload starts anew.
+ * @throws DecoderError for whatever can be wrong with a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
   const input = new JobInput(job, onBytes);
@@ -88,11 +87,11 @@ export async function runJob(job: LayerJob, onBytes: (count: number) => void): P
     case "decrypt":
       return await decrypt(job, input);
     case "verify":
-      return await verify(job, input, onBytes);
+      return await verify(job, input);
   }
 }
 
-/** The bytes of a job's blob, from the first one on as often as they are needed. */
+/** The bytes of a job's blob, as often as they are needed. */
 class JobInput {
   readonly #job: LayerInput;
   readonly #onBytes: (count: number) => void;
@@ -121,7 +120,7 @@ async function copy({ output, descriptor, name }: CopyJob, input: JobInput): Pro
 
 async function encrypt(job: EncryptJob, input: JobInput): Promise<LayerOutput> {
   const { output, recompress, descriptor, name } = job;
-  // Kept bytes are checked against their digest on the way: hashing them once is enough.
+  // Bytes that are kept are checked against their digest on the way, which need not be computed again.
   const isKept = recompress.from === recompress.to;
   let encryptor: LayerEncryptor | undefined;
   let encrypted: EncryptedOptions | undefined;
@@ -175,86 +174,15 @@ async function* decrypted({ options, descriptor }: DecryptJob, input: Chunks): A
   decryptor.finish(descriptor.digest);
 }
 
-async function verify(
-  job: VerifyJob,
-  input: JobInput,
-  onBytes: (count: number) => void,
-): Promise<LayerOutput> {
-  if (job.location.kind === "remote") await verifyOnce(job, input);
-  else await verifyTwice(job, input, onBytes);
-  return job.descriptor;
-}
-
-/** First whether it is authentic: nobody needs to know how well-formed a forgery is. */
-async function verifyTwice(job: VerifyJob, input: JobInput, onBytes: (count: number) => void): Promise<void> {
-  const { digest } = job.descriptor;
-  const verifier = newDecryptor(job.options);
-  for await (const chunk of input.chunks()) verifier.authenticate(chunk);
-  verifier.finish(digest);
-  const decryptor = newDecryptor(job.options);
-  const plaintext = mapped(readBlob(job.location), (chunk) => {
-    onBytes(0);
-    return decryptor.decrypt(chunk);
-  });
-  await checkForm(job, plaintext);
-}
-
-/**
- * A registry's layer is fetched once. What is wrong with its form is reported after its HMAC held: before that it says
- * nothing of the layer.
- */
-async function verifyOnce(job: VerifyJob, input: JobInput): Promise<void> {
-  const decryptor = newDecryptor(job.options);
-  const plaintext = new Unended(mapped(input.chunks(), (chunk) => decryptor.update(chunk)));
-  let formError: unknown;
-  try {
-    await checkForm(job, plaintext);
-  } catch (error) {
-    formError = error;
-  }
-  for await (const _chunk of plaintext) {
-    // The rest, which the form's check did not get to.
-  }
-  decryptor.finish(job.descriptor.digest);
-  if (formError !== undefined) throw formError;
-}
-
-/** Chunks that several read one after the other: who stops reading does not end them. */
-class Unended implements AsyncIterable<Uint8Array> {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #failure: { readonly error: unknown } | undefined;
-
-  constructor(chunks: AsyncGenerator<Uint8Array>) {
-    this.#chunks = chunks;
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    return { next: () => this.#next() };
-  }
-
-  /** An error comes again to the next reader: it is about the chunks, and not about what they were read for. */
-  async #next(): Promise<IteratorResult<Uint8Array>> {
-    if (this.#failure !== undefined) throw this.#failure.error;
-    try {
-      return await this.#chunks.next();
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    }
-  }
-}
-
-async function checkForm({ descriptor, compression, diffId }: VerifyJob, plaintext: Chunks): Promise<void> {
-  const name = `the plaintext of layer ${descriptor.digest}`;
-  const tar = new Digester();
-  for await (const _entry of tarEntries(tar.tap(decompress(compression, plaintext, name)), name)) {
-    // What it is does not matter, only that one follows the other to the end.
-  }
-  if (diffId === undefined || tar.digest() === diffId) return;
-  throw new DecoderError(
-    "DIGEST_MISMATCH",
-    `${name}, uncompressed, is not ${diffId}, as the image's configuration says`,
-  );
+async function verify(job: VerifyJob, input: JobInput): Promise<LayerOutput> {
+  const { digest, size } = job.descriptor;
+  const expected = {
+    name: `the plaintext of layer ${digest}`,
+    compression: job.compression,
+    diffId: job.diffId,
+  };
+  await verifyLayer(input.chunks(), newDecryptor(job.options), digest, expected);
+  return { digest, size };
 }
 
 function newDecryptor(options: LayerKey): LayerDecryptor {

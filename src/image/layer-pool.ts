@@ -16,23 +16,23 @@ export type FromWorker =
       readonly hint?: string;
     };
 
-/** Each thread has buffers, and WebAssembly memory, of some MiB: memory is bounded by this and not by the image. */
+/** Each thread has some MiB of buffers and WebAssembly memory. The number of threads bounds memory, not the image. */
 const MOST_THREADS = 16;
 
-/** Threads that work on layers, as many as cores; they start with the first jobs and end with `close`. */
+/** Threads that work on layers, as many as cores. They start with the first jobs and end with `close`. */
 export class LayerPool {
   readonly #size: number;
   readonly #threads: LayerThread[] = [];
   readonly #idle: LayerThread[] = [];
   readonly #waiting: ((thread: LayerThread) => void)[] = [];
-  /** Shared with the threads, which look at it between chunks: ending a thread from outside is not safe on every runtime. */
+  /** Shared with the threads, which read it between chunks. Terminating a thread from outside is not safe on every runtime. */
   readonly #stopped = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(size = availableParallelism()) {
     this.#size = Math.min(Math.max(1, size), MOST_THREADS);
   }
 
-  /** Does a job on the next free thread. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
+  /** Runs a job on the next free thread. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
   async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
     const thread = await this.#acquire();
     try {
@@ -43,7 +43,7 @@ export class LayerPool {
     }
   }
 
-  /** Ends the threads, and with them what they are at; jobs that wait are not begun. */
+  /** Ends the threads and the jobs they do. Waiting jobs do not start. */
   async close(): Promise<void> {
     Atomics.store(this.#stopped, 0, 1);
     await Promise.all(this.#threads.map((thread) => thread.end()));
@@ -72,7 +72,7 @@ export class LayerPool {
   }
 }
 
-/** One thread, from which one job at a time is asked. */
+/** One thread, which does one job at a time. */
 class LayerThread {
   readonly #worker: Worker;
   readonly #ended = Promise.withResolvers<void>();
@@ -104,7 +104,7 @@ class LayerThread {
     await this.#ended.promise;
   }
 
-  /** For this job and all that might follow: nobody is there any more to answer. */
+  /** Fails this job and all later ones: the thread is gone. */
   #fail(error: unknown): void {
     this.#failure ??= error;
     this.#answer.reject(error);
@@ -131,7 +131,7 @@ function failure({ code, message, hint }: Extract<FromWorker, { kind: "failed" }
     : new DecoderError(code, message, hint === undefined ? {} : { hint });
 }
 
-/** Beside this file; in the executable, where the parts lie at the root, in the folder that it came from. */
+/** The worker is beside this file. In the executable, whose parts are at the root, it keeps its folder. */
 function workerUrl(): URL {
   return new URL(IS_COMPILED ? "./image/layer-worker.ts" : "./layer-worker.ts", import.meta.url);
 }

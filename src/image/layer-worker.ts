@@ -4,10 +4,10 @@ import { closeRemoteClients } from "../transport/remote-clients.ts";
 import { type LayerJob, runJob } from "./layer-jobs.ts";
 import type { FromWorker, ToWorker } from "./layer-pool.ts";
 
-/** Not 0 when the pool closes: what is being done is given up. */
+/** Becomes 1 when the pool closes: the job is then given up. */
 const stopped = workerData as Int32Array;
 
-/** A thread of the pool: one job after the other, as they come. */
+/** A thread of the pool. It does one job at a time. */
 parentPort?.on("message", (message: ToWorker) => {
   if (message.kind === "job") void work(message.job);
   else {
@@ -17,15 +17,15 @@ parentPort?.on("message", (message: ToWorker) => {
   }
 });
 
-/** A message costs the other thread more than a chunk is worth telling. */
-const TOLD_BYTES = 4 * 1024 * 1024;
-let untold = 0;
+/** Progress is posted after so many bytes: a message for each chunk would slow the other thread down. */
+const REPORTED_BYTES = 4 * 1024 * 1024;
+let unreported = 0;
 
 async function work(job: LayerJob): Promise<void> {
   try {
-    untold = 0;
+    unreported = 0;
     const output = await runJob(job, onBytes);
-    post({ kind: "bytes", count: untold });
+    post({ kind: "bytes", count: unreported });
     post({ kind: "done", output });
     output.encrypted?.privateOptions.fill(0);
   } catch (error) {
@@ -38,13 +38,13 @@ async function work(job: LayerJob): Promise<void> {
 
 function onBytes(count: number): void {
   if (Atomics.load(stopped, 0) !== 0) throw new DecoderError("INTERRUPTED", "interrupted");
-  untold += count;
-  if (untold < TOLD_BYTES) return;
-  post({ kind: "bytes", count: untold });
-  untold = 0;
+  unreported += count;
+  if (unreported < REPORTED_BYTES) return;
+  post({ kind: "bytes", count: unreported });
+  unreported = 0;
 }
 
-/** An error as plain data: what a runtime's own copying makes of a class is a bare Error. */
+/** An error as plain data. Structured cloning would lose its class and code. */
 function describe(error: unknown): Omit<Extract<FromWorker, { kind: "failed" }>, "kind"> {
   if (error instanceof DecoderError) {
     return {

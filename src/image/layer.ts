@@ -8,10 +8,11 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { openLayer } from "../layer/open.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
+import { parseLayerType } from "../spec/media-types.ts";
 import { checkedChunks, locateChecked } from "../transport/blob.ts";
 import { checkDescriptor, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
-import { LayerOpener } from "./open-layer.ts";
+import { LayerOpener } from "./layer-opener.ts";
 import { type ChosenLayer, chooseLayers, EVERYTHING } from "./select.ts";
 import { nameOf, readTree } from "./tree.ts";
 
@@ -77,7 +78,17 @@ async function oneLayer(source: ImageSource, { position, platform }: LayerOfImag
       hint: `name one with --platform: ${names}`,
     });
   }
+  requireEncrypted(layer.descriptor.mediaType, `layer ${layer.position} of ${nameOf(layer.node)}`);
   return layer;
+}
+
+function requireEncrypted(mediaType: string, layer: string): void {
+  if (parseLayerType(mediaType)?.encrypted) return;
+  throw new DecoderError(
+    "BAD_MEDIA_TYPE",
+    `${layer} is not encrypted: its media type is ${JSON.stringify(mediaType.slice(0, 128))}`,
+    { hint: "ctd-decoder inspect IMAGE shows which layers are encrypted" },
+  );
 }
 
 /** Refuses to write once the signal has said to stop. */
@@ -100,6 +111,7 @@ export async function decryptStream(
   { keys, settings }: Opening,
   { output, spoolMemory, spoolDirectory }: Extraction,
 ): Promise<void> {
+  requireEncrypted(descriptor.mediaType, `layer ${descriptor.digest}`);
   const opened = await openLayer(descriptor, keys, settings);
   try {
     const policy = { mode: "verified", spoolMemory, spoolDirectory } as const;

@@ -1,10 +1,9 @@
-/** What a long piece of work tells while it goes on. Nothing in here is shown by `image/` itself. */
-export interface Progress {
-  /** Once, before the first layer: how much is to be read, in bytes, and in how many layers. */
-  begin(total: { readonly layers: number; readonly bytes: number }): void;
-  /** So many bytes more have been read; less than none when an upload starts anew. */
-  read(count: number): void;
-  /** A layer is done. */
+import { NO_PROGRESS, type TransferProgress } from "../transport/progress.ts";
+import type { Recipients } from "./recipients.ts";
+
+/** Receives the progress of a command. Nothing in image/ shows it. */
+export interface Progress extends TransferProgress {
+  /** Reports a finished layer. Layers are reported in the order of the image, whichever thread is done first. */
   finish(layer: LayerReport): void;
 }
 
@@ -13,17 +12,29 @@ export type BlobTransfer = "none" | "mounted" | "copied";
 
 /** What became of one layer. */
 export interface LayerReport {
-  /** "linux/amd64", or the manifest's digest when no platform is known. */
+  /** "linux/amd64", or the manifest's digest if its platform is unknown. */
   readonly platform: string;
+  /** From 0, in the platform's manifest: the number that --layer takes. */
   readonly position: number;
   readonly action: "encrypted" | "decrypted" | "rewrapped" | "verified";
   readonly digest: string;
-  /** The digest that it had before. */
+  /** Digest before. */
   readonly from: string;
   /** In bytes. */
   readonly size: number;
-  readonly transfer: BlobTransfer;
   readonly mediaType: string;
+  readonly transfer: BlobTransfer;
+  /** Of an encrypted or rewrapped layer. */
+  readonly recipients?: Recipients;
 }
 
-export const SILENT: Progress = { begin: () => undefined, read: () => undefined, finish: () => undefined };
+/** How work on an image runs, as opposed to what it does. */
+export interface Running {
+  readonly progress: Progress;
+  /** Undefined: as many as cores. */
+  readonly threads?: number;
+  /** Aborts the work. */
+  readonly signal?: AbortSignal;
+}
+
+export const SILENT: Progress = { ...NO_PROGRESS, finish: () => undefined };

@@ -6,7 +6,7 @@ import { type Index, type IndexEntry, type Manifest, REFERENCE_DIGEST } from "..
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
 import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
-import type { IndexNode, ManifestNode, Node } from "./tree.ts";
+import type { ImageTree, IndexNode, ManifestNode, Node } from "./tree.ts";
 
 /** Returns a manifest's new form, or the same object to keep its bytes. */
 export type EditManifest = (node: ManifestNode) => Manifest;
@@ -35,7 +35,7 @@ export class Rebuilder {
   }
 
   /** Writes all documents below the root. @throws DecoderError IO */
-  async rebuild(tree: IndexNode | ManifestNode): Promise<Rebuilt> {
+  async rebuild(tree: ImageTree): Promise<Rebuilt> {
     this.#remember(tree);
     const { root, bytes } = await this.#content(tree);
     return { root: await this.#withReference(root), bytes };
@@ -69,7 +69,7 @@ export class Rebuilder {
     return { ...entry, annotations: { ...entry.annotations, [REFERENCE_DIGEST]: moved.digest } };
   }
 
-  #content(node: IndexNode | ManifestNode): Promise<Rebuilt> {
+  #content(node: ImageTree): Promise<Rebuilt> {
     const known = this.#done.get(node);
     if (known !== undefined) return known;
     const content = this.#write(node);
@@ -77,7 +77,7 @@ export class Rebuilder {
     return content;
   }
 
-  async #write(node: IndexNode | ManifestNode): Promise<Rebuilt> {
+  async #write(node: ImageTree): Promise<Rebuilt> {
     const old = node.document.value;
     const value = node.kind === "index" ? await this.#index(node) : await this.#manifest(node);
     if (value === old) return { root: node.descriptor, bytes: node.bytes };

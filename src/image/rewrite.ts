@@ -1,6 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import type { Manifest } from "../spec/manifest.ts";
+import type { IndexEntry, Manifest } from "../spec/manifest.ts";
 import {
   DOCKER_CONFIG,
   DOCKER_MANIFEST,
@@ -8,27 +8,44 @@ import {
   OCI_MANIFEST,
   parseLayerType,
 } from "../spec/media-types.ts";
+import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
-import type { DestinationReference, SourceReference } from "../transport/transport.ts";
+import type { DestinationReference } from "../transport/transport.ts";
 import { LayerPool } from "./layer-pool.ts";
-import type { BlobTransfer, LayerReport, Progress } from "./progress.ts";
+import type { BlobTransfer, LayerReport, Progress, Running } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";
+import { compareRecipients } from "./recipients.ts";
 import type { ChosenLayer } from "./select.ts";
-import { type IndexNode, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
+import {
+  type AbsentInfo,
+  absentIn,
+  type ImageTree,
+  type ManifestNode,
+  manifestsOf,
+  type Node,
+  nameOf,
+  readTree,
+} from "./tree.ts";
 import { Workshop } from "./workshop.ts";
 
-/** From where to where, and how. */
-export interface RewriteOptions {
+/** Where the new image goes. */
+export interface Into {
   readonly destination: DestinationReference;
-  /** Moves a tag, or replaces an archive, that is there already. */
+  /** Moves an existing tag, or replaces an existing archive. */
   readonly replace: boolean;
-  readonly progress: Progress;
-  /** Undefined: as many as cores. */
-  readonly threads?: number;
   /** Whether to ask a registry, at the end, if something refers to the image by its old digest. */
   readonly looksForReferrers?: boolean;
-  /** Stops the work; the target then stays as it was. */
-  readonly signal?: AbortSignal;
+}
+
+/** The work of one command on an image. */
+export interface Rewriting {
+  /** Whether opening costs work that would be lost if the destination can't be written. */
+  readonly opensSlowly: boolean;
+  /** Whether `plan` needs the platforms. In a registry, a platform's name in messages is not worth a request. */
+  readonly needsPlatforms: boolean;
+  open(): Promise<ImageSource>;
+  /** Decides what is done to which layer. All keys are found here, before the first layer is read. */
+  plan(tree: ImageTree, source: ImageSource): Promise<readonly LayerChange[]>;
 }
 
 /** What is done to one layer. */
@@ -38,24 +55,26 @@ export interface LayerChange extends ChosenLayer {
   work(workshop: Workshop): Promise<MadeLayer>;
 }
 
-/** A layer that is in the destination. */
+/** A layer whose blob is in the destination. */
 export interface MadeLayer {
   readonly descriptor: Descriptor;
   readonly transfer: BlobTransfer;
 }
 
 export interface RewriteResult {
-  /** Of the new manifest or index. */
+  /** Digest of the new manifest or index. */
   readonly digest: string;
   readonly mediaType: string;
   readonly layers: readonly LayerReport[];
-  /** Layers of images that stayed as they were. */
+  /** Number of layers that are as before. */
   readonly keptLayers: number;
-  /** Attestations and the like, which stay readable. */
+  /** Number of attestations and the like, which are not encrypted. */
   readonly attachments: number;
-  /** Layers and other blobs that stayed as they were. */
+  /** Entries of indexes that were left out, since the source lacks their blobs. */
+  readonly absent: readonly AbsentInfo[];
+  /** Layers and other blobs that are as before. */
   readonly blobs: readonly KeptBlob[];
-  /** Whether signatures and the like refer to the image by its old digest, as far as was looked for them. */
+  /** Whether signatures and the like refer to the image by its old digest, if that was looked for. */
   readonly hadReferrers: boolean;
 }
 
@@ -67,104 +86,134 @@ export interface KeptBlob {
 }
 
 /**
- * Writes an image with some layers changed. All is written or nothing.
- * @throws DecoderError EXISTS and IO of the target; what is wrong with a blob; what the changes throw
+ * Writes an image with some of its layers changed: all of it, or nothing.
+ * @throws DecoderError what the destination, the source and the changes throw; the destination is then as it was
  */
 export async function rewriteImage(
-  source: ImageSource,
-  tree: IndexNode | ManifestNode,
-  changes: readonly LayerChange[],
-  options: RewriteOptions,
+  rewriting: Rewriting,
+  into: Into,
+  running: Running,
 ): Promise<RewriteResult> {
-  const { progress, signal } = options;
+  const { signal } = running;
   checkRunning(signal);
-  const destination = await options.destination.open({ ...options, source });
-  const pool = new LayerPool(options.threads);
-  const stop = () => void pool.close();
-  signal?.addEventListener("abort", stop);
+  let site: Site | undefined;
   try {
-    const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
-    const kept = keptBlobs(tree, changes);
-    progress.begin({
-      layers: changes.length,
-      bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]),
-    });
-    const [layers, transfers] = await Promise.all([
-      Promise.all(changes.map((change) => perform(change, workshop, progress))),
-      Promise.all(kept.map((blob) => workshop.copy(blob))),
-    ]);
-    const made = layers.map(({ descriptor }) => descriptor);
-    const rebuilder = new Rebuilder(source, destination, (node) => edited(node, changes, made));
-    const { root, bytes } = await rebuilder.rebuild(tree);
-    checkRunning(signal);
-    await destination.commit(root, bytes);
-    const { digest, mediaType } = root;
-    const blobs = kept.map((blob, i) => ({
-      digest: blob.digest,
-      size: blob.size,
-      transfer: transfers[i] ?? "none",
-    }));
-    const hadReferrers =
-      options.looksForReferrers === true && digest !== source.root.digest && (await source.hasReferrers?.());
-    return {
-      digest,
-      mediaType,
-      ...summary(tree, changes, layers),
-      blobs,
-      hadReferrers: hadReferrers === true,
-    };
+    site = await openSite(rewriting, into, running);
+    const readsConfigurations = rewriting.needsPlatforms || site.source.isRemote !== true;
+    const tree = await readTree(site.source, { readsConfigurations });
+    const changes = await rewriting.plan(tree, site.source);
+    const result = await carryOut(site, { tree, changes }, running);
+    const looks = into.looksForReferrers === true && result.digest !== site.source.root.digest;
+    return { ...result, hadReferrers: looks && (await site.source.hasReferrers?.()) === true };
   } catch (error) {
     checkRunning(signal);
     throw error;
   } finally {
+    await site?.destination.close();
+    await site?.source.close();
+  }
+}
+
+/** The two ends of a rewrite. */
+interface Site {
+  readonly source: ImageSource;
+  readonly destination: ImageDestination;
+}
+
+/** What is read of an image, and what is to be changed. */
+interface Plan {
+  readonly tree: ImageTree;
+  readonly changes: readonly LayerChange[];
+}
+
+/** A registry that knows the source can save requests. But no long work is done for a destination that can't be written. */
+async function openSite(
+  rewriting: Rewriting,
+  { destination, replace }: Into,
+  { progress, signal }: Running,
+): Promise<Site> {
+  const options = { replace, progress, ...(signal && { signal }) };
+  if (rewriting.opensSlowly) {
+    const opened = await destination.open(options);
+    return { destination: opened, source: await orClose(opened, rewriting.open()) };
+  }
+  const source = await rewriting.open();
+  return { source, destination: await orClose(source, destination.open({ ...options, source })) };
+}
+
+async function orClose<T>(first: { close(): Promise<void> }, second: Promise<T>): Promise<T> {
+  try {
+    return await second;
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
+}
+
+async function carryOut(
+  { source, destination }: Site,
+  { tree, changes }: Plan,
+  { progress, threads, signal }: Running,
+): Promise<Omit<RewriteResult, "hadReferrers">> {
+  const pool = new LayerPool(threads);
+  const stop = () => void pool.close();
+  signal?.addEventListener("abort", stop);
+  try {
+    checkRunning(signal);
+    const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
+    const kept = keptBlobs(tree, changes);
+    progress.begin({ kind: "layers", bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]) });
+    const working = changes.map((change) => change.work(workshop));
+    const [made, layers, transfers] = await Promise.all([
+      Promise.all(working),
+      reportInOrder(changes, working, progress),
+      Promise.all(kept.map((blob) => workshop.copy(blob))),
+    ]);
+    const descriptors = made.map(({ descriptor }) => descriptor);
+    const rebuilder = new Rebuilder(source, destination, (node) => edited(node, changes, descriptors));
+    const { root, bytes } = await rebuilder.rebuild(tree);
+    checkRunning(signal);
+    await destination.commit(root, bytes);
+    const blobs = kept.map(({ digest, size }, i) => ({ digest, size, transfer: transfers[i] ?? "none" }));
+    return { ...resultOf(root, tree, changes.length), layers, blobs };
+  } finally {
     signal?.removeEventListener("abort", stop);
     await pool.close();
-    await destination.close();
   }
 }
 
-/** Opens an image, reads its manifests, and closes it when the work is done. */
-export async function withImage<T>(
-  reference: SourceReference,
-  signal: AbortSignal | undefined,
-  work: (source: ImageSource) => Promise<T>,
-): Promise<T> {
-  const source = await reference.open(signal);
-  try {
-    return await work(source);
-  } finally {
-    await source.close();
-  }
-}
-
-/** @throws DecoderError when the work was stopped, whatever that looks like inside */
+/** @throws DecoderError when the work was stopped, whatever error that has caused */
 function checkRunning(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted; the destination is as it was");
 }
 
-async function perform(change: LayerChange, workshop: Workshop, progress: Progress): Promise<MadeLayer> {
-  const made = await change.work(workshop);
-  progress.finish(report(change, made));
-  return made;
+async function reportInOrder(
+  changes: readonly LayerChange[],
+  working: readonly Promise<MadeLayer>[],
+  progress: Progress,
+): Promise<LayerReport[]> {
+  const reports: LayerReport[] = [];
+  for (const [i, change] of changes.entries()) {
+    const made = await working[i];
+    if (made === undefined) throw new Error("bug: a change without its layer");
+    const layer = await report(change, made);
+    progress.finish(layer);
+    reports.push(layer);
+  }
+  return reports;
 }
 
-function report({ node, position, action, descriptor }: LayerChange, made: MadeLayer): LayerReport {
-  const { digest, size, mediaType } = made.descriptor;
-  const { transfer } = made;
-  return {
-    platform: nameOf(node),
-    position,
-    action,
-    from: descriptor.digest,
-    digest,
-    size,
-    mediaType,
-    transfer,
-  };
+async function report(change: LayerChange, { descriptor, transfer }: MadeLayer): Promise<LayerReport> {
+  const { node, position, action, descriptor: old } = change;
+  const { digest, size, mediaType, annotations = {} } = descriptor;
+  const platform = nameOf(node);
+  const what = { platform, position, action, from: old.digest, digest, size, mediaType, transfer };
+  if (action === "decrypted") return what;
+  return { ...what, recipients: await compareRecipients(old.annotations ?? {}, annotations) };
 }
 
-/** What the layers of a tree are called in messages. One that several manifests share has the name of its first place. */
-function layerNames(tree: Node): Map<string, string> {
+/** The layers' names in messages, by digest. A layer that several manifests share has the name of its first place. */
+function layerNames(tree: ImageTree): Map<string, string> {
   const names = new Map<string, string>();
   for (const node of manifestsOf(tree)) {
     for (const [position, { digest }] of node.document.value.layers.entries()) {
@@ -174,8 +223,8 @@ function layerNames(tree: Node): Map<string, string> {
   return names;
 }
 
-/** Every blob of the tree that no change takes the place of. */
-function keptBlobs(tree: Node, changes: readonly LayerChange[]): Descriptor[] {
+/** Every blob of the tree that no change replaces. */
+function keptBlobs(tree: ImageTree, changes: readonly LayerChange[]): Descriptor[] {
   const changed = new Map<ManifestNode, Set<number>>();
   for (const { node, position } of changes) changed.set(node, (changed.get(node) ?? new Set()).add(position));
   const kept: Descriptor[] = [...others(tree)];
@@ -204,44 +253,42 @@ function edited(node: ManifestNode, changes: readonly LayerChange[], made: reado
   });
   const old = node.document.value;
   if (replacements.size === 0) return old;
-  return normalised({
+  return toOci({
     ...old,
     layers: old.layers.map((layer, position) => replacements.get(position) ?? layer),
   });
 }
 
-/** Docker's manifest types, which have no encrypted form, in OCI's words. */
-function normalised(manifest: Manifest): Manifest {
+/** Docker's media types have no encrypted form, so the manifest gets OCI's. */
+function toOci(manifest: Manifest): Manifest {
   const { mediaType, config } = manifest;
   return {
     ...manifest,
     ...(mediaType === DOCKER_MANIFEST && { mediaType: OCI_MANIFEST }),
     config: config.mediaType === DOCKER_CONFIG ? { ...config, mediaType: OCI_CONFIG } : config,
-    layers: manifest.layers.map(normalisedLayer),
+    layers: manifest.layers.map(toOciLayer),
   };
 }
 
-function normalisedLayer(layer: Descriptor): Descriptor {
+function toOciLayer(layer: Descriptor): Descriptor {
   const type = parseLayerType(layer.mediaType);
-  return type === undefined || type.encrypted || type.oci === layer.mediaType
-    ? layer
-    : { ...layer, mediaType: type.oci };
+  if (type === undefined || type.encrypted || type.oci === layer.mediaType) return layer;
+  return { ...layer, mediaType: type.oci };
 }
 
-function summary(
-  tree: Node,
-  changes: readonly LayerChange[],
-  made: readonly MadeLayer[],
-): Pick<RewriteResult, "layers" | "keptLayers" | "attachments"> {
+function resultOf(
+  root: IndexEntry,
+  tree: ImageTree,
+  changedLayers: number,
+): Pick<RewriteResult, "digest" | "mediaType" | "keptLayers" | "attachments" | "absent"> {
   const manifests = [...manifestsOf(tree)];
   const images = manifests.filter((node) => node.role === "image");
   const all = images.reduce((sum, node) => sum + node.document.value.layers.length, 0);
   return {
-    layers: changes.flatMap((change, i) => {
-      const layer = made[i];
-      return layer === undefined ? [] : [report(change, layer)];
-    }),
-    keptLayers: all - changes.length,
+    digest: root.digest,
+    mediaType: root.mediaType,
+    keptLayers: all - changedLayers,
     attachments: manifests.length - images.length,
+    absent: absentIn(tree),
   };
 }

@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
+import { parseLayerType } from "../spec/media-types.ts";
 import { formatPlatform, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
 
 /** Which layers of which platforms are meant; everything else is kept as it is. */
@@ -35,6 +36,18 @@ export function chooseLayers(tree: Node, selection: Selection): ChosenLayer[] {
         return descriptor === undefined ? [] : [{ node, position, descriptor }];
       });
   });
+}
+
+/** The chosen layers that are encrypted. @throws DecoderError NOT_FOUND when none is */
+export function chooseEncryptedLayers(tree: Node, selection: Selection): ChosenLayer[] {
+  const layers = chooseLayers(tree, selection);
+  const encrypted = layers.filter(({ descriptor }) => parseLayerType(descriptor.mediaType)?.encrypted);
+  if (encrypted.length > 0) return encrypted;
+  throw new DecoderError(
+    "NOT_FOUND",
+    layers.length === 0 ? "the image has no such layers" : "none of the chosen layers is encrypted",
+    { hint: "ctd-decoder inspect IMAGE shows which layers are encrypted; ctd-decoder encrypt encrypts them" },
+  );
 }
 
 /** The images in the tree that are for one of the platforms, or all. @throws DecoderError NOT_FOUND */

@@ -16,12 +16,15 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../spec/media-types.ts";
-import { readSmall } from "../transport/blob.ts";
+import { isMissing, readSmall } from "../transport/blob.ts";
 import { type Document, parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
 
 /** An image's manifests, read and checked. Layers and configurations are blobs that are not read yet. */
-export type Node = IndexNode | ManifestNode | OtherNode | AbsentNode;
+export type Node = ImageTree | OtherNode | AbsentNode;
+
+/** What an image's root can be. */
+export type ImageTree = IndexNode | ManifestNode;
 
 interface NodeBase {
   /** The entry that names it, with its platform and annotations. */
@@ -71,7 +74,7 @@ export interface TreeOptions {
 export async function readTree(
   source: ImageSource,
   options: TreeOptions = { readsConfigurations: true },
-): Promise<IndexNode | ManifestNode> {
+): Promise<ImageTree> {
   return await new TreeReader(source, options).readRoot();
 }
 
@@ -80,6 +83,20 @@ export function* manifestsOf(node: Node): Generator<ManifestNode> {
   if (node.kind === "manifest") yield node;
   if (node.kind !== "index") return;
   for (const child of node.children) yield* manifestsOf(child);
+}
+
+/** An entry of an index whose blobs the source lacks. */
+export interface AbsentInfo {
+  readonly digest: string;
+  readonly platform?: string;
+}
+
+/** The entries below a node that the source lacks. */
+export function absentIn(node: Node): AbsentInfo[] {
+  if (node.kind === "index") return node.children.flatMap(absentIn);
+  if (node.kind !== "absent") return [];
+  const { digest, platform } = node.descriptor;
+  return [{ digest, ...(platform && { platform: formatPlatform(platform) }) }];
 }
 
 /** A manifest in messages: its platform, or else its digest. */
@@ -103,7 +120,7 @@ class TreeReader {
     this.#options = options;
   }
 
-  async readRoot(): Promise<IndexNode | ManifestNode> {
+  async readRoot(): Promise<ImageTree> {
     const { root } = this.#source;
     const node = await this.#read(root, 0);
     if (node !== undefined) return node;
@@ -114,7 +131,7 @@ class TreeReader {
   }
 
   /** Undefined for a type that is not a manifest's. */
-  async #read(descriptor: IndexEntry, depth: number): Promise<IndexNode | ManifestNode | undefined> {
+  async #read(descriptor: IndexEntry, depth: number): Promise<ImageTree | undefined> {
     if (INDEX_TYPES.has(descriptor.mediaType)) return await this.#index(descriptor, depth);
     if (MANIFEST_TYPES.has(descriptor.mediaType)) return await this.#manifest(descriptor);
     return undefined;
@@ -178,10 +195,6 @@ class TreeReader {
     if (typeof os !== "string" || typeof architecture !== "string") return undefined;
     return { os, architecture, ...(typeof variant === "string" && { variant }) };
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof DecoderError && error.code === "NOT_FOUND";
 }
 
 /**

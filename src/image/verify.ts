@@ -3,40 +3,46 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
+import type { Descriptor } from "../spec/descriptor.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";
 import { locateChecked, readSmall } from "../transport/blob.ts";
 import { readDiffIds } from "../transport/docker-archive.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { SourceReference } from "../transport/transport.ts";
-import { encryptedLayers } from "./decrypt.ts";
+import { layerKey } from "./layer-opener.ts";
 import { LayerPool } from "./layer-pool.ts";
-import { layerKey } from "./open-layer.ts";
-import type { LayerReport, Progress } from "./progress.ts";
-import { withImage } from "./rewrite.ts";
-import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
-import { type ManifestNode, nameOf, readTree } from "./tree.ts";
+import type { LayerReport, Running } from "./progress.ts";
+import { type ChosenLayer, chooseEncryptedLayers, chooseLayers, type Selection } from "./select.ts";
+import { type AbsentInfo, absentIn, type ImageTree, type ManifestNode, nameOf, readTree } from "./tree.ts";
 
 export interface VerifyOptions {
   readonly source: SourceReference;
+  readonly running: Running;
   readonly keys: KeySet;
   readonly settings: SchemeSettings;
   readonly selection: Selection;
-  readonly progress: Progress;
-  readonly threads?: number;
-  readonly signal?: AbortSignal;
 }
 
 export interface VerifyResult {
+  /** Layers that are as they were encrypted. */
   readonly layers: readonly LayerReport[];
   readonly failures: readonly VerifyFailure[];
-  /** Of ciphertext, in bytes. */
+  /** Chosen layers that are not encrypted, which are not verified. */
+  readonly plain: readonly LayerPlace[];
+  /** Entries of indexes that the source lacks, which are not verified. */
+  readonly absent: readonly AbsentInfo[];
+  /** Bytes of the encrypted layers. */
   readonly bytes: number;
 }
 
-export interface VerifyFailure {
+/** Which layer of which platform. */
+export interface LayerPlace {
   readonly platform: string;
   readonly position: number;
   readonly digest: string;
+}
+
+export interface VerifyFailure extends LayerPlace {
   readonly code: ErrorCode;
   readonly message: string;
   /** What to do about it. */
@@ -44,73 +50,95 @@ export interface VerifyFailure {
 }
 
 /**
- * Reads the chosen layers that are encrypted: HMAC, digest, and whether the plaintext is a complete tar archive with the
- * digest that the image's configuration tells. Writes nothing; what is wrong with a layer is told, not thrown.
- * @throws DecoderError NOT_FOUND when nothing is encrypted; what is wrong with the image's manifests
+ * Reads the chosen layers that are encrypted. Checks HMAC and digest, and that the plaintext is a complete tar archive with
+ * the digest in the image's configuration. Writes nothing. A bad layer is part of the result, not an error.
+ * @throws DecoderError NOT_FOUND when no chosen layer is encrypted; what is wrong with the image's manifests
  */
 export async function verifyImage(options: VerifyOptions): Promise<VerifyResult> {
-  const { signal } = options;
-  return await withImage(options.source, options.signal, async (source) => {
+  const { running, selection } = options;
+  const source = await options.source.open(running);
+  try {
     const tree = await readTree(source);
-    const layers = encryptedLayers(chooseLayers(tree, options.selection));
-    const bytes = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-    options.progress.begin({ layers: layers.length, bytes });
-    const pool = new LayerPool(options.threads);
-    const stop = () => void pool.close();
-    signal?.addEventListener("abort", stop);
-    try {
-      const verifier = new Verifier(source, pool, options);
-      const results = await Promise.all(layers.map((layer) => verifier.verify(layer)));
-      if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
-      return {
-        layers: results.filter((result): result is LayerReport => !("code" in result)),
-        failures: results.filter((result): result is VerifyFailure => "code" in result),
-        bytes,
-      };
-    } finally {
-      signal?.removeEventListener("abort", stop);
-      await pool.close();
-    }
-  });
+    const layers = chooseEncryptedLayers(tree, selection);
+    const results = await new Verifier(source, options).verify(layers);
+    return {
+      layers: results.filter((result): result is LayerReport => !("code" in result)),
+      failures: results.filter((result): result is VerifyFailure => "code" in result),
+      plain: plainLayers(tree, selection),
+      absent: absentIn(tree),
+      bytes: bytesOf(layers),
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+function plainLayers(tree: ImageTree, selection: Selection): LayerPlace[] {
+  const plain = chooseLayers(tree, selection).filter(
+    ({ descriptor }) => !parseLayerType(descriptor.mediaType)?.encrypted,
+  );
+  return plain.map(placeOf);
+}
+
+function placeOf({ node, position, descriptor }: ChosenLayer): LayerPlace {
+  return { platform: nameOf(node), position, digest: descriptor.digest };
+}
+
+function bytesOf(layers: readonly ChosenLayer[]): number {
+  return layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
 }
 
 class Verifier {
   readonly #source: ImageSource;
-  readonly #pool: LayerPool;
   readonly #options: VerifyOptions;
+  readonly #pool: LayerPool;
   readonly #diffIds = new Map<ManifestNode, Promise<readonly string[]>>();
 
-  constructor(source: ImageSource, pool: LayerPool, options: VerifyOptions) {
+  constructor(source: ImageSource, options: VerifyOptions) {
     this.#source = source;
-    this.#pool = pool;
     this.#options = options;
+    this.#pool = new LayerPool(options.running.threads);
   }
 
-  async verify(layer: ChosenLayer): Promise<LayerReport | VerifyFailure> {
-    const { node, position, descriptor } = layer;
-    const { digest, size, mediaType } = descriptor;
-    const where = { platform: nameOf(node), position, digest };
+  /** Once. @throws DecoderError INTERRUPTED */
+  async verify(layers: readonly ChosenLayer[]): Promise<(LayerReport | VerifyFailure)[]> {
+    const { progress, signal } = this.#options.running;
+    progress.begin({ kind: "layers", bytes: bytesOf(layers) });
+    const stop = () => void this.#pool.close();
+    signal?.addEventListener("abort", stop);
+    try {
+      const checks = layers.map((layer) => this.#result(layer));
+      const [results] = await Promise.all([Promise.all(checks), this.#reportInOrder(checks)]);
+      if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
+      return results;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      await this.#pool.close();
+    }
+  }
+
+  async #reportInOrder(checks: readonly Promise<LayerReport | VerifyFailure>[]): Promise<void> {
+    for (const check of checks) {
+      const result = await check;
+      if (!("code" in result)) this.#options.running.progress.finish(result);
+    }
+  }
+
+  async #result(layer: ChosenLayer): Promise<LayerReport | VerifyFailure> {
+    const { digest, size, mediaType } = layer.descriptor;
     try {
       await this.#check(layer);
+      return { ...placeOf(layer), action: "verified", from: digest, size, mediaType, transfer: "none" };
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       const { code, message, hint } = error;
-      return { ...where, code, message, ...(hint !== undefined && { hint }) };
+      return { ...placeOf(layer), code, message, ...(hint !== undefined && { hint }) };
     }
-    const report: LayerReport = {
-      ...where,
-      action: "verified",
-      from: digest,
-      size,
-      mediaType,
-      transfer: "none",
-    };
-    this.#options.progress.finish(report);
-    return report;
   }
 
   async #check(layer: ChosenLayer): Promise<void> {
-    const opened = await openLayer(layer.descriptor, this.#options.keys, this.#options.settings);
+    const { keys, settings } = this.#options;
+    const opened = await openLayer(layer.descriptor, keys, settings);
     try {
       await this.#checkWith(opened, layer);
     } finally {
@@ -119,30 +147,27 @@ class Verifier {
   }
 
   async #checkWith(opened: OpenedLayer, { node, position, descriptor }: ChosenLayer): Promise<void> {
-    const options = layerKey(opened);
-    const location = await locateChecked(this.#source, descriptor);
-    const compression = parseLayerType(descriptor.mediaType)?.compression ?? "none";
-    const diffId = (await this.#diffIdsOf(node))[position];
-    const input = {
-      location,
+    const { digest, size, mediaType } = descriptor;
+    const job = {
+      kind: "verify",
+      location: await locateChecked(this.#source, descriptor),
       name: `layer ${position}`,
-      descriptor: { digest: descriptor.digest, size: descriptor.size, mediaType: descriptor.mediaType },
-    };
-    const { progress } = this.#options;
-    await this.#pool.run({ kind: "verify", ...input, options, compression, diffId }, (count) =>
-      progress.read(count),
-    );
+      descriptor: { digest, size, mediaType },
+      options: layerKey(opened),
+      compression: parseLayerType(mediaType)?.compression ?? "none",
+      diffId: (await this.#diffIdsOf(node))[position],
+    } as const;
+    await this.#pool.run(job, (count) => this.#options.running.progress.advance(count));
   }
 
-  /** Empty for what has no image configuration. */
+  /** Empty for a manifest without an image configuration. */
   #diffIdsOf(node: ManifestNode): Promise<readonly string[]> {
-    const known = this.#diffIds.get(node) ?? this.#readDiffIds(node);
+    const known = this.#diffIds.get(node) ?? this.#readDiffIds(node.document.value.config);
     this.#diffIds.set(node, known);
     return known;
   }
 
-  async #readDiffIds(node: ManifestNode): Promise<readonly string[]> {
-    const { config } = node.document.value;
+  async #readDiffIds(config: Descriptor): Promise<readonly string[]> {
     if (config.mediaType !== OCI_CONFIG) return [];
     const bytes = await readSmall(this.#source, config, LIMITS.imageConfigBytes);
     return readDiffIds(bytes, `configuration ${config.digest}`);

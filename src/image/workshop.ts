@@ -1,6 +1,5 @@
-import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { type BlobLocation, locateChecked } from "../transport/blob.ts";
+import { type BlobLocation, isMissing, locateChecked } from "../transport/blob.ts";
 import type { BlobOutput } from "../transport/blob-output.ts";
 import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
@@ -13,11 +12,11 @@ export interface WorkshopOptions {
   readonly destination: ImageDestination;
   readonly pool: LayerPool;
   readonly progress: Progress;
-  /** Digest → what the blob is called in messages: "layer 2". */
+  /** Digest → the blob in messages: "layer 2". */
   readonly names: ReadonlyMap<string, string>;
 }
 
-/** Where the blobs of one image are worked on: read from the source, changed on the pool's threads, put in the target. */
+/** Works on the blobs of one image: reads them from the source, changes them on the pool's threads, writes them to the destination. */
 export class Workshop {
   readonly #source: ImageSource;
   readonly #destination: ImageDestination;
@@ -34,7 +33,7 @@ export class Workshop {
     this.#names = names;
   }
 
-  /** Makes a blob of the target from one of the source. @throws what the job throws */
+  /** Makes a blob of the destination from one of the source. @throws what the job throws */
   async make(
     descriptor: Descriptor,
     job: (input: LayerInput, output: BlobOutput) => LayerJob,
@@ -42,12 +41,12 @@ export class Workshop {
     const name = this.#names.get(descriptor.digest) ?? `blob ${descriptor.digest}`;
     const input = { location: await this.#locate(descriptor), name, descriptor: pick(descriptor) };
     const output = await this.#destination.newOutput();
-    const made = await this.#pool.run(job(input, output), (count) => this.#progress.read(count));
+    const made = await this.#pool.run(job(input, output), (count) => this.#progress.advance(count));
     await this.#destination.adopt(output, made.digest);
     return made;
   }
 
-  /** Brings a blob into the target as it is, once. @returns whether its bytes had to be moved */
+  /** Brings a blob into the destination as it is, once. */
   copy(descriptor: Descriptor): Promise<BlobTransfer> {
     const known = this.#copies.get(descriptor.digest);
     if (known !== undefined) return known;
@@ -62,11 +61,11 @@ export class Workshop {
       await this.make(descriptor, (input, output) => ({ kind: "copy", ...input, output }));
       return "copied";
     }
-    this.#progress.read(descriptor.size);
+    this.#progress.advance(descriptor.size);
     return taken === "mounted" ? "mounted" : "none";
   }
 
-  /** Whether a blob lies at its `urls` only, as foreign layers do: what isn't in the source need not be in the target. */
+  /** Whether a blob is at its `urls` only, as foreign layers are. The destination then needs it no more than the source. */
   async #isElsewhere(descriptor: Descriptor): Promise<boolean> {
     if (!Array.isArray(descriptor["urls"]) || descriptor["urls"].length === 0) return false;
     return await this.#source.locate(descriptor).then(() => false, isMissing);
@@ -77,11 +76,7 @@ export class Workshop {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof DecoderError && error.code === "NOT_FOUND";
-}
-
-/** What a job needs: annotations, which may be long, would be copied to its thread for nothing. */
+/** What a job needs of a descriptor. Its annotations may be long, and would be copied to the thread for nothing. */
 function pick({ digest, size, mediaType }: Descriptor): LayerInput["descriptor"] {
   return { digest, size, mediaType };
 }

@@ -11,6 +11,7 @@ import type { BlobOutput } from "./blob-output.ts";
 import type { ImageDestination, Transfer } from "./destination.ts";
 import type { FileReference } from "./file-reference.ts";
 import { INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, tagged } from "./layout-index.ts";
+import { counted, NO_PROGRESS } from "./progress.ts";
 import { StagedBlobs } from "./staged-blobs.ts";
 import { type NewTarEntry, packTar } from "./tar.ts";
 import type { DestinationOptions } from "./transport.ts";
@@ -55,7 +56,10 @@ export class ArchiveDestination implements ImageDestination {
 
   async commit(root: IndexEntry, bytes: Uint8Array): Promise<void> {
     await this.#staged.put(bytes);
-    const chunks = stoppable(packTar(this.#entries(tagged(root, this.#reference.tag))), this.#options.signal);
+    const { progress = NO_PROGRESS, signal } = this.#options;
+    const entries = this.#entries(tagged(root, this.#reference.tag));
+    progress.begin({ kind: "writing", bytes: await this.#staged.bytes() });
+    const chunks = counted(stoppable(packTar(entries), signal), progress);
     const { path } = this.#reference;
     if (path === "-") {
       const output = new PipeOutput(STDOUT, "standard output");

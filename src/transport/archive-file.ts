@@ -4,6 +4,8 @@ import { readPipe, stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import { type FileRange, readBlob, readHead, wholeFile } from "./blob.ts";
 import { compressionOf, decompress, MAGIC_BYTES } from "./compression.ts";
+import { counted, NO_PROGRESS } from "./progress.ts";
+import type { OpenOptions } from "./transport.ts";
 
 /** An uncompressed file that can be read at any offset until it is closed. */
 export interface ArchiveFile {
@@ -22,16 +24,21 @@ const SPOOL_MODE = 0o600;
  * @param path "-" for standard input
  * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO, INTERRUPTED
  */
-export async function openArchiveFile(path: string, signal?: AbortSignal): Promise<ArchiveFile> {
+export async function openArchiveFile(
+  path: string,
+  { progress = NO_PROGRESS, signal }: OpenOptions = {},
+): Promise<ArchiveFile> {
   const name = path === "-" ? "the archive on standard input" : path;
   let staging: Staging | undefined;
   const close = async () => await staging?.remove();
   const spool = async (chunks: AsyncIterable<Uint8Array>) => {
     staging ??= await Staging.create();
     const copy = staging.newFile();
-    return wholeFile(copy, await writeDurably(copy, stoppable(chunks, signal), SPOOL_MODE));
+    const input = counted(stoppable(chunks, signal), progress);
+    return wholeFile(copy, await writeDurably(copy, input, SPOOL_MODE));
   };
   try {
+    progress.begin({ kind: "reading", bytes: undefined });
     let range = path === "-" ? await spool(readPipe(STDIN, "standard input")) : await regularFile(path);
     const compression = compressionOf(await readHead(range, MAGIC_BYTES));
     if (compression !== "none") range = await spool(decompress(compression, readBlob(range), name));

@@ -8,6 +8,7 @@ import { mediaTypeOf } from "./documents.ts";
 import type { FileReference } from "./file-reference.ts";
 import { blobName, chooseImage, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from "./layout-index.ts";
 import { type ImageSource, StoredImage } from "./source.ts";
+import type { OpenOptions } from "./transport.ts";
 
 const STDIN_PATH = "-";
 const OPENING_BRACE = 0x7b;
@@ -16,10 +17,10 @@ const MANIFEST_NAME = "the manifest on standard input";
 /** Opens an image in a tar archive of a layout. @throws as SourceReference.open does */
 export async function openOciArchive(
   { path, tag }: FileReference,
-  signal?: AbortSignal,
+  options: OpenOptions = {},
 ): Promise<ImageSource> {
-  return await opened(path, signal, async (file) => {
-    const archive = await Archive.scan(file.range, file.name, signal);
+  return await opened(path, options, async (file) => {
+    const archive = await Archive.scan(file.range, file.name, options.signal);
     return await readOciImage(archive, tag, file.close);
   });
 }
@@ -27,10 +28,10 @@ export async function openOciArchive(
 /** Opens an image in an archive of `docker save`. @throws as SourceReference.open does */
 export async function openDockerArchive(
   { path, tag }: FileReference,
-  signal?: AbortSignal,
+  options: OpenOptions = {},
 ): Promise<ImageSource> {
-  return await opened(path, signal, async (file) => {
-    const archive = await Archive.scan(file.range, file.name, signal);
+  return await opened(path, options, async (file) => {
+    const archive = await Archive.scan(file.range, file.name, options.signal);
     const { root, blobs } = await readDockerImage(archive, tag);
     return new StoredImage(root, blobs, { isUncompressed: true, close: file.close });
   });
@@ -40,15 +41,15 @@ export async function openDockerArchive(
  * Opens what comes through standard input: an archive, or a manifest or index without the blobs that it names.
  * @throws as SourceReference.open does
  */
-export async function openStandardInput(signal?: AbortSignal): Promise<ImageSource> {
-  return await opened(STDIN_PATH, signal, async (file) => {
+export async function openStandardInput(options: OpenOptions = {}): Promise<ImageSource> {
+  return await opened(STDIN_PATH, options, async (file) => {
     const document = await readDocument(file);
     if (document !== undefined) {
       await file.close();
       const blobs = new MemoryBlobs(MANIFEST_NAME);
       return new StoredImage(blobs.add(mediaTypeOf(document, MANIFEST_NAME), document), blobs);
     }
-    const archive = await Archive.scan(file.range, file.name, signal);
+    const archive = await Archive.scan(file.range, file.name, options.signal);
     return await readOciImage(archive, undefined, file.close);
   });
 }
@@ -64,10 +65,10 @@ async function readDocument({ range }: ArchiveFile): Promise<Uint8Array | undefi
 /** The file is closed with the image, or at once when it holds none. */
 async function opened(
   path: string,
-  signal: AbortSignal | undefined,
+  options: OpenOptions,
   read: (file: ArchiveFile) => Promise<ImageSource>,
 ): Promise<ImageSource> {
-  const file = await openArchiveFile(path, signal);
+  const file = await openArchiveFile(path, options);
   try {
     return await read(file);
   } catch (error) {

@@ -74,6 +74,11 @@ export function missingBlob(digest: string, where: string): DecoderError {
   });
 }
 
+/** Whether an error says that a blob is missing. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof DecoderError && error.code === "NOT_FOUND";
+}
+
 /** Large enough to hide the cost of a chunk, small enough for the processor's cache. */
 const CHUNK_BYTES = 256 * 1024;
 const DAMAGED = "the image is damaged: fetch it again";

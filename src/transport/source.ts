@@ -24,6 +24,15 @@ export interface ImageSource extends BlobStore {
   close(): Promise<void>;
 }
 
+/** Files of which a layer is made. */
+export interface FilesSource {
+  /** One uncompressed tar archive. @throws DecoderError IO, BAD_IMAGE */
+  readonly tar: AsyncGenerator<Uint8Array>;
+  /** Bytes of the archive; undefined where nobody knows beforehand. */
+  readonly bytes: number | undefined;
+  close(): Promise<void>;
+}
+
 interface StoredImageOptions {
   readonly isUncompressed?: boolean;
   readonly close?: () => Promise<void>;

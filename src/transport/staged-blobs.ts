@@ -42,6 +42,13 @@ export class StagedBlobs {
     await this.adopt(output, digest);
   }
 
+  /** Size of all blobs together. */
+  async bytes(): Promise<number> {
+    let sum = 0;
+    for (const name of await this.names()) sum += (await stat(join(this.staging.path, name))).size;
+    return sum;
+  }
+
   /** Names below the staging folder, sorted: "blobs/sha256/<hex>". */
   async names(): Promise<string[]> {
     const names: string[] = [];

@@ -2,7 +2,7 @@ import { pipeline } from "node:stream/promises";
 import { extract, type Header, type Pack, pack } from "tar-stream";
 import { DecoderError } from "../errors.ts";
 
-/** What an entry is, in tar-stream's words. */
+/** An entry's header, with tar-stream's names. */
 export interface TarHeader {
   readonly name: string;
   readonly type: TarType;
@@ -13,7 +13,7 @@ export interface TarHeader {
   readonly gid?: number;
   /** Seconds since 1970. */
   readonly mtime: number;
-  /** Of devices. */
+  /** Devices only. */
   readonly devmajor?: number;
   readonly devminor?: number;
 }
@@ -25,7 +25,7 @@ export interface TarEntry {
   readonly type: string;
   readonly linkname: string;
   readonly size: number;
-  /** Of the first byte of the body, from the start of the archive. */
+  /** Position of the body's first byte in the archive. */
   readonly offset: number;
 }
 
@@ -36,37 +36,70 @@ export interface NewTarEntry {
 }
 
 const BLOCK_BYTES = 512;
-/** tar-stream writes six octal digits of an id, and 32-bit seconds. */
+/** tar-stream writes ids with six octal digits, and times with 32 bits. */
 const MOST_ID = 0o777777;
 const MOST_SECONDS = 2 ** 31 - 1;
 
 /**
- * The entries of a tar archive, bodies left out; every byte of it is read.
- * @param name of the archive, for messages
- * @throws DecoderError BAD_IMAGE for what is no tar archive or ends early; what `chunks` throws
+ * The entries of a tar archive, without their bodies. Every byte of the archive is read.
+ * @param name the archive in messages
+ * @throws DecoderError BAD_IMAGE if it is not a tar archive or ends early; what `chunks` throws
  */
 export async function* tarEntries(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<TarEntry> {
-  // Very old formats, without "ustar" in the header, are still tar archives.
+  // Formats older than "ustar" are tar archives too.
   const reader = extract({ allowUnknownFormat: true } as object);
-  const feeding = pipeline(chunks, reader as unknown as NodeJS.WritableStream);
+  const padded = new PaddedTar(chunks);
+  const feeding = pipeline(padded.chunks(), reader as unknown as NodeJS.WritableStream);
   feeding.catch(() => undefined);
+  let bodyEnd = 0;
   try {
     for await (const entry of reader) {
       const { name, type, linkname, size } = entry.header;
-      // tar-stream has null for a number it can't read, and then waits for ever for the body's end.
+      // tar-stream's size is null for a number that it can't read. It would then wait for ever for the body's end.
       if (!Number.isSafeInteger(size) || size < 0) throw new Error("an entry without a size");
       const offset = entry.offset + BLOCK_BYTES;
+      bodyEnd = offset + size;
       yield { name, type: type ?? "unknown", linkname: linkname ?? "", size, offset };
       entry.resume();
     }
     await feeding;
+    padded.checkEnd(bodyEnd);
   } catch (error) {
     if (error instanceof DecoderError) throw error;
-    throw new DecoderError("BAD_IMAGE", `${name} is no tar archive, or it is damaged or cut off`, {
+    throw new DecoderError("BAD_IMAGE", `${name} is not a complete tar archive`, {
       cause: error,
     });
   } finally {
     reader.destroy();
+  }
+}
+
+/**
+ * An archive with its last block filled. Some tools (umoci 0.4.7) end an archive with the last file's bytes. Go's
+ * archive/tar, and so containerd, accepts that.
+ */
+class PaddedTar {
+  readonly #chunks: AsyncIterable<Uint8Array>;
+  #bytes = 0;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks;
+  }
+
+  /** Only the padding of the last entry may be missing. @param bodyEnd position after that entry's last byte */
+  checkEnd(bodyEnd: number): void {
+    const isWhole = this.#bytes % BLOCK_BYTES === 0;
+    const isPadding = this.#bytes >= bodyEnd && this.#bytes < bodyEnd + BLOCK_BYTES;
+    if (!isWhole && !isPadding) throw new Error("the archive is cut off");
+  }
+
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.#chunks) {
+      this.#bytes += chunk.length;
+      yield chunk;
+    }
+    const excess = this.#bytes % BLOCK_BYTES;
+    if (excess > 0) yield new Uint8Array(BLOCK_BYTES - excess);
   }
 }
 
@@ -97,7 +130,7 @@ async function fill(
   writer.finalize();
 }
 
-/** What the fields of a tar header have no room for goes into records of an extended header, which come first. */
+/** Values too large for the fields of a tar header go into an extended header, which precedes it. */
 function toHeader(header: TarHeader): Partial<Header> & Pick<Header, "name"> {
   const { uid = 0, gid = 0, mtime } = header;
   const pax: Record<string, string> = {};

@@ -1,6 +1,7 @@
 import type { RegistryAccess } from "../registry/open.ts";
 import type { ImageDestination } from "./destination.ts";
-import type { ImageSource } from "./source.ts";
+import type { TransferProgress } from "./progress.ts";
+import type { FilesSource, ImageSource } from "./source.ts";
 
 /**
  * One way to keep images: a row of the table in transports.ts. A function that is missing means that the transport can't
@@ -19,10 +20,10 @@ export interface Transport {
   readonly files?: (rest: string) => FilesReference;
 }
 
-/** What reaching an image may take besides its name. */
+/** What it takes to reach an image besides its name. */
 export interface TransportSettings {
   readonly registry: RegistryAccess;
-  /** Told of what people should know: a registry's own notes. */
+  /** Receives a registry's own notes, which people should see. */
   readonly onNote: (text: string) => void;
 }
 
@@ -39,11 +40,17 @@ export interface ImageReference {
 
 export interface SourceReference extends ImageReference {
   readonly kind: "image";
-  /**
-   * @param signal aborts the opening, which may have to read a whole archive
-   * @throws DecoderError NOT_FOUND, BAD_IMAGE, USAGE, LIMIT, IO, INTERRUPTED
-   */
-  open(signal?: AbortSignal): Promise<ImageSource>;
+  /** Whether opening reads more than manifests, as it does for an archive. */
+  readonly opensSlowly: boolean;
+  /** @throws DecoderError NOT_FOUND, BAD_IMAGE, USAGE, LIMIT, IO, INTERRUPTED */
+  open(options?: OpenOptions): Promise<ImageSource>;
+}
+
+/** Opening may take long where an archive has to be read. */
+export interface OpenOptions {
+  readonly progress?: TransferProgress;
+  /** Aborts the opening. */
+  readonly signal?: AbortSignal;
 }
 
 export interface DestinationReference extends ImageReference {
@@ -57,17 +64,16 @@ export interface DestinationReference extends ImageReference {
 export interface DestinationOptions {
   /** Moves an existing tag, or replaces an existing archive. */
   readonly replace: boolean;
-  /** The image that is read. Of its own repository or registry, a destination need not be sent much. */
+  /** The image that is read, where it was opened before. A registry saves requests for its own images. */
   readonly source?: ImageSource;
-  /** Aborts a `commit` that takes long. */
+  /** Follows a `commit` that takes long. */
+  readonly progress?: TransferProgress;
+  /** Aborts it. */
   readonly signal?: AbortSignal;
 }
 
 export interface FilesReference extends ImageReference {
   readonly kind: "files";
-  /**
-   * The files as one uncompressed tar archive, checked to be one.
-   * @throws DecoderError NOT_FOUND, BAD_IMAGE, IO, INTERRUPTED, at the first chunk or later
-   */
-  tar(signal?: AbortSignal): AsyncGenerator<Uint8Array>;
+  /** @throws DecoderError NOT_FOUND, BAD_IMAGE, IO, INTERRUPTED */
+  open(options?: OpenOptions): Promise<FilesSource>;
 }

@@ -1,18 +1,15 @@
 import { DecoderError } from "../errors.ts";
-import { stoppable } from "../io/pipe.ts";
 import { formatWritten, parseName, type RegistryName } from "../registry/name.ts";
 import { ArchiveDestination } from "./archive-destination.ts";
-import { openArchiveFile } from "./archive-file.ts";
 import { openDockerArchive, openOciArchive, openStandardInput } from "./archive-source.ts";
-import { readBlob } from "./blob.ts";
 import { type FileReference, parseNamed, parseTagged } from "./file-reference.ts";
+import { openRootfs, openTar } from "./files.ts";
 import { openLayout } from "./layout.ts";
 import { LayoutDestination } from "./layout-destination.ts";
-import { rootfsEntries } from "./rootfs.ts";
-import { packTar, tarEntries } from "./tar.ts";
+import type { ImageSource } from "./source.ts";
 import type {
   DestinationReference,
-  FilesReference,
+  OpenOptions,
   SourceReference,
   Transport,
   TransportSettings,
@@ -23,7 +20,7 @@ export const TRANSPORTS: readonly Transport[] = [
   {
     name: "oci",
     syntax: "oci:DIR[:TAG]",
-    source: (rest) => imageIn(layoutName(rest), openLayout),
+    source: (rest) => imageIn(layoutName(rest), openLayout, false),
     destination: (rest) => {
       const name = layoutName(rest);
       return { text: name.text, isPipe: false, open: (options) => LayoutDestination.open(name, options) };
@@ -32,13 +29,13 @@ export const TRANSPORTS: readonly Transport[] = [
   {
     name: "oci-archive",
     syntax: "oci-archive:FILE[:TAG]",
-    source: (rest) => imageIn(parseTagged("oci-archive", rest), openOciArchive),
+    source: (rest) => imageIn(parseTagged("oci-archive", rest), openOciArchive, true),
     destination: (rest) => archiveTo(parseTagged("oci-archive", rest)),
   },
   {
     name: "docker-archive",
     syntax: "docker-archive:FILE[:NAME]",
-    source: (rest) => imageIn(parseNamed("docker-archive", rest), openDockerArchive),
+    source: (rest) => imageIn(parseNamed("docker-archive", rest), openDockerArchive, true),
   },
   {
     name: "docker",
@@ -49,12 +46,22 @@ export const TRANSPORTS: readonly Transport[] = [
   {
     name: "rootfs",
     syntax: "rootfs:DIR",
-    files: (path) => filesIn(`rootfs:${path}`, false, () => packTar(rootfsEntries(path))),
+    files: (path) => ({
+      kind: "files",
+      text: `rootfs:${path}`,
+      isPipe: false,
+      open: (options) => openRootfs(path, options),
+    }),
   },
   {
     name: "tar",
     syntax: "tar:FILE",
-    files: (path) => filesIn(`tar:${path}`, path === PIPE, (signal) => checkedTar(path, signal)),
+    files: (path) => ({
+      kind: "files",
+      text: `tar:${path}`,
+      isPipe: path === PIPE,
+      open: (options) => openTar(path, options),
+    }),
   },
 ];
 
@@ -65,10 +72,15 @@ export const STANDARD_INPUT: SourceReference = {
   kind: "image",
   text: PIPE,
   isPipe: true,
+  opensSlowly: true,
   open: openStandardInput,
 };
 
-export const STANDARD_OUTPUT: DestinationReference = archiveTo({ path: PIPE, tag: undefined, text: PIPE });
+export const STANDARD_OUTPUT: DestinationReference = archiveTo({
+  path: PIPE,
+  tag: undefined,
+  text: `oci-archive:${PIPE}`,
+});
 
 function layoutName(rest: string): FileReference {
   const name = parseTagged("oci", rest);
@@ -96,7 +108,8 @@ function imageInRegistry(rest: string, settings: TransportSettings): SourceRefer
     kind: "image",
     text,
     isPipe: false,
-    async open(signal) {
+    opensSlowly: false,
+    async open({ signal } = {}) {
       const { RegistrySource } = await import("./registry-source.ts");
       return await RegistrySource.open(name, settings, signal);
     },
@@ -127,13 +140,15 @@ function tagOfRegistry(rest: string, settings: TransportSettings): DestinationRe
 
 function imageIn(
   name: FileReference,
-  open: (name: FileReference, signal?: AbortSignal) => ReturnType<SourceReference["open"]>,
+  open: (name: FileReference, options?: OpenOptions) => Promise<ImageSource>,
+  opensSlowly: boolean,
 ): SourceReference {
   return {
     kind: "image",
     text: name.text,
     isPipe: name.path === PIPE,
-    open: (signal) => open(name, signal),
+    opensSlowly,
+    open: (options) => open(name, options),
   };
 }
 
@@ -143,21 +158,4 @@ function archiveTo(name: FileReference): DestinationReference {
     isPipe: name.path === PIPE,
     open: (options) => ArchiveDestination.open(name, options),
   };
-}
-
-function filesIn(text: string, isPipe: boolean, tar: FilesReference["tar"]): FilesReference {
-  return { kind: "files", text, isPipe, tar: (signal) => stoppable(tar(signal), signal) };
-}
-
-/** A tar archive's bytes. It is read once before, so that nothing else becomes a layer. */
-async function* checkedTar(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const { range, name, close } = await openArchiveFile(path, signal);
-  try {
-    for await (const _entry of tarEntries(stoppable(readBlob(range), signal), name)) {
-      // The entries themselves don't matter: each follows the one before, up to the end.
-    }
-    yield* readBlob(range);
-  } finally {
-    await close();
-  }
 }

@@ -69,13 +69,11 @@ describeWith([ours, script], "on a terminal", {}, () => {
     async (columns) => {
       const output = await onTerminal(columns, decrypt());
       const drawn = output.replace(COLOUR, "").replaceAll(CLEAR_LINE, "\r\n").split("\r\n");
-      const bars = drawn.filter((line) => line.startsWith("decrypting layer "));
+      const bars = drawn.filter((line) => line.startsWith("decrypting  "));
       expect(bars.length).toBeGreaterThan(0);
       expect(bars.every((line) => line.length < columns)).toBe(true);
       if (columns >= 80)
-        expect(bars.at(-1)).toMatch(
-          /^decrypting layer \d of 2 {2}\[#*\.*\] {2}[\d.]+ \S+ of 28\.6 MiB {2}[\d.]+ \S+/,
-        );
+        expect(bars.at(-1)).toMatch(/^decrypting {2}\[#*\.*\] {2}[\d.]+ \S+ of 28\.6 MiB {2}[\d.]+ \S+/);
       const seen = screen(output);
       expect(seen.filter((line) => line.startsWith("✓"))).toHaveLength(2);
       expect(seen.join("\n")).not.toContain("decrypting");

@@ -28,7 +28,7 @@ export const DECRYPT: Command = {
     async prepare(args, common) {
       const keys = await requiredKeys(args);
       const { decryptImage } = await import("../../image/decrypt.ts");
-      return async (running) => await decryptImage({ ...common, keys, ...running });
+      return async (running) => await decryptImage({ ...common, keys, running });
     },
   }),
 };

@@ -1,5 +1,6 @@
 import { DecoderError } from "../../errors.ts";
-import type { EncryptOptions, TargetCompression } from "../../image/encrypt.ts";
+import type { LayerCompression } from "../../image/build.ts";
+import type { EncryptOptions } from "../../image/encrypt.ts";
 import type { Platform } from "../../spec/manifest.ts";
 import { parseMaterial } from "../../transport/reference.ts";
 import type { FilesReference, SourceReference } from "../../transport/transport.ts";
@@ -67,14 +68,14 @@ export const ENCRYPT: Command = {
       const options = { ...common, ...encryptOptions(args, common) };
       const keys = await namedKeys(args);
       const { encryptImage } = await import("../../image/encrypt.ts");
-      return async (running) => await encryptImage({ ...options, ...(keys && { keys }), ...running });
+      return async (running) => await encryptImage({ ...options, ...(keys && { keys }), running });
     },
   }),
 };
 
 type OwnOptions = Pick<
   EncryptOptions,
-  "recipients" | "addRecipients" | "selection" | "compression" | "compressionLevel" | "build"
+  "recipients" | "addRecipients" | "selection" | "compression" | "build"
 >;
 
 function encryptOptions(
@@ -95,8 +96,10 @@ function encryptOptions(
     recipients,
     addRecipients,
     selection: isBuilt ? { ...selection, platforms: [] } : selection,
-    compression: args.text("compression") as TargetCompression | undefined,
-    compressionLevel: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
+    compression: {
+      kind: args.text("compression") as LayerCompression | undefined,
+      level: args.integer("compression-level", 1, 9) ?? USUAL_LEVEL,
+    },
     build: {
       entrypoint: entrypoint(args.text("entrypoint")),
       platform: builtPlatform(isBuilt ? selection.platforms : []),

@@ -71,7 +71,7 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
   const { extractLayer } = await import("../../image/layer.ts");
   const which = { position, ...(platform !== undefined && { platform }) };
   await interruptible(async (signal) => {
-    const image = await reference.open(signal);
+    const image = await reference.open({ signal });
     try {
       const { spoolMemory, spoolDirectory } = defaultOptions().release;
       const output = new PipeOutput(1, "standard output");

@@ -39,7 +39,7 @@ export const REWRAP: Command = {
       const keys = await requiredKeys(args);
       const { rewrapImage } = await import("../../image/rewrap.ts");
       const options = { ...common, keys, recipients, keep: args.flag("keep") };
-      return async (running) => await rewrapImage({ ...options, ...running });
+      return async (running) => await rewrapImage({ ...options, running });
     },
   }),
 };

@@ -50,7 +50,7 @@ export const VERIFY: Command = {
       selection: selection(args),
     };
     const result = await ui.work("verifying", (progress, signal) =>
-      verifyImage({ ...options, progress, signal }),
+      verifyImage({ ...options, running: { progress, signal } }),
     );
     const { layers, failures, bytes } = result;
     const total = layers.length + failures.length;

@@ -85,13 +85,13 @@ describe("encrypt", () => {
     const types = (path: string) =>
       manifest(path).layers.map((it: { mediaType: string }) => it.mediaType.split("v1.").at(-1));
     const [gzip, none] = [
-      await bench.encrypted(source, { compression: "gzip" }),
-      await bench.encrypted(source, { compression: "none" }),
+      await bench.encrypted(source, { compression: { kind: "gzip", level: 6 } }),
+      await bench.encrypted(source, { compression: { kind: "none", level: 6 } }),
     ];
     expect(types(gzip)).toEqual(["tar+gzip+encrypted", "tar+gzip+encrypted", "tar+zstd+encrypted"]);
     expect(types(none)).toEqual(["tar+encrypted", "tar+encrypted", "tar+zstd+encrypted"]);
 
-    const again = await bench.encrypted(source, { compression: "gzip" });
+    const again = await bench.encrypted(source, { compression: { kind: "gzip", level: 6 } });
     const [first, second] = [await bench.decrypted(gzip), await bench.decrypted(again)];
     expect(rootOf(first).digest).toBe(rootOf(second).digest);
     for (const path of [first, await bench.decrypted(none)]) {
@@ -135,7 +135,7 @@ describe("encrypt", () => {
       new AbortController(),
     ];
     const progress = { ...SILENT, finish: () => controller.abort() };
-    const options = { recipients: [bench.a.recipient], progress, signal: controller.signal };
+    const options = { recipients: [bench.a.recipient], running: { progress, signal: controller.signal } };
     await expect(encrypt(`oci:${source}`, `oci:${target}`, options)).rejects.toMatchObject({
       code: "INTERRUPTED",
     });
@@ -145,7 +145,8 @@ describe("encrypt", () => {
   test("stops when told to, and leaves nothing", async () => {
     const [source, target] = [bench.image([await layer("x")]), bench.fresh()];
     const signal = AbortSignal.abort();
-    const stopped = encrypt(`oci:${source}`, `oci:${target}`, { recipients: [bench.a.recipient], signal });
+    const running = { progress: SILENT, signal };
+    const stopped = encrypt(`oci:${source}`, `oci:${target}`, { recipients: [bench.a.recipient], running });
     await expect(stopped).rejects.toMatchObject({ code: "INTERRUPTED" });
     expect(existsSync(target)).toBe(false);
   });

@@ -45,9 +45,10 @@ describe("recipients", () => {
   ])("are changed by rewrap, keep: $keep", async ({ keep, opened }) => {
     const [source, path] = [await bench.encrypted(bench.image([await layer("x")])), bench.fresh()];
     const keys = await keySet(bench.a);
-    const ends = { source: parseSource(`oci:${source}`), destination: parseDestination(`oci:${path}:v1`) };
-    const options = { ...ends, keys, keep, recipients: [bench.b.recipient], settings: SETTINGS };
-    await rewrapImage({ ...options, replace: false, progress: SILENT, selection: EVERYTHING });
+    const into = { destination: parseDestination(`oci:${path}:v1`), replace: false };
+    const options = { into, keys, keep, recipients: [bench.b.recipient], settings: SETTINGS };
+    const running = { progress: SILENT };
+    await rewrapImage({ ...options, source: parseSource(`oci:${source}`), running, selection: EVERYTHING });
     expect(manifest(path).layers[0].digest).toBe(manifest(source).layers[0].digest);
     expect([await opens(path, bench.a), await opens(path, bench.b)]).toEqual(opened);
   });

@@ -48,26 +48,29 @@ export async function keySet(...keys: readonly KeyFiles[]) {
 export const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
 
 const USUAL = {
+  running: { progress: SILENT, threads: 2 },
   recipients: [],
   addRecipients: [],
-  replace: false,
-  progress: SILENT,
   settings: SETTINGS,
   selection: EVERYTHING,
-  compression: "keep",
-  compressionLevel: 6,
+  compression: { kind: "keep", level: 6 },
   build: { entrypoint: [], platform: { os: "linux", architecture: "amd64" } },
-  threads: 2,
 } as const;
 
 export async function encrypt(source: string, destination: string, options: Partial<EncryptOptions>) {
-  const ends = { source: parseMaterial(source), destination: parseDestination(destination) };
-  return await encryptImage({ ...USUAL, ...ends, ...options });
+  const into = { destination: parseDestination(destination), replace: false };
+  return await encryptImage({ ...USUAL, source: parseMaterial(source), into, ...options });
 }
 
 export async function decrypt(source: string, destination: string, key: KeyFiles, selection = EVERYTHING) {
-  const ends = { source: parseSource(source), destination: parseDestination(destination) };
-  return await decryptImage({ ...USUAL, ...ends, selection, keys: await keySet(key) });
+  const into = { destination: parseDestination(destination), replace: false };
+  return await decryptImage({
+    ...USUAL,
+    source: parseSource(source),
+    into,
+    selection,
+    keys: await keySet(key),
+  });
 }
 
 /** Images and keys of one test file. */

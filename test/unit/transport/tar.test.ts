@@ -81,9 +81,21 @@ test("GNU tar reads ids and times that don't fit in a header", async () => {
   expect(listing.toString()).toMatch(/3000000\/2999999 +0 2128-06-11/);
 });
 
-test("cut anywhere but between entries it is damaged", async () => {
-  const bytes = await pack([file("a", "x".repeat(1000)), file("b", "y")]);
-  for (const length of [1, 511, 513, 1000, 1535, 2047, 2049, 2561]) {
+/** Entry a has its header at 0 and its body from 512 to 1512; b has its header at 1536 and one byte at 2048. */
+const twoFiles = () => [file("a", "x".repeat(1000)), file("b", "y")];
+
+test.each([1512, 1513, 1535, 1536, 2049, 2559, 2560])(
+  "cut to %i bytes, after a body, it ends there, as it does for Go",
+  async (length) => {
+    const bytes = await pack(twoFiles());
+    const names = (await list(bytes.subarray(0, length))).map(({ name }) => name);
+    expect(names).toEqual(length < 2048 ? ["a"] : ["a", "b"]);
+  },
+);
+
+test("cut within a header, a body or the end it is damaged", async () => {
+  const bytes = await pack(twoFiles());
+  for (const length of [1, 511, 513, 1000, 1511, 1537, 2047, 2048, 2561, 3071]) {
     await expect(list(bytes.subarray(0, length))).rejects.toMatchObject({ code: "BAD_IMAGE" });
   }
 });
