@@ -70,7 +70,8 @@ test("an image can't be written under a digest", () => {
 
 test("only layouts, archives and registries are written", () => {
   for (const text of ["oci:dir:x", "oci-archive:a", "docker://a:1", "-"]) {
-    expect(parseDestination(text)).toMatchObject({ text, isPipe: text === "-" });
+    const shown = text === "-" ? "oci-archive:-" : text;
+    expect(parseDestination(text)).toMatchObject({ text: shown, isPipe: text === "-" });
   }
   for (const text of ["docker-archive:a", "rootfs:a", "tar:a"]) {
     expect(() => parseDestination(text)).toThrow(USAGE);
