@@ -138,6 +138,9 @@ export const LIMITS = {
   /** containerd's call of a verifier: its descriptor, and the line of ours that a pod's event shows. */
   verifierInputBytes: 64 * KiB,
   verifierLineChars: 512,
+  /** Repositories that a blob was pulled from, and checks of one layer's images before it is decrypted. */
+  blobSources: 64,
+  gateChecks: 64,
   /** The longest that `trust check` may be told to wait. */
   trustCheckMs: 3_600_000,
   /** An accepted image is believed this long without the registry; a verdict's size, and those of one digest. */

@@ -24,16 +24,28 @@ export async function decode(
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
   try {
     const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE]);
+    const trusted = await trustedLayers(audit.watch(layers), options, environment);
     const keys = await loadKeys(keyOptions, parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
-    const opened = openings(audit.watch(layers), keys, settings);
+    const opened = openings(trusted, keys, settings);
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
     audit.refused(error);
     throw error;
   }
+}
+
+/** With `--trust-policy`, only what an accepted image names. No key is read before. */
+async function trustedLayers(
+  layers: Handover["layers"],
+  options: DecoderOptions,
+  environment: Environment,
+): Promise<Handover["layers"]> {
+  if (options.trust.policyFile === undefined) return layers;
+  const { acceptedLayers } = await import("./gate.ts");
+  return acceptedLayers(layers, options.trust.policyFile, options, environment);
 }
 
 /** The layer's descriptor, from file descriptor 3 or else from containerd's content store. */

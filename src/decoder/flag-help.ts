@@ -52,6 +52,10 @@ export const FLAG_HELP: Readonly<Record<FlagName, FlagHelp>> = {
   },
   "audit-required": { help: "release nothing if that line can't be written" },
   "trust-cri-annotations": {
-    help: "mark the image name in that line as trusted: containerd wrote it, not the image's author",
+    help: "trust the image name in annotations: containerd wrote it, not the image's author",
+  },
+  "trust-policy": {
+    value: "FILE",
+    help: "decrypt layers only of images that this policy or trust.toml accepts",
   },
 };

@@ -14,6 +14,12 @@ export interface DecoderOptions {
   readonly providers: Pick<SchemeSettings, "providerTimeoutMs" | "providerLegacyDc" | "verbose">;
   readonly release: ReleaseOptions;
   readonly audit: AuditOptions;
+  readonly trust: TrustOptions;
+}
+
+export interface TrustOptions {
+  /** A policy or trust.toml: only layers of images that it accepts are decrypted. */
+  readonly policyFile?: string;
 }
 
 type Part = keyof DecoderOptions;
@@ -55,6 +61,7 @@ export const FLAGS = {
   "audit-log": takes("audit", "auditLog", toText),
   "audit-required": turns("audit", "auditRequired", true),
   "trust-cri-annotations": turns("audit", "trustCriAnnotations", true),
+  "trust-policy": takes("trust", "policyFile", toText),
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof FLAGS;
@@ -106,6 +113,7 @@ export function defaultOptions(): Mutable {
       maxExpansion: DEFAULT_EXPANSION,
     },
     audit: { auditRequired: false, trustCriAnnotations: false },
+    trust: {},
   };
 }
 
@@ -133,6 +141,13 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
     throw usageError(
       "--audit-required needs --release verified: with stream, data leaves before the verdict",
     );
+  if (options.trust.policyFile === undefined) return options;
+  if (options.release.mode === "stream")
+    throw usageError(
+      "--trust-policy needs --release verified: with stream, data leaves before the digest is known",
+    );
+  // The HMAC alone proves only that the layer was made for a public key.
+  options.release.verifyDigest = true;
   return options;
 }
 

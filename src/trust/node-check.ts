@@ -4,6 +4,7 @@ import { exceptionFor } from "./break-glass.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Judgement } from "./judge.ts";
 import { nodePlaces } from "./node/node-places.ts";
+import { verdictBasis } from "./node-basis.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { loadPolicy } from "./policy/read-policy.ts";
 import type { TrustSettings } from "./settings.ts";
@@ -48,7 +49,7 @@ export async function checkOnNode(
     const reason = `break-glass until ${new Date(exception.until).toISOString()}: ${exception.reason}`;
     return { accepted: true, reason, scope: exception.scope, exception: "break-glass" };
   }
-  const { policy, bytes } = loadPolicy(settings.policy, settings);
+  const { policy, bytes } = await loadPolicy(settings.policy, settings);
   const { scope, requirement } = policy.requirementFor(place);
   const basis = verdictBasis(bytes, requirement, settings);
   const verdicts = new Verdicts(settings.verdictDir, settings.verdictLifeMs);
@@ -72,14 +73,6 @@ export async function checkOnNode(
     const reason = `signed by ${known.signer}, as checked at ${known.at}; the registry does not answer now`;
     return { accepted: true, reason, scope, signer: known.signer, exception: "earlier verdict" };
   }
-}
-
-export function verdictBasis(
-  policyBytes: Uint8Array,
-  requirement: VerdictBasis["requirement"],
-  { scopeIsIdentity, unmatched }: TrustSettings,
-): VerdictBasis {
-  return { policyBytes, requirement, settings: JSON.stringify({ scopeIsIdentity, unmatched }) };
 }
 
 /** A verdict that can't be written costs another check, later. It does not change this one. */

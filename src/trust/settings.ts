@@ -56,9 +56,22 @@ export function readTrustSettings(path = SETTINGS_FILE): TrustSettings {
   return settings;
 }
 
+/**
+ * The settings of the decoder's gate: a trust.toml, or a policy alone with every other setting's default.
+ * @throws DecoderError CONFIG, BAD_KEY
+ */
+export function readGateSettings(path: string): TrustSettings {
+  if (path.endsWith(".toml")) return readTrustSettings(path);
+  checkWriters(path);
+  return toSettings({ policy: path }, path);
+}
+
 /** @throws DecoderError CONFIG */
 export function parseSettings(bytes: Uint8Array, path: string): TrustSettings {
-  const table = toTable(bytes, path);
+  return toSettings(toTable(bytes, path), path);
+}
+
+function toSettings(table: Table, path: string): TrustSettings {
   const read = new Reader(table, path);
   const root = read.path("trusted_root");
   const settings: TrustSettings = {

@@ -84,7 +84,7 @@ async function choose(args: Arguments) {
     if (keys.length > 0 || Object.values(identity).some((it) => it !== undefined))
       throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");
     const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
-    return loadPolicy(policy, {
+    return await loadPolicy(policy, {
       trustedRoot: root,
       unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
       scopeIsIdentity: args.text("bundle-identity") === "scope",

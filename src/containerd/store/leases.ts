@@ -5,8 +5,8 @@ import { parseDigest } from "../../spec/digest.ts";
 import { Bolt } from "./metadata.ts";
 
 /** containerd's metadata lies beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
-const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
-const SCHEMA = "v1";
+export const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
+export const SCHEMA = "v1";
 
 /**
  * The digests that each of containerd's leases holds. A pull takes a lease on all it fetches, so a layer's manifest is

@@ -123,6 +123,24 @@ function preferred(candidates: readonly FoundLayer[], mediaType: string | undefi
   return agreeing.length > 0 ? agreeing : candidates;
 }
 
+/**
+ * The store that holds a layer: the one named, or the one whose blob containerd has open.
+ * @throws DecoderError CONTENT_STORE
+ */
+export function storeOf(digest: string, contentStore: string | undefined): string {
+  if (contentStore !== undefined) return storeAt(contentStore);
+  const { blobs, asked, problem } = openBlobs();
+  const store = blobs.find((blob) => blob.digest === digest)?.store;
+  if (store !== undefined) return store;
+  throw new DecoderError(
+    "CONTENT_STORE",
+    problem ?? `${asked} does not read ${digest} from a content store`,
+    {
+      hint: "--content-store names containerd's folder",
+    },
+  );
+}
+
 /** The folder with `blobs` in it: the one named, or that of the plugin in containerd's root. */
 function storeAt(folder: string): string {
   const found = [folder, `${folder}/${CONTENT_PLUGIN}`].find((it) => existsSync(`${it}/blobs`));

@@ -30,16 +30,26 @@ const NEWEST_BLOBS = 256;
  * none is followed.
  */
 export function* layersInStore(store: string, digest: string | undefined): Generator<Scan> {
+  for (const { paths, isComplete } of likelyPaths(store, digest)) {
+    const found = scan(paths, digest);
+    yield { ...found, isComplete: found.isComplete && isComplete };
+  }
+}
+
+/** Blobs of a store that may be manifests, in the order of `layersInStore`. */
+export function* likelyPaths(
+  store: string,
+  digest: string | undefined,
+): Generator<{ readonly paths: readonly string[]; readonly isComplete: boolean }> {
   const leases = leasedDigests(store).filter((held) => digest === undefined || held.includes(digest));
   const leased = [...new Set(leases.flat())].slice(0, LIMITS.leasedBlobs);
-  yield scan(
-    leased.map((blob) => blobPath(store, blob)),
-    digest,
-  );
+  yield { paths: leased.map((blob) => blobPath(store, blob)), isComplete: true };
   const { paths, isComplete } = smallBlobs(store);
-  yield scan(paths.slice(0, NEWEST_BLOBS), digest);
-  const rest = scan(paths.slice(NEWEST_BLOBS, LIMITS.storeManifests), digest);
-  yield { ...rest, isComplete: rest.isComplete && isComplete && paths.length <= LIMITS.storeManifests };
+  yield { paths: paths.slice(0, NEWEST_BLOBS), isComplete: true };
+  yield {
+    paths: paths.slice(NEWEST_BLOBS, LIMITS.storeManifests),
+    isComplete: isComplete && paths.length <= LIMITS.storeManifests,
+  };
 }
 
 function scan(paths: readonly string[], digest: string | undefined): Scan {
@@ -47,7 +57,8 @@ function scan(paths: readonly string[], digest: string | undefined): Scan {
   const layers: NamedLayer[] = [];
   for (const path of paths) {
     if (performance.now() > deadline) return { layers, isComplete: false };
-    layers.push(...layersIn(path, digest));
+    const bytes = readJson(path);
+    if (bytes !== null) layers.push(...layersIn(bytes, digest));
   }
   return { layers, isComplete: true };
 }
@@ -79,12 +90,11 @@ function namesIn(folder: string): string[] {
 }
 
 /**
- * The encrypted layers that a blob names, if it is a manifest: only those with the digest, if one is given. An image may
+ * The encrypted layers that a document names, if it is a manifest: only those with the digest, if one is given. An image may
  * have a layer more than once; that it has more descriptors of it than a few is no image's need, but could crowd out others'.
  */
-function layersIn(path: string, digest: string | undefined): NamedLayer[] {
-  const bytes = readJson(path);
-  if (bytes === null || (digest !== undefined && !bytes.includes(digest))) return [];
+export function layersIn(bytes: Buffer, digest: string | undefined): NamedLayer[] {
+  if (digest !== undefined && !bytes.includes(digest)) return [];
   const layers = goField(parseJsonObject(bytes), "layers");
   if (!Array.isArray(layers) || layers.length > LIMITS.layers) return [];
   const counts = new Map<string, number>();
@@ -111,7 +121,7 @@ function layerOf(value: unknown): NamedLayer | null {
 }
 
 /** A blob's bytes if it may be a manifest: small, and beginning as JSON does. Most are layers, of which little is read. */
-function readJson(path: string): Buffer | null {
+export function readJson(path: string): Buffer | null {
   let fd: number | undefined;
   try {
     const file = openRegularFile(path);

@@ -3,12 +3,16 @@ import type { LogDemand, Requirement, Signer, TextDemand, TrustFile } from "../r
 import { Fields } from "./fields.ts";
 import { allOf, anyOf, exactly, unnamedLeaf } from "./keyless.ts";
 import type { AdmissionSettings } from "./kubewarden.ts";
-import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
+import {
+  CLUSTER_IMAGE_POLICY,
+  type Decision,
+  type ImagePlace,
+  type Policy,
+  type PolicyRule,
+} from "./policy.ts";
 import { predicateTypeUri } from "./predicate-types.ts";
 import { wholeMatch } from "./regexp.ts";
 import { matchesWildcard, writtenForms } from "./wildcard.ts";
-
-export const CLUSTER_IMAGE_POLICY = "ClusterImagePolicy";
 
 interface ClusterRule {
   readonly name: string;

@@ -10,7 +10,10 @@ export interface Policy {
   readonly rules: readonly PolicyRule[];
 }
 
-export type PolicyFormat = "containers-policy.json" | "Kubewarden settings" | "ClusterImagePolicy";
+/** A format's name, and the `kind` of its objects. */
+export const CLUSTER_IMAGE_POLICY = "ClusterImagePolicy";
+
+export type PolicyFormat = "containers-policy.json" | "Kubewarden settings" | typeof CLUSTER_IMAGE_POLICY;
 
 /** Where an image is, as policies address it. */
 export type ImagePlace =

@@ -1,13 +1,11 @@
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
-import { CLUSTER_IMAGE_POLICY, readClusterImagePolicies } from "./cluster-image-policy.ts";
 import { type ContainersSettings, readContainersPolicy } from "./containers-policy.ts";
-import { type AdmissionSettings, readKubewardenSettings } from "./kubewarden.ts";
-import type { Policy } from "./policy.ts";
+import type { AdmissionSettings } from "./kubewarden.ts";
+import { CLUSTER_IMAGE_POLICY, type Policy } from "./policy.ts";
 
 /** What a policy file leaves open. */
 export interface PolicySettings extends ContainersSettings, AdmissionSettings {}
@@ -18,7 +16,7 @@ export interface LoadedPolicy {
 }
 
 /** Reads a policy of any known format; the format is told by its fields. @throws DecoderError CONFIG, LIMIT */
-export function loadPolicy(path: string, settings: PolicySettings): LoadedPolicy {
+export async function loadPolicy(path: string, settings: PolicySettings): Promise<LoadedPolicy> {
   let bytes: Uint8Array;
   try {
     bytes = readSmallFile(path, LIMITS.policyBytes);
@@ -27,26 +25,35 @@ export function loadPolicy(path: string, settings: PolicySettings): LoadedPolicy
       cause,
     });
   }
-  return { policy: parsePolicy(bytes, `policy ${path}`, settings), bytes };
+  return { policy: await parsePolicy(bytes, `policy ${path}`, settings), bytes };
 }
 
 /** @param where `policy /etc/containers/policy.json`. @throws DecoderError CONFIG, LIMIT */
-export function parsePolicy(bytes: Uint8Array, where: string, settings: PolicySettings): Policy {
-  const values = parseValues(bytes, where);
+export async function parsePolicy(
+  bytes: Uint8Array,
+  where: string,
+  settings: PolicySettings,
+): Promise<Policy> {
+  const values = await parseValues(bytes, where);
   const [value] = values;
-  if (values.length > 0 && values.every(isClusterImagePolicy))
+  if (values.length > 0 && values.every(isClusterImagePolicy)) {
+    const { readClusterImagePolicies } = await import("./cluster-image-policy.ts");
     return readClusterImagePolicies(values, where, settings);
+  }
   if (values.length !== 1) throw new DecoderError("CONFIG", `${where}: it is not one document`);
-  if (isObject(value) && Object.hasOwn(value, "signatures"))
+  if (isObject(value) && Object.hasOwn(value, "signatures")) {
+    const { readKubewardenSettings } = await import("./kubewarden.ts");
     return readKubewardenSettings(value, where, settings);
+  }
   if (!isJson(bytes)) throw new DecoderError("CONFIG", `${where}: its format is not known`);
   return readContainersPolicy(value, where, settings);
 }
 
 /** JSON is YAML as well, but only JSON's own reader is as strict as containers/image. */
-function parseValues(bytes: Uint8Array, where: string): readonly unknown[] {
+async function parseValues(bytes: Uint8Array, where: string): Promise<readonly unknown[]> {
   try {
-    return isJson(bytes) ? [parseStrictJson(bytes)] : parseYaml(bytes);
+    if (isJson(bytes)) return [parseStrictJson(bytes)];
+    return (await import("../../encoding/yaml.ts")).parseYaml(bytes);
   } catch (error) {
     if (error instanceof SyntaxError)
       throw new DecoderError("CONFIG", `${where} can't be read: ${error.message}`);

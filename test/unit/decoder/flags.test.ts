@@ -14,6 +14,7 @@ const DEFAULTS: DecoderOptions = {
     maxExpansion: { times: 200, atLeast: 1024 ** 3 },
   },
   audit: { auditRequired: false, trustCriAnnotations: false },
+  trust: {},
 };
 
 /** The defaults, with some options of one part set. */
@@ -84,6 +85,10 @@ describe("what each flag sets", () => {
     [["--spool-memory", "1G"], withOptions("release", { spoolMemory: 1024 ** 3 })],
     [["--audit-log", "/a"], withOptions("audit", { auditLog: "/a" })],
     [["--audit-required"], withOptions("audit", { auditRequired: true })],
+    [
+      ["--trust-policy", "/p"],
+      { ...withOptions("release", { verifyDigest: true }), trust: { policyFile: "/p" } },
+    ],
     [["--trust-cri-annotations"], withOptions("audit", { trustCriAnnotations: true })],
     [["-no-content-store"], withOptions("store", { useContentStore: false })],
     [["--no-content-store=true"], withOptions("store", { useContentStore: false })],
@@ -117,6 +122,7 @@ describe("what is refused", () => {
     [["--returns", "tar+gzip"]],
     [["--returns=tar", "--release=stream"]],
     [["--audit-required", "--release=stream"]],
+    [["--trust-policy=/p", "--release=stream"]],
     [["--max-expansion", "0"]],
     [["--max-expansion", "-1"]],
     [["--max-expansion", "1.5"]],

@@ -1,0 +1,30 @@
+import { LIMITS } from "../../limits.ts";
+import { digestOf } from "../../spec/digester.ts";
+import { likelyPaths, readJson } from "./manifests.ts";
+
+/** A manifest or index of a store. Its bytes have its digest. */
+export interface StoredDocument {
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+/**
+ * The JSON documents in a content store that mention a digest, those of pulls under way first. Each is hashed: what was
+ * changed on the disk is left out.
+ */
+export function* documentsNaming(store: string, digest: string): Generator<StoredDocument> {
+  const seen = new Set<string>();
+  const deadline = performance.now() + LIMITS.storeScanMs;
+  for (const { paths } of likelyPaths(store, digest)) {
+    for (const path of paths) {
+      if (seen.has(path)) continue;
+      if (performance.now() > deadline) return;
+      seen.add(path);
+      const bytes = readJson(path);
+      if (bytes === null || !bytes.includes(digest)) continue;
+      const [algorithm = "", hex = ""] = path.split("/").slice(-2);
+      const stated = `${algorithm}:${hex}`;
+      if (digestOf(bytes, algorithm) === stated) yield { digest: stated, bytes };
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { closeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { openRegularFile } from "../../io/file.ts";
+import { LIMITS } from "../../limits.ts";
+import { METADATA, SCHEMA } from "./leases.ts";
+import { Bolt } from "./metadata.ts";
+
+/** containerd's label of a blob: the repositories that it came from, by their registry (core/remotes/docker/handler.go). */
+const LABEL = "containerd.io/distribution.source.";
+
+/**
+ * The repositories from which a blob was pulled, as containerd's metadata says: `registry.example.com/shop/app`. Empty when
+ * the metadata can't be read.
+ */
+export function repositoriesOf(store: string, digest: string): readonly string[] {
+  let fd: number;
+  try {
+    fd = openRegularFile(join(dirname(store), METADATA)).fd;
+  } catch {
+    return [];
+  }
+  try {
+    const database = Bolt.open(fd);
+    return database === null ? [] : [...new Set(labelled(database, digest))].slice(0, LIMITS.blobSources);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/content/blob/DIGEST/labels/NAME. */
+function* labelled(database: Bolt, digest: string): Generator<string> {
+  for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
+    const blobs = database.bucket(database.bucket(namespace, "content"), "blob");
+    const labels = database.bucket(database.bucket(blobs, digest), "labels");
+    for (const [name, , value] of database.entries(labels)) {
+      if (!name.startsWith(LABEL)) continue;
+      const registry = name.slice(LABEL.length);
+      for (const path of value.toString("latin1").split(",")) if (path !== "") yield `${registry}/${path}`;
+    }
+  }
+}
