@@ -27,6 +27,7 @@ export type ErrorCode =
   | "EXISTS" // a destination that is there already
   | "CONFIG" // a configuration file
   | "UNHEALTHY" // a check found something wrong
+  | "RESTART_PENDING" // containerd still runs with its old configuration
   | "UNTRUSTED" // no signature that the policy, key or identity demands
   | "AUDIT" // the audit log could not be written
   | "INTERRUPTED" // by the user, before anything was changed

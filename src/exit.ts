@@ -8,6 +8,8 @@ const NAME = "ctd-decoder";
 const FAILURE = 1;
 /** Wrong usage of a command, as in a shell's own commands. */
 const WRONG_USAGE = 2;
+/** `install` and `uninstall` succeeded, but containerd needs a restart. The decoder never exits with it. */
+const PENDING = 3;
 
 let isConcluded = false;
 let usageExit = FAILURE;
@@ -59,6 +61,7 @@ export function fail(error: unknown): void {
   isConcluded = true;
   if (error instanceof DecoderError) {
     if (error.code === "USAGE") process.exitCode = usageExit;
+    if (error.code === "RESTART_PENDING") process.exitCode = PENDING;
     if (errnoOf(error.cause) === "EPIPE") return;
     print(layOut(oneLine(error.message), error.hint && oneLine(error.hint)));
   } else {

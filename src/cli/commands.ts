@@ -5,11 +5,13 @@ import { DECRYPT } from "./commands/decrypt.ts";
 import { DOCTOR } from "./commands/doctor.ts";
 import { ENCRYPT } from "./commands/encrypt.ts";
 import { INSPECT } from "./commands/inspect.ts";
+import { INSTALL } from "./commands/install.ts";
 import { KEYGEN } from "./commands/keygen.ts";
 import { LAYER } from "./commands/layer.ts";
 import { manCommand } from "./commands/man.ts";
 import { REWRAP } from "./commands/rewrap.ts";
 import { TRUST_CHECK } from "./commands/trust-check.ts";
+import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERIFY } from "./commands/verify.ts";
 import type { CommandGroup } from "./help.ts";
 
@@ -17,7 +19,7 @@ import type { CommandGroup } from "./help.ts";
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
   ["Commands for trust", [TRUST_CHECK]],
-  ["Commands for keys and nodes", [KEYGEN, DOCTOR, CONFIG]],
+  ["Commands for keys and nodes", [KEYGEN, INSTALL, UNINSTALL, DOCTOR, CONFIG]],
   ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];
 

@@ -49,7 +49,11 @@ export interface DecoderCommand {
  * The processors to configure: all encrypted layer types, under the IDs that get a payload. zstd layers go to the gzip
  * processor, because an ID of their own gets no payload; containerd's decompressor detects the format from the data.
  */
-export function wantedProcessors(command: DecoderCommand): Map<string, StreamProcessor> {
+export function decoderProcessors(
+  command: DecoderCommand,
+  returnsTar: boolean,
+): Map<string, StreamProcessor> {
+  if (returnsTar) return singleProcessor(command);
   const types = encryptedTypes();
   const plain = types.filter((type) => parseLayerType(type)?.compression === "none");
   const compressed = types.filter((type) => parseLayerType(type)?.compression !== "none");
@@ -89,17 +93,28 @@ export interface StanzaOptions extends DecoderCommand {
   readonly returnsTar: boolean;
 }
 
+export interface StanzaFile {
+  readonly containerd: Series;
+  /** undefined: a file without a version. */
+  readonly version: number | undefined;
+  readonly processors: ReadonlyMap<string, StreamProcessor>;
+}
+
 /** containerd 2.x converts version 2 on each start; 1.x reads nothing newer. */
 export const CONFIG_VERSION: Readonly<Record<Series, number>> = { "1.x": 2, "2.x": 3 };
 
 /** A configuration file for containerd in TOML: its config.toml can import it. */
 export function renderStanza(options: StanzaOptions): string {
-  const processors = options.returnsTar ? singleProcessor(options) : wantedProcessors(options);
+  const processors = decoderProcessors(options, options.returnsTar);
+  return renderStanzaFile({ ...options, version: CONFIG_VERSION[options.containerd], processors });
+}
+
+export function renderStanzaFile({ containerd, version, processors }: StanzaFile): string {
   return [
-    `# ctd-decoder decrypts encrypted image layers. This file is for containerd ${options.containerd}.`,
+    `# ctd-decoder decrypts encrypted image layers. This file is for containerd ${containerd}.`,
     "# containerd passes a layer's descriptor only to processors with these IDs: do not rename them.",
     "# Append flags for the decoder to args, and variables to env: `ctd-decoder install` keeps both when it runs again.",
-    `version = ${CONFIG_VERSION[options.containerd]}`,
+    ...(version === undefined ? [] : [`version = ${version}`]),
     "",
     renderProcessors(processors),
   ].join("\n");

@@ -121,7 +121,7 @@ function* unknownKeys({ files }: ContainerdConfig): Generator<Finding> {
   for (const { path, unknownKeys } of files) {
     for (const { key, line, hint } of unknownKeys) {
       const where = line === undefined ? path : `${path}, line ${line}`;
-      yield { severity: "error", message: `containerd ignores ${key} (${where})`, hint };
+      yield { severity: "warning", message: `containerd ignores ${key} (${where})`, hint };
     }
   }
 }

@@ -301,22 +301,22 @@ describe("keys that containerd ignores are named with their line", () => {
     [
       "a misspelt key",
       changed([`  accepts = [`, "  acepts = ["]),
-      /^error: containerd ignores acepts \(\S+config.toml, line 7\)$/,
+      /^warning: containerd ignores acepts \(\S+config.toml, line 7\)$/,
     ],
     [
       "the same key of the second processor",
       changed([`  returns = "${TAR}+gzip"`, `  retruns = "${TAR}+gzip"`]),
-      /^error: containerd ignores retruns \(\S+config.toml, line 29\)$/,
+      /^warning: containerd ignores retruns \(\S+config.toml, line 29\)$/,
     ],
     [
       "a misspelt table",
       'version = 2\n# stream_processor\n[stream_processor."x"]\npath = "ctd-decoder"\n',
-      /^error: containerd ignores stream_processor \(\S+config.toml, line 3\)$/,
+      /^warning: containerd ignores stream_processor \(\S+config.toml, line 3\)$/,
     ],
     [
       "a plugin that tutorials invent",
       'version = 2\n[plugins."io.containerd.ocicrypt.v1"]\nkeys = "/k"\n',
-      /^error: containerd ignores plugins."io.containerd.ocicrypt.v1" \(\S+config.toml, line 2\)$/,
+      /^warning: containerd ignores plugins."io.containerd.ocicrypt.v1" \(\S+config.toml, line 2\)$/,
     ],
   ])("%s", (_what, text, message) => {
     expect(said(check(text).findings)).toContainEqual(expect.stringMatching(message));

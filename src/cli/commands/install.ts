@@ -1,0 +1,160 @@
+import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { KEYS_PATH, PROGRAM_PATH } from "../../containerd/stream-processors.ts";
+import { DecoderError } from "../../errors.ts";
+import type { InstallReport } from "../../node/install.ts";
+import type { KeySync } from "../../node/key-sync.ts";
+import { printable } from "../../text.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
+import { renderFindings } from "../findings.ts";
+import { interruptible } from "../interrupt.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import type { Style } from "../style.ts";
+import { Ui } from "../ui.ts";
+import { containerdVersion } from "./config.ts";
+
+/** A changed Secret reaches its volume after a minute or so; a few seconds more do not matter. */
+const WATCH_MS = 5_000;
+
+export const INSTALL: Command = {
+  name: "install",
+  summary: "install the decoder on a node and configure its containerd",
+  operands: [],
+  options: {
+    "dry-run": { help: "only check, and show what would change" },
+    restart: { help: "restart containerd if its configuration changed, now or in an earlier run" },
+    binary: { value: "FILE", help: "the program to install; default this one" },
+    program: {
+      value: "PATH",
+      help: `where it goes on the node; default ${PROGRAM_PATH}, or /opt/bin if that is read-only`,
+    },
+    keys: { value: "DIR", help: "copy these private keys, and remove copies whose key is gone from DIR" },
+    "keys-only": { help: "copy keys and do nothing else" },
+    watch: { help: "copy keys whenever they change, until SIGTERM; implies --keys-only" },
+    "keys-path": { value: "DIR", help: `with --keys-only, where they go on the node; default ${KEYS_PATH}` },
+    config: {
+      value: "FILE",
+      help: "containerd's configuration on the node; default that of the running containerd, k3s or RKE2",
+    },
+    containerd: { value: "VERSION", help: "the containerd that reads it; default the node's" },
+    root: { value: "DIR", help: "where the node's file system is mounted; default /" },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Checks come first: the program runs on the node, and containerd's configuration is right with the change. Then files are replaced whole, and the old ones are kept beside them. A step that fails undoes all changes, and so does a containerd that does not come back after --restart.",
+    "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. A run with --restart also makes up for a restart that is still missing.",
+    "k3s and RKE2 are recognised, servers and agents. Flags at the end of a stream processor's args and variables in its env stay.",
+  ],
+  examples: [
+    { command: "ctd-decoder install --restart", does: "installs this program and restarts containerd" },
+    { command: "ctd-decoder install --dry-run", does: "checks the node and shows each change as a diff" },
+    {
+      command: "ctd-decoder install --root /host --keys /keys --restart",
+      does: "installs from a pod that mounts the node's file system and a Secret",
+    },
+  ],
+  async run(args) {
+    const ui = new Ui(args);
+    const keys = args.text("keys");
+    if (args.flag("watch") || args.flag("keys-only")) {
+      if (keys === undefined) throw new DecoderError("USAGE", "--keys-only and --watch need --keys");
+      return args.flag("watch") ? await watchKeys(keys, args, ui) : await copyKeys(keys, args, ui);
+    }
+    const { install } = await import("../../node/install.ts");
+    const [program, configFile, version] = [
+      args.text("program"),
+      args.text("config"),
+      containerdVersion(args),
+    ];
+    const report = await install({
+      root: args.text("root") ?? "/",
+      binary: resolve(args.text("binary") ?? process.execPath),
+      ...(program !== undefined && { program: resolve("/", program) }),
+      ...(keys !== undefined && { keys }),
+      ...(configFile !== undefined && { configFile: resolve("/", configFile) }),
+      ...(version !== undefined && { version }),
+      restart: args.flag("restart"),
+      isDryRun: args.flag("dry-run"),
+      environment: process.env,
+    });
+    ui.result(report, () => renderInstall(report, ui.style));
+    if (report.restart === "pending" && !report.isDryRun)
+      throw restartPending("containerd still runs with its old configuration", report.restartCommand);
+  },
+};
+
+/** @param command how to restart containerd by hand */
+export function restartPending(message: string, command: string): DecoderError {
+  return new DecoderError("RESTART_PENDING", message, { hint: `restart it by \`${command}\`` });
+}
+
+async function copyKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
+  const sync = await syncOnce(keys, args);
+  ui.result(sync, () => renderKeys(sync, args.flag("dry-run")));
+  if (sync.kept.length > 0) throw notCopied(sync.kept);
+}
+
+async function syncOnce(keys: string, args: Arguments): Promise<KeySync> {
+  const { installKeys } = await import("../../node/install.ts");
+  const path = args.text("keys-path") ?? KEYS_PATH;
+  return await installKeys(args.text("root") ?? "/", keys, path, args.flag("dry-run"));
+}
+
+/** A failure is reported and tried again: the volume may be exchanged at this moment. */
+async function watchKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
+  let reported = "";
+  const report = (text: string) => {
+    if (text !== "" && text !== reported) ui.print(text);
+    reported = text;
+  };
+  await interruptible(async (signal) => {
+    while (!signal.aborted) {
+      try {
+        const sync = await syncOnce(keys, args);
+        report(renderKeys(sync, false));
+      } catch (error) {
+        if (!(error instanceof DecoderError)) throw error;
+        report(`${printable(error.message)}\n`);
+      }
+      await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined);
+    }
+  });
+}
+
+function notCopied(names: readonly string[]): DecoderError {
+  return new DecoderError(
+    "EXISTS",
+    `the node has other keys of these names, which were kept: ${names.join(", ")}`,
+    {
+      hint: "rename one of them",
+    },
+  );
+}
+
+function renderInstall(report: InstallReport, style: Style): string {
+  const { files, keys, findings, isDryRun, restart, restartCommand } = report;
+  const lines = files.map(({ path, isChanged, diff = "" }) => {
+    const verb = isDryRun ? "would write" : "wrote";
+    return isChanged
+      ? `${verb} ${printable(path)}\n${isDryRun ? diff : ""}`
+      : `${printable(path)} is in place\n`;
+  });
+  const restarts = isDryRun ? `containerd would need a restart: ${restartCommand}\n` : "";
+  return [
+    ...lines,
+    ...(keys ? [renderKeys(keys, isDryRun)] : []),
+    ...(restart === "done" ? ["restarted containerd\n"] : []),
+    ...(restart === "pending" ? [restarts] : []),
+    ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
+  ].join("");
+}
+
+function renderKeys({ copied, removed, kept }: KeySync, isDryRun: boolean): string {
+  const line = (verb: string, names: readonly string[]) =>
+    names.map((name) => `${isDryRun ? "would have " : ""}${verb} the key ${printable(name)}\n`).join("");
+  const warnings = kept
+    .map((name) => `kept the node's own key ${printable(name)}: it is not a copy\n`)
+    .join("");
+  return line("copied", copied) + line("removed", removed) + warnings;
+}

@@ -1,0 +1,54 @@
+import type { UninstallReport } from "../../node/uninstall.ts";
+import { printable } from "../../text.ts";
+import type { Command } from "../command.ts";
+import { renderFindings } from "../findings.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import type { Style } from "../style.ts";
+import { Ui } from "../ui.ts";
+import { restartPending } from "./install.ts";
+
+export const UNINSTALL: Command = {
+  name: "uninstall",
+  summary: "undo an installation on a node",
+  operands: [],
+  options: {
+    "dry-run": { help: "only show what would change" },
+    restart: { help: "restart containerd if its configuration changed" },
+    "keep-keys": { help: "leave the keys that were copied" },
+    root: { value: "DIR", help: "where the node's file system is mounted; default /" },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "Every file that install replaced is as before, byte for byte, and what it added is gone. A file that was edited since keeps the edits. Keys that install did not copy stay.",
+    "The exit code is 0 if everything is undone, 3 if only a restart of containerd is missing, else 1.",
+  ],
+  examples: [
+    { command: "ctd-decoder uninstall --restart", does: "restores the node and restarts containerd" },
+  ],
+  async run(args) {
+    const ui = new Ui(args);
+    const { uninstall } = await import("../../node/uninstall.ts");
+    const report = await uninstall({
+      root: args.text("root") ?? "/",
+      keepsKeys: args.flag("keep-keys"),
+      restart: args.flag("restart"),
+      isDryRun: args.flag("dry-run"),
+      environment: process.env,
+    });
+    ui.result(report, () => renderUninstall(report, ui.style));
+    if (report.restart === "pending" && !report.isDryRun)
+      throw restartPending("containerd still runs with the uninstalled configuration", report.restartCommand);
+  },
+};
+
+function renderUninstall(report: UninstallReport, style: Style): string {
+  const { files, keys, findings, isDryRun, restart } = report;
+  if (files.length === 0 && restart === "not needed") return "nothing is installed\n";
+  const would = isDryRun ? "would have " : "";
+  return [
+    ...files.map(({ path, action }) => `${would}${action} ${printable(path)}\n`),
+    ...keys.map((name) => `${would}removed the key ${printable(name)}\n`),
+    ...(restart === "done" ? ["restarted containerd\n"] : []),
+    ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
+  ].join("");
+}

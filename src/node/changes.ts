@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  createReadStream,
+  linkSync,
+  lstatSync,
+  renameSync,
+  rmSync,
+  type Stats,
+} from "node:fs";
+import { copyFile, open } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { moveDurably, writeDurably } from "../io/staging.ts";
+import type { NodeRoot } from "./node-root.ts";
+
+export type FileKind = "program" | "drop-in" | "config" | "template";
+
+/** A file that an installation writes. */
+export interface FileChange {
+  /** Path on the node. */
+  readonly path: string;
+  readonly kind: FileKind;
+  readonly content: Content;
+}
+
+export type Content =
+  | { readonly text: string }
+  /** Path of a file of this machine. */
+  | { readonly copyOf: string };
+
+const PROGRAM_MODE = 0o755;
+const TEXT_MODE = 0o644;
+
+/** Name of a file while it is written. It must not match the usual import `conf.d/*.toml`. */
+export function stagedPath(path: string): string {
+  return join(dirname(path), `.${basename(path)}.ctd-decoder-new`);
+}
+
+/** Writes a change beside its path, on the disk and with its final mode and owner. @throws DecoderError IO */
+export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
+  const staged = node.locate(stagedPath(change.path));
+  rmSync(staged, { force: true });
+  const { content } = change;
+  if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], 0o600);
+  else await copyDurably(content.copyOf, staged);
+  const before = statOf(node, change.path);
+  chmodSync(staged, modeOf(change, before));
+  if (before !== undefined && change.kind !== "program") chownSync(staged, before.uid, before.gid);
+}
+
+/** Moves a staged change to its path. @throws DecoderError IO */
+export async function putInPlace(node: NodeRoot, { path }: FileChange): Promise<void> {
+  await moveDurably(node.locate(stagedPath(path)), node.locate(path));
+}
+
+/** Whether a file has a change's content and mode already. */
+export async function isInPlace(node: NodeRoot, change: FileChange): Promise<boolean> {
+  const before = statOf(node, change.path);
+  if (before?.isFile() !== true || (before.mode & 0o7777) !== modeOf(change, before)) return false;
+  return (await hashFile(node.locate(change.path))) === (await hashContent(change.content));
+}
+
+/** SHA-256 in hex. */
+export async function hashContent(content: Content): Promise<string> {
+  if ("copyOf" in content) return await hashFile(content.copyOf);
+  return createHash("sha256").update(content.text).digest("hex");
+}
+
+/** SHA-256 in hex. @throws DecoderError IO */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot read ${path}: ${describeSystemError(cause)}`, { cause });
+  }
+  return hash.digest("hex");
+}
+
+/** Replaces a small file at once. @param path on this machine. @throws DecoderError IO */
+export async function writeWhole(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  const staged = stagedPath(path);
+  rmSync(staged, { force: true });
+  await writeDurably(staged, [bytes], mode);
+  chmodSync(staged, mode);
+  await moveDurably(staged, path);
+}
+
+/** Gives a file a second name, with the same content, owner, mode and times. An older file of that name is replaced. */
+export async function keepAs(node: NodeRoot, path: string, name: string): Promise<void> {
+  const [from, to] = [node.locate(path), node.locate(name)];
+  rmSync(to, { force: true });
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    // Some file systems have no hard links.
+    if (!["EPERM", "ENOTSUP", "EMLINK", "ENOSYS"].includes(errnoOf(error) ?? "")) throw error;
+    await copyDurably(from, to);
+    const { mode, uid, gid } = lstatSync(from);
+    chmodSync(to, mode & 0o7777);
+    chownSync(to, uid, gid);
+  }
+}
+
+/** Gives a kept file its old name back. */
+export function restore(node: NodeRoot, name: string, path: string): void {
+  renameSync(node.locate(name), node.locate(path));
+}
+
+export function removeFile(node: NodeRoot, path: string): void {
+  rmSync(node.locate(path), { force: true });
+}
+
+/** Of the name itself, which may be a symbolic link; undefined if it does not exist. */
+export function statOf(node: NodeRoot, path: string): Stats | undefined {
+  return lstatSync(node.locate(path), { throwIfNoEntry: false });
+}
+
+function modeOf({ kind }: FileChange, before: Stats | undefined): number {
+  if (kind === "program") return PROGRAM_MODE;
+  return before?.isFile() === true ? before.mode & 0o7777 : TEXT_MODE;
+}
+
+async function copyDurably(from: string, to: string): Promise<void> {
+  try {
+    await copyFile(from, to);
+    const handle = await open(to, "r+");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot copy ${from} to ${to}: ${describeSystemError(cause)}`, { cause });
+  }
+}

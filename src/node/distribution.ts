@@ -1,0 +1,123 @@
+import { dirname, join } from "node:path";
+import { USUAL_CONFIG } from "../containerd/process.ts";
+import { DecoderError } from "../errors.ts";
+import type { Finding } from "./finding.ts";
+import type { NodeRoot } from "./node-root.ts";
+
+/** What runs containerd on a node, and how it is configured. */
+export interface Distribution {
+  readonly name: "containerd" | "k3s" | "RKE2";
+  /** The file that containerd reads. */
+  readonly configFile: string;
+  /** Whether the file is rendered at each start, so that changes belong in a template beside it. */
+  readonly isRendered: boolean;
+  /** Services that run containerd, the likeliest first. */
+  readonly units: readonly string[];
+  /** containerd executables to ask for their version. */
+  readonly executables: readonly string[];
+}
+
+const CONTAINERD: Distribution = {
+  name: "containerd",
+  configFile: USUAL_CONFIG,
+  isRendered: false,
+  units: ["containerd"],
+  executables: ["/usr/bin/containerd", "/usr/local/bin/containerd", "/opt/bin/containerd"],
+};
+
+/** Their containerd gets its configuration from a template at each start. Agents have units of their own. */
+const RENDERED: readonly Distribution[] = [
+  {
+    name: "k3s",
+    configFile: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+    isRendered: true,
+    units: ["k3s", "k3s-agent"],
+    executables: ["/var/lib/rancher/k3s/data/current/bin/containerd"],
+  },
+  {
+    name: "RKE2",
+    configFile: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+    isRendered: true,
+    units: ["rke2-server", "rke2-agent"],
+    executables: ["/var/lib/rancher/rke2/bin/containerd"],
+  },
+];
+
+/** Where systemd finds units (systemd.unit(5)). */
+const UNIT_FOLDERS = [
+  "/etc/systemd/system",
+  "/run/systemd/system",
+  "/usr/lib/systemd/system",
+  "/lib/systemd/system",
+];
+
+/** @param configFile the configuration that the operator or the running containerd names; undefined: unknown */
+export function distributionOf(node: NodeRoot, configFile: string | undefined): Distribution {
+  const rendered = RENDERED.find((it) => {
+    const folder = dirname(it.configFile);
+    return configFile === undefined ? node.isFolder(folder) : dirname(configFile) === folder;
+  });
+  return rendered ?? { ...CONTAINERD, ...(configFile !== undefined && { configFile }) };
+}
+
+/** The unit of a distribution that the node has: an agent's if it has no server's. */
+export function unitOf(node: NodeRoot, { units }: Distribution): string {
+  const installed = units.find((unit) =>
+    UNIT_FOLDERS.some((folder) => node.exists(join(folder, `${unit}.service`))),
+  );
+  return installed ?? units[0] ?? "containerd";
+}
+
+/** os-release(5)'s ID of systems whose files are replaced or cannot be changed → what to do instead. */
+const IMMUTABLE: ReadonlyMap<string, string> = new Map([
+  [
+    "talos",
+    "build a system extension with the program, and put the output of `ctd-decoder config` into the machine configuration as /etc/cri/conf.d/20-customization.part",
+  ],
+  [
+    "bottlerocket",
+    "build a Bottlerocket variant with the program and the output of `ctd-decoder config`: its settings have no stream processors",
+  ],
+  [
+    "nixos",
+    "add the program as a package, and the output of `ctd-decoder config` to virtualisation.containerd.settings",
+  ],
+]);
+
+/** Systems where an installation does not last. */
+const FORGETFUL: ReadonlyMap<string, string> = new Map([
+  ["cos", "Container-Optimized OS restores /etc at each boot: install again at boot, as the DaemonSet does"],
+]);
+
+/** @throws DecoderError UNHEALTHY for a system that cannot be changed */
+export function refuseImmutable(node: NodeRoot): void {
+  const id = systemOf(node);
+  const advice = IMMUTABLE.get(id);
+  if (advice === undefined) return;
+  throw new DecoderError("UNHEALTHY", `the node runs ${id}, whose system files cannot be changed`, {
+    hint: advice,
+  });
+}
+
+export function* warnForgetful(node: NodeRoot): Generator<Finding> {
+  const message = FORGETFUL.get(systemOf(node));
+  if (message !== undefined) yield { severity: "warning", message };
+  if (node.isFolder("/kind")) {
+    yield {
+      severity: "warning",
+      message: "this is a node of kind: what is installed is lost when the cluster is created again",
+      hint: "install it in the node image, and name that with `kind create cluster --image`",
+    };
+  }
+}
+
+function systemOf(node: NodeRoot): string {
+  for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
+    if (!node.exists(path)) continue;
+    const text = Buffer.from(node.read(path, OS_RELEASE_BYTES)).toString();
+    return /^ID=["']?([\w.-]+)/m.exec(text)?.[1] ?? "";
+  }
+  return "";
+}
+
+const OS_RELEASE_BYTES = 64 * 1024;

@@ -1,0 +1,163 @@
+import { createHash } from "node:crypto";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isObject, parseJsonObject } from "../encoding/json.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { readSmallFile } from "../io/file.ts";
+import { LIMITS } from "../limits.ts";
+import { writeWhole } from "./changes.ts";
+import type { NodeRoot } from "./node-root.ts";
+
+/** What became of the keys. */
+export interface KeySync {
+  readonly copied: readonly string[];
+  readonly removed: readonly string[];
+  /** Keys on the node that have the name of a new key, but are not copies: they stay. */
+  readonly kept: readonly string[];
+}
+
+/** A key on the node that is a copy. */
+interface Copy {
+  readonly name: string;
+  /** SHA-256 of the key file, in hex. */
+  readonly sha256: string;
+  /** Whether the node had the same key before: uninstalling leaves it. */
+  readonly isOlder?: boolean;
+}
+
+/** The list of copies. Names with two dots are never read as keys: a Secret's volume has its own. */
+const LIST = "..ctd-decoder.json";
+const LIST_BYTES = 1024 * 1024;
+const KEY_MODE = 0o600;
+export const KEYS_FOLDER_MODE = 0o700;
+/** The link of a Secret's volume to its current version. */
+const CURRENT_VERSION = "..data";
+
+/**
+ * Makes a node's keys folder hold the keys of another folder, such as a Secret's volume: new and changed keys are copied,
+ * copies whose key is gone are removed. Keys that are not copies are never touched.
+ * @param source a folder of this machine. @param keysPath the node's keys folder. @param isDryRun only reports
+ * @throws DecoderError IO, LIMIT
+ */
+export async function syncKeys(
+  node: NodeRoot,
+  source: string,
+  keysPath: string,
+  isDryRun: boolean,
+): Promise<KeySync> {
+  const folder = node.follow(keysPath);
+  const before = readList(folder);
+  const [copied, removed, kept]: [string[], string[], string[]] = [[], [], []];
+  const after: Copy[] = [];
+  for (const name of keyNames(source)) {
+    const key = readSmallFile(join(currentVersion(source), name), LIMITS.keyFileBytes);
+    const sha256 = hash(key);
+    const [existing, known] = [hashOf(join(folder, name)), before.find((it) => it.name === name)];
+    if (existing === sha256) {
+      after.push(known ?? { name, sha256, isOlder: true });
+      if (!isDryRun) chmodSync(join(folder, name), KEY_MODE);
+    } else if (existing !== undefined && existing !== known?.sha256) {
+      kept.push(name);
+    } else {
+      copied.push(name);
+      after.push({ name, sha256 });
+      // The list comes first: a killed run may list a key that is missing, but never forgets one.
+      if (!isDryRun) await writeList(folder, [...before.filter((it) => it.name !== name), ...after]);
+      if (!isDryRun) await writeWhole(join(folder, name), key, KEY_MODE);
+    }
+    key.fill(0);
+  }
+  for (const { name, sha256 } of before) {
+    if (after.some((it) => it.name === name) || kept.includes(name)) continue;
+    if (hashOf(join(folder, name)) !== sha256) continue;
+    removed.push(name);
+    if (!isDryRun) rmSync(join(folder, name));
+  }
+  if (!isDryRun && (before.length > 0 || after.length > 0)) await writeList(folder, after);
+  return { copied, removed, kept };
+}
+
+/** Removes the copies, and the list of them. @returns names of removed keys */
+export function removeCopies(node: NodeRoot, keysPath: string, keepsKeys: boolean): string[] {
+  const folder = node.follow(keysPath);
+  const removed = keepsKeys
+    ? []
+    : readList(folder).filter(
+        ({ name, sha256, isOlder }) => !isOlder && hashOf(join(folder, name)) === sha256,
+      );
+  for (const { name } of removed) rmSync(join(folder, name));
+  rmSync(join(folder, LIST), { force: true });
+  return removed.map(({ name }) => name);
+}
+
+/** @throws DecoderError IO: a folder that is missing is not an empty one, whose keys would all be removed */
+function keyNames(source: string): string[] {
+  const folder = currentVersion(source);
+  let names: string[];
+  try {
+    names = readdirSync(folder).sort();
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot read the keys in ${source}: ${describeSystemError(cause)}`, {
+      cause,
+    });
+  }
+  const keys = names.filter((name) => !name.startsWith("..") && statSync(join(folder, name)).isFile());
+  if (keys.length <= LIMITS.keyFiles) return keys;
+  throw new DecoderError("LIMIT", `${source} has more than ${LIMITS.keyFiles} keys`);
+}
+
+/** The kubelet exchanges `..data` at once: below it, no key is missing in between. */
+function currentVersion(source: string): string {
+  try {
+    return realpathSync(join(source, CURRENT_VERSION));
+  } catch {
+    return source;
+  }
+}
+
+function readList(folder: string): readonly Copy[] {
+  let bytes: Uint8Array;
+  try {
+    bytes = readSmallFile(join(folder, LIST), LIST_BYTES);
+  } catch {
+    return [];
+  }
+  const copies = parseJsonObject(bytes)?.["copies"];
+  return Array.isArray(copies) ? copies.filter(isCopy) : [];
+}
+
+/** A name with a slash would lead out of the folder. */
+function isCopy(value: unknown): value is Copy {
+  if (!isObject(value) || typeof value["name"] !== "string" || typeof value["sha256"] !== "string")
+    return false;
+  return value["name"] !== "" && !value["name"].includes("/") && !value["name"].startsWith("..");
+}
+
+async function writeList(folder: string, copies: readonly Copy[]): Promise<void> {
+  await writeWhole(join(folder, LIST), Buffer.from(`${JSON.stringify({ copies }, null, 2)}\n`), KEY_MODE);
+}
+
+function hashOf(path: string): string | undefined {
+  try {
+    if (!lstatSync(path).isFile()) return "";
+    const bytes = readSmallFile(path, LIMITS.keyFileBytes);
+    const sha256 = hash(bytes);
+    bytes.fill(0);
+    return sha256;
+  } catch (error) {
+    return errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR" ? undefined : "";
+  }
+}
+
+export function makeKeysFolder(node: NodeRoot, folder: string): void {
+  mkdirSync(node.follow(folder), { recursive: true, mode: KEYS_FOLDER_MODE });
+}
+
+function hash(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** The folder of a keys path, which may name one key. */
+export function keysFolderOf(keysPath: string, node: NodeRoot): string {
+  return node.exists(keysPath) && !node.isFolder(keysPath) ? dirname(keysPath) : keysPath;
+}

@@ -1,0 +1,86 @@
+import type { ConfiguredProcessor, ContainerdConfig } from "../containerd/config.ts";
+import {
+  decoderProcessors,
+  flagValue,
+  GZIP_ID,
+  KEYS_PATH,
+  PROVIDER_CONFIG,
+  PROVIDER_VARIABLE,
+  type StreamProcessor,
+  TAR_ID,
+  variableValue,
+} from "../containerd/stream-processors.ts";
+import { DecoderError } from "../errors.ts";
+import { argsOf, isDecoderPath } from "./check-processors.ts";
+import type { Finding } from "./finding.ts";
+
+/** The stream processors that an installation configures, given what is configured before. */
+export interface WantedProcessors {
+  readonly processors: ReadonlyMap<string, StreamProcessor>;
+  /** Processors of other IDs that accept the same types, and what is left of them. */
+  readonly reduced: ReadonlyMap<string, StreamProcessor>;
+  /** The folder or file of private keys that the processors name. */
+  readonly keysPath: string;
+  readonly findings: readonly Finding[];
+}
+
+/** @throws DecoderError CONFIG if another program's processor accepts an encrypted type */
+export function wantedProcessors(
+  program: string,
+  { processors: configured }: ContainerdConfig,
+): WantedProcessors {
+  const command = { path: program, keysPath: KEYS_PATH, providerConfig: PROVIDER_CONFIG };
+  const returnsTar = argsOf(kept(configured.get(TAR_ID)))?.returns === "tar";
+  const processors = new Map<string, StreamProcessor>();
+  const findings: Finding[] = [];
+  for (const [id, fresh] of decoderProcessors(command, returnsTar)) {
+    const earlier = configured.get(id);
+    processors.set(id, withAdditions(fresh, kept(earlier)));
+    if (earlier?.file === undefined || kept(earlier) !== undefined) continue;
+    findings.push({
+      severity: "warning",
+      message: `${id} in ${earlier.file} runs ${JSON.stringify(earlier.path)} with args or env that are not kept: ${earlier.args.join(" ")}`,
+    });
+  }
+  const keysPath = flagValue(processors.get(GZIP_ID)?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
+  return { processors, reduced: reduce(configured, processors), keysPath, findings };
+}
+
+/** A processor of an operator whose args and env stay: it runs a decoder, Go's or ours, and its args are right. */
+function kept(processor: ConfiguredProcessor | undefined): StreamProcessor | undefined {
+  if (processor?.file === undefined || !isDecoderPath(processor.path)) return undefined;
+  return argsOf(processor) === undefined ? undefined : processor;
+}
+
+function withAdditions(fresh: StreamProcessor, earlier: StreamProcessor | undefined): StreamProcessor {
+  if (earlier === undefined) return fresh;
+  const hasKeys = flagValue(earlier.args, "decryption-keys-path") !== undefined;
+  const hasProviders = variableValue(earlier.env, PROVIDER_VARIABLE) !== undefined;
+  return {
+    ...fresh,
+    args: hasKeys ? earlier.args : [...fresh.args, ...earlier.args],
+    env: hasProviders ? earlier.env : [...fresh.env, ...earlier.env],
+  };
+}
+
+/** containerd picks one of several processors for a type at random: only one may accept it. */
+function reduce(
+  configured: ContainerdConfig["processors"],
+  wanted: ReadonlyMap<string, StreamProcessor>,
+): Map<string, StreamProcessor> {
+  const types = new Set([...wanted.values()].flatMap(({ accepts }) => accepts));
+  const reduced = new Map<string, StreamProcessor>();
+  for (const [id, { file, ...processor }] of configured) {
+    const shared = wanted.has(id) ? [] : processor.accepts.filter((type) => types.has(type));
+    if (shared.length === 0) continue;
+    if (!isDecoderPath(processor.path)) {
+      throw new DecoderError(
+        "CONFIG",
+        `${id} in ${file} runs ${JSON.stringify(processor.path)} for ${shared.join(", ")}; nothing was changed`,
+        { hint: "two processors must not accept one type: remove these types from its accepts first" },
+      );
+    }
+    reduced.set(id, { ...processor, accepts: processor.accepts.filter((type) => !types.has(type)) });
+  }
+  return reduced;
+}

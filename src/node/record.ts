@@ -1,0 +1,112 @@
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { isObject, parseJsonObject } from "../encoding/json.ts";
+import { DecoderError, errnoOf } from "../errors.ts";
+import { type FileKind, stagedPath, writeWhole } from "./changes.ts";
+import type { NodeRoot } from "./node-root.ts";
+
+/** What an installation changed, so that it can be finished or undone. */
+export interface InstallRecord {
+  readonly files: readonly InstalledFile[];
+  /** Folders that did not exist before, outermost first. */
+  readonly folders: readonly string[];
+  /** Where keys are copied. */
+  readonly keysFolder?: string;
+  /** The service that runs containerd. */
+  readonly unit?: string;
+  /** When containerd's configuration last changed without a restart since, in ms since the epoch. */
+  readonly pendingSince?: number;
+}
+
+export interface InstalledFile {
+  readonly path: string;
+  readonly kind: FileKind;
+  /** SHA-256 of the installed content, in hex. */
+  readonly sha256: string;
+  /** Path of the file that was there before; undefined if there was none. */
+  readonly backup?: string;
+}
+
+const FOLDER = "/var/lib/ctd-decoder";
+const FILE = `${FOLDER}/install.json`;
+const FORMAT = 1;
+const MAX_BYTES = 1024 * 1024;
+export const NOTHING_INSTALLED: InstallRecord = { files: [], folders: [] };
+
+/** @throws DecoderError CONFIG for a file that is not a record */
+export function readRecord(node: NodeRoot): InstallRecord {
+  let bytes: Uint8Array;
+  try {
+    bytes = node.read(FILE, MAX_BYTES);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return NOTHING_INSTALLED;
+    throw new DecoderError("CONFIG", `cannot read ${FILE}`, { cause: error });
+  }
+  const record = parseJsonObject(bytes) as unknown as InstallRecord & { readonly format?: unknown };
+  if (
+    isObject(record) &&
+    record.format === FORMAT &&
+    Array.isArray(record.files) &&
+    Array.isArray(record.folders)
+  )
+    return record;
+  throw new DecoderError("CONFIG", `${FILE} is not a record of an installation`, {
+    hint: `remove it to install anew; what it would restore is in files named *${BACKUP_SUFFIX}`,
+  });
+}
+
+/** Name of the file that an installed one replaced. It must not match the usual import `conf.d/*.toml`. */
+export const BACKUP_SUFFIX = ".before-ctd-decoder";
+
+/** Writes a record. Its folder is created first: everything else that an installation creates is in the record. */
+export async function writeRecord(node: NodeRoot, record: InstallRecord): Promise<void> {
+  mkdirSync(node.follow(FOLDER), { recursive: true, mode: 0o755 });
+  await writeWhole(
+    node.follow(FILE),
+    Buffer.from(`${JSON.stringify({ format: FORMAT, ...record }, null, 2)}\n`),
+    0o600,
+  );
+}
+
+/** The folders above a file, and of the record, that do not exist yet, outermost first. */
+export function missingFolders(node: NodeRoot, paths: readonly string[]): string[] {
+  const missing = new Set<string>();
+  for (const path of [FILE, ...paths]) {
+    const above: string[] = [];
+    for (let folder = dirname(path); !node.exists(folder); folder = dirname(folder)) above.unshift(folder);
+    for (const folder of above) missing.add(folder);
+  }
+  return [...missing];
+}
+
+export function makeFolders(
+  node: NodeRoot,
+  folders: readonly string[],
+  modeOf: (folder: string) => number,
+): void {
+  for (const folder of folders)
+    if (!node.exists(folder)) mkdirSync(node.follow(folder), { mode: modeOf(folder) });
+}
+
+/** Removes a record, and those of its folders that are empty. The record goes last, but for the folders around it. */
+export function removeRecord(node: NodeRoot, folders: readonly string[]): void {
+  const isAround = (folder: string) => FILE.startsWith(`${folder}/`);
+  removeFolders(
+    node,
+    folders.filter((folder) => !isAround(folder)),
+  );
+  rmSync(node.locate(FILE), { force: true });
+  rmSync(node.locate(stagedPath(FILE)), { force: true });
+  removeFolders(node, [...new Set([...folders.filter(isAround), FOLDER])]);
+}
+
+/** Removes folders that are empty, innermost first. */
+export function removeFolders(node: NodeRoot, folders: readonly string[]): void {
+  for (const folder of folders.toReversed()) {
+    try {
+      rmdirSync(node.follow(folder));
+    } catch {
+      // Somebody else uses it, or removed it.
+    }
+  }
+}

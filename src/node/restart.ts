@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import type { RunningContainerd } from "../containerd/process.ts";
+import { DecoderError } from "../errors.ts";
+import type { InstallRecord } from "./record.ts";
+import type { Service } from "./service.ts";
+
+/** Whether containerd uses the new configuration. */
+export type Restart = "done" | "pending" | "not needed";
+
+/** The start of a process is known to a second: `startedBy` is its latest time. */
+const START_UNCERTAINTY_MS = 1000;
+
+/** Whether containerd still runs with the configuration from before the record's change. */
+export function isStillPending(
+  { pendingSince }: InstallRecord,
+  running: RunningContainerd | undefined,
+): boolean {
+  if (pendingSince === undefined) return false;
+  const startedAt = running?.startedBy === undefined ? undefined : running.startedBy - START_UNCERTAINTY_MS;
+  return (startedAt ?? bootTime() ?? 0) <= pendingSince;
+}
+
+/** Changes that can still be undone. */
+interface Undoable {
+  finish(isPending: boolean): Promise<void>;
+  rollBack(): Promise<void>;
+}
+
+/**
+ * Restarts containerd if its configuration changed. If it does not come back, everything is undone and it is started with
+ * the old configuration. If it could not be restarted but still runs, the restart remains to be done.
+ * @throws DecoderError UNHEALTHY
+ */
+export async function restartOrUndo(
+  service: Service,
+  transaction: Undoable,
+  { isNeeded, isWanted }: { readonly isNeeded: boolean; readonly isWanted: boolean },
+): Promise<Restart> {
+  if (!isNeeded || !isWanted) {
+    await transaction.finish(isNeeded);
+    return isNeeded ? "pending" : "not needed";
+  }
+  const problem = await service.restart();
+  const isRunning = await service.isRunning();
+  if (problem === undefined && isRunning) {
+    await transaction.finish(false);
+    return "done";
+  }
+  if (isRunning) {
+    await transaction.finish(true);
+    throw new DecoderError(
+      "RESTART_PENDING",
+      `containerd was not restarted, and runs with its old configuration: ${problem}`,
+      {
+        hint: `run this again with --restart, or \`${service.restartCommand}\``,
+      },
+    );
+  }
+  await transaction.rollBack();
+  const second = await service.restart();
+  const outcome =
+    second === undefined
+      ? "runs with the old one again"
+      : `does not start with the old one either: ${second}`;
+  throw new DecoderError(
+    "UNHEALTHY",
+    `containerd did not start with the new configuration and ${outcome}; everything was undone`,
+    { hint: `see \`journalctl --unit ${service.unit}\`` },
+  );
+}
+
+/** When this machine booted, in ms since the epoch. containerd cannot have started before. */
+function bootTime(): number | undefined {
+  try {
+    const [, seconds] = /^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8")) ?? [];
+    return seconds === undefined ? undefined : Number(seconds) * 1000;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,86 @@
+import { DecoderError } from "../errors.ts";
+import { type CommandResult, runCommand } from "../process/command.ts";
+import type { NodeRoot } from "./node-root.ts";
+import { programOf } from "./program.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** k3s and RKE2 report that they are ready only after minutes on a slow node. */
+const RESTART_MS = 300_000;
+const ASK_MS = 30_000;
+const OUTPUT_BYTES = 16 * 1024;
+
+/** The service that runs a node's containerd. */
+export class Service {
+  readonly unit: string;
+  readonly #node: NodeRoot;
+  readonly #environment: Environment;
+
+  constructor(node: NodeRoot, unit: string, environment: Environment) {
+    this.#node = node;
+    this.unit = unit;
+    this.#environment = environment;
+  }
+
+  /** What an operator types to restart it. */
+  get restartCommand(): string {
+    return this.#hasOpenRc ? `rc-service ${this.unit} restart` : `systemctl restart ${this.unit}`;
+  }
+
+  /** @throws DecoderError NOT_FOUND if there is no such service, UNHEALTHY if the service manager does not answer */
+  async check(): Promise<void> {
+    const { end, output } = this.#hasOpenRc
+      ? await this.#call(ASK_MS, "rc-service", "--exists", this.unit)
+      : await this.#call(
+          ASK_MS,
+          "systemctl",
+          "show",
+          "--property=LoadState",
+          "--value",
+          `${this.unit}.service`,
+        );
+    const isMissing = Buffer.from(output).toString().trim() === "not-found";
+    if (isMissing)
+      throw new DecoderError("NOT_FOUND", `the node has no service ${this.unit}; nothing was changed`);
+    if (end.kind !== "exit" || end.code !== 0)
+      throw new DecoderError("UNHEALTHY", `cannot reach the service ${this.unit}; nothing was changed`, {
+        hint: `run without --restart, and restart it by \`${this.restartCommand}\``,
+      });
+  }
+
+  /** @returns why it failed; undefined if it succeeded */
+  async restart(): Promise<string | undefined> {
+    const result = this.#hasOpenRc
+      ? await this.#call(RESTART_MS, "rc-service", this.unit, "restart")
+      : await this.#call(RESTART_MS, "systemctl", "restart", this.unit);
+    if (result.end.kind === "exit" && result.end.code === 0) return undefined;
+    const [line] = Buffer.from(result.errors).toString().trim().split("\n");
+    return line || `\`${this.restartCommand}\` failed`;
+  }
+
+  async isRunning(): Promise<boolean> {
+    const { end } = this.#hasOpenRc
+      ? await this.#call(ASK_MS, "rc-service", this.unit, "status")
+      : await this.#call(ASK_MS, "systemctl", "is-active", "--quiet", this.unit);
+    return end.kind === "exit" && end.code === 0;
+  }
+
+  get #hasOpenRc(): boolean {
+    return this.#node.exists("/sbin/openrc-run") && !this.#node.exists("/run/systemd/system");
+  }
+
+  /** From a pod, the node's service manager is reached in the namespaces of its first process. */
+  async #call(timeoutMs: number, name: string, ...args: string[]): Promise<CommandResult> {
+    const isLocal = this.#node.folder === "";
+    const [program, prefix] = isLocal
+      ? [programOf(name, this.#environment), []]
+      : [programOf("nsenter", this.#environment), ["--target", "1", "--mount", "--pid", "--", name]];
+    return await runCommand(program, [...prefix, ...args], {
+      input: new Uint8Array(0),
+      environment: this.#environment,
+      timeoutMs,
+      outputBytes: OUTPUT_BYTES,
+      errorBytes: OUTPUT_BYTES,
+    });
+  }
+}

@@ -1,0 +1,121 @@
+import { parseToml } from "../encoding/toml.ts";
+
+type Table = Readonly<Record<string, unknown>>;
+/** @throws Error for invalid text */
+export type Parse = (text: string) => Table;
+
+/**
+ * Edits of an operator's TOML that keep its comments and layout. Each edit tries places where a key may be and returns the
+ * first text that the parser proves right: its meaning is the old one with exactly the wanted change. undefined: no place
+ * could be proven, because the key is written in an unusual form.
+ */
+
+/** Places to try. Each costs one run of the parser. */
+const MAX_TRIES = 2048;
+
+/** Appends a path to `imports`. Imports come last, so that the new file overrides those before. */
+export function addImport(text: string, path: string): string | undefined {
+  const before = parseToml(text);
+  const imports = importsOf(before);
+  const wanted = { ...before, imports: [...imports, path] };
+  const value = JSON.stringify(path);
+  const candidates =
+    before["imports"] === undefined
+      ? topLevelPlaces(text).map((at) => insert(text, at, `imports = [${value}]\n`))
+      : listEnds(text).flatMap((at) => [insert(text, at, value), insert(text, at, `, ${value}`)]);
+  return firstProven(candidates, wanted, parseToml);
+}
+
+/** Removes a path from `imports`, and `imports` itself if it becomes empty. */
+export function removeImport(text: string, path: string): string | undefined {
+  const before = parseToml(text);
+  const { imports: _, ...rest } = before;
+  const imports = importsOf(before).filter((it) => it !== path);
+  const candidates = [JSON.stringify(path), `'${path}'`].flatMap((value) =>
+    occurrences(text, value).flatMap((at) => cuts(text, at, value.length)),
+  );
+  const withoutList = imports.length === 0 ? firstProven(candidates, rest, parseToml) : undefined;
+  return withoutList ?? firstProven(candidates, { ...rest, imports }, parseToml);
+}
+
+/** Removes a table `[stream_processors."ID"]`. @param parse how the text is read: as TOML, or as a template of it */
+export function removeProcessor(text: string, id: string, parse: Parse): string | undefined {
+  const wanted = withoutProcessor(parse(text), id);
+  const headers = [...text.matchAll(/^[ \t]*\[/gm)].map(({ index }) => index);
+  const ends = [...headers, text.length];
+  const candidates = headers.flatMap((from) =>
+    ends.filter((to) => to > from).map((to) => text.slice(0, from) + text.slice(to)),
+  );
+  return firstProven(candidates, wanted, (it) => withoutProcessor(parse(it), undefined));
+}
+
+/** An empty `stream_processors` means the same as none. */
+function withoutProcessor(table: Table, id: string | undefined): Table {
+  const { stream_processors: all, ...rest } = table;
+  const kept = Object.entries((all ?? {}) as Table).filter(([name]) => name !== id);
+  return kept.length === 0 ? rest : { ...rest, stream_processors: Object.fromEntries(kept) };
+}
+
+function firstProven(candidates: readonly string[], wanted: Table, parse: Parse): string | undefined {
+  return candidates.slice(0, MAX_TRIES).find((candidate) => {
+    try {
+      return hasSameMeaning(parse(candidate), wanted);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Whether two values of TOML are equal, in whatever order their keys are. */
+export function hasSameMeaning(one: unknown, other: unknown): boolean {
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null)
+    return Object.is(one, other);
+  if (one instanceof Date || other instanceof Date) return String(one) === String(other);
+  if (Array.isArray(one) !== Array.isArray(other)) return false;
+  const [entries, others] = [Object.entries(one), other as Table];
+  return (
+    entries.length === Object.keys(others).length &&
+    entries.every(([key, value]) => Object.hasOwn(others, key) && hasSameMeaning(value, others[key]))
+  );
+}
+
+function importsOf({ imports = [] }: Table): readonly unknown[] {
+  return Array.isArray(imports) ? imports : [];
+}
+
+/** After the version, where a reader expects imports, or else before everything. */
+function topLevelPlaces(text: string): number[] {
+  const afterVersion = [...text.matchAll(/^[ \t]*["']?version["']?[ \t]*=[^\n]*\n/gm)];
+  return [...afterVersion.map(({ index, 0: line }) => index + line.length), 0];
+}
+
+/** The closing brackets that may end the list of imports. */
+function listEnds(text: string): number[] {
+  return [...text.matchAll(/imports["']?[ \t]*=[ \t]*\[/g)].flatMap(({ index }) =>
+    occurrences(text.slice(index), "]").map((at) => index + at),
+  );
+}
+
+/** Without the value; without it and a comma on either side; without its line; without the whole key. */
+function cuts(text: string, at: number, length: number): string[] {
+  const [before, after] = [text.slice(0, at), text.slice(at + length)];
+  const lineStart = before.lastIndexOf("\n") + 1;
+  const lineEnd = after.indexOf("\n") < 0 ? after.length : after.indexOf("\n") + 1;
+  return [
+    before.slice(0, lineStart) + after.slice(lineEnd),
+    before.replace(/,\s*$/, "") + after,
+    before + after.replace(/^\s*,[ \t]*/, ""),
+    before + after,
+  ];
+}
+
+function occurrences(text: string, part: string): number[] {
+  const found: number[] = [];
+  for (let at = text.indexOf(part); at >= 0 && found.length < MAX_TRIES; at = text.indexOf(part, at + 1))
+    found.push(at);
+  return found;
+}
+
+function insert(text: string, at: number, part: string): string {
+  return text.slice(0, at) + part + text.slice(at);
+}

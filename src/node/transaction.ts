@@ -1,0 +1,169 @@
+import {
+  type FileChange,
+  hashContent,
+  hashFile,
+  keepAs,
+  putInPlace,
+  removeFile,
+  restore,
+  stage,
+  stagedPath,
+  statOf,
+} from "./changes.ts";
+import { KEYS_FOLDER_MODE } from "./key-sync.ts";
+import type { NodeRoot } from "./node-root.ts";
+import {
+  BACKUP_SUFFIX,
+  type InstalledFile,
+  type InstallRecord,
+  makeFolders,
+  missingFolders,
+  NOTHING_INSTALLED,
+  removeFolders,
+  removeRecord,
+  writeRecord,
+} from "./record.ts";
+
+/** Name of a replaced file until the installation has succeeded. */
+const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
+/** Name of an installed file that an operator edited, when the installation replaces it. */
+const EDITED_SUFFIX = ".edited";
+
+export interface TransactionOptions {
+  readonly changes: readonly FileChange[];
+  /** Folder of private keys, to create for root alone. */
+  readonly keysFolder: string;
+  /** The service that runs containerd. */
+  readonly unit: string;
+  /** The record of earlier installations. */
+  readonly before: InstallRecord;
+}
+
+/**
+ * Writes files all or none. The record comes first, then backups, then renames: at whatever step the process is killed,
+ * the next installation finishes the work and an uninstallation undoes it.
+ */
+export class Transaction {
+  readonly #node: NodeRoot;
+  readonly #options: TransactionOptions;
+  readonly #created: readonly string[];
+  readonly #replaced: FileChange[] = [];
+  /** Paths whose original got a backup in this transaction. */
+  readonly #backedUp: string[] = [];
+  #record: InstallRecord;
+
+  constructor(node: NodeRoot, options: TransactionOptions) {
+    this.#node = node;
+    this.#options = options;
+    this.#record = options.before;
+    const paths = options.changes.map(({ path }) => path);
+    this.#created = missingFolders(node, [...paths, `${options.keysFolder}/any`]);
+  }
+
+  /** The record after the transaction. */
+  get record(): InstallRecord {
+    return this.#record;
+  }
+
+  /** Records what will change, and creates the folders. @param pendingSince when containerd needs a restart for the change */
+  async begin(pendingSince: number | undefined): Promise<void> {
+    const { before, changes, keysFolder, unit } = this.#options;
+    const known = new Map(before.files.map((it) => [it.path, it]));
+    for (const { path, kind, content } of changes) {
+      const backup = known.has(path) ? known.get(path)?.backup : this.#backupOf(path);
+      const sha256 = await hashContent(content);
+      known.set(path, { path, kind, sha256, ...(backup !== undefined && { backup }) });
+    }
+    const pending = pendingSince ?? before.pendingSince;
+    this.#record = {
+      files: [...known.values()],
+      folders: [...before.folders, ...this.#created.filter((it) => !before.folders.includes(it))],
+      keysFolder,
+      unit,
+      ...(pending !== undefined && { pendingSince: pending }),
+    };
+    await writeRecord(this.#node, this.#record);
+    makeFolders(this.#node, this.#created, (folder) => (folder === keysFolder ? KEYS_FOLDER_MODE : 0o755));
+  }
+
+  async stage(change: FileChange): Promise<void> {
+    await stage(this.#node, change);
+  }
+
+  /** Puts all staged changes in place. @returns paths of edited files that were kept under another name */
+  async commit(): Promise<string[]> {
+    const edited: string[] = [];
+    for (const { path, kind } of this.#options.changes) {
+      if (statOf(this.#node, path) === undefined) continue;
+      await keepAs(this.#node, path, path + ROLLBACK_SUFFIX);
+      const earlier = this.#options.before.files.find((it) => it.path === path);
+      // A killed installation may have recorded a backup without making it.
+      if (earlier === undefined || (earlier.backup !== undefined && (await this.#isForeign(earlier))))
+        await this.#backUp(path);
+      else if (kind === "drop-in" && (await this.#isForeign(earlier))) {
+        await keepAs(this.#node, path, path + EDITED_SUFFIX);
+        edited.push(path + EDITED_SUFFIX);
+      }
+    }
+    for (const change of this.#options.changes) {
+      this.#replaced.push(change);
+      await putInPlace(this.#node, change);
+    }
+    return edited;
+  }
+
+  /** Restores every file and the record. */
+  async rollBack(): Promise<void> {
+    for (const { path } of this.#replaced.toReversed()) {
+      if (statOf(this.#node, path + ROLLBACK_SUFFIX) !== undefined)
+        restore(this.#node, path + ROLLBACK_SUFFIX, path);
+      else removeFile(this.#node, path);
+    }
+    for (const { path } of this.#options.changes) {
+      removeFile(this.#node, stagedPath(path));
+      removeFile(this.#node, path + ROLLBACK_SUFFIX);
+    }
+    for (const path of this.#backedUp) removeFile(this.#node, path + BACKUP_SUFFIX);
+    this.#record = this.#options.before;
+    if (this.#record === NOTHING_INSTALLED) return removeRecord(this.#node, this.#created);
+    removeFolders(this.#node, this.#created);
+    await writeRecord(this.#node, this.#record);
+  }
+
+  /** Ends a transaction that can no longer be rolled back. @param isPending whether containerd still needs a restart */
+  async finish(isPending: boolean): Promise<void> {
+    if (!isPending) {
+      const { pendingSince: _, ...done } = this.#record;
+      this.#record = done;
+    }
+    await writeRecord(this.#node, this.#record);
+    for (const { path } of this.#record.files) {
+      removeFile(this.#node, stagedPath(path));
+      removeFile(this.#node, path + ROLLBACK_SUFFIX);
+    }
+  }
+
+  #backupOf(path: string): string | undefined {
+    return statOf(this.#node, path) === undefined ? undefined : path + BACKUP_SUFFIX;
+  }
+
+  /** A backup that exists already is the original: of an installation that was killed, or whose record was lost. */
+  async #backUp(path: string): Promise<void> {
+    if (statOf(this.#node, path + BACKUP_SUFFIX) !== undefined) return;
+    this.#backedUp.push(path);
+    await keepAs(this.#node, path, path + BACKUP_SUFFIX);
+  }
+
+  /** Whether a file is not as the earlier installation wrote it. */
+  async #isForeign({ path, sha256 }: InstalledFile): Promise<boolean> {
+    return (await hashFile(this.#node.follow(path))) !== sha256;
+  }
+}
+
+/** Removes what a killed transaction left behind. */
+export function removeLeftovers(node: NodeRoot, { files }: InstallRecord): void {
+  for (const { path } of files) {
+    removeFile(node, stagedPath(path));
+    removeFile(node, path + ROLLBACK_SUFFIX);
+  }
+}

@@ -1,0 +1,786 @@
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import { describe, expect, test } from "vitest";
+import { writeSecret } from "../containerd/images.ts";
+import { FAKE_PROGRAM, Nodes, put, snapshot } from "../support/node-root.ts";
+import { busybox, describeWith, ours, root, run, strace } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const CONFIG = "etc/containerd/config.toml";
+const DROP_IN = "/etc/containerd/ctd-decoder.toml";
+const PROGRAM = "usr/local/bin/ctd-decoder";
+const KEYS = "etc/containerd/ocicrypt/keys";
+const K3S = "var/lib/rancher/k3s/agent/etc/containerd";
+const RKE2 = "var/lib/rancher/rke2/agent/etc/containerd";
+const TAR_ID = "io.containerd.ocicrypt.decoder.v1.tar";
+const GZIP_ID = `${TAR_ID}.gzip`;
+/** As tutorials for Go's decoder have it. */
+const TUTORIAL = ["", ".gzip"]
+  .map((suffix) => {
+    const type = `application/vnd.oci.image.layer.v1.tar${suffix.replace(".", "+")}`;
+    return `[stream_processors."${TAR_ID}${suffix}"]
+  accepts = ["${type}+encrypted"]
+  returns = "${type}"
+  path = "ctd-decoder"
+  args = ["--decryption-keys-path", "/etc/containerd/ocicrypt/keys"]
+`;
+  })
+  .join("\n");
+
+describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { timeout: 60_000 }, () => {
+  const folder = temporaryFolder();
+  const nodes = new Nodes(folder);
+  const read = (node: string, path: string) => readFileSync(join(node, path), "utf8");
+  const processorsOf = (text: string) =>
+    parse(text)["stream_processors"] as Record<string, Record<string, unknown>>;
+
+  describe("puts the program, the processors and their import in place, and takes them away again", () => {
+    test.each<[string, Readonly<Record<string, string>>, string[]]>([
+      ["containerd 1.6", { [CONFIG]: "version = 2\n# mine\n[plugins]\n" }, ["--containerd", "1.6.20"]],
+      ["containerd 1.7 without a configuration", {}, []],
+      ["containerd 2.1 without a configuration", {}, ["--containerd", "2.1.9"]],
+      ["a version 2 file of containerd 2.1", { [CONFIG]: "version = 2\n" }, ["--containerd", "2.1.9"]],
+      ["a file without a version", { [CONFIG]: "[plugins]\n" }, []],
+      [
+        "a folder of imports",
+        { [CONFIG]: 'version = 3\nimports = ["/etc/containerd/conf.d/*.toml"]\n' },
+        ["--containerd", "2.3.4"],
+      ],
+      [
+        "Go's decoder and a tutorial's processors",
+        { [CONFIG]: `version = 2\n${TUTORIAL}`, [PROGRAM]: "#!Go" },
+        [],
+      ],
+      ["a configuration elsewhere", { "opt/c.toml": "version = 2\n" }, ["--config", "/opt/c.toml"]],
+      ["k3s with containerd 1.7", { [`${K3S}/config.toml`]: "version = 2\n" }, []],
+      ["k3s with containerd 2.1", { [`${K3S}/config.toml`]: "version = 3\n" }, ["--containerd", "2.1.9"]],
+      [
+        "k3s with a folder of imports",
+        { [`${K3S}/config.toml`]: `version = 3\nimports = ["/${K3S}/config-v3.toml.d/*.toml"]\n` },
+        ["--containerd", "2.1.9"],
+      ],
+      ["RKE2 before its first start", { [`${RKE2}/note`]: "" }, ["--containerd", "2.1.9"]],
+      [
+        "k3s with a tutorial's template",
+        { [`${K3S}/config.toml.tmpl`]: `{{ template "base" . }}\n${TUTORIAL}` },
+        [],
+      ],
+    ])("%s", async (_what, files, args) => {
+      const node = nodes.make(files);
+      const before = snapshot(node);
+      const first = await nodes.run("install", node, ...args);
+      expect(first).toMatchObject({
+        exit: 3,
+        stderr: expect.stringMatching(/containerd still runs with its old/),
+      });
+      expect(read(node, PROGRAM)).toBe(FAKE_PROGRAM);
+      expect(statSync(join(node, PROGRAM)).mode & 0o777).toBe(0o755);
+      expect(statSync(join(node, KEYS)).mode & 0o777).toBe(0o700);
+
+      const installed = snapshot(node);
+      const second = await nodes.run("install", node, ...args);
+      expect(second.exit).toBe(3);
+      expect(second.stdout.toString()).not.toMatch(/wrote/);
+      expect(snapshot(node)).toEqual(installed);
+
+      expect((await nodes.run("uninstall", node)).exit).toBe(0);
+      expect(snapshot(node)).toEqual(before);
+      const again = await nodes.run("uninstall", node);
+      expect(again).toMatchObject({ exit: 0, said: "nothing is installed\n" });
+    });
+  });
+
+  test("every file of before is kept beside the new one", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+    await nodes.run("install", node);
+    expect(read(node, `${PROGRAM}.before-ctd-decoder`)).toBe("#!Go");
+    expect(read(node, `${CONFIG}.before-ctd-decoder`)).toBe("version = 2\n");
+    writeFileSync(nodes.program, FAKE_PROGRAM.replace("9.9.9", "9.9.10"));
+    try {
+      await nodes.run("install", node);
+    } finally {
+      writeFileSync(nodes.program, FAKE_PROGRAM);
+    }
+    expect(read(node, PROGRAM)).toContain("9.9.10");
+    expect(read(node, `${PROGRAM}.before-ctd-decoder`)).toBe("#!Go");
+  });
+
+  describe("whatever the configuration imports before", () => {
+    test.each<[string, string, Record<string, unknown>]>([
+      [
+        "nothing, and it has a table",
+        "version = 2\n[debug]\nx = 1\n",
+        { version: 2, imports: [DROP_IN], debug: { x: 1 } },
+      ],
+      ["nothing, and it has no table", "root = '/x'", { root: "/x", imports: [DROP_IN] }],
+      ["nothing at all", "", { imports: [DROP_IN] }],
+      ["an empty list", "version = 2\nimports = []\n", { version: 2, imports: [DROP_IN] }],
+      [
+        "a nested list before the first table",
+        'version = 2\nx = [\n  ["a"],\n]\n[debug]\n',
+        { version: 2, imports: [DROP_IN], x: [["a"]], debug: {} },
+      ],
+      [
+        "a list of several lines",
+        "version = 2\nimports = [ # these\n  '/a.toml', # a\n]\n[grpc]\n",
+        { version: 2, imports: ["/a.toml", DROP_IN], grpc: {} },
+      ],
+      ["it in a comment", `version = 2\n# imports = ["${DROP_IN}"]\n`, { version: 2, imports: [DROP_IN] }],
+      [
+        "it in a comment of the list",
+        `imports = ["/a.toml", # "${DROP_IN}"]\n]\n`,
+        { imports: ["/a.toml", DROP_IN] },
+      ],
+      ["it in single quotes", `imports = ['${DROP_IN}']\n`, { imports: [DROP_IN] }],
+      ["a list under a quoted key", `"imports" = ['/a.toml']\n`, { imports: ["/a.toml", DROP_IN] }],
+      [
+        "a table's own imports",
+        "version = 2\n[x]\nimports = ['y']\n",
+        { version: 2, imports: [DROP_IN], x: { imports: ["y"] } },
+      ],
+      [
+        "a text with a list",
+        'version = 2\nx = "imports = []"\nimports = []\n',
+        { version: 2, x: "imports = []", imports: [DROP_IN] },
+      ],
+      [
+        "a relative path to it",
+        'version = 2\nimports = ["ctd-decoder.toml"]\n',
+        { version: 2, imports: ["ctd-decoder.toml"] },
+      ],
+    ])("%s", async (_what, text, expected) => {
+      const isImported = JSON.stringify(expected["imports"]) === JSON.stringify(parse(text)["imports"]);
+      const node = nodes.make({
+        [CONFIG]: text,
+        "a.toml": "",
+        ...(isImported && { [DROP_IN.slice(1)]: "" }),
+      });
+      const { said } = await nodes.run("install", node);
+      expect(parse(read(node, CONFIG)), said).toEqual(expected);
+      // containerd 2.3 refuses an import of a higher version.
+      expect(parse(read(node, DROP_IN))["version"]).toBe(expected["version"]);
+    });
+
+    test("a list in a form that no edit can be proven for is refused", async () => {
+      const node = nodes.make({ [CONFIG]: '"impo\\u0072ts" = ["/a.toml"]\n', "a.toml": "" });
+      const before = snapshot(node);
+      const { exit, said } = await nodes.run("install", node);
+      expect(exit).toBe(1);
+      expect(said).toMatch(
+        /cannot add an import to .* safely; nothing was changed\n.*add "\/etc\/containerd\/ctd-decoder/,
+      );
+      expect(snapshot(node)).toEqual(before);
+    });
+  });
+
+  describe("what an operator configured stays", () => {
+    const FLAGS = '"--decryption-keys-path", "/etc/containerd/ocicrypt/keys"';
+
+    test("args and env that were added, and a program's processors are brought up to date", async () => {
+      const node = nodes.make();
+      await nodes.run("install", node);
+      const changed = read(node, DROP_IN)
+        .replace(`${FLAGS}]`, `${FLAGS}, "--release=stream"] # faster`)
+        .replace(/keyprovider\.conf"\]\n$/, 'keyprovider.conf", "OCICRYPT_CONFIG=/etc/ocicrypt.conf"]\n');
+      put(node, DROP_IN, changed);
+      await nodes.run("install", node);
+      expect(read(node, DROP_IN)).toBe(changed);
+      put(node, DROP_IN, changed.replace(/.*zstd.*\n/g, ""));
+      const { said } = await nodes.run("install", node);
+      expect(processorsOf(read(node, DROP_IN))).toEqual(processorsOf(changed));
+      expect(said).toMatch(/the edited file was kept as \S+ctd-decoder.toml.edited/);
+      expect(read(node, `${DROP_IN}.edited`)).not.toMatch(/zstd/);
+    });
+
+    test("the keys path of the processors that it replaces, where keys are copied, too", async () => {
+      const text = `version = 2\n${TUTORIAL.replaceAll("/etc/containerd/ocicrypt/keys", "/srv/keys")}`;
+      const node = nodes.make({ [CONFIG]: text, "from/a.pem": "a key" });
+      await nodes.run("install", node, "--keys", join(node, "from"));
+      expect(processorsOf(read(node, DROP_IN))[GZIP_ID]?.["args"]).toEqual([
+        "--decryption-keys-path",
+        "/srv/keys",
+      ]);
+      expect(read(node, "srv/keys/a.pem")).toBe("a key");
+      expect(existsSync(join(node, KEYS))).toBe(false);
+      await nodes.run("uninstall", node);
+      expect(existsSync(join(node, "srv"))).toBe(false);
+    });
+
+    test("args that our decoder refuses are replaced, and named", async () => {
+      const text = `version = 2\n${TUTORIAL.replaceAll("--decryption-keys-path", "--keys")}`;
+      const node = nodes.make({ [CONFIG]: text });
+      const { said } = await nodes.run("install", node);
+      expect(said).toMatch(/warning: .*that are not kept: --keys \/etc/);
+      expect(processorsOf(read(node, DROP_IN))[GZIP_ID]?.["args"]).toContain("--decryption-keys-path");
+    });
+
+    test("one processor that decompresses", async () => {
+      const { stdout } = await run(ours, [
+        "config",
+        "--containerd",
+        "1.x",
+        "--returns",
+        "tar",
+        "--path",
+        "/old/ctd-decoder",
+      ]);
+      const node = nodes.make({ [CONFIG]: stdout.toString() });
+      await nodes.run("install", node);
+      const { [TAR_ID]: tar, [GZIP_ID]: gzip } = processorsOf(read(node, DROP_IN));
+      expect(tar).toMatchObject({ args: expect.arrayContaining(["--returns", "tar"]), path: `/${PROGRAM}` });
+      expect(gzip).toMatchObject({ accepts: [] });
+    });
+  });
+
+  describe("two processors never accept one type", () => {
+    const ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd";
+    const apart = (path: string) =>
+      `[stream_processors."${TAR_ID}.zstd"]\naccepts = ["${ZSTD}+encrypted", "mine"]\nreturns = "${ZSTD}"\npath = "${path}"\n`;
+
+    test("a decoder's processor with an ID of its own loses the types", async () => {
+      const node = nodes.make({ [CONFIG]: `version = 2\n${apart("/usr/bin/ctd-decoder")}` });
+      expect((await nodes.run("install", node)).exit).toBe(3);
+      expect(processorsOf(read(node, DROP_IN))[`${TAR_ID}.zstd`]).toMatchObject({ accepts: ["mine"] });
+      expect(read(node, CONFIG)).toContain(apart("/usr/bin/ctd-decoder"));
+    });
+
+    test("another program's is refused", async () => {
+      const node = nodes.make({ [CONFIG]: `version = 2\n${apart("/usr/bin/other")}` });
+      const before = snapshot(node);
+      const { exit, said } = await nodes.run("install", node);
+      expect(exit).toBe(1);
+      expect(said).toMatch(/runs "\/usr\/bin\/other" for .*zstd\+encrypted; nothing was changed/);
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("a later import that would override ours is refused", async () => {
+      const node = nodes.make({
+        [CONFIG]: 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n',
+        "etc/containerd/conf.d/zz.toml": `version = 2\n${TUTORIAL.replaceAll('"ctd-decoder"', '"/x/ctd-decoder"')}`,
+      });
+      const { exit, said } = await nodes.run("install", node);
+      expect(exit).toBe(1);
+      expect(said).toMatch(/conf.d\/zz.toml would override \S+tar; nothing was changed/);
+    });
+
+    test.each([
+      ["k3s", K3S, "1.7.20", "config.toml.tmpl"],
+      ["k3s", K3S, "2.1.9", "config-v3.toml.tmpl"],
+      ["RKE2", RKE2, "1.7.20", "config.toml.tmpl"],
+    ])(
+      "a template of %s with a tutorial's processors has ours instead",
+      async (_name, path, version, name) => {
+        const runtime = '[plugins."x".nvidia]\n  runtime_type = "io.containerd.runc.v2"\n';
+        const text = `{{ template "base" . }}\n# mine\n${runtime}\n${TUTORIAL}\n[debug]\n  level = "info"\n`;
+        const node = nodes.make({ [`${path}/${name}`]: text });
+        expect((await nodes.run("install", node, "--containerd", version)).exit).toBe(3);
+        const edited = read(node, `${path}/${name}`);
+        const rendered = edited.replace('{{ template "base" . }}', "version = 2");
+        expect(processorsOf(rendered)[GZIP_ID]).toMatchObject({ path: `/${PROGRAM}` });
+        for (const part of ["# mine", runtime, '[debug]\n  level = "info"\n']) expect(edited).toContain(part);
+        await nodes.run("install", node, "--containerd", version);
+        expect(read(node, `${path}/${name}`)).toBe(edited);
+      },
+    );
+
+    test("a template that an older installer broke by a second block is repaired", async () => {
+      const block = `# BEGIN ctd-decoder\n${TUTORIAL}# END ctd-decoder\n`;
+      const node = nodes.make({
+        [`${K3S}/config.toml.tmpl`]: `{{ template "base" . }}\n${TUTORIAL}${block}`,
+      });
+      expect((await nodes.run("install", node)).exit).toBe(3);
+      const rendered = read(node, `${K3S}/config.toml.tmpl`).replace(
+        '{{ template "base" . }}',
+        "version = 2",
+      );
+      expect(Object.keys(processorsOf(rendered))).toEqual([TAR_ID, GZIP_ID]);
+    });
+  });
+
+  test("a new template never shadows the operator's old one", async () => {
+    const text = '{{ template "base" . }}\n[plugins."x".nvidia]\n';
+    const node = nodes.make({ [`${K3S}/config.toml.tmpl`]: text });
+    await nodes.run("install", node, "--containerd", "2.1.9");
+    expect(existsSync(join(node, K3S, "config-v3.toml.tmpl"))).toBe(false);
+    expect(read(node, `${K3S}/config.toml.tmpl`)).toContain(text);
+  });
+
+  test("what k3s renders is left alone, also when --config names it", async () => {
+    const node = nodes.make({ [`${K3S}/config.toml`]: "version = 3\n" });
+    await nodes.run("install", node, "--containerd", "2.1.9", "--config", `/${K3S}/config.toml`);
+    expect(read(node, `${K3S}/config.toml`)).toBe("version = 3\n");
+    expect(existsSync(join(node, K3S, "config-v3.toml.tmpl"))).toBe(true);
+  });
+
+  describe("a program that does not run on the node changes nothing", () => {
+    const elf = (machine: number) => {
+      const bytes = Buffer.alloc(64);
+      bytes.write("\x7fELF\x02\x01\x01", "latin1");
+      bytes.writeUInt16LE(machine, 18);
+      return bytes;
+    };
+    const other = process.arch === "arm64" ? 0x3e : 0xb7;
+    test.each<[string, string | Uint8Array, Readonly<Record<string, string>>, RegExp]>([
+      ["another architecture", elf(other), {}, /built for \S+, and the node is \S+; .*\n.*build for linux-/],
+      [
+        "no SSE4.2",
+        "#!/bin/busybox sh\nkill -ILL $$\n",
+        {},
+        /the processor lacks an instruction.*\n.*-baseline/,
+      ],
+      [
+        "an old glibc",
+        '#!/bin/busybox sh\necho "x: /lib/libc.so.6: version \\`GLIBC_2.38\' not found (required by x)" >&2; exit 1\n',
+        {},
+        /it needs glibc 2.38, and the node has an older one/,
+      ],
+      [
+        "musl",
+        readFileSync("/bin/true"),
+        { "lib/ld-musl-x86_64.so.1": "" },
+        /it needs glibc, and the node has musl; .*\n.*-musl/,
+      ],
+      ["no C library", readFileSync("/bin/true"), {}, /the node lacks the loader of its C library/],
+      ["another program", "#!/bin/busybox sh\necho 1.2\n", {}, /it printed no version/],
+    ])("%s", async (_what, text, files, message) => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go", ...files });
+      const before = snapshot(node);
+      const binary = nodes.write("unfit", text);
+      for (const extra of [[], ["--dry-run"], ["--restart"]]) {
+        nodes.takeCalls();
+        const { exit, said } = await nodes.run("install", node, "--binary", binary, ...extra);
+        expect(exit).toBe(1);
+        expect(said).toMatch(message);
+        expect(said).toMatch(/nothing was changed/);
+        expect(snapshot(node)).toEqual(before);
+        expect(nodes.takeCalls().filter((it) => it.includes("restart"))).toEqual([]);
+      }
+    });
+  });
+
+  describe("a configuration that is wrong before changes nothing", () => {
+    test.each<[string, Readonly<Record<string, string>>, RegExp]>([
+      ["broken TOML", { [CONFIG]: "version = \n" }, /config.toml is not valid TOML in line 1/],
+      ["a missing import", { [CONFIG]: 'imports = ["/none.toml"]' }, /cannot read \/none.toml: no such file/],
+      [
+        "a version that 1.x does not read",
+        { [CONFIG]: "version = 3\n" },
+        /1.7.24 does not read a configuration of version 3/,
+      ],
+      ["a broken template", { [`${K3S}/config.toml.tmpl`]: "{{ if }}" }, /its blocks are unbalanced/],
+      [
+        "a record that is none",
+        { "var/lib/ctd-decoder/install.json": "[]" },
+        /is not a record of an installation/,
+      ],
+      ["Talos", { "etc/os-release": 'NAME="Talos"\nID=talos\n' }, /runs talos, .*\n.*system extension/],
+      ["Bottlerocket", { "etc/os-release": "ID=bottlerocket\n" }, /runs bottlerocket/],
+      ["NixOS", { "etc/os-release": "ID=nixos\n" }, /virtualisation.containerd.settings/],
+    ])("%s", async (_what, files, message) => {
+      const node = nodes.make(files);
+      const before = snapshot(node);
+      const { exit, said } = await nodes.run("install", node, "--restart");
+      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("a node of kind gets a word, and the installation", async () => {
+      const node = nodes.make({ "kind/version": "" });
+      const { exit, said } = await nodes.run("install", node);
+      expect(exit).toBe(3);
+      expect(said).toMatch(/warning: this is a node of kind: .*lost/);
+    });
+  });
+
+  test("--dry-run shows each change as a diff and does nothing", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n\n[debug]\n", "keys/a.pem": "a key" });
+    const before = snapshot(node);
+    const { exit, said } = await nodes.run(
+      "install",
+      node,
+      "--dry-run",
+      "--restart",
+      "--keys",
+      join(node, "keys"),
+    );
+    expect(exit).toBe(0);
+    expect(said).toContain(` version = 2\n+imports = ["${DROP_IN}"]\n \n [debug]\n`);
+    for (const what of [
+      `would write /${PROGRAM}`,
+      `would write ${DROP_IN}`,
+      "would have copied the key a.pem",
+      "systemctl restart containerd",
+    ])
+      expect(said).toContain(what);
+    expect(snapshot(node)).toEqual(before);
+    expect(nodes.takeCalls().filter((it) => it.includes("restart"))).toEqual([]);
+
+    await nodes.run("install", node);
+    const installed = snapshot(node);
+    const undone = await nodes.run("uninstall", node, "--dry-run");
+    expect(undone.said).toContain(`would have restored /${CONFIG}\n`);
+    expect(snapshot(node)).toEqual(installed);
+  });
+
+  describe("--restart", () => {
+    const RESTART = "systemctl restart containerd";
+    const restarts = () => nodes.takeCalls().filter((it) => it.includes(" restart "));
+
+    test("restarts containerd when its configuration changed, and only then", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      nodes.takeCalls();
+      expect((await nodes.run("install", node, "--restart")).exit).toBe(0);
+      expect(restarts()).toEqual([RESTART]);
+      expect(await nodes.run("install", node, "--restart")).toMatchObject({ exit: 0 });
+      expect((await nodes.run("install", node)).exit).toBe(0);
+      expect(restarts()).toEqual([]);
+    });
+
+    test("is made up for by a later run, and until then the exit code is 3", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      nodes.takeCalls();
+      for (let i = 0; i < 2; i++) expect((await nodes.run("install", node)).exit).toBe(3);
+      expect(restarts()).toEqual([]);
+      expect((await nodes.run("install", node, "--restart")).exit).toBe(0);
+      expect(restarts()).toEqual([RESTART]);
+      expect((await nodes.run("install", node)).exit).toBe(0);
+    });
+
+    test("that fails while containerd runs on is made up for, too", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      nodes.onAction("restart", 'echo "Failed to connect to bus" >&2; exit 1');
+      nodes.takeCalls();
+      const failed = await nodes.run("install", node, "--restart");
+      rmSync(join(folder, "restart"));
+      expect(failed).toMatchObject({
+        exit: 3,
+        said: expect.stringMatching(/was not restarted, .*Failed to connect to bus/),
+      });
+      expect(parse(read(node, CONFIG))).toHaveProperty("imports");
+      expect((await nodes.run("install", node)).exit).toBe(3);
+      expect(restarts()).toEqual([RESTART]);
+      expect((await nodes.run("install", node, "--restart")).exit).toBe(0);
+      expect(restarts()).toEqual([RESTART]);
+    });
+
+    test("after which containerd does not run undoes everything", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      const before = snapshot(node);
+      nodes.onAction("restart", "exit 1");
+      nodes.onAction("is-active", "exit 3");
+      nodes.takeCalls();
+      const failed = await nodes.run("install", node, "--restart");
+      for (const action of ["restart", "is-active"]) rmSync(join(folder, action));
+      expect(failed.exit).toBe(1);
+      expect(failed.said).toMatch(
+        /did not start with the new configuration .*everything was undone\n.*journalctl --unit containerd/,
+      );
+      expect(snapshot(node)).toEqual(before);
+      expect(restarts()).toEqual([RESTART, RESTART]);
+    });
+
+    test("that fails in an upgrade brings the program of before the upgrade back", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      await nodes.run("install", node, "--restart");
+      const installed = snapshot(node);
+      put(node, DROP_IN, read(node, DROP_IN).replace(/.*zstd.*\n/g, ""));
+      const edited = snapshot(node);
+      const newer = nodes.write("newer", FAKE_PROGRAM.replace("9.9.9", "9.9.10"));
+      nodes.onAction("restart", "exit 1");
+      nodes.onAction("is-active", "exit 3");
+      const failed = await nodes.run("install", node, "--restart", "--binary", newer);
+      for (const action of ["restart", "is-active"]) rmSync(join(folder, action));
+      expect(failed.exit).toBe(1);
+      const { [`${DROP_IN.slice(1)}.edited`]: _, ...after } = snapshot(node);
+      expect(after).toEqual(edited);
+      expect(installed[PROGRAM]).toBe(edited[PROGRAM]);
+    });
+
+    test.each([
+      ["k3s", K3S, "k3s-agent"],
+      ["RKE2", RKE2, "rke2-agent"],
+      ["RKE2", RKE2, "rke2-server"],
+      ["k3s", K3S, "k3s"],
+    ])("on %s restarts the unit that the node has", async (_name, path, unit) => {
+      const node = nodes.make({ [`${path}/x`]: "", [`etc/systemd/system/${unit}.service`]: "" });
+      nodes.takeCalls();
+      expect((await nodes.run("install", node, "--restart", "--containerd", "2.1.9")).exit).toBe(0);
+      expect(restarts()).toEqual([`systemctl restart ${unit}`]);
+      nodes.takeCalls();
+      expect((await nodes.run("uninstall", node, "--restart")).exit).toBe(0);
+      expect(restarts()).toEqual([`systemctl restart ${unit}`]);
+    });
+
+    test.each([
+      [
+        "a missing service",
+        "echo not-found; exit 0",
+        /the node has no service containerd; nothing was changed/,
+      ],
+      [
+        "a service manager that does not answer",
+        "exit 1",
+        /cannot reach the service containerd; nothing was changed/,
+      ],
+    ])("with %s changes nothing", async (_what, script, message) => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      const before = snapshot(node);
+      nodes.onAction("show", script);
+      const { exit, said } = await nodes.run("install", node, "--restart");
+      rmSync(join(folder, "show"));
+      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("of an uninstallation is remembered on a node that runs", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", "run/systemd/system/x": "" });
+      const before = snapshot(node);
+      await nodes.run("install", node, "--restart");
+      expect((await nodes.run("uninstall", node)).exit).toBe(3);
+      expect(read(node, CONFIG)).toBe("version = 2\n");
+      nodes.takeCalls();
+      expect((await nodes.run("uninstall", node, "--restart")).exit).toBe(0);
+      expect(restarts()).toEqual([RESTART]);
+      expect(snapshot(node)).toEqual(before);
+    });
+  });
+
+  describe("uninstall keeps what changed since", () => {
+    test("edits of the configuration", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      await nodes.run("install", node);
+      put(node, CONFIG, `${read(node, CONFIG)}[debug]\n  level = "info" # mine\n`);
+      expect((await nodes.run("uninstall", node)).said).toContain(`edited /${CONFIG}\n`);
+      expect(read(node, CONFIG)).toBe('version = 2\n[debug]\n  level = "info" # mine\n');
+    });
+
+    test("edits of a template", async () => {
+      const node = nodes.make({ [`${K3S}/config.toml.tmpl`]: '{{ template "base" . }}\n' });
+      await nodes.run("install", node);
+      put(node, `${K3S}/config.toml.tmpl`, `${read(node, `${K3S}/config.toml.tmpl`)}# mine\n`);
+      await nodes.run("uninstall", node);
+      expect(read(node, `${K3S}/config.toml.tmpl`)).toBe('{{ template "base" . }}\n# mine\n');
+    });
+
+    test("another program", async () => {
+      const node = nodes.make({ [PROGRAM]: "#!Go" });
+      await nodes.run("install", node);
+      put(node, PROGRAM, "#!newer");
+      expect((await nodes.run("uninstall", node)).said).toMatch(
+        /ctd-decoder changed since the installation, and was kept/,
+      );
+      expect(read(node, PROGRAM)).toBe("#!newer");
+    });
+  });
+
+  describe("keys", () => {
+    const secret = (name: string, text: string) => {
+      const path = join(folder, `secret-${name}-${Math.random()}`);
+      mkdirSync(path);
+      writeSecret(path, name, Buffer.from(text));
+      return path;
+    };
+
+    test("are copied from a Secret for root alone, and leave the node with it", async () => {
+      const node = nodes.make({ [`${KEYS}/mine.pem`]: "my key" });
+      const [first, second] = [secret("a.pem", "a key"), secret("b.pem", "b key")];
+      expect((await nodes.run("install", node, "--keys", first)).said).toMatch(/copied the key a.pem/);
+      expect(statSync(join(node, KEYS, "a.pem")).mode & 0o777).toBe(0o600);
+      const { said } = await nodes.run("install", node, "--keys-only", "--keys", second);
+      expect(said).toBe("copied the key b.pem\nremoved the key a.pem\n");
+      expect(readdirSync(join(node, KEYS)).sort()).toEqual(["..ctd-decoder.json", "b.pem", "mine.pem"]);
+      expect((await nodes.run("install", node, "--keys-only", "--keys", second)).said).toBe("");
+      await nodes.run("uninstall", node);
+      expect(readdirSync(join(node, KEYS))).toEqual(["mine.pem"]);
+    });
+
+    test("stay with --keep-keys", async () => {
+      const node = nodes.make();
+      await nodes.run("install", node, "--keys", secret("a.pem", "a key"));
+      await nodes.run("uninstall", node, "--keep-keys");
+      expect(readdirSync(join(node, KEYS))).toEqual(["a.pem"]);
+    });
+
+    test("of the node's own are never overwritten or removed", async () => {
+      const node = nodes.make({ [`${KEYS}/a.pem`]: "my key", [`${KEYS}/same.pem`]: "same" });
+      const from = secret("a.pem", "a key");
+      writeFileSync(join(from, "..data/same.pem"), "same");
+      const { exit, said } = await nodes.run("install", node, "--keys-only", "--keys", from);
+      expect({ exit, said }).toEqual({
+        exit: 1,
+        said: expect.stringMatching(/other keys of these names, .*a.pem/),
+      });
+      expect(read(node, `${KEYS}/a.pem`)).toBe("my key");
+      await nodes.run("uninstall", node);
+      expect(readdirSync(join(node, KEYS)).sort()).toEqual(["a.pem", "same.pem"]);
+    });
+
+    test("all stay when the folder is gone", async () => {
+      const node = nodes.make();
+      const from = secret("a.pem", "a key");
+      await nodes.run("install", node, "--keys", from);
+      rmSync(from, { recursive: true });
+      expect((await nodes.run("install", node, "--keys-only", "--keys", from)).exit).toBe(1);
+      expect(read(node, `${KEYS}/a.pem`)).toBe("a key");
+    });
+  });
+
+  describe("inside the node's file system", () => {
+    test("absolute links stay in it", async () => {
+      const node = nodes.make({ "usr/share/containerd/config.toml": "version = 2\n" });
+      mkdirSync(join(node, "etc/containerd"), { recursive: true });
+      symlinkSync("/usr/share/containerd/config.toml", join(node, CONFIG));
+      const before = snapshot(node);
+      await nodes.run("install", node);
+      expect(parse(read(node, CONFIG))).toEqual({ version: 2, imports: [DROP_IN] });
+      expect(read(node, "usr/share/containerd/config.toml")).toBe("version = 2\n");
+      await nodes.run("uninstall", node);
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    /** With a file system of its own at a folder of the node. */
+    const inside = (node: string, mount: string, ...args: string[]) =>
+      run({ name: "unshare", command: "unshare", args: ["--mount", "sh", "-euc"] }, [
+        `cd "$0"; ${mount}; shift; exec "$@"`,
+        node,
+        "sh",
+        ours.command,
+        ...["install", "--root", node, "--binary", nodes.program, "--containerd", "1.7", ...args],
+      ]);
+
+    test("/opt/bin takes the program where /usr is read-only, unless --program names a place", async () => {
+      const node = nodes.make({ "opt/x": "" });
+      const readOnly = "mount --bind usr usr; mount -o remount,ro,bind usr";
+      const before = snapshot(node);
+      const refused = await inside(node, readOnly, "--program", "/usr/bin/ctd-decoder");
+      expect(refused).toMatchObject({
+        exit: 1,
+        stderr: expect.stringMatching(/read-only; nothing was changed\n.*--program/),
+      });
+      expect(snapshot(node)).toEqual(before);
+      expect((await inside(node, readOnly)).exit).toBe(3);
+      expect(read(node, "opt/bin/ctd-decoder")).toBe(FAKE_PROGRAM);
+      expect(processorsOf(read(node, DROP_IN))[TAR_ID]).toMatchObject({ path: "/opt/bin/ctd-decoder" });
+    });
+
+    test("a place from where nothing is executed is refused", async () => {
+      const node = nodes.make();
+      const before = snapshot(node);
+      const { exit, stderr } = await inside(node, "mount -t tmpfs -o noexec tmpfs usr");
+      expect({ exit, stderr }).toEqual({
+        exit: 1,
+        stderr: expect.stringMatching(/or a folder mounted noexec/),
+      });
+      expect(snapshot(node)).toEqual(before);
+    });
+  });
+
+  describe("wrong usage", () => {
+    test.each<[string[], RegExp]>([
+      [["--binary", "/none"], /cannot read \/none: no such file/],
+      [["--keys", "/none"], /cannot read the keys in \/none: no such file/],
+      [["--unknown"], /unknown option --unknown/],
+      [["--config"], /--config needs a value/],
+      [["--root", "/none/none"], /\/none\/none is not a folder/],
+      [["--containerd", "nope"], /--containerd takes/],
+      [["--keys-only"], /--keys-only and --watch need --keys/],
+    ])("%j is refused", async (args, message) => {
+      const node = nodes.make();
+      const before = snapshot(node);
+      const { exit, said } = await nodes.run("install", node, ...args);
+      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+  });
+
+  test("--json reports the same", async () => {
+    const node = nodes.make();
+    const { exit, stdout } = await nodes.run("install", node, "--json");
+    expect(exit).toBe(3);
+    expect(JSON.parse(stdout.toString())).toMatchObject({
+      restart: "pending",
+      restartCommand: "systemctl restart containerd",
+      files: [{ path: `/${PROGRAM}`, isChanged: true }, { path: DROP_IN }, { path: `/${CONFIG}` }],
+    });
+    const undone = await nodes.run("uninstall", node, "--json");
+    expect(JSON.parse(undone.stdout.toString())).toMatchObject({
+      restart: "not needed",
+      files: expect.any(Array),
+    });
+  });
+});
+
+describeWith(
+  [ours, busybox, root, strace],
+  "ctd-decoder install, killed at each step",
+  { timeout: 240_000 },
+  () => {
+    const folder = temporaryFolder();
+    const nodes = new Nodes(folder);
+    const CHANGES = "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,rmdir";
+
+    test.each([
+      ["install", "install"],
+      ["uninstall", "uninstall"],
+    ] as const)("a killed %s is finished or undone by the next run", async (_name, command) => {
+      let steps = 0;
+      for (let when = 1; ; when++) {
+        const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+        const before = snapshot(node);
+        if (command === "uninstall") await nodes.run("install", node);
+        const injected = [
+          "-f",
+          "-qq",
+          "-o",
+          "/dev/null",
+          "-e",
+          `trace=${CHANGES}`,
+          "-e",
+          `inject=${CHANGES}:signal=SIGKILL:when=${when}`,
+        ];
+        const program = command === "install" ? ["--binary", nodes.program, "--containerd", "1.7.24"] : [];
+        const killed = await run(strace, [...injected, ours.command, command, "--root", node, ...program], {
+          env: nodes.environment,
+        });
+        const isKilled = killed.exit === 137 || killed.signal === "SIGKILL";
+        if (when % 2 === 0) await nodes.run("install", node);
+        const undone = await nodes.run("uninstall", node);
+        expect(undone.exit, `${command} killed at step ${when}: ${undone.said}`).toBe(0);
+        expect(snapshot(node), `${command} killed at step ${when}`).toEqual(before);
+        if (!isKilled) break;
+        steps += 1;
+      }
+      expect(steps).toBeGreaterThan(3);
+    });
+  },
+);
+
+describeWith([ours, root], "ctd-decoder install --watch", { timeout: 60_000 }, () => {
+  const folder = temporaryFolder();
+
+  test("ends at SIGTERM with exit code 0", async () => {
+    const [keys, node] = [join(folder, "keys"), join(folder, "node")];
+    for (const path of [keys, node]) mkdirSync(path);
+    writeFileSync(join(keys, "a.pem"), "a key");
+    const script =
+      '"$0" install --watch --root "$1" --keys "$2" & until [ -e "$1/etc/containerd/ocicrypt/keys/a.pem" ]; do sleep 0.1; done; kill -TERM $!; wait $!';
+    const { exit, stderr } = await run({ name: "sh", command: "sh", args: [] }, [
+      "-c",
+      script,
+      ours.command,
+      node,
+      keys,
+    ]);
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+  });
+});
