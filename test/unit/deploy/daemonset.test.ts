@@ -2,7 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { output, PROJECT } from "../../support/peers.ts";
+import { parseArguments } from "../../../src/cli/arguments.ts";
+import { INSTALL } from "../../../src/cli/commands/install.ts";
+import { KEYS_PATH } from "../../../src/containerd/stream-processors.ts";
+import { PROJECT } from "../../support/peers.ts";
 import { DAEMON_SET, problems } from "./kubernetes.ts";
 
 interface Container {
@@ -10,6 +13,7 @@ interface Container {
   readonly image: string;
   readonly command?: readonly string[];
   readonly args?: readonly string[];
+  readonly securityContext?: object;
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
 }
 
@@ -24,6 +28,7 @@ interface DaemonSet {
         readonly containers: readonly Container[];
         readonly volumes: readonly {
           readonly name: string;
+          readonly hostPath?: { readonly path: string };
           readonly secret?: { readonly defaultMode: number };
         }[];
       };
@@ -58,8 +63,8 @@ describe("deploy/daemonset.yaml", () => {
       expect.stringMatching(/^spec\.template\.spec\.volumes\[0\]\.hostPath\.type: none of/),
     ],
     [
-      "memory: 32Mi",
-      "memory: 32 MB",
+      "memory: 64Mi",
+      "memory: 64 MB",
       "spec.template.spec.initContainers[0].resources.requests.memory: no quantity",
     ],
     ["      containers:", "      conteners:", "spec.template.spec.containers: missing"],
@@ -79,22 +84,32 @@ describe("deploy/daemonset.yaml", () => {
     expect(pod.volumes.find(({ name }) => name === "keys")?.secret?.defaultMode).toBe(0o400);
   });
 
-  test("calls install-node with options that it has and folders that are mounted", async () => {
-    const help = (
-      await output({ name: "install-node", command: join(PROJECT, "scripts/install-node"), args: [] }, [
-        "--help",
-      ])
-    ).toString();
-    for (const { args = [], volumeMounts } of containers) {
-      const words = args.join(" ").split(/[\s;]+/);
-      const flags = words.filter((word) => word.startsWith("--"));
-      expect(flags.length).toBeGreaterThan(2);
-      for (const flag of flags) expect(help).toContain(flag);
-      const keys = words[words.indexOf("--keys") + 1];
-      expect(volumeMounts.map(({ mountPath }) => mountPath)).toContain(keys);
-      expect(
-        volumeMounts.some(({ mountPath }) => mountPath.startsWith(words[words.indexOf("--root") + 1] ?? "?")),
-      ).toBe(true);
+  test("calls install with options that it has and folders that are mounted, without a shell", () => {
+    for (const { command, args = [], volumeMounts } of containers) {
+      expect(command).toBeUndefined();
+      const [name, ...words] = args;
+      expect(name).toBe(INSTALL.name);
+      const parsed = parseArguments(INSTALL, words);
+      const mounts = volumeMounts.map(({ mountPath }) => mountPath);
+      expect(mounts).toContain(parsed.text("keys"));
+      expect(mounts.some((path) => path.startsWith(parsed.text("root") ?? "?"))).toBe(true);
     }
+  });
+
+  test("the container that runs on sees the keys folder only, and has no rights", () => {
+    const [container] = pod.containers;
+    const hostPaths = pod.volumes.flatMap(({ name, hostPath }) =>
+      hostPath ? [{ name, path: hostPath.path }] : [],
+    );
+    const mounted = container?.volumeMounts.map(({ name }) => name) ?? [];
+    expect(hostPaths.filter(({ name }) => mounted.includes(name)).map(({ path }) => path)).toEqual([
+      KEYS_PATH,
+    ]);
+    expect(container?.securityContext).toMatchObject({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+    expect(container?.securityContext).not.toHaveProperty("privileged");
   });
 });

@@ -31,6 +31,7 @@ const SECURITY_CONTEXT = object({
   runAsGroup: "integer",
   runAsNonRoot: "boolean",
   runAsUser: "integer",
+  seccompProfile: object({ type: { oneOf: ["RuntimeDefault", "Unconfined", "Localhost"] } }, "type"),
 });
 
 const VOLUME_MOUNT = object(
