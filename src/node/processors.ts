@@ -30,7 +30,7 @@ export function wantedProcessors(
   { processors: configured }: ContainerdConfig,
 ): WantedProcessors {
   const command = { path: program, keysPath: KEYS_PATH, providerConfig: PROVIDER_CONFIG };
-  const returnsTar = argsOf(kept(configured.get(TAR_ID)))?.returns === "tar";
+  const returnsTar = argsOf(kept(configured.get(TAR_ID)))?.release.returns === "tar";
   const processors = new Map<string, StreamProcessor>();
   const findings: Finding[] = [];
   for (const [id, fresh] of decoderProcessors(command, returnsTar)) {

@@ -686,19 +686,19 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
   });
 
   describe("wrong usage", () => {
-    test.each<[string[], RegExp]>([
-      [["--binary", "/none"], /cannot read \/none: no such file/],
-      [["--keys", "/none"], /cannot read the keys in \/none: no such file/],
-      [["--unknown"], /unknown option --unknown/],
-      [["--config"], /--config needs a value/],
-      [["--root", "/none/none"], /\/none\/none is not a folder/],
-      [["--containerd", "nope"], /--containerd takes/],
-      [["--keys-only"], /--keys-only and --watch need --keys/],
-    ])("%j is refused", async (args, message) => {
+    test.each<[string[], number, RegExp]>([
+      [["--binary", "/none"], 1, /cannot read \/none: no such file/],
+      [["--keys", "/none"], 1, /cannot read the keys in \/none: no such file/],
+      [["--unknown"], 2, /unknown option --unknown/],
+      [["--config"], 2, /--config needs a value/],
+      [["--root", "/none/none"], 1, /\/none\/none is not a folder/],
+      [["--containerd", "nope"], 2, /--containerd takes/],
+      [["--keys-only"], 2, /--keys-only and --watch need --keys/],
+    ])("%j is refused", async (args, code, message) => {
       const node = nodes.make();
       const before = snapshot(node);
       const { exit, said } = await nodes.run("install", node, ...args);
-      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect({ exit, said }).toEqual({ exit: code, said: expect.stringMatching(message) });
       expect(snapshot(node)).toEqual(before);
     });
   });

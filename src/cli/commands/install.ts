@@ -8,10 +8,9 @@ import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
-import { interruptible } from "../interrupt.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
-import { Ui } from "../ui.ts";
+import { interruptible, type Ui } from "../ui.ts";
 import { containerdVersion } from "./config.ts";
 
 /** A changed Secret reaches its volume after a minute or so; a few seconds more do not matter. */
@@ -54,8 +53,7 @@ export const INSTALL: Command = {
       does: "installs from a pod that mounts the node's file system and a Secret",
     },
   ],
-  async run(args) {
-    const ui = new Ui(args);
+  async run(args, ui) {
     const keys = args.text("keys");
     if (args.flag("watch") || args.flag("keys-only")) {
       if (keys === undefined) throw new DecoderError("USAGE", "--keys-only and --watch need --keys");
@@ -78,9 +76,11 @@ export const INSTALL: Command = {
       isDryRun: args.flag("dry-run"),
       environment: process.env,
     });
-    ui.result(report, () => renderInstall(report, ui.style));
-    if (report.restart === "pending" && !report.isDryRun)
-      throw restartPending("containerd still runs with its old configuration", report.restartCommand);
+    const isPending = report.restart === "pending" && !report.isDryRun;
+    const failure = isPending
+      ? restartPending("containerd still runs with its old configuration", report.restartCommand)
+      : undefined;
+    ui.result(report, () => renderInstall(report, ui.style), failure);
   },
 };
 
@@ -91,8 +91,8 @@ export function restartPending(message: string, command: string): DecoderError {
 
 async function copyKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
   const sync = await syncOnce(keys, args);
-  ui.result(sync, () => renderKeys(sync, args.flag("dry-run")));
-  if (sync.kept.length > 0) throw notCopied(sync.kept);
+  const failure = sync.kept.length > 0 ? notCopied(sync.kept) : undefined;
+  ui.result(sync, () => renderKeys(sync, args.flag("dry-run")), failure);
 }
 
 async function syncOnce(keys: string, args: Arguments): Promise<KeySync> {

@@ -4,7 +4,6 @@ import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
-import { Ui } from "../ui.ts";
 import { restartPending } from "./install.ts";
 
 export const UNINSTALL: Command = {
@@ -25,8 +24,7 @@ export const UNINSTALL: Command = {
   examples: [
     { command: "ctd-decoder uninstall --restart", does: "restores the node and restarts containerd" },
   ],
-  async run(args) {
-    const ui = new Ui(args);
+  async run(args, ui) {
     const { uninstall } = await import("../../node/uninstall.ts");
     const report = await uninstall({
       root: args.text("root") ?? "/",
@@ -35,9 +33,11 @@ export const UNINSTALL: Command = {
       isDryRun: args.flag("dry-run"),
       environment: process.env,
     });
-    ui.result(report, () => renderUninstall(report, ui.style));
-    if (report.restart === "pending" && !report.isDryRun)
-      throw restartPending("containerd still runs with the uninstalled configuration", report.restartCommand);
+    const failure =
+      report.restart === "pending" && !report.isDryRun
+        ? restartPending("containerd still runs with the uninstalled configuration", report.restartCommand)
+        : undefined;
+    ui.result(report, () => renderUninstall(report, ui.style), failure);
   },
 };
 
