@@ -1,6 +1,6 @@
 import { documentsNaming, type StoredDocument } from "../containerd/store/documents.ts";
 import { layersIn, type NamedLayer } from "../containerd/store/manifests.ts";
-import { repositoriesOf } from "../containerd/store/sources.ts";
+import { namesOf } from "../containerd/store/sources.ts";
 import { goField, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
@@ -95,7 +95,7 @@ class Gate {
 
   async #check(digest: string): Promise<boolean> {
     const { store, imageReference } = this.#layer;
-    const sources = repositoriesOf(store, digest);
+    const sources = namesOf(store, digest);
     const names = [...sources, ...(imageReference === undefined ? [] : [imageReference])];
     if (names.length === 0) this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
     const { checkOnNode } = await import("./node-check.ts");

@@ -9,10 +9,11 @@ import { Bolt } from "./metadata.ts";
 const LABEL = "containerd.io/distribution.source.";
 
 /**
- * The repositories from which a blob was pulled, as containerd's metadata says: `registry.example.com/shop/app`. Empty when
- * the metadata can't be read.
+ * The names under which containerd's metadata has a manifest or index: `registry.example.com:5000/shop/app:1.0` of images,
+ * and `registry.example.com/shop/app` of what was pulled, where containerd leaves the port out. Empty when the metadata
+ * can't be read.
  */
-export function repositoriesOf(store: string, digest: string): readonly string[] {
+export function namesOf(store: string, digest: string): readonly string[] {
   let fd: number;
   try {
     fd = openRegularFile(join(dirname(store), METADATA)).fd;
@@ -21,15 +22,22 @@ export function repositoriesOf(store: string, digest: string): readonly string[]
   }
   try {
     const database = Bolt.open(fd);
-    return database === null ? [] : [...new Set(labelled(database, digest))].slice(0, LIMITS.blobSources);
+    return database === null ? [] : [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources);
   } finally {
     closeSync(fd);
   }
 }
 
-/** containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/content/blob/DIGEST/labels/NAME. */
-function* labelled(database: Bolt, digest: string): Generator<string> {
+/**
+ * containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/image/NAME/target/digest, and
+ * v1/NAMESPACE/content/blob/DIGEST/labels/NAME.
+ */
+function* namesIn(database: Bolt, digest: string): Generator<string> {
   for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
+    for (const [name, image] of database.entries(database.bucket(namespace, "image"))) {
+      const target = database.value(database.bucket(image, "target"), "digest");
+      if (target?.toString("latin1") === digest) yield name;
+    }
     const blobs = database.bucket(database.bucket(namespace, "content"), "blob");
     const labels = database.bucket(database.bucket(blobs, digest), "labels");
     for (const [name, , value] of database.entries(labels)) {

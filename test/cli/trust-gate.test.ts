@@ -1,0 +1,187 @@
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { ContentStore } from "../support/content-store.ts";
+import { decode } from "../support/decoder.ts";
+import { type Encrypted, encryptFor } from "../support/encrypted.ts";
+import { type KeyFiles, writeKeys } from "../support/keys.ts";
+import { flipBit, plainBytes } from "../support/layer.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, ours, root } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { newSigner, storeSignature, type TestSigner, writeSettings } from "../support/trust.ts";
+
+const NAME = "127.0.0.1/test";
+const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
+
+/** `--trust-policy`: what containerd hands over is decrypted only for an image that the policy accepts. */
+describeWith([ours, root], "the decoder's gate", {}, () => {
+  const folder = temporaryFolder();
+  const signatures = join(folder, "signatures");
+  const verdicts = join(folder, "verdicts");
+  let node: KeyFiles;
+  let signer: TestSigner;
+  let layer: Encrypted;
+  let store: ContentStore;
+  let manifest: string;
+  let settings: string;
+  let number = 0;
+
+  beforeAll(async () => {
+    node = await writeKeys(join(folder, "node"), "P-256");
+    layer = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
+  });
+
+  beforeEach(() => {
+    signer = newSigner();
+    store = new ContentStore(join(folder, `root-${number++}`));
+    store.add(layer.ciphertext);
+    manifest = store.addManifest([layer.descriptor]);
+    // As pulled from 127.0.0.1/test.
+    store.lease(manifest, layer.descriptor.digest);
+    writeFileSync(join(folder, "key.pub"), signer.publicKey);
+    const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub") };
+    policy({ "127.0.0.1": [{ ...signed, signedIdentity: { type: "matchRepository" } }] });
+    settings = writeSettings(join(folder, "settings"), {
+      policy: join(folder, "policy.json"),
+      signature_store: signatures,
+      verdict_dir: verdicts,
+      hosts_dir: join(folder, "no-hosts"),
+      deadline: "5s",
+    });
+    for (const it of [signatures, verdicts]) rmSync(it, { recursive: true, force: true });
+  });
+
+  function policy(docker: Readonly<Record<string, unknown>>): void {
+    writeFileSync(
+      join(folder, "policy.json"),
+      JSON.stringify({ default: [{ type: "reject" }], transports: { docker } }),
+    );
+  }
+
+  function sign(digest: string): string {
+    return storeSignature(signatures, signer, { digest, reference: NAME });
+  }
+
+  async function open(args: readonly string[] = [], { ciphertext, descriptor }: Encrypted = layer) {
+    const flags = ["--decryption-keys-path", dirname(node.privatePath("pkcs8.pem"))];
+    const gate = ["--trust-policy", settings, "--content-store", store.folder];
+    const { exit, stdout, stderr } = await decode(ours, {
+      layer: ciphertext,
+      payload: payload(descriptor),
+      args: [...flags, ...gate, ...args],
+    });
+    return { exit, bytes: stdout.length, stderr };
+  }
+
+  const refused = (message: RegExp) => ({ exit: 1, bytes: 0, stderr: expect.stringMatching(message) });
+  const opened = { exit: 0, bytes: 5000, stderr: "" };
+
+  test("a signed manifest opens, and its verdict opens it again without the signature", async () => {
+    const path = sign(manifest);
+    expect(await open()).toEqual(opened);
+    expect(readdirSync(verdicts)).toHaveLength(1);
+    rmSync(path);
+    expect(await open()).toEqual(opened);
+  });
+
+  test("a changed policy voids the verdict", async () => {
+    const path = sign(manifest);
+    expect(await open()).toEqual(opened);
+    rmSync(path);
+    writeFileSync(join(folder, "key.pub"), newSigner().publicKey);
+    expect(await open()).toEqual(refused(/is trusted: 127\.0\.0\.1\/test/));
+  });
+
+  test("an unsigned image is refused, and nothing of it comes out", async () => {
+    expect(await open()).toEqual(refused(/no image with this layer is trusted/));
+  });
+
+  test("a signature by another key, of another digest or for another repository is refused", async () => {
+    storeSignature(signatures, newSigner(), { digest: manifest, reference: NAME });
+    expect(await open()).toEqual(refused(/is trusted/));
+    storeSignature(signatures, signer, {
+      digest: manifest,
+      reference: NAME,
+      payloadDigest: `sha256:${"0".repeat(64)}`,
+    });
+    expect(await open()).toEqual(refused(/is trusted/));
+    storeSignature(signatures, signer, { digest: manifest, reference: "127.0.0.1/other" });
+    expect(await open()).toEqual(refused(/is trusted/));
+  });
+
+  test("an index that is signed covers its manifests", async () => {
+    const index = store.add(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: INDEX_TYPE,
+        manifests: [{ mediaType: "application/vnd.oci.image.manifest.v1+json", digest: manifest, size: 1 }],
+      }),
+    );
+    sign(index);
+    expect(await open()).toEqual(refused(/was not pulled/));
+    const annotations = {
+      ...layer.descriptor.annotations,
+      "containerd.io/snapshot/cri.image-ref": `${NAME}:1`,
+    };
+    const annotated = { ...layer, descriptor: { ...layer.descriptor, annotations } };
+    expect(await open([], annotated)).toEqual(refused(/was not pulled/));
+    expect(await open(["--trust-cri-annotations"], annotated)).toEqual(opened);
+  });
+
+  test("a document that only mentions a manifest does not cover it", async () => {
+    const other = store.add(JSON.stringify({ manifests: [], annotations: { note: manifest } }));
+    sign(other);
+    expect(await open()).toEqual(refused(/is trusted/));
+  });
+
+  test("another manifest's key for a signed image's layer is refused", async () => {
+    sign(manifest);
+    const foreign = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
+    const { annotations } = foreign.descriptor;
+    const descriptor = { ...layer.descriptor, annotations: annotations ?? {} };
+    store.addManifest([descriptor]);
+    expect(await open([], { ...layer, descriptor })).toEqual(refused(/another key for this layer/));
+  });
+
+  test("a layer that is not what the signed manifest names is refused, whatever its HMAC", async () => {
+    sign(manifest);
+    const foreign = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
+    expect(await open([], { ...layer, ciphertext: foreign.ciphertext })).toEqual(refused(/./));
+    expect(await open([], { ...layer, ciphertext: flipBit(layer.ciphertext, 100) })).toEqual(refused(/./));
+  });
+
+  test("a manifest that was changed on the disk is not taken for the signed one", async () => {
+    sign(manifest);
+    const foreign = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
+    const descriptor = { ...layer.descriptor, annotations: foreign.descriptor.annotations ?? {} };
+    const forged = store.addManifest([descriptor]);
+    writeFileSync(store.path(manifest), JSON.stringify({ layers: [descriptor] }));
+    rmSync(store.path(forged));
+    expect(await open([], { ...layer, descriptor })).toEqual(refused(/no manifest in .* names/));
+  });
+
+  test("a scope that accepts anything opens without a signature and without a verdict", async () => {
+    policy({ "127.0.0.1": [{ type: "insecureAcceptAnything" }] });
+    expect(await open()).toEqual(opened);
+  });
+
+  test("a rejected scope, a broken policy and missing settings refuse", async () => {
+    sign(manifest);
+    policy({ "127.0.0.1": [{ type: "reject" }] });
+    expect(await open()).toEqual(refused(/the policy rejects it/));
+    writeFileSync(join(folder, "policy.json"), "{");
+    expect(await open()).toEqual(refused(/policy .* can't be read/));
+    rmSync(settings);
+    expect(await open()).toEqual(refused(/trust\.toml/));
+  });
+
+  test("settings that others may write are refused", async () => {
+    sign(manifest);
+    writeFileSync(join(folder, "policy.json"), "{}", { mode: 0o666 });
+    const { chmodSync } = await import("node:fs");
+    chmodSync(join(folder, "policy.json"), 0o666);
+    expect(await open()).toEqual(refused(/others than root may write/));
+    chmodSync(join(folder, "policy.json"), 0o644);
+  });
+});
