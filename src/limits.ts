@@ -105,7 +105,8 @@ export const LIMITS = {
   statementSubjects: 1024,
   /** A name in a certificate that a regular expression is run on. */
   identityChars: 1024,
-  /** Lines of a checksum file. */
+  /** A checksum file, and its lines. */
+  sumsBytes: 16 * MiB,
   sums: 65_536,
   /** A file with an Ed25519 signature, which is hashed twice and therefore kept in memory. */
   ed25519FileBytes: 256 * MiB,

@@ -10,7 +10,11 @@ import { KEYGEN } from "./commands/keygen.ts";
 import { LAYER } from "./commands/layer.ts";
 import { manCommand } from "./commands/man.ts";
 import { REWRAP } from "./commands/rewrap.ts";
+import { SIGN } from "./commands/sign.ts";
+import { TRUST_ATTEST } from "./commands/trust-attest.ts";
+import { TRUST_BLOB, VERIFY_BLOB } from "./commands/trust-blob.ts";
 import { TRUST_CHECK } from "./commands/trust-check.ts";
+import { TRUST_SUMS } from "./commands/trust-sums.ts";
 import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERIFY } from "./commands/verify.ts";
 import type { CommandGroup } from "./help.ts";
@@ -18,7 +22,7 @@ import type { CommandGroup } from "./help.ts";
 /** In the order in which help shows them. */
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
-  ["Commands for trust", [TRUST_CHECK]],
+  ["Commands for trust", [TRUST_CHECK, TRUST_BLOB, TRUST_SUMS, TRUST_ATTEST, SIGN, VERIFY_BLOB]],
   ["Commands for keys and nodes", [KEYGEN, INSTALL, UNINSTALL, DOCTOR, CONFIG]],
   ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];

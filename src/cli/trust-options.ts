@@ -1,23 +1,38 @@
 import { DecoderError } from "../errors.ts";
 import type { RegistryAccess } from "../registry/open.ts";
-import type { TrustFile } from "../trust/requirement.ts";
+import type { SignedBy, StatementDemand, TrustFile, WorkflowClaim } from "../trust/requirement.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 import { grouped } from "./shared-options.ts";
 
 /** Options of the trust commands, with cosign's and skopeo's names where these have one. */
 
-export const SIGNER_OPTIONS: Options = grouped("Whose signature", {
-  policy: {
-    value: "FILE",
-    help: "a policy: containers-policy.json, Kubewarden settings, ClusterImagePolicy",
-  },
+const WORKFLOW_CLAIMS: readonly WorkflowClaim[] = ["repository", "ref", "sha", "name", "trigger"];
+
+/** One signer, as cosign's flags name one. */
+export const IDENTITY_OPTIONS: Options = grouped("Whose signature", {
   key: { value: "FILE", help: "a public key, PEM; any of several is enough", alias: "k", repeats: true },
   "certificate-identity": { value: "NAME", help: "the subject of the signer's certificate" },
   "certificate-identity-regexp": { value: "REGEXP", help: "matches all of that subject" },
   "certificate-oidc-issuer": { value: "URL", help: "who vouched for the subject" },
   "certificate-oidc-issuer-regexp": { value: "REGEXP", help: "matches all of that issuer" },
+  ...Object.fromEntries(
+    WORKFLOW_CLAIMS.map((claim) => [
+      `certificate-github-workflow-${claim}`,
+      { value: "TEXT", help: `the ${claim} of the GitHub workflow that signed` },
+    ]),
+  ),
 });
+
+export const SIGNER_OPTIONS: Options = {
+  ...grouped("Whose signature", {
+    policy: {
+      value: "FILE",
+      help: "a policy: containers-policy.json, Kubewarden settings, ClusterImagePolicy",
+    },
+  }),
+  ...IDENTITY_OPTIONS,
+};
 
 export const CHECK_OPTIONS: Options = grouped("What must hold", {
   "trusted-root": {
@@ -95,4 +110,39 @@ export async function trustedRoot(args: Arguments): Promise<TrustFile | undefine
   if (path === undefined) return undefined;
   const { readTrustFile } = await import("../trust/policy/trust-file.ts");
   return readTrustFile(path);
+}
+
+/** Whether the command line names a signer. */
+export function namesSigner(args: Arguments): boolean {
+  return Object.keys(IDENTITY_OPTIONS).some((name) => args.text(name) !== undefined);
+}
+
+/**
+ * The one demand that the command line makes.
+ * @throws DecoderError USAGE when no signer is named, BAD_KEY, CONFIG
+ */
+export async function namedDemand(args: Arguments, statement: StatementDemand): Promise<SignedBy> {
+  const { signerDemand } = await import("../trust/policy/signer-demand.ts");
+  const ignoresLog = args.text("insecure-ignore-tlog");
+  const choice = {
+    keys: args.texts("key"),
+    subject: args.text("certificate-identity"),
+    subjectRegexp: args.text("certificate-identity-regexp"),
+    issuer: args.text("certificate-oidc-issuer"),
+    issuerRegexp: args.text("certificate-oidc-issuer-regexp"),
+    workflow: new Map(
+      WORKFLOW_CLAIMS.flatMap((claim) => {
+        const value = args.text(`certificate-github-workflow-${claim}`);
+        return value === undefined ? [] : [[claim, value] as const];
+      }),
+    ),
+  };
+  return signerDemand(choice, {
+    trustedRoot: await trustedRoot(args),
+    annotations: annotations(args),
+    isLogRequired: ignoresLog === undefined ? undefined : ignoresLog !== "true",
+    isSctRequired: !args.flag("insecure-ignore-sct"),
+    isTimestampRequired: args.flag("use-signed-timestamps"),
+    statement,
+  });
 }

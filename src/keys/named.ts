@@ -40,11 +40,25 @@ export async function addNamedKeys(specs: readonly string[], base: KeySet): Prom
   };
 }
 
-async function addFile(collector: KeyCollector, spec: string): Promise<void> {
+/**
+ * A key file and its password, unopened.
+ * @param spec a file as in addNamedKeys
+ * @throws DecoderError BAD_KEY
+ */
+export async function readKeyFile(spec: string): Promise<{
+  readonly file: string;
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** None or one. */
+  readonly passwords: readonly Secret[];
+}> {
   const { file = "", source, value = "" } = KEY_FILE.exec(spec)?.groups ?? {};
-  const password = source === undefined ? [] : [await readPassword(source, value)];
-  const data = await read(file, "key");
-  const used = data.length === 0 ? undefined : await collector.add(data, file, password);
+  const passwords = source === undefined ? [] : [await readPassword(source, value)];
+  return { file, data: await read(file, "key"), passwords };
+}
+
+async function addFile(collector: KeyCollector, spec: string): Promise<void> {
+  const { file, data, passwords } = await readKeyFile(spec);
+  const used = data.length === 0 ? undefined : await collector.add(data, file, passwords);
   if (used === undefined) throw unusable(file, collector.skipped.at(-1));
 }
 

@@ -69,7 +69,12 @@ export interface CertificateIdentity {
   readonly subjects: readonly SubjectDemand[];
   /** The OIDC issuer; undefined for `pki`. */
   readonly issuer?: TextDemand;
+  /** Exact values of what Fulcio says of a GitHub workflow. */
+  readonly workflow?: ReadonlyMap<WorkflowClaim, string>;
 }
+
+/** Fulcio's extensions 1.3.6.1.4.1.57264.1.2 to .6, by the names of cosign's `--certificate-github-workflow-…`. */
+export type WorkflowClaim = "trigger" | "sha" | "name" | "repository" | "ref";
 
 export interface SubjectDemand {
   /** `any`: email, URI or Fulcio's otherName. */

@@ -45,7 +45,7 @@ const COMMANDS = {
     env: {},
   }),
   sums: ({ sums, algorithm, base }, { exe }) => ({
-    argv: [exe, "trust", "sums", ...option("--algorithm", algorithm), sums],
+    argv: [exe, "trust", "sums", ...option("--algorithm", algorithm), "--base", base, sums],
     cwd: base,
     env: {},
   }),

@@ -6,8 +6,10 @@ import { parseMaterial } from "../../transport/reference.ts";
 import type { FilesReference, SourceReference } from "../../transport/transport.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
+import { transportSettings } from "../registry-options.ts";
 import { type CommonOptions, FROM_TO, REWRITE_OPTIONS, runRewrite } from "../rewrite.ts";
 import { namedKeys, RECIPIENT_OPTION, WRAP_OPTIONS } from "../shared-options.ts";
+import { readSigner, signedPlace, signPlace } from "../signing.ts";
 
 const USUAL_LEVEL = 6;
 
@@ -32,6 +34,14 @@ export const ENCRYPT: Command = {
     entrypoint: {
       value: "COMMAND",
       help: "entry point of an image made from rootfs: or tar:, as a program or a JSON list",
+    },
+    "sign-by": {
+      value: "FILE",
+      help: "sign the encrypted image with this private key, as ctd-decoder sign does",
+    },
+    "sign-container-identity": {
+      value: "NAME",
+      help: "the name that the signature is for (default DEST's, if it is docker://)",
     },
     ...WRAP_OPTIONS,
     ...REWRITE_OPTIONS,
@@ -67,11 +77,33 @@ export const ENCRYPT: Command = {
     async prepare(args, common) {
       const options = { ...common, ...encryptOptions(args, common) };
       const keys = await namedKeys(args);
+      const sign = await signer(args);
       const { encryptImage } = await import("../../image/encrypt.ts");
-      return async (running) => await encryptImage({ ...options, ...(keys && { keys }), running });
+      return async (running) => {
+        const result = await encryptImage({ ...options, ...(keys && { keys }), running });
+        return sign === undefined ? result : { ...result, ...(await sign(result.digest, running.signal)) };
+      };
     },
   }),
 };
+
+/**
+ * What signs the encrypted image, if that is asked for. Everything that can be wrong is found before anything is encrypted.
+ * @throws DecoderError USAGE, BAD_KEY
+ */
+async function signer(args: Arguments) {
+  const spec = args.text("sign-by");
+  if (spec === undefined) return undefined;
+  const access = transportSettings(args, "dest").registry;
+  const placeOf = (digest?: string) =>
+    signedPlace(args.operand(1), access, args.text("sign-container-identity"), digest);
+  placeOf();
+  const key = await readSigner(spec);
+  return async (digest: string, signal?: AbortSignal): Promise<{ readonly signedBy: string }> => {
+    const request = { key, annotations: {}, isRecursive: false, digest };
+    return { signedBy: (await signPlace(placeOf(digest), request, signal)).key };
+  };
+}
 
 type OwnOptions = Pick<
   EncryptOptions,

@@ -4,9 +4,11 @@ import { exists, writeDurably } from "../../io/staging.ts";
 import type { KeyPairKind } from "../../keys/generate.ts";
 import type { Curve } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
+import type { Secret } from "../../secret.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import { environmentPassword } from "../signing.ts";
 
 const PRIVATE_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
@@ -14,7 +16,7 @@ const USUAL_BITS = 3072;
 
 export const KEYGEN: Command = {
   name: "keygen",
-  summary: "make a key pair to encrypt images for",
+  summary: "make a key pair to encrypt images for, or to sign them with",
   operands: [{ name: "FILE", completes: "files" }],
   options: {
     type: { value: "TYPE", help: "type of the keys; default ec", alias: "t", choices: ["ec", "rsa"] },
@@ -23,18 +25,28 @@ export const KEYGEN: Command = {
       value: "N",
       help: `size of RSA keys, default ${USUAL_BITS}; implies --type rsa`,
     },
+    for: {
+      value: "USE",
+      help: "what the keys are for; default encryption",
+      choices: ["encryption", "signing"],
+    },
     format: { value: "FORMAT", help: "format of the files; default pem", choices: ["pem", "jwk"] },
     ...OUTPUT_OPTIONS,
   },
   notes: [
     "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. doctor, inspect and error messages name a key by its fingerprint, the SHA-256 of the public key in DER. inspect names a recipient by its kid, the JWK thumbprint (RFC 7638).",
     "PEM files are PKCS#8, which the Go decoder reads too.",
+    "A private key --for signing is a cosign.key under the password in the environment's COSIGN_PASSWORD, which may be empty; cosign reads it too.",
   ],
   examples: [
     { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },
     {
       command: "ctd-decoder keygen --type rsa --bits 4096 --format jwk node.jwk",
       does: "makes an RSA pair as JWKs",
+    },
+    {
+      command: "COSIGN_PASSWORD=secret ctd-decoder keygen --for signing cosign.key",
+      does: "makes a pair that signs images",
     },
   ],
   async run(args, ui) {
@@ -49,8 +61,11 @@ export const KEYGEN: Command = {
     const { generateKeys } = await import("../../keys/generate.ts");
     const format = args.text("format") === "jwk" ? "jwk" : "pem";
     const which = kind(args);
+    const isForSigning = args.text("for") === "signing";
+    const password = isForSigning ? signingPassword(format) : undefined;
     const pair = await generateKeys(which, format);
-    await writeDurably(privateFile, [Buffer.from(pair.privateKey)], PRIVATE_MODE);
+    const privateKey = password === undefined ? pair.privateKey : await sealed(pair.privateKey, password);
+    await writeDurably(privateFile, [Buffer.from(privateKey)], PRIVATE_MODE);
     try {
       await writeDurably(publicFile, [Buffer.from(pair.publicKey)], PUBLIC_MODE);
     } catch (error) {
@@ -85,4 +100,26 @@ function kind(args: Arguments): KeyPairKind {
   return type === "rsa"
     ? { type, bits: bits ?? USUAL_BITS }
     : { type: "ec", curve: (curve ?? "P-256") as Curve };
+}
+
+/** @throws DecoderError USAGE */
+function signingPassword(format: string): Secret {
+  if (format !== "pem")
+    throw new DecoderError("USAGE", "keys for signing are PEM: --format jwk is for encryption");
+  const password = environmentPassword();
+  if (password !== undefined) return password;
+  throw new DecoderError("USAGE", "a key for signing needs a password", {
+    hint: "set COSIGN_PASSWORD in the environment; an empty one is allowed, and protects nothing",
+  });
+}
+
+/** The private key in cosign's form. */
+async function sealed(pem: string, password: Secret): Promise<string> {
+  const { createPrivateKey } = await import("node:crypto");
+  const { writeCosignKey } = await import("../../trust/sign/cosign-key.ts");
+  try {
+    return writeCosignKey(createPrivateKey(pem), password);
+  } finally {
+    password.destroy();
+  }
 }

@@ -7,8 +7,9 @@ import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import {
-  annotations,
   CHECK_OPTIONS,
+  namedDemand,
+  namesSigner,
   PLACE_OPTIONS,
   POLICY_OPTIONS,
   REGISTRY_OPTIONS,
@@ -70,35 +71,15 @@ const DEFAULT_SECONDS = 60;
 
 /** The policy, or the one demand that the command line makes. */
 async function choose(args: Arguments) {
-  const choice = {
-    keys: args.texts("key"),
-    subject: args.text("certificate-identity"),
-    subjectRegexp: args.text("certificate-identity-regexp"),
-    issuer: args.text("certificate-oidc-issuer"),
-    issuerRegexp: args.text("certificate-oidc-issuer-regexp"),
-  };
-  const root = await trustedRoot(args);
   const policy = args.text("policy");
-  if (policy !== undefined) {
-    const { keys, ...identity } = choice;
-    if (keys.length > 0 || Object.values(identity).some((it) => it !== undefined))
-      throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");
-    const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
-    return await loadPolicy(policy, {
-      trustedRoot: root,
-      unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
-      scopeIsIdentity: args.text("bundle-identity") === "scope",
-    });
-  }
-  const { signerDemand } = await import("../../trust/policy/signer-demand.ts");
-  const ignoresLog = args.text("insecure-ignore-tlog");
-  return signerDemand(choice, {
-    trustedRoot: root,
-    annotations: annotations(args),
-    isLogRequired: ignoresLog === undefined ? undefined : ignoresLog !== "true",
-    isSctRequired: !args.flag("insecure-ignore-sct"),
-    isTimestampRequired: args.flag("use-signed-timestamps"),
-    statement: { kind: "signature" },
+  if (policy === undefined) return await namedDemand(args, { kind: "signature" });
+  if (namesSigner(args))
+    throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");
+  const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
+  return await loadPolicy(policy, {
+    trustedRoot: await trustedRoot(args),
+    unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
+    scopeIsIdentity: args.text("bundle-identity") === "scope",
   });
 }
 

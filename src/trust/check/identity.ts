@@ -1,6 +1,6 @@
 import { readChildren, readElement, readOid, readOnly, TAG } from "../../encoding/der.ts";
 import { LIMITS } from "../../limits.ts";
-import type { CertificateIdentity, SubjectDemand, TextDemand } from "../requirement.ts";
+import type { CertificateIdentity, SubjectDemand, TextDemand, WorkflowClaim } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 import { type Certificate, OID } from "./x509.ts";
 
@@ -14,6 +14,7 @@ export interface CertificateNames {
   readonly subjects: readonly Subject[];
   /** The OIDC issuer that Fulcio asked; undefined in certificates of other authorities. */
   readonly issuer: string | undefined;
+  readonly workflow: ReadonlyMap<WorkflowClaim, string>;
 }
 
 /** GeneralName's tags, RFC 5280 §4.2.1.6. */
@@ -25,6 +26,13 @@ const UTF8_STRING = 0x0c;
 /** Fulcio's arc 1.3.6.1.4.1.57264.1 (its docs/oid-info.md): .1 and .8 the issuer, .7 a user name as otherName. */
 const FULCIO_ISSUER_V1 = "2b0601040183bf300101";
 const FULCIO_ISSUER_V2 = "2b0601040183bf300108";
+const WORKFLOW_CLAIMS: ReadonlyMap<string, WorkflowClaim> = new Map([
+  ["2b0601040183bf300102", "trigger"],
+  ["2b0601040183bf300103", "sha"],
+  ["2b0601040183bf300104", "name"],
+  ["2b0601040183bf300105", "repository"],
+  ["2b0601040183bf300106", "ref"],
+]);
 const FULCIO_OTHER_NAME = "2b0601040183bf300107";
 const CONSTRUCTED_0 = 0xa0;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -32,7 +40,11 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** @throws DecoderError UNTRUSTED for names that are malformed or contradict each other */
 export function readNames({ extensions }: Certificate): CertificateNames {
   const names = extensions.get(OID.subjectAlternativeName);
-  return { subjects: names === undefined ? [] : readSubjects(names.value), issuer: readIssuer(extensions) };
+  return {
+    subjects: names === undefined ? [] : readSubjects(names.value),
+    issuer: readIssuer(extensions),
+    workflow: readWorkflow(extensions),
+  };
 }
 
 function readSubjects(value: Uint8Array<ArrayBuffer>): readonly Subject[] {
@@ -80,6 +92,16 @@ function readIssuer(extensions: Certificate["extensions"]): string | undefined {
   return issuer;
 }
 
+/** These older extensions hold bare bytes. */
+function readWorkflow(extensions: Certificate["extensions"]): ReadonlyMap<WorkflowClaim, string> {
+  const claims = new Map<WorkflowClaim, string>();
+  for (const [oid, claim] of WORKFLOW_CLAIMS) {
+    const extension = extensions.get(oid);
+    if (extension !== undefined) claims.set(claim, utf8(extension.value));
+  }
+  return claims;
+}
+
 /** `dev@example.com (issuer https://accounts.example.com)`, for messages. */
 export function describeNames({ subjects, issuer }: CertificateNames): string {
   const names = subjects.map(({ text }) => text).join(", ") || "nobody";
@@ -88,7 +110,7 @@ export function describeNames({ subjects, issuer }: CertificateNames): string {
 
 /** @throws DecoderError UNTRUSTED when the certificate is somebody else's */
 export function checkNames(names: CertificateNames, identity: CertificateIdentity): void {
-  const { subjects, issuer } = identity;
+  const { subjects, issuer, workflow = new Map() } = identity;
   if (subjects.length === 0)
     throw untrusted("no certificate identity is demanded, and anybody can get a certificate");
   for (const demand of subjects) {
@@ -100,6 +122,13 @@ export function checkNames(names: CertificateNames, identity: CertificateIdentit
   if (issuer !== undefined && (names.issuer === undefined || !matches(names.issuer, issuer))) {
     throw untrusted(
       `its certificate is ${describeNames(names)}, and the issuer ${describeDemand(issuer)} is demanded`,
+    );
+  }
+  for (const [claim, value] of workflow) {
+    if (names.workflow.get(claim) === value) continue;
+    const actual = names.workflow.get(claim);
+    throw untrusted(
+      `its certificate's GitHub workflow ${claim} is ${actual === undefined ? "missing" : `"${actual}"`}, and "${value}" is demanded`,
     );
   }
 }

@@ -26,7 +26,11 @@ export function unnamedLeaf(
 }
 
 /** A Fulcio certificate of this identity. */
-export function keylessSigner(subject: TextDemand, issuer: TextDemand, name: "any" | "uri" = "any"): Signer {
+export function keylessSigner(
+  subject: TextDemand,
+  issuer: TextDemand,
+  name: "any" | "uri" = "any",
+): Signer & { readonly kind: "certificate" } {
   return {
     kind: "certificate",
     identity: { subjects: [{ name, is: subject }], issuer },

@@ -1,5 +1,12 @@
 import { DecoderError } from "../../errors.ts";
-import type { SignedBy, Signer, StatementDemand, TextDemand, TrustFile } from "../requirement.ts";
+import type {
+  SignedBy,
+  Signer,
+  StatementDemand,
+  TextDemand,
+  TrustFile,
+  WorkflowClaim,
+} from "../requirement.ts";
 import { exactly, keylessSigner, unnamedLeaf } from "./keyless.ts";
 import { wholeMatch } from "./regexp.ts";
 import { readTrustFile } from "./trust-file.ts";
@@ -11,6 +18,8 @@ export interface SignerChoice {
   readonly subjectRegexp: string | undefined;
   readonly issuer: string | undefined;
   readonly issuerRegexp: string | undefined;
+  /** What a GitHub workflow's certificate must say besides. */
+  readonly workflow: ReadonlyMap<WorkflowClaim, string>;
 }
 
 export interface SignerDemands {
@@ -31,8 +40,9 @@ const HINT =
  * @throws DecoderError USAGE when nobody or two kinds of signers are named, BAD_KEY, CONFIG
  */
 export function signerDemand(choice: SignerChoice, demands: SignerDemands): SignedBy {
-  const { keys, subject, subjectRegexp, issuer, issuerRegexp } = choice;
-  const isKeyless = [subject, subjectRegexp, issuer, issuerRegexp].some((it) => it !== undefined);
+  const { keys, subject, subjectRegexp, issuer, issuerRegexp, workflow } = choice;
+  const isKeyless =
+    workflow.size > 0 || [subject, subjectRegexp, issuer, issuerRegexp].some((it) => it !== undefined);
   if (isKeyless === keys.length > 0)
     throw new DecoderError(
       "USAGE",
@@ -53,12 +63,13 @@ export function signerDemand(choice: SignerChoice, demands: SignerDemands): Sign
   };
 }
 
-function signerOf({ keys, subject, subjectRegexp, issuer, issuerRegexp }: SignerChoice): Signer {
+function signerOf({ keys, subject, subjectRegexp, issuer, issuerRegexp, workflow }: SignerChoice): Signer {
   if (keys.length > 0) return { kind: "keys", keys: keys.map(readTrustFile) };
-  return keylessSigner(
+  const signer = keylessSigner(
     textDemand("certificate-identity", subject, subjectRegexp),
     textDemand("certificate-oidc-issuer", issuer, issuerRegexp),
   );
+  return { ...signer, identity: { ...signer.identity, workflow } };
 }
 
 function textDemand(option: string, text: string | undefined, regexp: string | undefined): TextDemand {

@@ -27,6 +27,8 @@ export interface SignRequest {
   readonly annotations: Readonly<Record<string, string>>;
   /** Signs the manifests of an index, too. */
   readonly isRecursive: boolean;
+  /** Digest that the image must have. */
+  readonly digest?: string;
 }
 
 export interface SignResult {
@@ -45,6 +47,15 @@ export interface SignResult {
  */
 export async function signImage(store: SignatureStore, request: SignRequest): Promise<SignResult> {
   const image = await store.image();
+  if (request.digest !== undefined && image.digest !== request.digest) {
+    throw new DecoderError(
+      "DIGEST_MISMATCH",
+      `${request.name} is ${image.digest} now, not ${request.digest}`,
+      {
+        hint: "somebody else has replaced the image: it was not signed",
+      },
+    );
+  }
   const all = [image, ...(request.isRecursive ? await childrenOf(image, store) : [])];
   const signed = [];
   for (const descriptor of all) {

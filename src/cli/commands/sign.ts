@@ -1,0 +1,65 @@
+import { DecoderError } from "../../errors.ts";
+import { printable } from "../../text.ts";
+import type { Command } from "../command.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import { readSigner, signedPlace, signPlace } from "../signing.ts";
+import { annotations, CHECK_OPTIONS, REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
+
+export const SIGN: Command = {
+  name: "sign",
+  summary: "sign an image with a key",
+  operands: [{ name: "IMAGE", completes: "images" }],
+  options: {
+    key: {
+      value: "FILE",
+      help: "a private key, cosign's or PEM; its password from COSIGN_PASSWORD, or appended as :file=FILE, :fd=NUMBER or :pass=TEXT",
+      alias: "k",
+    },
+    "sign-container-identity": {
+      value: "NAME",
+      help: "the name that the signature is for (default IMAGE's)",
+    },
+    annotations: CHECK_OPTIONS["annotations"] ?? { help: "" },
+    recursive: { help: "sign the platforms of an index, too", alias: "r" },
+    ...REGISTRY_OPTIONS,
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. It gets two signatures: the older form under the tag sha256-HEX.sig, for cosign 2, skopeo, podman and CRI-O, and a Sigstore bundle that refers to it, for cosign 3. Both hold the image's full name, which a policy compares. What the key has signed in the same way already is left alone.",
+    "Encryption changes an image's digest: encrypt first, then sign. Nothing is written to a transparency log; sign without a key with cosign.",
+  ],
+  examples: [
+    {
+      command: "ctd-decoder sign --key cosign.key registry.example.com/app:1.0",
+      does: "signs an image where it is",
+    },
+    {
+      command:
+        "ctd-decoder sign --key cosign.key --sign-container-identity registry.example.com/app:1.0 oci:app:1.0",
+      does: "signs an image in a layout, under the name that nodes will pull",
+    },
+  ],
+  async run(args, ui) {
+    const spec = args.text("key");
+    if (spec === undefined) {
+      throw new DecoderError("USAGE", "no key is named to sign with", {
+        hint: "name one with --key FILE; ctd-decoder keygen --for signing makes one",
+      });
+    }
+    const place = signedPlace(args.operand(0), registryAccess(args), args.text("sign-container-identity"));
+    const key = await readSigner(spec);
+    const request = {
+      key,
+      annotations: Object.fromEntries(annotations(args)),
+      isRecursive: args.flag("recursive"),
+    };
+    const result = await ui.work("signing", (_progress, signal) => signPlace(place, request, signal));
+    ui.result(result, () => {
+      const lines = result.signed.map(({ digest, added }) =>
+        added.length === 0 ? `${digest} was signed already` : `${digest} signed`,
+      );
+      return `${lines.join("\n")}\nas ${ui.style.bold(printable(result.name))} with key ${result.key}\n`;
+    });
+    if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
+  },
+};
