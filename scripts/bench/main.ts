@@ -12,6 +12,7 @@ import { describeMachine, inWords } from "./machine.ts";
 import { MEMORY } from "./memory.ts";
 import { plot } from "./plot.ts";
 import { PULLING } from "./pulling.ts";
+import { REGISTRY_ROWS } from "./registry.ts";
 import { type Row, type RowResult, run } from "./row.ts";
 import { header, lineOf, markdown } from "./table.ts";
 import { Workspace } from "./workspace.ts";
@@ -22,11 +23,12 @@ const HELP = `npm run bench -- [OPTIONS]
   --quick        3 rounds: to see that all works, not to judge
   --large        also layers of 10 GiB, which need 20 GiB of disk
   --containerd   also pulls through containerd, as root
+  --registry     also images in a docker-registry, compared with skopeo
   --json         the results as JSON, and nothing else, on standard output
 `;
 
 const QUICK_ROUNDS = 3;
-const ROWS: readonly Row[] = [...DECODING, ...MEMORY, ENCRYPTING, ...PULLING];
+const ROWS: readonly Row[] = [...DECODING, ...MEMORY, ENCRYPTING, ...PULLING, ...REGISTRY_ROWS];
 
 const { values: options } = parseArgs({
   options: {
@@ -35,6 +37,7 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     large: { type: "boolean", default: false },
     containerd: { type: "boolean", default: false },
+    registry: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
