@@ -179,4 +179,6 @@ export const LIMITS = {
   rangeSkipBytes: 64 * MiB,
   /** Attempts at one upload: each begins at the first byte. */
   uploadAttempts: 3,
+  /** Waiting for another process that writes to the same image layout. Its commit takes less than a second. */
+  folderLockMs: 60_000,
 } as const;

@@ -185,7 +185,8 @@ function isLeftover(name: string): boolean {
   return match?.["host"] === hostName() && !isAlive(Number(match["pid"]));
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this host runs. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -194,6 +195,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function hostName(): string {
+/** This host's name, in characters that a file name may have. */
+export function hostName(): string {
   return hostname().replace(/[^A-Za-z0-9.-]/g, "");
 }

@@ -1,7 +1,8 @@
-import { chmod, readdir, readFile, rm, stat } from "node:fs/promises";
+import { chmod, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeJson } from "../encoding/json-document.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { FolderLock } from "../io/lock.ts";
 import {
   exists,
   folderMode,
@@ -14,6 +15,7 @@ import {
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { Index, IndexEntry } from "../spec/manifest.ts";
 import type { BlobOutput } from "./blob-output.ts";
+import { removeAll, undoCommit, writeJournal } from "./commit-journal.ts";
 import type { ImageDestination, Transfer } from "./destination.ts";
 import type { Document } from "./documents.ts";
 import type { FileReference } from "./file-reference.ts";
@@ -22,37 +24,49 @@ import { INDEX_FILE, isTagged, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, tagged } 
 import { hasBlob, StagedBlobs } from "./staged-blobs.ts";
 import type { DestinationOptions } from "./transport.ts";
 
-/** In the staging folder while blobs are put in place: their names, one a line, for the run after a sudden end. */
-const JOURNAL_FILE = "journal";
-const BLOB_NAME = /^blobs\/[a-z0-9]+\/[0-9a-f]+$/;
+const PRIVATE_MODE = 0o700;
 
-/** An image layout's folder, new or with other images in it. */
+/**
+ * An image layout's folder, new or with other images in it. Several processes may write to one: each commit holds the
+ * folder's lock, and reads the index anew.
+ */
 export class LayoutDestination implements ImageDestination {
   readonly #reference: FileReference;
   readonly #options: DestinationOptions;
   readonly #isNew: boolean;
   readonly #staged: StagedBlobs;
+  /** Blobs of the image that were in the layout before. */
+  readonly #found: Descriptor[] = [];
 
-  private constructor(place: FileReference, options: DestinationOptions, isNew: boolean, staging: Staging) {
-    this.#reference = place;
+  private constructor(
+    reference: FileReference,
+    options: DestinationOptions,
+    isNew: boolean,
+    staging: Staging,
+  ) {
+    this.#reference = reference;
     this.#options = options;
     this.#isNew = isNew;
     this.#staged = new StagedBlobs(staging);
   }
 
-  static async open(place: FileReference, options: DestinationOptions): Promise<LayoutDestination> {
-    const isNew = !(await exists(place.path));
-    if (!isNew) withoutTag(await readExistingIndex(place.path), place, options);
-    // Inside the layout, since that may be a file system of its own; a new one appears as a whole.
-    const staging = await Staging.create(isNew ? dirname(place.path) : place.path, (leftover) =>
-      undoCommit(leftover, place.path),
+  static async open(reference: FileReference, options: DestinationOptions): Promise<LayoutDestination> {
+    const { path } = reference;
+    const isNew = !(await exists(path));
+    if (!isNew) withoutTag(await readExistingIndex(path), reference, options);
+    // An existing layout may be a file system of its own. A new one appears as a whole, from beside it.
+    const staging = await Staging.create(isNew ? dirname(path) : path, (leftover) =>
+      undoCommit(leftover, path),
     );
-    return new LayoutDestination(place, options, isNew, staging);
+    return new LayoutDestination(reference, options, isNew, staging);
   }
 
-  async take({ digest, size }: Descriptor): Promise<Transfer | undefined> {
+  async take(descriptor: Descriptor): Promise<Transfer | undefined> {
+    const { digest, size } = descriptor;
     if (await this.#staged.has(digest, size)) return "present";
-    return !this.#isNew && (await hasBlob(this.#reference.path, digest, size)) ? "present" : undefined;
+    if (this.#isNew || !(await hasBlob(this.#reference.path, digest, size))) return undefined;
+    this.#found.push(descriptor);
+    return "present";
   }
 
   async newOutput(): Promise<BlobOutput> {
@@ -69,53 +83,91 @@ export class LayoutDestination implements ImageDestination {
 
   async commit(root: IndexEntry, bytes: Uint8Array): Promise<void> {
     await this.putManifest(root, bytes);
-    const staging = this.#staged.staging.path;
-    const index = this.#isNew ? NEW_INDEX : await readExistingIndex(this.#reference.path);
-    const entries = [...withoutTag(index, this.#reference, this.#options), tagged(root, this.#reference.tag)];
-    const newIndex = writeJson({ ...index.value, manifests: entries }, index.style);
-    await writeDurably(join(staging, INDEX_FILE), [newIndex]);
     const marker = writeJson({ imageLayoutVersion: LAYOUT_VERSION });
-    await writeDurably(join(staging, LAYOUT_FILE), [marker]);
-    if (this.#isNew) await this.#appear();
-    else await this.#add(await this.#staged.names());
+    await writeDurably(join(this.#staging, LAYOUT_FILE), [marker]);
+    if (this.#isNew && (await this.#appear(root))) return;
+    const lock = await FolderLock.take(this.#reference.path, this.#staging, this.#options.signal);
+    try {
+      await this.#add(root, lock);
+    } finally {
+      await lock.release();
+    }
   }
 
   async close(): Promise<void> {
     await this.#staged.staging.remove();
   }
 
-  async #appear(): Promise<void> {
-    const staging = this.#staged.staging.path;
-    await chmod(staging, folderMode());
-    await syncFolder(staging);
-    await moveDurably(staging, this.#reference.path);
+  get #staging(): string {
+    return this.#staged.staging.path;
   }
 
-  /** Blobs first, since nobody sees them, then the index, which is the commit. */
-  async #add(names: readonly string[]): Promise<void> {
+  /** Makes the staging folder the layout. @returns false when another process has made one meanwhile */
+  async #appear(root: IndexEntry): Promise<boolean> {
+    const { path } = this.#reference;
+    await this.#writeIndex(NEW_INDEX, root);
+    await chmod(this.#staging, folderMode());
+    await syncFolder(this.#staging);
+    try {
+      await moveDurably(this.#staging, path);
+      return true;
+    } catch (error) {
+      if (!(await exists(path))) throw error;
+      await chmod(this.#staging, PRIVATE_MODE);
+      await rm(join(this.#staging, INDEX_FILE));
+      return false;
+    }
+  }
+
+  async #writeIndex(index: Document<Index>, root: IndexEntry): Promise<void> {
+    const others = withoutTag(index, this.#reference, this.#options);
+    const manifests = [...others, tagged(root, this.#reference.tag)];
+    const bytes = writeJson({ ...index.value, manifests }, index.style);
+    await writeDurably(join(this.#staging, INDEX_FILE), [bytes]);
+  }
+
+  /** Adds blobs first, since nobody sees them. The index is the commit. */
+  async #add(root: IndexEntry, lock: FolderLock): Promise<void> {
     const folder = this.#reference.path;
-    const staging = this.#staged.staging.path;
+    await this.#writeIndex(await readExistingIndex(folder), root);
+    await this.#checkFound();
+    const names = await this.#staged.names();
     const added: string[] = [];
     for (const name of names) {
       if (!(await exists(join(folder, name)))) added.push(name);
     }
-    await writeDurably(join(staging, JOURNAL_FILE), [Buffer.from(added.join("\n"))]);
+    await writeJournal(this.#staging, added);
     try {
       for (const name of names) {
         await makeFolder(dirname(join(folder, name)));
-        await moveDurably(join(staging, name), join(folder, name));
+        await this.#move(name);
       }
-      if (!(await exists(join(folder, LAYOUT_FILE))))
-        await moveDurably(join(staging, LAYOUT_FILE), join(folder, LAYOUT_FILE));
-      await moveDurably(join(staging, INDEX_FILE), join(folder, INDEX_FILE));
+      if (!(await exists(join(folder, LAYOUT_FILE)))) await this.#move(LAYOUT_FILE);
+      await lock.check();
+      await this.#move(INDEX_FILE);
     } catch (error) {
       await removeAll(folder, added);
       throw error;
     }
   }
+
+  /** Another process that failed may have removed blobs that it had added: this image must not count on them. */
+  async #checkFound(): Promise<void> {
+    const folder = this.#reference.path;
+    for (const { digest, size } of this.#found) {
+      if (await hasBlob(folder, digest, size)) continue;
+      throw new DecoderError("IO", `blob ${digest} was removed from ${folder} meanwhile`, {
+        hint: "run the command again",
+      });
+    }
+  }
+
+  async #move(name: string): Promise<void> {
+    await moveDurably(join(this.#staging, name), join(this.#reference.path, name));
+  }
 }
 
-/** The index of what is there already. @throws DecoderError EXISTS when the folder holds something else */
+/** The index of an existing layout or empty folder. @throws DecoderError EXISTS when the folder holds something else */
 async function readExistingIndex(folder: string): Promise<Document<Index>> {
   if (await exists(join(folder, INDEX_FILE))) return await readLayoutIndex(folder);
   const names = await readdir(folder).catch((error) => {
@@ -131,35 +183,16 @@ async function readExistingIndex(folder: string): Promise<Document<Index>> {
   });
 }
 
-/** The other images in the index. @throws DecoderError EXISTS when the tag is taken and may not be moved */
+/** The other images of the index. @throws DecoderError EXISTS when the tag exists and may not be moved */
 function withoutTag(
   index: Document<Index>,
-  place: FileReference,
+  reference: FileReference,
   { replace }: DestinationOptions,
 ): readonly IndexEntry[] {
-  const others = index.value.manifests.filter((entry) => !isTagged(entry, place.tag));
+  const others = index.value.manifests.filter((entry) => !isTagged(entry, reference.tag));
   if (replace || others.length === index.value.manifests.length) return others;
-  const what = place.tag === undefined ? "an image without a tag" : `the tag "${place.tag}"`;
-  throw new DecoderError("EXISTS", `${place.text}: ${what} already exists`, {
+  const what = reference.tag === undefined ? "an image without a tag" : `the tag "${reference.tag}"`;
+  throw new DecoderError("EXISTS", `${reference.text}: ${what} already exists`, {
     hint: "choose another tag, or replace it with --force",
   });
-}
-
-/** Takes back the blobs of a run that ended between its first rename and the last, which would have committed it. */
-async function undoCommit(leftover: string, folder: string): Promise<void> {
-  const journal = join(leftover, JOURNAL_FILE);
-  const wasCommitted = !(await exists(join(leftover, INDEX_FILE)));
-  if (wasCommitted || !(await exists(journal)) || (await changedSince(folder, journal))) return;
-  const names = (await readFile(journal, "utf8")).split("\n").filter((name) => BLOB_NAME.test(name));
-  await removeAll(folder, names);
-}
-
-/** Whether another run committed since: it may count on blobs that it found in place. */
-async function changedSince(folder: string, journal: string): Promise<boolean> {
-  const index = await stat(join(folder, INDEX_FILE)).catch(() => undefined);
-  return index !== undefined && index.mtimeMs > (await stat(journal)).mtimeMs;
-}
-
-async function removeAll(folder: string, names: readonly string[]): Promise<void> {
-  for (const name of names) await rm(join(folder, name), { force: true });
 }

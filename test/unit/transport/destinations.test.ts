@@ -113,6 +113,62 @@ describe("a layout", () => {
     expect(rootOf(layoutPath()).digest).toBe(digestOf(bytesOf("two")));
   });
 
+  const tags = () => {
+    const { manifests } = JSON.parse(readFileSync(join(layoutPath(), "index.json"), "utf8"));
+    return manifests.map((it: { annotations: object }) => Object.values(it.annotations)[0]);
+  };
+
+  test.each([
+    ["that is new", false],
+    ["that exists", true],
+  ])("%s holds the images of all that write to it at once", async (_, existed) => {
+    if (existed) await write(layout("v0"), "zero");
+    const names = ["v1", "v2", "v3", "v4", "v5"];
+    const opened = await Promise.all(names.map((tag) => open(layout(tag))));
+    const written = await Promise.all(opened.map((it, i) => put(it, `text ${i % 3}`)));
+    await Promise.all(opened.map((it, i) => commit(it, written[i] as Written)));
+    await Promise.all(opened.map((it) => it.close()));
+    expect(tags().sort()).toEqual(existed ? ["v0", ...names] : names);
+    expect(readdirSync(folder)).toEqual(["layout"]);
+    expect(readdirSync(layoutPath()).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
+  });
+
+  test("that two make at once under one tag holds one image, and the other run says so", async () => {
+    const opened = [await open(layout("v1")), await open(layout("v1"))] as const;
+    const [one, two] = [await put(opened[0], "one"), await put(opened[1], "two")];
+    await commit(opened[0], one);
+    await expect(commit(opened[1], two)).rejects.toMatchObject({ code: "EXISTS" });
+    await Promise.all(opened.map((it) => it.close()));
+    expect(rootOf(layoutPath()).digest).toBe(one.root.digest);
+    expect(existsSync(inFolder(`layout/${blobIn("two")}`))).toBe(false);
+  });
+
+  test("does not get an image that counts on a blob which was removed meanwhile", async () => {
+    await write(layout("v1"), "one");
+    const before = readFileSync(join(layoutPath(), "index.json"), "utf8");
+    const destination = await open(layout("v2"));
+    const { root: one } = await put(await open(layout("v3")), "one");
+    await destination.putManifest(one, bytesOf("one"));
+    const two = await put(destination, "two");
+    rmSync(join(layoutPath(), blobIn("one")));
+    await expect(commit(destination, two)).rejects.toMatchObject({ code: "IO" });
+    await destination.close();
+    expect(readFileSync(join(layoutPath(), "index.json"), "utf8")).toBe(before);
+    expect(existsSync(join(layoutPath(), blobIn("two")))).toBe(false);
+  });
+
+  test.each([
+    ["a file of another size", (path: string) => writeFileSync(path, "damaged")],
+    ["a FIFO", (path: string) => void execFileSync("mkfifo", [path])],
+  ])("gets a blob anew where there is %s", async (_, spoil) => {
+    await write(layout("v1"), "one");
+    const path = join(layoutPath(), blobIn("one"));
+    rmSync(path);
+    spoil(path);
+    await write(layout("v2"), "one");
+    expect(readFileSync(path, "utf8")).toBe("one");
+  });
+
   test("has one image without a tag", async () => {
     await write(layout(), "one");
     await write(layout("v1"), "two");

@@ -1,0 +1,91 @@
+import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { hostName, isAlive } from "./staging.ts";
+
+const LOCK_FILE = ".ctd-decoder.lock";
+const RETRY_MS = 20;
+
+/** The right to change a folder, which one process at a time has. */
+export class FolderLock {
+  readonly #path: string;
+  readonly #inode: number;
+
+  private constructor(path: string, inode: number) {
+    this.#path = path;
+    this.#inode = inode;
+  }
+
+  /**
+   * Waits until no other process has the folder, and takes it. The lock of a dead process of this host counts as none.
+   * @param scratch a folder of this process on the same file system
+   * @throws DecoderError IO, also when another process keeps it for long; INTERRUPTED
+   */
+  static async take(folder: string, scratch: string, signal?: AbortSignal): Promise<FolderLock> {
+    const path = join(folder, LOCK_FILE);
+    const own = join(scratch, "lock");
+    try {
+      // A new inode: one that a dead process left here may be its lock.
+      await rm(own, { force: true });
+      await writeFile(own, `${hostName()} ${process.pid}`, { flag: "wx" });
+      const { ino } = await stat(own);
+      const start = performance.now();
+      // A link is made at once, with its content, and only where there is none.
+      while (!(await linked(own, path))) {
+        if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
+        if (await isStale(path)) await removeStale(path, join(scratch, "stale-lock"));
+        else if (performance.now() - start > LIMITS.folderLockMs) throw busy(folder, path);
+        else await sleep(RETRY_MS);
+      }
+      return new FolderLock(path, ino);
+    } catch (error) {
+      if (error instanceof DecoderError) throw error;
+      throw new DecoderError("IO", `can't lock ${folder}: ${describeSystemError(error)}`, { cause: error });
+    }
+  }
+
+  /** Call just before the change is made visible. @throws DecoderError IO when the lock was taken away */
+  async check(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined);
+    if (found?.ino === this.#inode) return;
+    throw new DecoderError("IO", `${this.#path} was removed while this process was writing`, {
+      hint: "run the command again",
+    });
+  }
+
+  /** Never throws. */
+  async release(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined);
+    if (found?.ino === this.#inode) await rm(this.#path, { force: true }).catch(() => undefined);
+  }
+}
+
+async function linked(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+async function isStale(path: string): Promise<boolean> {
+  const [host, pid] = (await readFile(path, "utf8").catch(() => "")).split(" ");
+  return host === hostName() && !isAlive(Number(pid));
+}
+
+/** Another process may have removed the stale lock meanwhile and taken its own: what was moved away is looked at again. */
+async function removeStale(path: string, aside: string): Promise<void> {
+  await rename(path, aside).catch(() => undefined);
+  if (!(await isStale(aside))) await linked(aside, path).catch(() => false);
+  await rm(aside, { force: true });
+}
+
+function busy(folder: string, path: string): DecoderError {
+  return new DecoderError("IO", `another process has been writing to ${folder} for long`, {
+    hint: `run the command again when that has ended; if nothing writes there, remove ${path}`,
+  });
+}

@@ -1,0 +1,72 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { FolderLock } from "../../../src/io/lock.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const base = temporaryFolder();
+let count = 0;
+let folder = base;
+const scratch = (name: string) => {
+  const path = join(folder, name);
+  mkdirSync(path);
+  return path;
+};
+const lockFile = () => join(folder, ".ctd-decoder.lock");
+/** Beyond what Linux gives. */
+const DEAD = 2 ** 22 + 1;
+
+beforeEach(() => {
+  folder = join(base, String(count++));
+  mkdirSync(folder);
+});
+
+test("one at a time has a folder", async () => {
+  const first = await FolderLock.take(folder, scratch("a"));
+  let isSecond = false;
+  const second = FolderLock.take(folder, scratch("b")).then((lock) => {
+    isSecond = true;
+    return lock;
+  });
+  await first.check();
+  expect(isSecond).toBe(false);
+  await first.release();
+  await (await second).release();
+  expect(existsSync(lockFile())).toBe(false);
+});
+
+test("the lock of a dead process counts as none, even for several at once", async () => {
+  writeFileSync(lockFile(), `${hostname()} ${DEAD}`);
+  const inside: number[] = [];
+  await Promise.all(
+    ["a", "b", "c", "d"].map(async (name, i) => {
+      const lock = await FolderLock.take(folder, scratch(name));
+      inside.push(i);
+      await lock.check();
+      await lock.release();
+    }),
+  );
+  expect(inside.sort()).toEqual([0, 1, 2, 3]);
+});
+
+test.each([
+  ["of a live process", `${hostname()} ${process.pid}`],
+  ["of another host", `elsewhere ${DEAD}`],
+])("the lock %s is waited for until the signal", async (_, text) => {
+  writeFileSync(lockFile(), text);
+  const controller = new AbortController();
+  const waiting = FolderLock.take(folder, scratch("a"), controller.signal);
+  controller.abort();
+  await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
+  expect(readFileSync(lockFile(), "utf8")).toBe(text);
+});
+
+test("a lock that was taken away is noticed, and another's is left alone", async () => {
+  const lock = await FolderLock.take(folder, scratch("a"));
+  rmSync(lockFile());
+  writeFileSync(lockFile(), "another");
+  await expect(lock.check()).rejects.toMatchObject({ code: "IO" });
+  await lock.release();
+  expect(readFileSync(lockFile(), "utf8")).toBe("another");
+});
