@@ -39,6 +39,8 @@ export interface LayerBlob {
   readonly file: FileInput;
   /** Whether containerd feeds this open file to standard input, rather than one that begins alike. */
   readonly isInput: boolean;
+  /** Whether standard input was read to its end to find it: the layer is then read from this file, which is equal. */
+  readonly isRead: boolean;
 }
 
 /** What is known about a layer before any key is read. */

@@ -3,22 +3,20 @@ import type { FoundLayer } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { type OpenedLayer, openLayer } from "../layer/open.ts";
+import { openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
-
-/** A descriptor of the layer whose wrapped key was opened. */
-export interface Opening {
-  readonly found: FoundLayer;
-  readonly layer: OpenedLayer;
-}
+import type { Judge, Opening } from "./judge.ts";
 
 /**
- * Opens the layer by each descriptor that lets it, the likeliest first; a caller takes the next one only when the layer's
- * HMAC does not hold with the one before, and none of them outlives the caller's loop. Payloads have one descriptor. In
- * the content store several manifests may name a blob, and anyone may make one with a key of his own. The first that opens
- * is given as it is, for that costs nothing, when none opens beside it in its group; of all others only those with which
- * the blob's HMAC holds. One beyond the limits does not stop the others; each group gets the time of one.
- * @throws DecoderError what the only one threw, or one that tells of all, when none opens
+ * Opens the layer by its descriptors, and yields the ones to decrypt with. Take the next one only if the layer's HMAC did not
+ * hold with the one before. All of them are closed when the loop ends.
+ *
+ * A payload has one descriptor. In the content store several manifests may name one blob. A stranger can wrap a key of his own
+ * for this node and compute the HMAC of a public ciphertext under it, so an HMAC that holds does not make a key the right one.
+ * A group that opens with one key yields that one at once, which costs nothing. Of several keys, those count under which the
+ * blob's HMAC holds: one is yielded, and two are refused.
+ * @throws DecoderError the error of the only descriptor, or one that lists all of them, when none opens; CONTENT_STORE or
+ * LIMIT when several open and none can be preferred
  */
 export async function* openings(
   groups: Iterable<readonly FoundLayer[]>,
@@ -27,28 +25,31 @@ export async function* openings(
 ): AsyncGenerator<Opening> {
   const failures: DecoderError[] = [];
   const opened: Opening[] = [];
-  const isRight = blobJudge();
+  let judge: Judge | undefined;
   let isGiven = false;
   try {
     for (const group of groups) {
-      const found = await openAll(group, keys, settings, failures);
-      const isLone = opened.length === 0 && found.length === 1;
-      opened.push(...found);
-      for (const opening of found) {
-        if (!isLone && !(await isRight(opening))) continue;
-        isGiven = true;
-        yield opening;
+      const before = opened.length;
+      opened.push(...(await openAll(group, keys, settings, failures)));
+      let right = opened[before];
+      if (before > 0 || opened.length > 1) {
+        judge ??= new (await import("./judge.ts")).Judge(opened.slice(0, before));
+        right = judge.choose(opened.slice(before));
       }
+      if (right === undefined) continue;
+      isGiven = true;
+      yield right;
     }
     const [first] = opened;
     if (first === undefined) throw noneOpened(failures);
-    // None is known to be right: too large to be hashed, or gone. The HMAC over standard input tells, as always.
+    // No HMAC holds over the blob, so none will hold over standard input. That refusal says why.
     if (!isGiven) yield first;
   } finally {
     for (const { layer } of opened) layer.close();
   }
 }
 
+/** Opens those of a group that can be opened, within the budget of one layer. */
 async function openAll(
   group: readonly FoundLayer[],
   keys: KeySet,
@@ -69,17 +70,6 @@ async function openAll(
   return opened;
 }
 
-/** Tells whether an opening's key is its blob's, as long as there is not too much to hash. */
-function blobJudge(): (opening: Opening) => Promise<boolean> {
-  let bytesLeft: number = LIMITS.candidatesHashBytes;
-  return async ({ found: { blob }, layer }) => {
-    if (blob === undefined || blob.file.size > bytesLeft) return false;
-    bytesLeft -= blob.file.size;
-    const { isAuthenticFile } = await import("../cipher/authenticator.ts");
-    return isAuthenticFile(blob.file, layer.options);
-  };
-}
-
 function noneOpened(failures: readonly DecoderError[]): DecoderError {
   const [first, ...others] = failures;
   if (first === undefined) throw new Error("bug: there was no descriptor to open");
@@ -87,7 +77,7 @@ function noneOpened(failures: readonly DecoderError[]): DecoderError {
   const messages = new Set(failures.map(({ message }) => message));
   return new DecoderError(
     first.code,
-    `none of ${failures.length} manifests that name this layer lets it be opened: ${[...messages].join("; ")}`,
+    `none of ${failures.length} manifests that name this layer opens it: ${[...messages].join("; ")}`,
     first.hint === undefined ? {} : { hint: first.hint },
   );
 }

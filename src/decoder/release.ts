@@ -6,7 +6,7 @@ import type { Input } from "../io/input.ts";
 import type { Output, Sink } from "../io/output.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { Audit } from "./audit.ts";
-import type { Opening } from "./open-layer.ts";
+import type { Opening } from "./judge.ts";
 
 export interface ReleaseOptions {
   readonly mode: ReleaseMode;
@@ -49,8 +49,9 @@ export async function releaseOpened(
   let failure: unknown;
   for await (const opening of openings) {
     try {
-      const blob = opening.found.blob?.file;
-      const file = failure === undefined ? await fedFile(streams, opening.found, options) : blob?.again();
+      const { blob } = opening.found;
+      const isInputLeft = failure === undefined && blob?.isRead !== true;
+      const file = isInputLeft ? await fedFile(streams, opening.found, options) : blob?.file.again();
       const sink = await sinkOf(streams.output, opening.found.descriptor, options);
       await releaseOne(opening, { input: file ?? streams.input, output: sink }, options, audit);
       return;

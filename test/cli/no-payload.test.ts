@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ContentStore } from "../support/content-store.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
-import { type Encrypted, encryptFor } from "../support/encrypted.ts";
+import { claim, type Encrypted, encryptFor } from "../support/encrypted.ts";
 import { type KeyFiles, writeKeys } from "../support/keys.ts";
 import { flipBit, plainBytes } from "../support/layer.ts";
 import { payload } from "../support/payload.ts";
@@ -109,6 +109,53 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     store.addManifest([{ ...layer.descriptor, annotations: claimed.descriptor.annotations ?? {} }]);
     unpacking(store, layer);
     await expectPlaintext(layer, plainBytes(100_000));
+  });
+
+  describe("and for which a stranger chose a key, whose HMAC holds as well,", () => {
+    async function claimed(...leased: ("layer" | "stranger")[]) {
+      const store = newStore();
+      const layer = await encrypt(plainBytes(100_000));
+      const stranger = await claim(layer, `jwe:${key.publicPath("spki.pem")}`);
+      const [first, second] = [
+        store.addManifest([layer.descriptor]),
+        store.addManifest([stranger.descriptor]),
+      ];
+      for (const which of leased) store.lease(which === "layer" ? first : second, layer.descriptor.digest);
+      unpacking(store, layer);
+      return layer;
+    }
+
+    test("is decrypted by the manifest that its pull leases", async () => {
+      await expectPlaintext(await claimed("layer"), plainBytes(100_000));
+    });
+
+    test("is refused when no pull leases a manifest", async () => {
+      const { ciphertext } = await claimed();
+      await expectRefused(ciphertext, /different keys.*hint: /s);
+      await expectRefused(ciphertext, /different keys/, { args: ["--release=stream"] });
+    });
+  });
+
+  test("is decrypted although another open blob differs only beyond what is held in memory", async () => {
+    const store = newStore();
+    const layer = await encrypt(plainBytes(20_000_000));
+    store.addManifest([layer.descriptor]);
+    unpacking(store, layer);
+    const twin = store.add(flipBit(layer.ciphertext, 19_999_999));
+    open.push(openSync(store.path(twin), "r"));
+    await expectPlaintext(layer, plainBytes(20_000_000));
+  });
+
+  test("that was changed is not replaced by the store's copy when nobody feeds that", async () => {
+    const store = newStore();
+    const layer = await encrypt(plainBytes(100_000));
+    const wrong = await encrypt(Buffer.from("anything"));
+    store.addManifest([{ ...layer.descriptor, annotations: wrong.descriptor.annotations ?? {} }]);
+    store.addManifest([layer.descriptor]);
+    store.add(layer.ciphertext);
+    const args = ["--content-store", store.folder];
+    await expectPlaintext(layer, plainBytes(100_000), { args });
+    await expectRefused(flipBit(layer.ciphertext, 99_999), /not authentic/, { args });
   });
 
   describe("and whose pull holds only manifests that claim it with a wrong key", () => {

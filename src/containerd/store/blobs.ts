@@ -8,34 +8,55 @@ export function blobPath(store: string, digest: string): string {
   return `${store}/blobs/${digest.replace(":", "/")}`;
 }
 
-/** Where a blob of a content store is to be found. */
+/** A blob of a content store, by its path. */
 export interface BlobPlace {
   readonly digest: string;
   readonly path: string;
 }
 
-/** A blob that was compared with what arrives on standard input. */
+/** A blob that was compared with standard input. */
 export interface Blob {
   readonly digest: string;
-  /** Open ever since: its path may name another file by now. */
+  /** Open since the comparison: its path may name another file by now. */
   readonly file: FileInput;
 }
 
+export interface Identified {
+  readonly blobs: readonly Blob[];
+  /** Whether the input was read to its end: then what is left is equal to it. Otherwise nothing was taken from it. */
+  readonly isRead: boolean;
+}
+
 /**
- * Those blobs that begin with the bytes of `input`, of which none is taken: at least the first 64 KiB, and more as long
- * as several blobs agree. Of different blobs one is left in the end, at the latest where the input ends.
- * @param places of one digest there may be several
+ * Finds the blobs that begin as `input` does. It looks at 64 KiB, and at more while several blobs agree. If several still do
+ * after 16 MiB, it reads the input to its end, and at most one blob is left.
+ * @param places may name a digest several times
+ * @throws DecoderError IO
  */
-export function identify(input: Input, places: Iterable<BlobPlace>): Blob[] {
+export function identify(input: Input, places: Iterable<BlobPlace>): Identified {
   let left: Blob[] | undefined;
   for (let length: number = LIMITS.compareBytes; ; length *= 4) {
     const head = input.peek(length);
     const isWhole = head.length < length;
     const isAlike = (file: FileInput) =>
-      (isWhole ? file.size === head.length : file.size >= head.length) && begins(file, head);
+      (isWhole ? file.size === head.length : file.size >= head.length) && holds(file, head, 0);
     left = left === undefined ? openAlike(places, isAlike) : left.filter(({ file }) => keep(file, isAlike));
-    if (left.length <= 1 || isWhole || length >= LIMITS.compareBytesMax) return left;
+    if (left.length <= 1 || isWhole) return { blobs: left, isRead: false };
+    if (length >= LIMITS.compareBytesMax) return { blobs: readEqual(input, left), isRead: true };
   }
+}
+
+/** Reads the input to its end, and returns the blobs that are equal to it. */
+function readEqual(input: Input, blobs: readonly Blob[]): Blob[] {
+  const buffer = new Uint8Array(LIMITS.compareBytes);
+  let left = [...blobs];
+  let position = 0;
+  for (let count = input.read(buffer); count > 0; count = input.read(buffer)) {
+    const [chunk, at] = [buffer.subarray(0, count), position];
+    left = left.filter(({ file }) => keep(file, () => holds(file, chunk, at)));
+    position += count;
+  }
+  return left.filter(({ file }) => keep(file, () => file.size === position));
 }
 
 type Judge = (file: FileInput) => boolean;
@@ -49,7 +70,7 @@ function openAlike(places: Iterable<BlobPlace>, isAlike: Judge): Blob[] {
   return [...found.values()];
 }
 
-/** null for one that was pruned or closed meanwhile, or is not readable: it is then none of the blobs that can be meant. */
+/** null for a blob that was pruned or closed meanwhile, is unreadable or not a regular file: it can't be the one. */
 function opened(path: string): FileInput | null {
   try {
     return FileInput.open(path, "the layer's blob");
@@ -64,11 +85,12 @@ function keep(file: FileInput, isAlike: Judge): boolean {
   return isKept;
 }
 
-function begins(file: FileInput, head: Uint8Array): boolean {
-  const buffer = Buffer.allocUnsafe(Math.min(head.length, LIMITS.compareBytes));
-  for (let at = 0; at < head.length; ) {
-    const count = file.readAt(buffer.subarray(0, head.length - at), at);
-    if (count === 0 || buffer.compare(head, at, at + count, 0, count) !== 0) return false;
+/** Whether a file holds these bytes at a place. */
+function holds(file: FileInput, bytes: Uint8Array, position: number): boolean {
+  const buffer = Buffer.allocUnsafe(Math.min(bytes.length, LIMITS.compareBytes));
+  for (let at = 0; at < bytes.length; ) {
+    const count = file.readAt(buffer.subarray(0, bytes.length - at), position + at);
+    if (count === 0 || buffer.compare(bytes, at, at + count, 0, count) !== 0) return false;
     at += count;
   }
   return true;
@@ -82,5 +104,5 @@ function begins(file: FileInput, head: Uint8Array): boolean {
 export function inputBlob(input: Input, digest: string, size: number): FileInput | undefined {
   const places = openBlobs(1).blobs.filter((blob) => blob.digest === digest);
   if (places.length === 0) return undefined;
-  return identify(input, places).find(({ file }) => file.size === size)?.file;
+  return identify(input, places).blobs.find(({ file }) => file.size === size)?.file;
 }

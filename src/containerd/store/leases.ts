@@ -4,14 +4,14 @@ import { openRegularFile } from "../../io/file.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import { Bolt } from "./metadata.ts";
 
-/** containerd's metadata lies beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
+/** containerd's metadata is beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
 export const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
 export const SCHEMA = "v1";
 
 /**
- * The digests that each of containerd's leases holds. A pull takes a lease on all it fetches, so a layer's manifest is
- * among the few blobs that share a lease with it: a shortcut past looking at every blob there is. Empty when the
- * metadata can't be read, or has another form.
+ * The digests that each of containerd's leases holds. A pull leases everything that it fetches: the manifests that share a
+ * lease with a layer are those of the pulls under way.
+ * @returns nothing when the metadata can't be read, or has another form
  */
 export function leasedDigests(store: string): string[][] {
   let fd: number;
@@ -32,9 +32,8 @@ export function leasedDigests(store: string): string[][] {
 function* leasesOf(database: Bolt): Generator<string[]> {
   for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
     for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
-      yield [...database.entries(database.bucket(lease, "content"))].flatMap(([key]) =>
-        parseDigest(key) === undefined ? [] : key,
-      );
+      const keys = [...database.entries(database.bucket(lease, "content"))].map(([key]) => key);
+      yield keys.filter((key) => parseDigest(key) !== undefined);
     }
   }
 }

@@ -3,9 +3,9 @@ import { DecoderError } from "../../errors.ts";
 import type { Input } from "../../io/input.ts";
 import { LIMITS } from "../../limits.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
-import type { FoundLayer, Handover } from "../payload.ts";
-import { type Blob, type BlobPlace, blobPath, identify } from "./blobs.ts";
-import { layersInStore, type NamedLayer } from "./manifests.ts";
+import type { FoundLayer, Handover, LayerBlob } from "../payload.ts";
+import { type Blob, blobPath, identify } from "./blobs.ts";
+import { allLayers, layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
 
 export interface StoreOptions {
@@ -16,98 +16,85 @@ export interface StoreOptions {
 }
 
 /**
- * What manifests in containerd's content store say of the layer on standard input, of which nothing is taken: first
- * those of the pulls under way, then those of all manifests.
- * @param mediaType what containerd says the layer is: descriptors that say otherwise are left out if any agrees
- * @throws DecoderError NO_PAYLOAD, now or when the candidates are asked for, saying why there are none; CONTENT_STORE
- * for a folder that is no content store
+ * Finds what manifests in containerd's content store say about the layer on standard input. The first group has those that a
+ * pull leases, the second all others.
+ * @param mediaType what containerd calls the layer. Descriptors that differ are left out if any agrees
+ * @throws DecoderError NO_PAYLOAD, now or while the layers are iterated, with the reason; CONTENT_STORE for a folder that is
+ * not a content store; IO
  */
 export function searchStore(input: Input, options: StoreOptions, mediaType: string | undefined): Handover {
-  if (!options.useContentStore) throw noPayload("--no-content-store forbids to look for it");
-  return { layers: candidates(input, options.contentStore, mediaType), parameters: new Map() };
+  if (!options.useContentStore) throw noPayload("--no-content-store forbids to look it up");
+  return { layers: groups(input, options.contentStore, mediaType), parameters: new Map() };
 }
 
-function* candidates(
+function* groups(
   input: Input,
   store: string | undefined,
   mediaType: string | undefined,
 ): Generator<readonly FoundLayer[]> {
-  const search = store === undefined ? openLayer(input) : anyLayer(input, storeAt(store));
+  const target = store === undefined ? openBlob(input) : storedBlob(input, storeAt(store));
   const seen = new Set<string>();
   let isComplete = true;
-  for (const scan of layersInStore(search.store, search.digest)) {
+  for (const scan of layersInStore(target.store, target.digest)) {
     isComplete = scan.isComplete;
-    const found = preferred(unseen(search.match(scan.layers), seen), mediaType);
+    const found = preferred(unseen(descriptorsOf(target, scan.layers), seen), mediaType);
     if (found.length > 0) yield found;
   }
-  if (seen.size > 0) return;
-  const manifest = isComplete ? "manifest" : "manifest among the newest blobs";
-  throw noPayload(`no ${manifest} in ${search.store} names ${search.subject}`);
+  if (seen.size === 0) throw unnamed(isComplete, target.store, `${target.digest} as an encrypted layer`);
 }
 
-interface Search {
+/** The blob that holds the layer. */
+interface Target {
   readonly store: string;
-  /** The layer's, if it is known without its manifest. */
-  readonly digest: string | undefined;
-  /** What is looked for, for messages. */
-  readonly subject: string;
-  match(layers: readonly NamedLayer[]): FoundLayer[];
+  readonly digest: string;
+  readonly blob: LayerBlob;
 }
 
-/** Looks for the blob that containerd has open and feeds to this process. */
-function openLayer(input: Input): Search {
+/** Finds the blob that containerd has open and feeds to standard input. */
+function openBlob(input: Input): Target {
   const { blobs, asked, problem } = openBlobs();
   if (blobs.length === 0) throw noPayload(problem ?? `${asked} reads no blob of a content store`);
-  const blob = theOne(input, blobs);
+  const { blobs: alike, isRead } = identify(input, blobs);
+  const blob = theOne(alike);
   const store = blobs.find(({ digest }) => digest === blob?.digest)?.store;
-  if (blob === null || store === undefined) {
+  if (blob === undefined || store === undefined) {
     const { size } = new Set(blobs.map(({ digest }) => digest));
     throw noPayload(`what arrives on standard input is none of the ${size} blobs that ${asked} reads`);
   }
-  return {
-    store,
-    digest: blob.digest,
-    subject: `${blob.digest} as an encrypted layer`,
-    match: (layers) => candidatesFor(blob, true, layers),
-  };
+  return { store, digest: blob.digest, blob: { file: blob.file, isInput: true, isRead } };
 }
 
-/** Looks for any layer in the store that begins as standard input does. */
-function anyLayer(input: Input, store: string): Search {
-  return {
-    store,
-    digest: undefined,
-    subject: "what arrives on standard input as an encrypted layer",
-    match: (layers) => {
-      const digests = new Set(layers.map(({ digest }) => digest));
-      const places = [...digests].map((digest) => ({ digest, path: blobPath(store, digest) }));
-      const blob = theOne(input, places);
-      return blob === null ? [] : candidatesFor(blob, false, layers);
-    },
-  };
+/** Finds the encrypted layer in a store that begins as standard input does. */
+function storedBlob(input: Input, store: string): Target {
+  const { layers, isComplete } = allLayers(store);
+  const digests = new Set(layers.map(({ digest }) => digest));
+  const places = [...digests].map((digest) => ({ digest, path: blobPath(store, digest) }));
+  const { blobs: alike, isRead } = identify(input, places);
+  const blob = theOne(alike);
+  if (blob === undefined)
+    throw unnamed(isComplete, store, "what arrives on standard input as an encrypted layer");
+  return { store, digest: blob.digest, blob: { file: blob.file, isInput: false, isRead } };
 }
 
-function theOne(input: Input, places: readonly BlobPlace[]): Blob | null {
-  const [blob, other] = identify(input, places);
-  if (other !== undefined)
-    throw noPayload(
-      "several layers begin with what arrives on standard input, for too long to tell them apart",
-    );
-  return blob ?? null;
+/** Different blobs of one digest can't be: at most one is equal to the input. */
+function theOne([blob, other]: readonly Blob[]): Blob | undefined {
+  if (other !== undefined) throw new Error("bug: several blobs are equal to standard input");
+  return blob;
 }
 
-/** A descriptor of another size is not of this blob: containerd itself would refuse it. */
-function candidatesFor(
-  { digest, file }: Blob,
-  isInput: boolean,
-  layers: readonly NamedLayer[],
-): FoundLayer[] {
+function unnamed(isComplete: boolean, store: string, subject: string): DecoderError {
+  const manifest = isComplete ? "manifest" : "manifest among the newest blobs";
+  return noPayload(`no ${manifest} in ${store} names ${subject}`);
+}
+
+/** A descriptor with another size does not describe this blob. containerd would refuse it, too. */
+function descriptorsOf({ digest, blob }: Target, layers: readonly NamedLayer[]): FoundLayer[] {
   return layers
-    .filter((layer) => layer.digest === digest && (layer.size ?? file.size) === file.size)
-    .map((descriptor) => ({ descriptor, blob: { file, isInput } }));
+    .filter((layer) => layer.digest === digest && (layer.size ?? blob.file.size) === blob.file.size)
+    .map((descriptor) => ({ descriptor, blob }));
 }
 
-/** Each descriptor once, and never again: images that share a layer mostly name it in the same way. */
+/** Keeps each descriptor once: images that share a layer mostly describe it in the same way. */
 function unseen(candidates: readonly FoundLayer[], seen: Set<string>): FoundLayer[] {
   return candidates.filter(({ descriptor: { mediaType, annotations } }) => {
     const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
@@ -145,7 +132,7 @@ export function storeOf(digest: string, contentStore: string | undefined): strin
 function storeAt(folder: string): string {
   const found = [folder, `${folder}/${CONTENT_PLUGIN}`].find((it) => existsSync(`${it}/blobs`));
   if (found !== undefined) return found;
-  throw new DecoderError("CONTENT_STORE", `${folder} is no content store: there are no blobs in it`, {
+  throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: there are no blobs in it`, {
     hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
   });
 }

@@ -1,4 +1,5 @@
-import { closeSync, readdirSync, statSync } from "node:fs";
+import { closeSync, readdirSync, type Stats, statSync } from "node:fs";
+import { Budget } from "../../budget.ts";
 import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import { openRegularFile, readFully } from "../../io/file.ts";
@@ -9,76 +10,95 @@ import { type LayerDescriptor, parseDescriptor } from "../payload.ts";
 import { blobPath } from "./blobs.ts";
 import { leasedDigests } from "./leases.ts";
 
-/** A layer's descriptor as a manifest in the store has it, so its digest is known. */
+/** A layer's descriptor from a manifest in the store. Its digest is checked. */
 export interface NamedLayer extends LayerDescriptor {
   readonly digest: string;
 }
 
 export interface Scan {
   readonly layers: readonly NamedLayer[];
-  /** False when the store has more than the limits allow to look at. */
+  /** False when the limits left out a part of the store. */
   readonly isComplete: boolean;
 }
 
 const HEAD_BYTES = 16 * 1024;
-/** Where a manifest that was just pulled is; a few ms to look at. */
-const NEWEST_BLOBS = 256;
 
 /**
- * The encrypted layers that manifests in the store name, or only those with `digest` if that is known: in manifests that
- * pulls hold now, then in the newest blobs, then in all. An index names manifests that lie in the store themselves, so
- * none is followed.
+ * Finds the descriptors of a blob in the manifests of a store: first in those that pulls hold now, then in all. An index is not
+ * followed, since the manifests that it names are in the store, too.
  */
-export function* layersInStore(store: string, digest: string | undefined): Generator<Scan> {
+export function* layersInStore(store: string, digest: string): Generator<Scan> {
   for (const { paths, isComplete } of likelyPaths(store, digest)) {
     const found = scan(paths, digest);
     yield { ...found, isComplete: found.isComplete && isComplete };
   }
 }
 
-/** Blobs of a store that may be manifests, in the order of `layersInStore`. */
-export function* likelyPaths(
-  store: string,
-  digest: string | undefined,
-): Generator<{ readonly paths: readonly string[]; readonly isComplete: boolean }> {
+/** Finds the encrypted layers in all manifests of a store, newest manifests first. */
+export function allLayers(store: string): Scan {
+  const { paths, isComplete } = allPaths(store);
+  const found = scan(paths, undefined);
+  return { ...found, isComplete: found.isComplete && isComplete };
+}
+
+interface Paths {
+  readonly paths: readonly string[];
+  /** False when the limits left out a part of the store. */
+  readonly isComplete: boolean;
+}
+
+/** The blobs of a store that may be manifests: first those that are leased together with a blob, then all, newest first. */
+export function* likelyPaths(store: string, digest: string | undefined): Generator<Paths> {
   const leases = leasedDigests(store).filter((held) => digest === undefined || held.includes(digest));
   const leased = [...new Set(leases.flat())].slice(0, LIMITS.leasedBlobs);
   yield { paths: leased.map((blob) => blobPath(store, blob)), isComplete: true };
+  yield allPaths(store);
+}
+
+function allPaths(store: string): Paths {
   const { paths, isComplete } = smallBlobs(store);
-  yield { paths: paths.slice(0, NEWEST_BLOBS), isComplete: true };
-  yield {
-    paths: paths.slice(NEWEST_BLOBS, LIMITS.storeManifests),
+  return {
+    paths: paths.slice(0, LIMITS.storeManifests),
     isComplete: isComplete && paths.length <= LIMITS.storeManifests,
   };
 }
 
 function scan(paths: readonly string[], digest: string | undefined): Scan {
-  const deadline = performance.now() + LIMITS.storeScanMs;
+  const budget = new Budget({ clockMs: LIMITS.storeScanMs });
   const layers: NamedLayer[] = [];
   for (const path of paths) {
-    if (performance.now() > deadline) return { layers, isComplete: false };
+    if (!budget.take()) return { layers, isComplete: false };
     const bytes = readJson(path);
     if (bytes !== null) layers.push(...layersIn(bytes, digest));
   }
   return { layers, isComplete: true };
 }
 
-/** The blobs that are small enough for a manifest, the newest first. */
+/** The paths of the blobs that are small enough for a manifest, newest first. */
 function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
-  const deadline = performance.now() + LIMITS.storeScanMs;
+  const budget = new Budget({ clockMs: LIMITS.storeScanMs });
   const blobs: { path: string; modified: number }[] = [];
   const paths = DIGEST_ALGORITHMS.flatMap((algorithm) => namesIn(`${store}/blobs/${algorithm}`));
   let isComplete = paths.length <= LIMITS.storeBlobs;
   for (const path of paths.slice(0, LIMITS.storeBlobs)) {
-    if (performance.now() > deadline) {
+    if (!budget.take()) {
       isComplete = false;
       break;
     }
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = statOf(path);
     if (stat?.isFile() && stat.size <= LIMITS.manifestBytes) blobs.push({ path, modified: stat.mtimeMs });
   }
   blobs.sort((a, b) => b.modified - a.modified);
   return { paths: blobs.map(({ path }) => path), isComplete };
+}
+
+/** undefined for a blob that was pruned meanwhile, or can't be looked at. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function namesIn(folder: string): string[] {
@@ -90,8 +110,9 @@ function namesIn(folder: string): string[] {
 }
 
 /**
- * The encrypted layers that a document names, if it is a manifest: only those with the digest, if one is given. An image may
- * have a layer more than once; that it has more descriptors of it than a few is no image's need, but could crowd out others'.
+ * The encrypted layers that a document names, if it is a manifest. An image may have a layer more than once. No image needs
+ * more than a few descriptors of it, and more could crowd out those of others.
+ * @param digest only layers with this one
  */
 export function layersIn(bytes: Buffer, digest: string | undefined): NamedLayer[] {
   if (digest !== undefined && !bytes.includes(digest)) return [];
@@ -120,7 +141,7 @@ function layerOf(value: unknown): NamedLayer | null {
   }
 }
 
-/** A blob's bytes if it may be a manifest: small, and beginning as JSON does. Most are layers, of which little is read. */
+/** Reads a blob if it may be a manifest: it is small, and begins as JSON does. Most blobs are layers, and little is read. */
 export function readJson(path: string): Buffer | null {
   let fd: number | undefined;
   try {
@@ -137,7 +158,7 @@ export function readJson(path: string): Buffer | null {
     const rest = bytes.subarray(head.length);
     return readFully(fd, rest, head.length) === rest.length ? bytes : null;
   } catch {
-    // Pruned meanwhile: it names nothing any more.
+    // It was pruned meanwhile, and names nothing any more.
     return null;
   } finally {
     if (fd !== undefined) closeSync(fd);

@@ -1,16 +1,24 @@
 import { readFully } from "../../io/file.ts";
 
+const MAX_PAGES = 4096;
+const MAX_DEPTH = 16;
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+/** All pages together. A node with 1,000 images has some 10 MiB of metadata. */
+const MAX_BYTES = 256 * 1024 * 1024;
+const SMALLEST_PAGE = 1024;
+const LARGEST_PAGE = 64 * 1024;
+
 /**
- * Reads a bbolt database (file format 2), the one containerd keeps its metadata in, while its owner goes on writing it.
- * There is no lock: containerd holds the only one for as long as it runs. What is read may thus be torn, and is a hint
- * that the reader has to check against something else. Nothing in the file makes the reader loop, throw or allocate
- * without bound.
+ * Reads a bbolt database (file format 2) while its owner goes on writing it. containerd keeps its metadata in one.
+ * There is no lock: containerd holds the only one for as long as it runs. What is read may thus be torn, and is a hint that
+ * must be checked against something else. Nothing in the file makes the reader loop, throw or allocate without bound.
  */
 export class Bolt {
   readonly #fd: number;
   readonly #pageSize: number;
   readonly #root: number;
   #pagesLeft = MAX_PAGES;
+  #bytesLeft = MAX_BYTES;
 
   private constructor(fd: number, pageSize: number, root: number) {
     this.#fd = fd;
@@ -18,10 +26,10 @@ export class Bolt {
     this.#root = root;
   }
 
-  /** The database as of its last commit, or null for another kind of file. The descriptor stays the caller's. */
+  /** Opens the database as of its last commit; null for another kind of file. The descriptor remains the caller's. */
   static open(fd: number): Bolt | null {
     const first = readMeta(fd, 0);
-    // Two meta pages take turns; a database of which only the second is whole is not worth a search for its page size.
+    // Two meta pages take turns. If only the second one is whole, a search for its page size is not worth it.
     if (first === null) return null;
     const second = readMeta(fd, first.pageSize);
     const { pageSize, root } = second !== null && second.transaction > first.transaction ? second : first;
@@ -32,21 +40,21 @@ export class Bolt {
     return { page: this.#root };
   }
 
-  /** The bucket of a name in a bucket. */
+  /** The bucket with this name in a bucket. */
   bucket(parent: Bucket | null, name: string): Bucket | null {
     for (const [key, bucket] of this.entries(parent, name)) if (key === name) return bucket;
     return null;
   }
 
-  /** The value of a name in a bucket. */
+  /** The value with this name in a bucket. */
   value(parent: Bucket | null, name: string): Buffer | null {
     for (const [key, , value] of this.entries(parent, name)) if (key === name) return value;
     return null;
   }
 
   /**
-   * The keys of a bucket in order, with the buckets that some of them are, and the values of the others. With `only`, pages that can't hold that key
-   * are not read.
+   * The entries of a bucket in the order of their keys: each is a bucket or a value. With `only`, pages that can't hold that
+   * key are not read.
    */
   *entries(bucket: Bucket | null, only?: string): Generator<Entry> {
     if (bucket === null) return;
@@ -55,14 +63,10 @@ export class Bolt {
   }
 
   *#pageEntries(page: Buffer, only: string | undefined, depth: number): Generator<Entry> {
-    const elements = elementsOf(page);
     if (flagsOf(page) === LEAF_PAGE) {
-      for (const at of elements) {
-        const leaf = leafAt(page, at);
-        if (leaf !== null) yield leaf;
-      }
+      yield* leavesOf(page);
     } else if (flagsOf(page) === BRANCH_PAGE && depth < MAX_DEPTH) {
-      for (const child of childrenFor(page, elements, only)) {
+      for (const child of childrenFor(page, only)) {
         const next = this.#page(child);
         if (next !== null) yield* this.#pageEntries(next, only, depth + 1);
       }
@@ -71,16 +75,21 @@ export class Bolt {
 
   #page(id: number): Buffer | null {
     if (this.#pagesLeft-- <= 0) return null;
-    const page = readAt(this.#fd, this.#pageSize, id * this.#pageSize);
+    const page = this.#read(this.#pageSize, id);
     if (page === null) return null;
-    // A page may go on in those that follow it.
+    // A page may continue in those that follow it.
     const pages = 1 + page.readUInt32LE(OVERFLOW_AT);
-    if (pages === 1 || pages * this.#pageSize > MAX_PAGE_BYTES) return page;
-    return readAt(this.#fd, pages * this.#pageSize, id * this.#pageSize);
+    if (pages === 1) return page;
+    return pages * this.#pageSize > MAX_PAGE_BYTES ? null : this.#read(pages * this.#pageSize, id);
+  }
+
+  #read(length: number, page: number): Buffer | null {
+    this.#bytesLeft -= length;
+    return this.#bytesLeft < 0 ? null : readAt(this.#fd, length, page * this.#pageSize);
   }
 }
 
-/** A bucket with pages of its own, or a small one inside its parent's. */
+/** A bucket with pages of its own, or a small one inside its parent's page. */
 export type Bucket = { readonly page: number } | { readonly inline: Buffer };
 
 type Entry = readonly [key: string, bucket: Bucket | null, value: Buffer];
@@ -97,14 +106,8 @@ const COUNT_AT = 10;
 const OVERFLOW_AT = 12;
 const PAGE_HEADER_BYTES = 16;
 const ELEMENT_BYTES = 16;
-/** A bucket's value: the page of its root, or 0 and that page itself; and a sequence number. */
+/** The value of a bucket: the page of its root, or 0 and that page itself; and a sequence number. */
 const BUCKET_HEADER_BYTES = 16;
-
-const MAX_PAGES = 4096;
-const MAX_DEPTH = 16;
-const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-const SMALLEST_PAGE = 1024;
-const LARGEST_PAGE = 64 * 1024;
 
 function readMeta(
   fd: number,
@@ -122,23 +125,32 @@ function flagsOf(page: Buffer): number {
   return page.readUInt16LE(FLAGS_AT);
 }
 
-/** The offsets of a page's elements, as many as it has room for. */
-function elementsOf(page: Buffer): number[] {
+/** The offsets of a page's elements, at most as many as it has room for. */
+function* elementsOf(page: Buffer): Generator<number> {
   const room = Math.floor((page.length - PAGE_HEADER_BYTES) / ELEMENT_BYTES);
   const count = Math.min(page.readUInt16LE(COUNT_AT), room);
-  return Array.from({ length: count }, (_, i) => PAGE_HEADER_BYTES + i * ELEMENT_BYTES);
+  for (let i = 0; i < count; i++) yield PAGE_HEADER_BYTES + i * ELEMENT_BYTES;
 }
 
-/** Leaf element: flags, position of the key from here, its size, the size of the value behind it: 4 bytes each. */
-function leafAt(page: Buffer, at: number): Entry | null {
-  const keyAt = at + page.readUInt32LE(at + 4);
-  const valueAt = keyAt + page.readUInt32LE(at + 8);
-  const end = valueAt + page.readUInt32LE(at + 12);
-  if (end > page.length) return null;
-  const key = page.toString("latin1", keyAt, valueAt);
-  const isBucket = page.readUInt32LE(at) === BUCKET_ELEMENT && end - valueAt >= BUCKET_HEADER_BYTES;
-  const value = page.subarray(valueAt, end);
-  return [key, isBucket ? bucketOf(value) : null, value];
+/**
+ * Leaf element: flags, position of the key from here, its size, the size of the value behind it: 4 bytes each. bbolt writes
+ * keys and values one after another. A page whose keys overlap claims more bytes than it has, and its rest is left out:
+ * 65,535 keys of 1 MiB each would take minutes.
+ */
+function* leavesOf(page: Buffer): Generator<Entry> {
+  let bytesLeft = page.length;
+  for (const at of elementsOf(page)) {
+    const keyAt = at + page.readUInt32LE(at + 4);
+    const valueAt = keyAt + page.readUInt32LE(at + 8);
+    const end = valueAt + page.readUInt32LE(at + 12);
+    bytesLeft -= end - keyAt;
+    if (bytesLeft < 0) return;
+    if (end > page.length) continue;
+    const key = page.toString("latin1", keyAt, valueAt);
+    const isBucket = page.readUInt32LE(at) === BUCKET_ELEMENT && end - valueAt >= BUCKET_HEADER_BYTES;
+    const value = page.subarray(valueAt, end);
+    yield [key, isBucket ? bucketOf(value) : null, value];
+  }
 }
 
 function bucketOf(value: Buffer): Bucket | null {
@@ -148,24 +160,30 @@ function bucketOf(value: Buffer): Bucket | null {
   return inline.length < PAGE_HEADER_BYTES ? null : { inline };
 }
 
-/** Branch element: position of the key from here and its size, 4 bytes each, and the child's page, which starts with that key. */
-function childrenFor(page: Buffer, elements: readonly number[], only: string | undefined): number[] {
-  const children = elements.map((at) => readUint64(page, at + 8));
-  if (only === undefined) return children;
-  let last = 0;
-  for (const [i, at] of elements.entries()) {
-    const keyAt = at + page.readUInt32LE(at);
-    if (page.toString("latin1", keyAt, keyAt + page.readUInt32LE(at + 4)) <= only) last = i;
+/**
+ * The pages below a branch page, or the one that can hold `only`. Branch element: position of the key from here and its size,
+ * 4 bytes each, and the child's page, which starts with that key.
+ */
+function childrenFor(page: Buffer, only: string | undefined): number[] {
+  const children: number[] = [];
+  let bytesLeft = page.length;
+  for (const at of elementsOf(page)) {
+    const [keyAt, size] = [at + page.readUInt32LE(at), page.readUInt32LE(at + 4)];
+    bytesLeft -= size;
+    if (bytesLeft < 0) break;
+    const isLater = only !== undefined && page.toString("latin1", keyAt, keyAt + size) > only;
+    if (isLater && children.length > 0) break;
+    children.push(readUint64(page, at + 8));
   }
-  return children.slice(last, last + 1);
+  return only === undefined ? children : children.slice(-1);
 }
 
-/** Above 2^53 this is rounded: no page has such a number. */
+/** Above 2^53 the result is rounded. No page has such a number. */
 function readUint64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }
 
-/** Exactly so many bytes, or null. */
+/** Reads exactly so many bytes, or returns null. */
 function readAt(fd: number, length: number, position: number): Buffer | null {
   if (!Number.isSafeInteger(position)) return null;
   const bytes = Buffer.allocUnsafe(length);

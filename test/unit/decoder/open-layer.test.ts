@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { beforeAll, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { FoundLayer } from "../../../src/containerd/payload.ts";
 import { openings } from "../../../src/decoder/open-layer.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
 import { LIMITS } from "../../../src/limits.ts";
-import { type Encrypted, encryptFor } from "../../support/encrypted.ts";
+import { claim, type Encrypted, encryptFor } from "../../support/encrypted.ts";
 import { type KeyFiles, writeKeys } from "../../support/keys.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -16,13 +16,17 @@ const settings = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: f
 let key: KeyFiles;
 let right: Encrypted;
 let wrong: Encrypted;
+let alsoWrong: Encrypted;
 /** For somebody else's key. */
 let foreign: Encrypted;
+/** The right layer's ciphertext, under a key that a stranger chose. */
+let stranger: Encrypted;
 
 beforeAll(async () => {
   key = await writeKeys(join(folder, "key"), "P-256");
   const encrypt = (text: string) => encryptFor([`jwe:${key.publicPath("spki.pem")}`], Buffer.from(text));
-  [right, wrong] = await Promise.all([encrypt("layer"), encrypt("another")]);
+  [right, wrong, alsoWrong] = await Promise.all([encrypt("layer"), encrypt("another"), encrypt("a third")]);
+  stranger = await claim(right, `jwe:${key.publicPath("spki.pem")}`);
   const other = await writeKeys(join(folder, "other"), "P-256");
   foreign = await encryptFor([`jwe:${other.publicPath("spki.pem")}`], Buffer.from("foreign"));
   writeFileSync(path, right.ciphertext);
@@ -31,7 +35,10 @@ beforeAll(async () => {
 function candidate({ descriptor }: Encrypted, size = right.ciphertext.length): FoundLayer {
   const { mediaType, digest, annotations = {} } = descriptor;
   const file = Object.assign(FileInput.open(path, "the blob"), { size });
-  return { descriptor: { mediaType, digest, size, annotations }, blob: { file, isInput: true } };
+  return {
+    descriptor: { mediaType, digest, size, annotations },
+    blob: { file, isInput: true, isRead: false },
+  };
 }
 
 /** Whether each that is given is the right one, and the keys of all. */
@@ -47,6 +54,8 @@ async function opened(...groups: FoundLayer[][]) {
     given.push(found.descriptor.annotations === right.descriptor.annotations);
     secrets.push(layer.options.key.bytes, layer.privateOptions.bytes);
     expect(layer.options.key.bytes.some((byte) => byte !== 0)).toBe(true);
+    // The caller takes the next one only when this one's HMAC does not hold.
+    if (given.at(-1)) break;
   }
   for (const secret of secrets) expect(secret.every((byte) => byte === 0)).toBe(true);
   return given;
@@ -66,9 +75,11 @@ test("what the keys cost before they are tried is not charged to the first that 
 
 test("of several only the right one is given", async () => {
   expect(await opened([candidate(wrong), candidate(right)])).toEqual([true]);
-  expect(await opened([candidate(wrong), candidate(wrong)], [candidate(wrong), candidate(right)])).toEqual([
-    true,
-  ]);
+  const groups = [
+    [candidate(wrong), candidate(alsoWrong)],
+    [candidate(wrong), candidate(right)],
+  ];
+  expect(await opened(...groups)).toEqual([true]);
 });
 
 test("after one that opened alone only right ones are given", async () => {
@@ -76,13 +87,38 @@ test("after one that opened alone only right ones are given", async () => {
   expect(await opened(...groups)).toEqual([false, true]);
 });
 
-test("when none is known to be right, the first is given", async () => {
-  expect(await opened([candidate(wrong), candidate(wrong)], [candidate(wrong)])).toEqual([false]);
+test("when none is right, the first is given, so that its refusal says why", async () => {
+  expect(await opened([candidate(wrong), candidate(alsoWrong)], [candidate(wrong)])).toEqual([false]);
 });
 
-test("a blob is hashed as often as the limit allows, then the first is given", async () => {
+test("descriptors with the same key count once", async () => {
+  expect(await opened([candidate(right), candidate(right)])).toEqual([true]);
+  expect(await opened([candidate(wrong), candidate(wrong)])).toEqual([false]);
+});
+
+const failing = (code: string) => expect.objectContaining({ code });
+
+describe("a stranger's key under which the blob's HMAC holds, too", () => {
+  test("beside the right one is a refusal, in whatever order", async () => {
+    await expect(opened([candidate(right), candidate(stranger)])).rejects.toThrow(failing("CONTENT_STORE"));
+    await expect(opened([candidate(stranger), candidate(right)])).rejects.toThrow(failing("CONTENT_STORE"));
+    await expect(opened([candidate(wrong)], [candidate(stranger), candidate(right)])).rejects.toThrow(
+      failing("CONTENT_STORE"),
+    );
+  });
+
+  test("does not matter when the pull leases the right one only", async () => {
+    expect(await opened([candidate(right)], [candidate(stranger)])).toEqual([true]);
+  });
+});
+
+test("a blob is hashed as often as the limit allows, then nothing is given", async () => {
   const half = Math.ceil(LIMITS.candidatesHashBytes / 2);
-  const group = (size: number) => [candidate(wrong, size), candidate(wrong, size), candidate(right, size)];
-  expect(await opened(group(half))).toEqual([false]);
+  const group = (size: number) => [
+    candidate(wrong, size),
+    candidate(alsoWrong, size),
+    candidate(right, size),
+  ];
+  await expect(opened(group(half))).rejects.toThrow(failing("LIMIT"));
   expect(await opened(group(Math.floor(half / 2)))).toEqual([true]);
 });

@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Blob, identify } from "../../../../src/containerd/store/blobs.ts";
@@ -26,10 +34,11 @@ function place(name: string, bytes: Uint8Array, digest = name) {
 /** The digests of the blobs that begin as this input does, of which nothing is missing afterwards. */
 function identified(bytes: Uint8Array, ...places: { digest: string; path: string }[]): string[] {
   const input = FileInput.open(place("input", bytes).path, "the input");
-  const found = identify(input, places);
+  const { blobs, isRead } = identify(input, places);
+  expect(isRead).toBe(false);
   const rest = Buffer.alloc(bytes.length + 1);
   expect(rest.subarray(0, input.fill(rest)).equals(bytes)).toBe(true);
-  return found.map(({ digest }) => digest);
+  return blobs.map(({ digest }) => digest);
 }
 
 describe("of several blobs", () => {
@@ -71,9 +80,41 @@ describe("of several blobs", () => {
 test("what was compared is what is read later, whatever its path names by then", () => {
   const right = place("right", BYTES);
   const input = FileInput.open(right.path, "the input");
-  const [blob] = identify(input, [right]) as [Blob];
+  const [blob] = identify(input, [right]).blobs as [Blob];
   renameSync(place("other", Buffer.alloc(BYTES.length)).path, right.path);
   const read = Buffer.alloc(BYTES.length);
   expect(blob.file.read(read)).toBe(BYTES.length);
   expect(read.equals(BYTES)).toBe(true);
+});
+
+describe("blobs that are alike for more than is held in memory", () => {
+  const SIZE = LIMITS.compareBytesMax + 200_000;
+  /** A sparse file that ends with a text. */
+  function large(name: string, end: string, size = SIZE) {
+    const it = place(name, Buffer.of());
+    const fd = openSync(it.path, "r+");
+    writeSync(fd, end, size - end.length);
+    closeSync(fd);
+    return it;
+  }
+
+  test.each([
+    ["the first", "a", ["right"]],
+    ["the second", "b", ["other"]],
+    ["none", "c", []],
+  ])("are told apart by reading all of the input, which is equal to %s", (_what, end, digests) => {
+    const places = [large("right", "a"), large("other", "b"), large("longer", "a", SIZE + 1)];
+    const input = FileInput.open(large("input", end).path, "the input");
+    const { blobs, isRead } = identify(input, places);
+    expect([blobs.map(({ digest }) => digest), isRead]).toEqual([digests, true]);
+    expect(input.read(Buffer.alloc(1))).toBe(0);
+    for (const { file } of blobs) expect(file.read(Buffer.alloc(1))).toBe(1);
+  });
+
+  test("one that goes on where the input ends is another", () => {
+    const places = [large("right", ""), large("longer", "", SIZE + 1)];
+    for (const { path } of places) truncateSync(path, path.endsWith("longer") ? SIZE + 1 : SIZE);
+    const input = FileInput.open(places[0]?.path ?? "", "the input");
+    expect(identify(input, places).blobs.map(({ digest }) => digest)).toEqual(["right"]);
+  });
 });

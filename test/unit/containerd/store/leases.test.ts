@@ -97,6 +97,37 @@ test("a page that is its own child ends the search", () => {
   expect([...everyEntry(database)]).toEqual([]);
 });
 
+test("a page that claims more bytes than it has is given up, however often its keys overlap", () => {
+  const [count, pages] = [65_535, 300];
+  const database = Buffer.alloc((4 + pages) * 4096);
+  fixture("one-pull").copy(database, 0, 0, 2 * 4096);
+  for (const meta of [0, 4096]) database.writeBigUInt64LE(4n, meta + 16 + 16);
+  const page = database.subarray(4 * 4096);
+  page.writeUInt16LE(2, 8); // a leaf page
+  page.writeUInt16LE(count, 10);
+  page.writeUInt32LE(pages - 1, 12);
+  for (let i = 0; i < count; i++) {
+    page.writeUInt32LE(1, 16 + 16 * i);
+    page.writeUInt32LE(16 * (count - i), 16 + 16 * i + 4);
+    page.writeUInt32LE(page.length - 16 - 16 * count - 16, 16 + 16 * i + 8);
+    page.writeUInt32LE(16, 16 + 16 * i + 12);
+  }
+  // Each key spans the rest of the page: one fits, and the next one would be counted twice.
+  expect([...everyEntry(database)].length).toBeLessThan(10);
+  expect(leases(database)).toEqual([]);
+});
+
+test("a bucket that claims to lie past its page has no entries", () => {
+  const database = fixture("one-pull");
+  const at = database.indexOf("leases");
+  expect(at).toBeGreaterThan(0);
+  for (let page = 2; page * 4096 < database.length; page++) {
+    const copy = Buffer.from(database);
+    copy.writeUInt32LE(1_000_000, page * 4096 + 12);
+    for (const digest of leases(copy).flat()) expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+  }
+});
+
 function* everyEntry(database: Uint8Array) {
   const path = join(folder, "looped.db");
   writeFileSync(path, database);
