@@ -14,6 +14,8 @@ import { SIGN } from "./commands/sign.ts";
 import { TRUST_ATTEST } from "./commands/trust-attest.ts";
 import { TRUST_BLOB, VERIFY_BLOB } from "./commands/trust-blob.ts";
 import { TRUST_CHECK } from "./commands/trust-check.ts";
+import { TRUST_AUDIT, TRUST_FETCH } from "./commands/trust-node.ts";
+import { TRUST_EXPLAIN, TRUST_LINT } from "./commands/trust-policy.ts";
 import { TRUST_SUMS } from "./commands/trust-sums.ts";
 import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERIFY } from "./commands/verify.ts";
@@ -23,6 +25,7 @@ import type { CommandGroup } from "./help.ts";
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
   ["Commands for trust", [TRUST_CHECK, TRUST_BLOB, TRUST_SUMS, TRUST_ATTEST, SIGN, VERIFY_BLOB]],
+  ["Commands for policies", [TRUST_EXPLAIN, TRUST_LINT, TRUST_FETCH, TRUST_AUDIT]],
   ["Commands for keys and nodes", [KEYGEN, INSTALL, UNINSTALL, DOCTOR, CONFIG]],
   ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];

@@ -103,7 +103,9 @@ class Gate {
       this.#checks += 1;
       if (this.#checks > LIMITS.gateChecks) return false;
       try {
-        const { repository, registry } = parseName(text);
+        const { registry, repository } = parseName(text);
+        // The CRI plugin also records images by their ID, "sha256:<hex>", which would read as a name of Docker Hub.
+        if (!text.startsWith(`${registry}/`)) continue;
         const name = { repository, registry, digest };
         const verdict = await checkOnNode({ name, digest }, this.#settings, this.#environment);
         if (verdict.accepted) return true;

@@ -35,8 +35,20 @@ export async function openTarget(
   signal: AbortSignal,
 ): Promise<TrustTarget> {
   if (text.startsWith(LAYOUT)) return await layoutTarget(text.slice(LAYOUT.length));
-  const name = parseName(text.startsWith(REGISTRY) ? text.slice(REGISTRY.length) : text);
+  const name = registryName(text);
   return registryTarget(name, openClient(name, access, { access: "pull", signal }));
+}
+
+/** How policies address an image. Nothing is opened. @throws DecoderError USAGE */
+export function placeOf(text: string): ImagePlace {
+  if (text.startsWith(LAYOUT)) {
+    return { transport: "oci", path: resolve(parseTagged("oci", text.slice(LAYOUT.length)).path) };
+  }
+  return { transport: "docker", name: pulledName(registryName(text)) };
+}
+
+function registryName(text: string): RegistryName {
+  return parseName(text.startsWith(REGISTRY) ? text.slice(REGISTRY.length) : text);
 }
 
 function registryTarget(name: RegistryName, client: RegistryClient): TrustTarget {

@@ -14,27 +14,56 @@ const LABEL = "containerd.io/distribution.source.";
  * can't be read.
  */
 export function namesOf(store: string, digest: string): readonly string[] {
+  return (
+    reading(store, (database) => [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources)) ?? []
+  );
+}
+
+/** An image as containerd's metadata has it. */
+export interface StoredImageName {
+  readonly namespace: string;
+  /** `registry.example.com:5000/shop/app:1.0`, or what else a client called it. */
+  readonly name: string;
+  /** Of its manifest or index. */
+  readonly digest: string;
+}
+
+/** Every image in containerd's metadata; undefined when it can't be read. */
+export function imagesOf(store: string): readonly StoredImageName[] | undefined {
+  return reading(store, (database) => [...allImages(database)]);
+}
+
+function* allImages(database: Bolt): Generator<StoredImageName> {
+  for (const [namespace, bucket] of database.entries(database.bucket(database.root(), SCHEMA))) {
+    for (const [name, image] of database.entries(database.bucket(bucket, "images"))) {
+      const digest = database.value(database.bucket(image, "target"), "digest")?.toString("latin1");
+      if (digest !== undefined) yield { namespace, name, digest };
+    }
+  }
+}
+
+function reading<T>(store: string, read: (database: Bolt) => T): T | undefined {
   let fd: number;
   try {
     fd = openRegularFile(join(dirname(store), METADATA)).fd;
   } catch {
-    return [];
+    return undefined;
   }
   try {
     const database = Bolt.open(fd);
-    return database === null ? [] : [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources);
+    return database === null ? undefined : read(database);
   } finally {
     closeSync(fd);
   }
 }
 
 /**
- * containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/image/NAME/target/digest, and
+ * containerd's schema (core/metadata/buckets.go): v1/NAMESPACE/images/NAME/target/digest, and
  * v1/NAMESPACE/content/blob/DIGEST/labels/NAME.
  */
 function* namesIn(database: Bolt, digest: string): Generator<string> {
   for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
-    for (const [name, image] of database.entries(database.bucket(namespace, "image"))) {
+    for (const [name, image] of database.entries(database.bucket(namespace, "images"))) {
       const target = database.value(database.bucket(image, "target"), "digest");
       if (target?.toString("latin1") === digest) yield name;
     }

@@ -82,3 +82,15 @@ export function readMaterial(annotations: Readonly<Record<string, string>>): Old
     ...(timestamp && { timestamp }),
   };
 }
+
+/** The annotations that `readMaterial` reads, and the signature. */
+export function writeMaterial(material: OldMaterial, signature: string): Readonly<Record<string, string>> {
+  const { certificate, chain, rekorBundle, timestamp } = material;
+  return {
+    [SIGNATURE]: signature,
+    ...(certificate !== undefined && { [CERTIFICATE]: certificate }),
+    ...(chain !== undefined && { [CHAIN]: chain }),
+    ...(rekorBundle !== undefined && { [REKOR_BUNDLE]: rekorBundle }),
+    ...(timestamp !== undefined && { [TIMESTAMP]: timestamp }),
+  };
+}

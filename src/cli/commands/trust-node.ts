@@ -1,0 +1,83 @@
+import { DecoderError } from "../../errors.ts";
+import { printable } from "../../text.ts";
+import type { AuditedImage } from "../../trust/audit-images.ts";
+import type { Command } from "../command.ts";
+import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import { REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
+import { count } from "../units.ts";
+
+const SETTINGS = "/etc/containerd/ctd-decoder/trust.toml";
+const STORE = "/var/lib/containerd/io.containerd.content.v1.content";
+const MILLISECONDS = 1000;
+const DEFAULT_SECONDS = 60;
+
+export const TRUST_FETCH: Command = {
+  name: "trust fetch",
+  summary: "copy an image's signatures to a folder, for nodes without a registry",
+  operands: [
+    { name: "IMAGE", completes: "images" },
+    { name: "DIR", completes: "files" },
+  ],
+  options: { ...REGISTRY_OPTIONS, ...OUTPUT_OPTIONS },
+  notes: ["Nothing is checked. signature_store in trust.toml, or --signature-store, names DIR."],
+  examples: [
+    {
+      command: "ctd-decoder trust fetch registry.example.com/app:1.0 signatures",
+      does: "fills signatures/sha256-HEX",
+    },
+  ],
+  async run(args, ui) {
+    const { fetchSignatures } = await import("../../trust/fetch.ts");
+    const { withDeadline } = await import("../../trust/deadline.ts");
+    const report = await withDeadline(DEFAULT_SECONDS * MILLISECONDS, (signal) =>
+      fetchSignatures(args.operand(0), args.operand(1), registryAccess(args), signal),
+    );
+    ui.result(report, () =>
+      [
+        ...report.files.map((path) => `${printable(path)}\n`),
+        ...report.ignored.map((it) => `ignored: ${printable(`${it.where}: ${it.reason}`)}\n`),
+      ].join(""),
+    );
+  },
+};
+
+export const TRUST_AUDIT: Command = {
+  name: "trust audit",
+  summary: "check every image in containerd's store against the node's policy",
+  operands: [],
+  options: {
+    settings: { value: "FILE", help: `a trust.toml, or a policy (default ${SETTINGS})` },
+    "content-store": { value: "DIR", help: `containerd's content store (default ${STORE})` },
+    ...OUTPUT_OPTIONS,
+  },
+  notes: [
+    "containerd asks no verifier about an image that is there already. This does, for all namespaces, and fails if one is not accepted.",
+  ],
+  examples: [
+    { command: "ctd-decoder trust audit", does: "finds images that were pulled before there was a policy" },
+  ],
+  async run(args, ui) {
+    const { auditImages } = await import("../../trust/audit-images.ts");
+    const { readGateSettings } = await import("../../trust/settings.ts");
+    const settings = readGateSettings(args.text("settings") ?? SETTINGS);
+    const images: AuditedImage[] = [];
+    for await (const it of auditImages(args.text("content-store") ?? STORE, settings, process.env))
+      images.push(it);
+    const refused = images.filter(({ accepted }) => !accepted).length;
+    const failure =
+      refused === 0
+        ? undefined
+        : new DecoderError("UNTRUSTED", `${refused} of ${count(images.length, "image")} not accepted`);
+    ui.result(
+      { images },
+      () =>
+        images
+          .map(({ accepted, name, reason }) => {
+            const verdict = accepted ? ui.style.good("accepted") : ui.style.bad("refused");
+            return `${verdict}  ${printable(name)}: ${printable(reason)}\n`;
+          })
+          .join(""),
+      failure,
+    );
+  },
+};

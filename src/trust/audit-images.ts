@@ -1,0 +1,57 @@
+import { imagesOf } from "../containerd/store/sources.ts";
+import { DecoderError } from "../errors.ts";
+import { parseName } from "../registry/name.ts";
+import { checkOnNode } from "./node-check.ts";
+import type { TrustSettings } from "./settings.ts";
+
+/** One image of the node, and what the policy says about it now. */
+export interface AuditedImage {
+  readonly name: string;
+  readonly digest: string;
+  readonly accepted: boolean;
+  readonly reason: string;
+}
+
+/** Names that are not an image's: containerd's CRI plugin also records each image under its configuration's digest. */
+const BARE_DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/**
+ * Checks every image in containerd's store, of all namespaces: what is there already is pulled without a check.
+ * @param store the content store's folder
+ * @throws DecoderError CONTENT_STORE, CONFIG, BAD_KEY
+ */
+export async function* auditImages(
+  store: string,
+  settings: TrustSettings,
+  environment: Readonly<Record<string, string | undefined>>,
+): AsyncGenerator<AuditedImage> {
+  const images = imagesOf(store);
+  if (images === undefined)
+    throw new DecoderError("CONTENT_STORE", `there is no metadata of containerd beside ${store}`);
+  const seen = new Set<string>();
+  for (const { name, digest } of images) {
+    const key = `${name} ${digest}`;
+    if (BARE_DIGEST.test(name) || seen.has(key)) continue;
+    seen.add(key);
+    yield { name, digest, ...(await check(name, digest, settings, environment)) };
+  }
+}
+
+async function check(
+  name: string,
+  digest: string,
+  settings: TrustSettings,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Pick<AuditedImage, "accepted" | "reason">> {
+  try {
+    const { accepted, reason, scope } = await checkOnNode(
+      { name: parseName(name), digest },
+      settings,
+      environment,
+    );
+    return { accepted, reason: `${reason} (${scope})` };
+  } catch (error) {
+    if (!(error instanceof DecoderError) || error.code === "CONFIG") throw error;
+    return { accepted: false, reason: error.message };
+  }
+}

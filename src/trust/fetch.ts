@@ -1,0 +1,93 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { encodeBase64 } from "../encoding/base64.ts";
+import { DecoderError, describeSystemError } from "../errors.ts";
+import type { RegistryAccess } from "../registry/open.ts";
+import { digestOf } from "../spec/digester.ts";
+import { joined } from "./find/attachments.ts";
+import { findReferrers } from "./find/referrers.ts";
+import { BUNDLE_SUFFIX, ENVELOPE_SUFFIX, SIMPLE_SUFFIX } from "./find/signature-folder.ts";
+import { attachmentTag, findByTag, writeMaterial } from "./find/tag-signatures.ts";
+import type { FoundSignature } from "./found.ts";
+import { openTarget } from "./target.ts";
+
+/** What was copied. */
+export interface FetchReport {
+  readonly image: string;
+  readonly digest: string;
+  /** Paths of the files. */
+  readonly files: readonly string[];
+  /** What was found and can't be kept. */
+  readonly ignored: readonly { readonly where: string; readonly reason: string }[];
+}
+
+const NAME_CHARS = 16;
+
+/**
+ * Copies every signature and attestation of an image to a folder for nodes that can't reach the registry. Nothing is
+ * checked: a node does that.
+ * @throws DecoderError NOT_FOUND when there is none; REGISTRY and the like, IO
+ */
+export async function fetchSignatures(
+  image: string,
+  folder: string,
+  access: RegistryAccess,
+  signal: AbortSignal,
+): Promise<FetchReport> {
+  const target = await openTarget(image, access, signal);
+  try {
+    const { digest } = await target.resolve();
+    const { store } = target;
+    const { found, failures } = joined(
+      await Promise.all([
+        findByTag(store, digest, "sig"),
+        findByTag(store, digest, "att"),
+        findReferrers(store, digest),
+      ]),
+    );
+    const [failure] = failures;
+    if (failure !== undefined) throw failure;
+    const place = join(folder, attachmentTag(digest));
+    const files = found.flatMap((it) => fileOf(it, place));
+    if (files.length === 0)
+      throw new DecoderError("NOT_FOUND", `${image} has no signature and no attestation`);
+    for (const { path, bytes } of files) write(place, path, bytes);
+    const ignored = found.flatMap((it) =>
+      it.form === "unreadable" ? [{ where: it.where, reason: it.problem }] : [],
+    );
+    return { image, digest, files: files.map(({ path }) => path), ignored };
+  } finally {
+    await target.close();
+  }
+}
+
+function fileOf(found: FoundSignature, place: string): { path: string; bytes: Uint8Array }[] {
+  const named = (bytes: Uint8Array, suffix: string) => {
+    const name = digestOf(bytes).slice("sha256:".length).slice(0, NAME_CHARS);
+    return [{ path: join(place, `${name}${suffix}`), bytes }];
+  };
+  switch (found.form) {
+    case "bundle":
+      return named(found.bundle, BUNDLE_SUFFIX);
+    case "simple":
+      return named(annotated(found.payload, writeMaterial(found, found.signature)), SIMPLE_SUFFIX);
+    case "envelope":
+      return named(annotated(found.envelope, writeMaterial(found, "")), ENVELOPE_SUFFIX);
+    case "gpg":
+    case "unreadable":
+      return [];
+  }
+}
+
+function annotated(payload: Uint8Array, annotations: Readonly<Record<string, string>>): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ payload: encodeBase64(payload), annotations })}\n`);
+}
+
+function write(place: string, path: string, bytes: Uint8Array): void {
+  try {
+    mkdirSync(place, { recursive: true });
+    writeFileSync(path, bytes);
+  } catch (cause) {
+    throw new DecoderError("IO", `can't write ${path}: ${describeSystemError(cause)}`, { cause });
+  }
+}
