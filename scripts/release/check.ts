@@ -1,3 +1,228 @@
-export async function checkRelease(_folder: string): Promise<boolean> {
-  return true;
+/** Makes a release twice, compares the two, and tries out what is in it. Needs Debian, root and the peers. */
+import { execFileSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
+import parseExpression from "spdx-expression-parse";
+import { PROJECT } from "../executable.ts";
+import { makeRelease, SUMS } from "./release.ts";
+
+interface Check {
+  readonly name: string;
+  /** Throws when the release is wrong. */
+  readonly run: () => void | Promise<void>;
+}
+
+const PEERS = join(PROJECT, ".peers");
+const PACKAGES = ["lintian", "skopeo", "umoci", "qemu-user-static", "g++", "g++-aarch64-linux-gnu"];
+
+/** @returns whether everything holds; each check prints a line */
+export async function checkRelease(folder: string): Promise<boolean> {
+  run(join(PROJECT, "scripts/debian-packages"), PACKAGES);
+  const work = mkdtempSync(join(tmpdir(), "ctd-release-"));
+  try {
+    const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeFileSync(join(work, "key.pem"), keys.privateKey.export({ type: "pkcs8", format: "pem" }));
+    writeFileSync(join(work, "key.pub"), keys.publicKey.export({ type: "spki", format: "pem" }));
+    await makeRelease(folder, join(work, "key.pem"));
+    let failures = 0;
+    for (const check of checks(folder, work)) failures += (await passes(check)) ? 0 : 1;
+    return failures === 0;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+async function passes({ name, run }: Check): Promise<boolean> {
+  try {
+    await run();
+    process.stdout.write(`ok    ${name}\n`);
+    return true;
+  } catch (error) {
+    process.stdout.write(`FAIL  ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    return false;
+  }
+}
+
+function checks(folder: string, work: string): Check[] {
+  const names = readdirSync(folder);
+  const path = (suffix: string) => join(folder, names.find((name) => name.endsWith(suffix)) ?? suffix);
+  const x64 = path("linux-x64");
+  const arm64 = emulated(
+    join(work, "arm64"),
+    "aarch64",
+    join(PEERS, "libc6-arm64/root"),
+    path("linux-arm64"),
+  );
+  const oldest = emulated(join(work, "oldest"), "x86_64", "/", x64, "Nehalem");
+  return [
+    { name: "every sum is right", run: () => void run("sha256sum", ["--check", "--quiet", SUMS], folder) },
+    {
+      name: "the sums' signature holds for our own command and for cosign",
+      run: () => signatures(x64, folder, work),
+    },
+    {
+      name: "another folder, time zone and user give the same bytes",
+      run: () => sameElsewhere(folder, work),
+    },
+    ...names
+      .filter((it) => it.endsWith(".cdx.json"))
+      .map((it) => ({ name: `${it} obeys CycloneDX 1.6`, run: () => cycloneDx(join(folder, it)) })),
+    ...names
+      .filter((it) => it.endsWith(".spdx.json"))
+      .map((it) => ({ name: `${it} names SPDX licences`, run: () => spdxLicences(join(folder, it)) })),
+    ...names
+      .filter((it) => it.endsWith(".deb"))
+      .map((it) => ({
+        name: `${it} installs and lintian finds no error`,
+        run: () => debianPackage(join(folder, it), work),
+      })),
+    { name: "the image runs without a shell", run: () => image(path("image.tar"), work) },
+    { name: "npm installs the packages into an empty folder", run: () => npmPackages(folder, work) },
+    { name: "arm64 decrypts (emulated)", run: () => roundTrip(arm64, x64, work) },
+    { name: "x64 needs no AVX (emulated)", run: () => roundTrip(oldest, x64, work) },
+    { name: "the conformance cases are right on arm64 (emulated)", run: () => conformance(arm64, work) },
+  ];
+}
+
+/** A script that runs a foreign executable under qemu. */
+function emulated(
+  script: string,
+  machine: string,
+  libraries: string,
+  executable: string,
+  cpu = "max",
+): string {
+  const line = `exec qemu-${machine}-static -cpu ${cpu} -L '${libraries}' '${executable}' "$@"`;
+  writeFileSync(script, `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+  return script;
+}
+
+function signatures(x64: string, folder: string, work: string): void {
+  const [sums, key, signature] = [join(folder, SUMS), join(work, "key.pub"), join(folder, `${SUMS}.sig`)];
+  const flags = ["--key", key, "--signature", signature, "--insecure-ignore-tlog"];
+  run(x64, ["trust", "blob", sums, ...flags]);
+  const root = join(PEERS, "trixie/root");
+  run(join(root, "usr/bin/cosign"), ["verify-blob", ...flags, sums]);
+}
+
+/** npm caches nothing of the first build there: packages are linked, not installed anew. */
+function sameElsewhere(folder: string, work: string): void {
+  const copy = join(work, "some where/else");
+  mkdirSync(copy, { recursive: true });
+  run("git", ["clone", "--quiet", PROJECT, copy]);
+  cpSync(PEERS, join(copy, ".peers"), {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (it) => !/\/(trixie|sid)$/.test(it),
+  });
+  run("cp", ["--archive", join(PROJECT, "node_modules"), copy]);
+  execFileSync("npm", ["run", "--silent", "release"], {
+    cwd: copy,
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, TZ: "Asia/Kathmandu", LC_ALL: "C", USER: "somebody", HOME: work },
+  });
+  const [ours, theirs] = [folder, join(copy, "dist/release")].map((it) =>
+    readFileSync(join(it, SUMS), "utf8").split("\n"),
+  );
+  const different = ours?.filter((line) => !theirs?.includes(line)) ?? [];
+  if (different.length > 0)
+    throw new Error(`these differ: ${different.map((line) => line.slice(66)).join(", ")}`);
+}
+
+async function cycloneDx(path: string): Promise<void> {
+  const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
+  const problem = await validator.validate(readFileSync(path, "utf8"));
+  if (problem !== null) throw new Error(JSON.stringify(problem).slice(0, 500));
+}
+
+function spdxLicences(path: string): void {
+  const { spdxVersion, packages } = JSON.parse(readFileSync(path, "utf8"));
+  if (spdxVersion !== "SPDX-2.3" || packages.length < 2) throw new Error("it lists no packages");
+  for (const { licenseDeclared } of packages) parseExpression(licenseDeclared);
+}
+
+function debianPackage(path: string, work: string): void {
+  run("lintian", ["--fail-on", "error", "--tag-display-limit", "0", path]);
+  const root = join(work, "root");
+  rmSync(root, { recursive: true, force: true });
+  mkdirSync(join(root, "var/lib/dpkg/info"), { recursive: true });
+  mkdirSync(join(root, "var/lib/dpkg/updates"));
+  for (const name of ["status", "available"]) writeFileSync(join(root, "var/lib/dpkg", name), "");
+  run("dpkg", [`--root=${root}`, "--force-depends,architecture,not-root", "--install", path]);
+  for (const name of ["usr/bin/ctd-decoder", "usr/share/man/man1/ctd-decoder.1.gz"]) {
+    if (!existsSync(join(root, name))) throw new Error(`${name} was not installed`);
+  }
+}
+
+function image(path: string, work: string): void {
+  const layout = join(work, "layout");
+  rmSync(layout, { recursive: true, force: true });
+  run("skopeo", ["copy", "--quiet", "--multi-arch", "all", `oci-archive:${path}`, `oci:${layout}:all`]);
+  run("skopeo", ["copy", "--quiet", `oci-archive:${path}`, `oci:${layout}:here`]);
+  run("umoci", ["unpack", "--image", `${layout}:here`, join(work, "bundle")]);
+  const root = join(work, "bundle/rootfs");
+  run("chroot", [root, "/usr/bin/ctd-decoder", "--version"]);
+  if (existsSync(join(root, "bin/sh"))) throw new Error("it has a shell");
+}
+
+function npmPackages(folder: string, work: string): void {
+  const empty = join(work, "npm");
+  mkdirSync(empty);
+  const archives = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
+  const chosen = archives
+    .filter((name) => /^ctd-decoder-\d|linux-x64-\d/.test(name))
+    .map((name) => join(folder, name));
+  run("npm", ["install", "--no-audit", "--no-fund", "--offline", "--omit=optional", ...chosen], empty);
+  run("npx", ["--offline", "ctd-decoder", "--version"], empty);
+}
+
+/** Encrypts an image with one executable and decrypts it with the other. */
+function roundTrip(foreign: string, native: string, work: string): void {
+  const folder = mkdtempSync(join(work, "round-"));
+  mkdirSync(join(folder, "files"));
+  writeFileSync(join(folder, "files/hello"), "hello\n");
+  run(native, ["keygen", "node.pem"], folder);
+  run(foreign, ["encrypt", "rootfs:files", "oci:encrypted:v1", "--recipient", "jwe:node.pem.pub"], folder);
+  run(native, ["verify", "oci:encrypted:v1", "--key", "node.pem"], folder);
+  run(foreign, ["decrypt", "oci:encrypted:v1", "oci:plain:v1", "--key", "node.pem"], folder);
+}
+
+function conformance(arm64: string, work: string): void {
+  const cases = join(PROJECT, "../shared/conformance");
+  if (!existsSync(cases)) throw new Error(`${cases} is missing`);
+  const report = join(work, "cases.jsonl");
+  try {
+    // PKCS#11 cases load the machine's own modules, which an emulated process can't.
+    run(join(cases, "run-cases"), [arm64, cases, "--report", report, "--only", "^(?!.*(pkcs11|provider))"]);
+  } catch {
+    const failed = readFileSync(report, "utf8")
+      .split("\n")
+      .filter((line) => line.includes('"pass":false'));
+    throw new Error(`${failed.length} cases fail: ${failed.map((line) => JSON.parse(line).name).join(", ")}`);
+  }
+}
+
+function run(program: string, args: readonly string[], cwd?: string): string {
+  try {
+    return execFileSync(program, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      ...(cwd !== undefined && { cwd }),
+    });
+  } catch (error) {
+    const output = error instanceof Error && "stderr" in error ? String(error.stderr) : String(error);
+    throw new Error(`${program} ${args[0]}: ${output.trim().slice(-500)}`);
+  }
 }

@@ -26,7 +26,7 @@ interface Built {
 
 /** Suite whose C library the image carries: the oldest that is still supported. */
 const SUITE = "bookworm";
-const SUMS = "SHA256SUMS";
+export const SUMS = "SHA256SUMS";
 const cache = join(PROJECT, ".peers");
 
 /**
