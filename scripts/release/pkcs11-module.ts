@@ -8,7 +8,7 @@ import type { ReleaseTarget } from "./targets.ts";
 const PACKAGE = join(PROJECT, "node_modules/pkcs11js");
 /** binding.gyp's sources. */
 const SOURCES = ["src/dl.cpp", "src/common.cpp", "src/main.cpp"];
-const HEADERS = join(PROJECT, `node_modules/node/node_modules/node-linux-${process.arch}/include/node`);
+const HEADERS = join(PROJECT, "node_modules/node-api-headers/include");
 
 /** @returns path of the module, or undefined where the target has none */
 export function compilePkcs11Module({ compiler, name }: ReleaseTarget, folder: string): string | undefined {
