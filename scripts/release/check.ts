@@ -154,7 +154,7 @@ function spdxLicences(path: string): void {
 }
 
 function debianPackage(path: string, work: string): void {
-  run("lintian", ["--fail-on", "error", "--tag-display-limit", "0", path]);
+  run("lintian", ["--allow-root", "--fail-on", "error", "--tag-display-limit", "0", path]);
   const root = join(work, "root");
   rmSync(root, { recursive: true, force: true });
   mkdirSync(join(root, "var/lib/dpkg/info"), { recursive: true });
@@ -222,7 +222,7 @@ function run(program: string, args: readonly string[], cwd?: string): string {
       ...(cwd !== undefined && { cwd }),
     });
   } catch (error) {
-    const output = error instanceof Error && "stderr" in error ? String(error.stderr) : String(error);
-    throw new Error(`${program} ${args[0]}: ${output.trim().slice(-500)}`);
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${program} ${args[0]}: ${`${stdout}${stderr}`.trim().slice(-500)}`);
   }
 }

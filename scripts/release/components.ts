@@ -26,7 +26,10 @@ const SPDX_NAMES: Readonly<Record<string, string>> = { "LGPL-3.0+": "LGPL-3.0-or
 export function componentsOf(metafile: Metafile, { runtimePackage }: ReleaseTarget): Component[] {
   const runtime = { ...npmComponent(`node_modules/${runtimePackage}`), licence: RUNTIME_LICENCE };
   const folders = packagesIn(metafile).flatMap(({ folder }) => (folder === "" ? [] : [folder]));
-  return [runtime, ...folders.map((folder) => ({ ...npmComponent(folder), folder }))];
+  const libraries = folders.map((folder) => ({ ...npmComponent(folder), folder }));
+  // npm may install one version of a package in several folders.
+  const distinct = new Map(libraries.map((it) => [it.purl, it]));
+  return [runtime, ...distinct.values()];
 }
 
 function npmComponent(folder: string): Component {

@@ -40,6 +40,23 @@ ctd-decoder: shared-library-is-executable
 ctd-decoder: initial-upload-closes-no-bugs
 `;
 
+/** Debian's policy asks for references to the licence texts that every Debian system has. */
+const COPYRIGHT = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: ctd-decoder
+
+Files: *
+Copyright: ctd-decoder maintainers
+License: Apache-2.0 and LGPL-3+ and LGPL-2.1+ and other
+ ctd-decoder is under the Apache License 2.0. On Debian systems its text is
+ in /usr/share/common-licenses/Apache-2.0.
+ .
+ OpenPGP.js, a part of the program, is under the LGPL, version 3 or later:
+ /usr/share/common-licenses/LGPL-3. JavaScriptCore, a part of the runtime, is
+ under the LGPL, version 2.1 or later: /usr/share/common-licenses/LGPL-2.1.
+ .
+ THIRD_PARTY_NOTICES.txt.gz in this folder has the licences of all parts.
+`;
+
 /** Writes the package to `path`. The same input gives the same bytes. */
 export function writeDebianPackage(path: string, it: DebianPackage): void {
   const root = `${path}.root`;
@@ -67,7 +84,8 @@ function fill(root: string, it: DebianPackage): void {
     put(name, it.completions[shell as keyof typeof COMPLETION_FILES]);
   }
   put(`${DOC}/changelog.gz`, packed(Buffer.from(changelog(it))));
-  put(`${DOC}/copyright`, it.notices);
+  put(`${DOC}/copyright`, COPYRIGHT);
+  put(`${DOC}/THIRD_PARTY_NOTICES.txt.gz`, packed(Buffer.from(it.notices)));
   put("usr/share/lintian/overrides/ctd-decoder", OVERRIDES);
   mkdirSync(join(root, DOC, "examples"), { recursive: true });
   copyFileSync(
