@@ -53,6 +53,8 @@ export const LIMITS = {
   pgpContentBytes: 64 * KiB,
   /** Argon2 of a protected OpenPGP key: memory in KiB as a power of two; the usual one is 16. */
   argon2MemoryExponent: 18,
+  /** And its work, in passes times KiB: 4 passes over the most memory, or 64 over 16 MiB, take about 2 s. */
+  argon2Work: 2 ** 20,
   /** CMS: recipients of one packet, pieces its content may come in, and nested elements of unknown length. */
   cmsRecipients: 4096,
   cmsSegments: 4096,

@@ -1,5 +1,4 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
-import { shortFingerprint } from "../keys/fingerprint.ts";
 import { printable } from "../text.ts";
 import type { Style } from "./style.ts";
 import { count, formatBytes, shortDigest } from "./units.ts";
@@ -72,8 +71,8 @@ function trouble({ problem, packets }: EncryptionInfo, style: Style): string[] {
 function openers({ opens }: EncryptionInfo, style: Style): string[] {
   if (opens === undefined) return [];
   if (opens === null) return [style.bad("none of the keys opens it")];
-  return opens.map(({ key = "a key", fingerprint, scheme }) => {
-    const words = [key, ...(fingerprint === undefined ? [] : [shortFingerprint(fingerprint)]), `(${scheme})`];
+  return opens.map(({ key = "a key", kid, scheme }) => {
+    const words = [key, ...(kid === undefined ? [] : [`kid=${kid}`]), `(${scheme})`];
     return style.good(`opens with ${printable(words.join(" "))}`);
   });
 }

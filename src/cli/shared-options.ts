@@ -5,7 +5,7 @@ import type { Selection } from "../image/select.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
-import { recipientForms } from "../keywrap/schemes.ts";
+import { recipientForms } from "../keywrap/wrap.ts";
 import { LIMITS } from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
@@ -65,6 +65,10 @@ export const RECIPIENT_OPTION = {
 } as const;
 
 export const WRAP_OPTIONS: Options = grouped("Keys", {
+  anonymous: { help: "do not write who the recipients are, where the format allows that" },
+  "allow-expired": { help: "accept certificates that have expired or are not valid yet" },
+  "allow-ca": { help: "accept the certificate of a CA as a recipient" },
+  "allow-key-usage": { help: "accept certificates whose keyUsage excludes encryption" },
   "gpg-homedir": { value: "DIR", help: "gpg's home folder, for pgp: recipients by name" },
   ...decoderFlags(PROVIDER_FLAGS),
 });
@@ -102,6 +106,12 @@ export function schemeSettings(args: Arguments): WrapSettings {
       timeout === undefined ? LIMITS.providerTimeoutMs : toMilliseconds(timeout, "provider-timeout"),
     providerLegacyDc: args.flag("provider-legacy-dc"),
     verbose: args.flag("verbose"),
+    isAnonymous: args.flag("anonymous"),
+    certificates: {
+      allowExpired: args.flag("allow-expired"),
+      allowCa: args.flag("allow-ca"),
+      allowKeyUsage: args.flag("allow-key-usage"),
+    },
     ...(gpgHomedir !== undefined && { gpgHomedir }),
   };
 }

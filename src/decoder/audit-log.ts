@@ -2,7 +2,7 @@ import type { ReleaseMode } from "../cipher/release.ts";
 import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
-import { fingerprint } from "../keys/fingerprint.ts";
+import { kidOf } from "../keys/thumbprint.ts";
 import type { OpenedLayer, Opener } from "../layer/open.ts";
 import { printable, printableJson } from "../text.ts";
 
@@ -21,8 +21,8 @@ interface AuditRecord {
   readonly recipient?: string;
   /** The key's file or payload entry, or the scheme's name for it. */
   readonly key?: string;
-  /** Fingerprint of the public key, "sha256:<hex>", for RSA and EC keys. */
-  readonly fingerprint?: string;
+  /** The name of an RSA or EC key: a JWK's own `kid`, or the RFC 7638 thumbprint. */
+  readonly kid?: string;
   /** Size of the layer. */
   readonly bytes?: number;
   readonly release: ReleaseMode;
@@ -120,10 +120,10 @@ export class AuditLog {
   }
 }
 
-function keyFields(key: Opener["key"]): Pick<AuditRecord, "key" | "fingerprint"> {
+function keyFields(key: Opener["key"]): Pick<AuditRecord, "key" | "kid"> {
   if (key === undefined) return {};
   if (typeof key === "string") return { key: cut(key) };
-  return { key: cut(key.origin), fingerprint: fingerprint(key) };
+  return { key: cut(key.origin), kid: cut(kidOf(key)) };
 }
 
 function cut(text: string): string {

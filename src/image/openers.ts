@@ -1,7 +1,7 @@
 import { Budget } from "../budget.ts";
 import { DecoderError } from "../errors.ts";
-import { fingerprint } from "../keys/fingerprint.ts";
 import type { KeySet } from "../keys/keyset.ts";
+import { kidOf } from "../keys/thumbprint.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type KeyKind, SCHEMES, schemeOf } from "../keywrap/schemes.ts";
 import { openLayer } from "../layer/open.ts";
@@ -14,8 +14,8 @@ export interface OpensInfo {
   readonly recipient?: string;
   /** A file, with what in it: "node.pem". */
   readonly key?: string;
-  /** Of its public half, as `keygen` and `doctor` tell it: not for keys of OpenPGP, tokens and providers. */
-  readonly fingerprint?: string;
+  /** The name of an RSA or EC key, as `keygen` and `doctor` print it. */
+  readonly kid?: string;
 }
 
 /** Keys that are tried together, on the wrapped keys of these schemes. */
@@ -64,7 +64,7 @@ export class Openers {
         scheme,
         ...(recipient !== undefined && { recipient }),
         ...(typeof key === "string" && { key }),
-        ...(typeof key === "object" && { key: key.origin, fingerprint: fingerprint(key) }),
+        ...(typeof key === "object" && { key: key.origin, kid: kidOf(key) }),
       };
     } catch (error) {
       if (error instanceof DecoderError) return undefined;

@@ -13,6 +13,14 @@ export interface KeyOptions {
   readonly allowExternalSymlinks: boolean;
 }
 
+const NO_KEYS_PATH =
+  "the decoder runs without --decryption-keys-path: name the folder with this node's private key";
+const NO_USABLE_KEY = "put this node's private key into the folder that --decryption-keys-path names";
+
+function emptyFolder(path: string): string {
+  return `${path} is empty or can't be read: put this node's private key there`;
+}
+
 /** A payload parameter with keys → the parameter with their passwords, entry by entry. */
 const KEY_PARAMETERS: ReadonlyMap<string, string | null> = new Map([
   ["privkeys", "privkeys-passwords"],
@@ -30,6 +38,7 @@ const SHARED_PASSWORDS = 16;
  */
 export async function loadKeys(options: KeyOptions, payload: Parameters = new Map()): Promise<KeySet> {
   const collector = new KeyCollector(options.strictKeys);
+  let advice = NO_KEYS_PATH;
   const parameters = new Map<string, (Bytes | null)[]>();
   if (options.keysPath !== undefined) {
     const passwordsOf = passwordLookup(options.keyPasswordsPath);
@@ -38,13 +47,14 @@ export async function loadKeys(options: KeyOptions, payload: Parameters = new Ma
       allowExternalSymlinks: options.allowExternalSymlinks,
       onSkip: (origin, reason) => collector.skip({ origin, reason }),
     });
+    advice = files.length === 0 ? emptyFolder(options.keysPath) : NO_USABLE_KEY;
     for (const { name, data } of files) {
       remember(parameters, await collector.add(data, name, [...passwordsOf(name), ...shared]), data);
     }
   }
   await addPayloadKeys(collector, payload);
   for (const [name, values] of payload) parameters.set(name, [...(parameters.get(name) ?? []), ...values]);
-  return collector.finish(parameters);
+  return { ...collector.finish(parameters), advice };
 }
 
 async function addPayloadKeys(collector: KeyCollector, payload: Parameters): Promise<void> {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { Input } from "../io/input.ts";
@@ -64,11 +65,7 @@ async function addFile(collector: KeyCollector, spec: string): Promise<void> {
 
 function unusable(file: string, skipped: SkippedKey | undefined): DecoderError {
   const { reason = "it is empty", isLocked } = skipped ?? {};
-  const hint =
-    reason === PUBLIC_KEY
-      ? privateHalfHint(file)
-      : isLocked &&
-        `give its password after the file's name: ${file}:file=PASSWORD-FILE, ${file}:fd=NUMBER or ${file}:pass=TEXT`;
+  const hint = reason === PUBLIC_KEY ? privateHalfHint(file) : isLocked && passwordForms(file);
   return new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, { ...(hint && { hint }) });
 }
 
@@ -96,6 +93,28 @@ async function read(path: string, what: string): Promise<Bytes> {
     return await readNamedFile(path, LIMITS.keyFileBytes);
   } catch (error) {
     const problem = describeSystemError(error);
-    throw new DecoderError("BAD_KEY", `can't read the ${what} ${path}: ${problem}`, { cause: error });
+    throw (
+      misplacedPassword(path) ?? new DecoderError("BAD_KEY", `can't read the ${what} ${path}: ${problem}`)
+    );
   }
+}
+
+/**
+ * ocicrypt also takes KEY:filename=FILE and KEY:PASSWORD, where this program has KEY:file=FILE and KEY:pass=PASSWORD. The error
+ * does not quote what may be a password.
+ */
+function misplacedPassword(spec: string): DecoderError | undefined {
+  const colon = spec.indexOf(":");
+  const [file, rest] = [spec.slice(0, colon), spec.slice(colon + 1)];
+  if (colon < 1 || !existsSync(file)) return undefined;
+  const passwordFile = /^filename=(.+)/.exec(rest)?.[1];
+  const hint =
+    passwordFile === undefined ? passwordForms(file) : `did you mean --key ${file}:file=${passwordFile}?`;
+  return new DecoderError("BAD_KEY", `the key ${file} is followed by a password in an unknown form`, {
+    hint,
+  });
+}
+
+function passwordForms(file: string): string {
+  return `a password goes after the key's file: ${file}:file=PASSWORD-FILE, ${file}:fd=NUMBER or ${file}:pass=TEXT`;
 }

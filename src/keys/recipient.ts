@@ -47,5 +47,5 @@ export function isPrivate(recipient: NamedRecipient): DecoderError {
 export function privateHalfHint(file: string): string {
   const privateFile = file.endsWith(PUBLIC_SUFFIX) ? file.slice(0, -PUBLIC_SUFFIX.length) : "";
   const where = existsSync(privateFile) ? `: --key ${privateFile}` : "";
-  return `only the private key that belongs to it decrypts${where}`;
+  return `decryption needs the private key that belongs to it${where}`;
 }

@@ -9,8 +9,6 @@ export interface RecordedAttempt extends Attempt {
   readonly packet: number;
   /** Set when the packet, a service or a token failed rather than the key. */
   readonly error?: ErrorCode;
-  /** The failure's own hint. */
-  readonly hint?: string | undefined;
 }
 
 /** Entries of each list that a message shows. The others are counted. */
@@ -62,32 +60,29 @@ async function renderAttempt({ scheme, packet, recipient, key, outcome }: Record
   return key === undefined ? `${what}: ${outcome}` : `${what} with ${await keyName(key)}: ${outcome}`;
 }
 
-/** A key of the key set by origin, size, and `kid` or fingerprint. */
+/** Names a key of the key set by origin, size and `kid`. */
 async function keyName(key: KeyName): Promise<string> {
   if (typeof key === "string") return key;
   const kind = key.type === "rsa" ? `RSA ${key.modulusLength}` : `EC ${key.curve}`;
-  const id = key.kid === undefined ? await fingerprintOf(key) : `kid=${key.kid.slice(0, LABEL_CHARS)}`;
-  return `${key.origin} (${kind}, ${id})`;
-}
-
-async function fingerprintOf(key: Exclude<KeyName, string>): Promise<string> {
-  const { fingerprint, shortFingerprint } = await import("../keys/fingerprint.ts");
+  const { kidOf } = await import("../keys/thumbprint.ts");
   try {
-    return shortFingerprint(fingerprint(key));
+    return `${key.origin} (${kind}, kid=${kidOf(key).slice(0, LABEL_CHARS)})`;
   } catch {
-    return "malformed";
+    return `${key.origin} (${kind}, malformed)`;
   }
 }
 
 function hintFor(code: ErrorCode, attempts: readonly RecordedAttempt[], keys: KeySet): string {
   if (code !== "NO_KEY") return attempts.find(({ hint }) => hint !== undefined)?.hint ?? ELSEWHERE;
-  if (keys.skipped.some(({ isLocked }) => isLocked)) return LOCKED;
+  if ([...keys.skipped, ...attempts].some(({ isLocked }) => isLocked)) return LOCKED;
+  // A layer for services alone: no key that could be added here would open it.
+  const [own] = attempts;
+  if (own?.hint !== undefined && attempts.every(({ hint }) => hint !== undefined)) return own.hint;
   const have = keys.keys.length + keys.keyrings.length + keys.tokenKeys.length;
-  if (have === 0) return keys.advice ?? NO_KEYS;
+  if (have === 0 && keys.advice !== undefined) return keys.advice;
   return "compare with the recipients that the image was encrypted for: ctd-decoder inspect IMAGE";
 }
 
-const NO_KEYS = "put this node's private key into the folder that --decryption-keys-path names";
 const LOCKED =
   "put each encrypted key's password into a file of the key's name, in the folder that --key-passwords-path names";
 const ELSEWHERE = "the image's annotations, or the service or token named above, failed rather than the keys";

@@ -18,6 +18,10 @@ export interface Attempt {
   readonly key?: KeyName;
   /** Why the key did not open the packet, or was not tried: "the key does not fit". Holds nothing secret. */
   readonly outcome: string;
+  /** Whether a passphrase, or another one, would make the key usable. */
+  readonly isLocked?: boolean;
+  /** What the user can do about it. */
+  readonly hint?: string | undefined;
 }
 
 export interface Opened {
@@ -62,6 +66,8 @@ export interface UnwrapScheme {
 export interface WrapSettings extends SchemeSettings {
   /** gpg's home folder, for recipients that are names in its keyring. */
   readonly gpgHomedir?: string;
+  /** Leaves out the names of recipients where the format allows it. */
+  readonly isAnonymous?: boolean;
   /** Certificates to accept although they should not be encrypted for. None by default. */
   readonly certificates?: CertificateRules;
 }

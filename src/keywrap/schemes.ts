@@ -87,9 +87,3 @@ export function schemeOf(suffix: string): SchemeUse | undefined {
   if (row === undefined || (row.isNamed === true) !== (name !== "")) return undefined;
   return dot >= 0 && name === "" ? undefined : { row, name };
 }
-
-/** The forms of recipients: "jwe:FILE, pkcs7:CERT or …". */
-export function recipientForms(): string {
-  const forms = SCHEMES.map(({ recipient }) => recipient);
-  return `${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
-}

@@ -2,7 +2,7 @@ import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Wrapper, WrapSettings } from "./scheme.ts";
-import { recipientForms, SCHEMES } from "./schemes.ts";
+import { SCHEMES } from "./schemes.ts";
 
 /** Wraps layers' private options for a fixed set of recipients of any schemes. */
 export class LayerWrapper {
@@ -53,6 +53,12 @@ export class LayerWrapper {
     }
     return annotations;
   }
+}
+
+/** The forms of recipients: "jwe:FILE, pkcs7:CERT or …". */
+export function recipientForms(): string {
+  const forms = SCHEMES.map(({ recipient }) => recipient);
+  return `${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
 }
 
 function forms(): string {

@@ -2,8 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { accessSync, constants, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "../errors.ts";
-import { fingerprint } from "../keys/fingerprint.ts";
 import type { AsymmetricKey, Certificate, KeySet } from "../keys/keyset.ts";
+import { kidOf } from "../keys/thumbprint.ts";
 import type { Finding } from "./finding.ts";
 
 /** One file of the keys path. A JWK set has a row for each key. */
@@ -12,8 +12,7 @@ export interface KeyRow {
   readonly file: string;
   /** "RSA 3072", "EC P-256", "X.509 certificate", "OpenPGP keyring", "PKCS#11 key file" */
   readonly kind?: string;
-  /** SHA-256 of the public key's SubjectPublicKeyInfo. */
-  readonly fingerprint?: string;
+  /** The key's name: a JWK's own `kid`, or the RFC 7638 thumbprint. */
   readonly kid?: string;
   /** A certificate's subject. */
   readonly subject?: string;
@@ -44,12 +43,7 @@ export function reportKeys(path: string, keys: KeySet): KeyReport {
 
 function keyRow(key: AsymmetricKey): KeyRow {
   const kind = key.type === "rsa" ? `RSA ${key.modulusLength}` : `EC ${key.curve}`;
-  return {
-    file: key.origin,
-    kind,
-    fingerprint: fingerprint(key),
-    ...(key.kid !== undefined && { kid: key.kid }),
-  };
+  return { file: key.origin, kind, kid: kidOf(key) };
 }
 
 function certificateRow({ origin, der }: Certificate): KeyRow {

@@ -182,11 +182,14 @@ describeWith([ours], "advice about keys", {}, () => {
     expect(hint).toMatch(/fetch it again/);
   });
 
-  test("inspect says of whom it can't tell the name, and names JWKs", async () => {
+  test("inspect names recipients by kid, unless they are anonymous", async () => {
     const both = ["--recipient", "jwe:node.pub.pem", "--recipient", "jwe:key.jwk.pub"];
     await succeed(["encrypt", "-q", ...both, "oci:plain", "oci:both:v1"], { cwd });
     const shown = await succeed(["inspect", "oci:both"], { cwd });
-    expect(shown).toMatch(/jwe: RSA-OAEP \(unnamed\)\n/);
+    expect(shown).toMatch(/jwe: RSA-OAEP [\w-]{43}\n/);
+    await succeed(["encrypt", "-q", "--anonymous", ...both, "oci:plain", "oci:hidden:v1"], { cwd });
+    const hidden = await succeed(["inspect", "oci:hidden"], { cwd });
+    expect(hidden).toMatch(/jwe: RSA-OAEP \(unnamed\)\n.*jwe: ECDH-ES\+A256KW \(unnamed\)\n/s);
     expect(shown).toMatch(/jwe: ECDH-ES\+A256KW [\w-]{43}\n/);
     expect(await succeed(["inspect", "--help"])).toMatch(/\(unnamed\)/);
   });

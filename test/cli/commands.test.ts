@@ -143,7 +143,7 @@ describeWith([ours], "keygen", {}, () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(JSON.parse(readFileSync(`${file}.pub`, "utf8"))).toMatchObject({
       crv: "P-384",
-      kid: shown.thumbprint,
+      kid: shown.kid,
     });
     await succeed([
       "rewrap",
@@ -261,25 +261,26 @@ describeWith([ours], "results", {}, () => {
     });
   });
 
-  test("of inspect: all keys that open a layer, by the fingerprint that keygen and errors tell", async () => {
+  test("of inspect: all keys that open a layer, by the name that keygen and errors print", async () => {
     const [first, second, other] = ["first.pem", "second.jwk", "third.pem"];
     const made = async (file: string, ...args: string[]) =>
-      JSON.parse(await succeed(["keygen", "--json", ...args, file], { cwd })).fingerprint as string;
+      JSON.parse(await succeed(["keygen", "--json", ...args, file], { cwd })).kid as string;
     const prints = [await made(first), await made(second, "--format", "jwk"), await made(other)];
     const recipients = [first, second].flatMap((file) => ["--recipient", `jwe:${file}.pub`]);
     await succeed(["encrypt", "-q", ...recipients, "oci:plain", "oci:several:v1"], { cwd });
     const args = ["inspect", "--platform", "linux/amd64", "--key", other, "--key", second, "--key", first];
     const shown = JSON.parse(await succeed([...args, "--json", "oci:several"], { cwd }));
     expect(shown.platforms[0].layers[0].encryption.opens).toEqual([
-      expect.objectContaining({ key: second, fingerprint: prints[1] }),
-      expect.objectContaining({ key: first, fingerprint: prints[0] }),
+      expect.objectContaining({ key: second, kid: prints[1] }),
+      expect.objectContaining({ key: first, kid: prints[0] }),
     ]);
-    const short = prints.map((print) => print.slice(0, "sha256:".length + 16));
     expect(await succeed([...args, "oci:several"], { cwd })).toMatch(
-      new RegExp(`opens with ${second} ${short[1]} \\(jwe\\)\n +opens with ${first} ${short[0]} \\(jwe\\)\n`),
+      new RegExp(
+        `opens with ${second} kid=${prints[1]} \\(jwe\\)\n +opens with ${first} kid=${prints[0]} \\(jwe\\)\n`,
+      ),
     );
     const refused = await command(["verify", "--key", other, "oci:several"], { cwd });
-    expect(refused.stdout.toString()).toContain(short[2]);
+    expect(refused.stdout.toString()).toContain(prints[2]);
     expect(await succeed(["inspect", "--key", other, "oci:several"], { cwd })).toMatch(/none of the keys/);
   });
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, expect, test } from "vitest";
+import { thumbprint } from "../../src/keys/thumbprint.ts";
 import { encryptFor } from "../support/encrypted.ts";
 import { writeBlob, writeManifest } from "../support/images.ts";
 import { describeWith, openssl, ours, output, type Peer, run } from "../support/peers.ts";
@@ -92,21 +93,13 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
   test("keys are described as openssl and JWK tools would", async () => {
     const node = await newNode();
     const { report } = await doctor(node);
-    const der = await output(openssl, [
-      "pkey",
-      "-in",
-      join(node, "keys/ec.pem"),
-      "-pubout",
-      "-outform",
-      "DER",
-    ]);
-    const digest = await output(openssl, ["dgst", "-sha256", "-r"], { input: der });
+    const ec = createPublicKey(readFileSync(join(node, "keys/ec.pem"))).export({ format: "jwk" });
     const { kid } = JSON.parse(readFileSync(join(node, "keys/rsa.jwk"), "utf8"));
     const row = (file: string) => report.keys.rows.find((it) => it["file"] === file);
     expect(row("ec.pem")).toEqual({
       file: "ec.pem",
       kind: "EC P-256",
-      fingerprint: `sha256:${digest.toString().slice(0, 64)}`,
+      kid: thumbprint({ ...ec }),
       mode: "0600",
     });
     expect(row("rsa.jwk")).toMatchObject({ kind: "RSA 2048", kid });

@@ -92,8 +92,8 @@ function renderKeys({ path, rows, findings }: KeyReport, style: Style): string {
   return `${style.bold(`keys in ${printable(path)}`)}\n${lines.join("")}${renderFindings(findings, style)}`;
 }
 
-function renderKey({ file, kind, fingerprint, kid, subject, mode, skipped }: KeyRow, style: Style): string {
-  const about = [kind, kid && `kid=${kid}`, subject, fingerprint, mode].filter((part) => part !== undefined);
+function renderKey({ file, kind, kid, subject, mode, skipped }: KeyRow, style: Style): string {
+  const about = [kind, kid && `kid=${kid}`, subject, mode].filter((part) => part !== undefined);
   const text = skipped === undefined ? about.join(", ") : style.dim(`not used: ${printable(skipped)}`);
   return `${printable(file)}: ${skipped === undefined ? printable(text) : text}`;
 }

@@ -34,7 +34,7 @@ export const KEYGEN: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. doctor, inspect and error messages name a key by its fingerprint, the SHA-256 of the public key in DER. inspect names a recipient by its kid, the JWK thumbprint (RFC 7638).",
+    "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. Messages, doctor, inspect and the audit log name the key by its kid, the RFC 7638 thumbprint of the public key.",
     "PEM files are PKCS#8, which the Go decoder reads too.",
     "A private key --for signing is a cosign.key under the password in the environment's COSIGN_PASSWORD, which may be empty; cosign reads it too.",
   ],
@@ -72,15 +72,14 @@ export const KEYGEN: Command = {
       await rm(privateFile, { force: true });
       throw error;
     }
-    const { fingerprint, thumbprint } = pair;
+    const { kid } = pair;
     const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
-    ui.result({ privateKey: privateFile, publicKey: publicFile, type, fingerprint, thumbprint }, () =>
+    ui.result({ privateKey: privateFile, publicKey: publicFile, type, kid }, () =>
       [
         `private key: ${privateFile}`,
         `public key:  ${publicFile}`,
         `type:        ${type}`,
-        `fingerprint: ${fingerprint}`,
-        ...(format === "jwk" ? [`kid:         ${thumbprint}`] : []),
+        `kid:         ${kid}`,
         "",
       ].join("\n"),
     );

@@ -4,12 +4,20 @@ import { TimeBudget, type TokenSettings } from "./module.ts";
 import { loadPolicies } from "./module-policy.ts";
 import { prepareKey, type TokenKey } from "./token-key.ts";
 
+/** A failed attempt with a key on a token. */
+interface TokenAttempt {
+  readonly recipient?: string;
+  readonly key: string;
+  readonly outcome: string;
+  readonly hint?: string | undefined;
+}
+
 /** The caller's side of a search for a key on a token. */
 export interface TokenContext {
   readonly keys: KeySet;
   readonly settings: TokenSettings;
   /** Keeps an attempt that failed. */
-  record(attempt: { readonly recipient?: string; readonly key: string; readonly outcome: string }): void;
+  record(attempt: TokenAttempt): void;
   /** Called before each private-key operation. @throws DecoderError LIMIT */
   spend(): void;
 }
@@ -28,7 +36,7 @@ export class TokenKeyring {
   #last: Promise<unknown> = Promise.resolve();
   readonly #keys: TokenKey[] = [];
   /** A key file's origin → why it can't be used. */
-  readonly #refusals = new Map<string, string>();
+  readonly #refusals = new Map<string, DecoderError>();
 
   /** @throws DecoderError PKCS11 when no module at all is allowed */
   static of({ keys, settings }: Pick<TokenContext, "keys" | "settings">): TokenKeyring {
@@ -74,7 +82,7 @@ export class TokenKeyring {
   /** Gives keys up. Rethrows a spent budget and defects, which concern all keys. */
   refuse(keys: readonly Pick<TokenKey, "origin">[], error: unknown): void {
     if (!(error instanceof DecoderError) || error.code === "LIMIT") throw error;
-    for (const { origin } of keys) this.#refusals.set(origin, error.message);
+    for (const { origin } of keys) this.#refusals.set(origin, error);
   }
 
   /**
@@ -83,13 +91,15 @@ export class TokenKeyring {
    */
   reportRefusals(context: Pick<TokenContext, "record">): void {
     if (this.byModule().length > 0) {
-      for (const [key, outcome] of this.#refusals) context.record({ key, outcome });
+      for (const [key, { message, hint }] of this.#refusals) context.record({ key, outcome: message, hint });
       return;
     }
     const shown = [...this.#refusals]
       .slice(0, REFUSALS_SHOWN)
-      .map(([origin, reason]) => `${origin}: ${reason}`);
+      .map(([origin, { message }]) => `${origin}: ${message}`);
     const more = this.#refusals.size > shown.length ? `; and ${this.#refusals.size - shown.length} more` : "";
-    throw new DecoderError("PKCS11", `no key on a PKCS#11 token could be used: ${shown.join("; ")}${more}`);
+    const [hint] = [...this.#refusals.values()].flatMap((refusal) => refusal.hint ?? []);
+    const message = `no key on a PKCS#11 token could be used: ${shown.join("; ")}${more}`;
+    throw new DecoderError("PKCS11", message, hint === undefined ? {} : { hint });
   }
 }

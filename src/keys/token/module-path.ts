@@ -20,9 +20,28 @@ export function findModule({ modulePath, moduleName }: Pkcs11Uri, policies: read
     if (real === null) continue;
     const denying = policies.find((policy) => !allows(policy, path, real));
     if (denying === undefined) return real;
-    denial ??= new DecoderError("PKCS11", `the module ${path} is not allowed by ${denying.origin}`);
+    denial ??= new DecoderError("PKCS11", `the module ${path} is not allowed by ${denying.origin}`, {
+      hint: howToAllow(path, denying),
+    });
   }
-  throw denial ?? new DecoderError("PKCS11", `the module ${moduleName ?? modulePath} was not found`);
+  if (denial !== undefined) throw denial;
+  const searched = policies.flatMap(({ directories }) => directories).join(", ");
+  throw new DecoderError("PKCS11", `the module ${moduleName ?? modulePath} was not found`, {
+    hint:
+      modulePath === undefined
+        ? `install it, or add its folder to module-directories; searched: ${searched || "nothing"}`
+        : "the URI's module-path names the module's file, or a folder together with module-name",
+  });
+}
+
+/** A folder in the list needs a slash at its end, which is easily forgotten. */
+function howToAllow(path: string, { origin, allowed }: ModulePolicy): string {
+  const folder = dirname(path);
+  if (allowed.includes(folder))
+    return `write ${folder}/ in allowed-module-paths, with a slash at its end, to allow the modules in that folder`;
+  return origin.includes("=")
+    ? `name a file in OCICRYPT_CONFIG whose allowed-module-paths lists ${path}`
+    : `add ${path} to allowed-module-paths`;
 }
 
 function candidates(

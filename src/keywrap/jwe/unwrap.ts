@@ -22,7 +22,7 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
   const jwe = parseJwe(packet);
   const content = contentAlgorithm(jwe);
   const ceks = new CekUnwrapper();
-  const candidates = findCandidates(jwe, context);
+  const candidates = await findCandidates(jwe, context);
 
   async function open({ wrapped, key }: Candidate): Promise<Secret | null> {
     const cek = await ceks.unwrap(wrapped, key, content.keyBytes);
@@ -56,8 +56,9 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
 }
 
 /** Finds the pairs of recipient and key worth a try, those with the same `kid` first. Records the reason for all others. */
-function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
+async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<Candidate[]> {
   const content = contentAlgorithm(jwe);
+  const names = await namesOf(jwe, context.keys.keys);
   const byRank: [Candidate[], Candidate[], Candidate[]] = [[], [], []];
   for (const recipient of jwe.recipients) {
     const wrapped = wrappedCek(recipient, content);
@@ -74,7 +75,7 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
     }
     for (const key of keys) {
       const candidate = { recipient, wrapped, key };
-      const others = byRank[kidRank(candidate)];
+      const others = byRank[kidRank(candidate, names.get(key))];
       // Thousands of recipients and a thousand keys make millions of pairs. Only so many are ever tried.
       if (others.length <= LIMITS.unwrapAttempts) others.push(candidate);
     }
@@ -86,8 +87,23 @@ function findCandidates(jwe: JweMessage, context: UnwrapContext): Candidate[] {
  * RFC 7517 §4.5: a kid is a hint. A pair that disagrees is tried last rather than never, because one key may have two
  * names.
  */
-function kidRank({ recipient, key }: Candidate): 0 | 1 | 2 {
+function kidRank({ recipient, key }: Candidate, thumbprint: string | undefined): 0 | 1 | 2 {
   const wanted = recipient.header["kid"];
-  if (wanted === undefined || key.kid === undefined) return 1;
-  return wanted === key.kid ? 0 : 2;
+  if (wanted === undefined) return 1;
+  if (wanted === key.kid || wanted === thumbprint) return 0;
+  return key.kid === undefined ? 1 : 2;
+}
+
+/** Up to so many pairs, trying costs less than computing the keys' names. */
+const PAIRS_UNNAMED = 4;
+
+/** Thumbprints of the keys, if the recipients have names and there are many pairs to try. */
+async function namesOf(
+  jwe: JweMessage,
+  keys: readonly AsymmetricKey[],
+): Promise<ReadonlyMap<AsymmetricKey, string>> {
+  const named = jwe.recipients.filter(({ header }) => header["kid"] !== undefined);
+  if (named.length === 0 || jwe.recipients.length * keys.length <= PAIRS_UNNAMED) return new Map();
+  const { thumbprints } = await import("../../keys/thumbprint.ts");
+  return thumbprints(keys);
 }

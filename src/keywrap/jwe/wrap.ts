@@ -2,6 +2,7 @@ import jose from "node-jose";
 import type { JsonObject } from "../../encoding/json.ts";
 import { parsePublicKey } from "../../keys/public-key.ts";
 import { readRecipientFile } from "../../keys/recipient.ts";
+import { thumbprint } from "../../keys/thumbprint.ts";
 import type { Wrapper, WrapSettings } from "../scheme.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
 
@@ -11,7 +12,7 @@ interface Recipient {
   readonly jwk: JsonObject;
   /** One of the five key algorithms. */
   readonly alg: string;
-  /** A JWK's own `kid`. */
+  /** The key's name. Undefined for an anonymous recipient. */
   readonly kid?: string;
 }
 
@@ -25,7 +26,8 @@ async function readRecipient(file: string, settings: WrapSettings): Promise<Reci
   const recipient = { scheme: "jwe", file };
   const data = await readRecipientFile(recipient);
   const { jwk, alg, kid } = parsePublicKey(data, recipient, settings.certificates);
-  return { jwk, alg: keyAlgorithm(jwk, alg), ...(kid !== undefined && { kid }) };
+  const name = settings.isAnonymous ? {} : { kid: kid ?? thumbprint(jwk) };
+  return { jwk, alg: keyAlgorithm(jwk, alg), ...name };
 }
 
 /** A JWK's own algorithm if it is allowed and fits the key, else the one that ocicrypt uses for this type of key. */

@@ -52,7 +52,8 @@ async function tryKey(
 ): Promise<Opened | null> {
   const refusal = await candidate.key.unlock(context);
   if (refusal !== undefined) {
-    context.record({ ...names(candidate), outcome: refusal });
+    const { reason, isLocked } = refusal;
+    context.record({ ...names(candidate), outcome: reason, ...(isLocked && { isLocked }) });
     return null;
   }
   context.spend();

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import type { PgpKeyring } from "../../keys/keyset.ts";
+import type { PgpKeyring, Unusable } from "../../keys/keyset.ts";
 import { LIMITS } from "../../limits.ts";
 import { config, type SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { UnwrapContext } from "../scheme.ts";
@@ -32,7 +32,7 @@ export class SecretKey {
   /** Whether the first use costs a key derivation for each passphrase. */
   readonly isProtected: boolean;
   readonly #passphrases: PgpKeyring["passphrases"];
-  #unlocked: Promise<string | undefined> | undefined;
+  #unlocked: Promise<Unusable | undefined> | undefined;
   #rsaKey: KeyObject | undefined;
 
   constructor(packet: KeyPacket, keyring: PgpKeyring) {
@@ -48,17 +48,22 @@ export class SecretKey {
    * Unlocks the key once for all packets and layers, also those that are opened at the same time.
    * @returns why the key can't be used; undefined when it can
    */
-  unlock(context: UnwrapContext): Promise<string | undefined> {
+  unlock(context: UnwrapContext): Promise<Unusable | undefined> {
     this.#unlocked ??= this.#unlock(context);
     return this.#unlocked;
   }
 
-  async #unlock(context: UnwrapContext): Promise<string | undefined> {
+  async #unlock(context: UnwrapContext): Promise<Unusable | undefined> {
     if (!this.isProtected) return undefined;
     if (this.packet.isMissingSecretKeyMaterial()) {
-      return "its secret part is missing (on a smart card, for example), or protected in an unknown way";
+      const reason =
+        "its secret part is missing (on a smart card, for example), or protected in an unknown way";
+      return { reason };
     }
-    if (this.#passphrases.length === 0) return "it is protected with a passphrase, and none was given";
+    if (argon2Work(this.packet) > LIMITS.argon2Work)
+      return { reason: "its passphrase is protected with more Argon2 work than is allowed" };
+    if (this.#passphrases.length === 0)
+      return { reason: "it is protected with a passphrase, and none was given", isLocked: true };
     const decrypt = this.packet.decrypt.bind(this.packet) as Unlock;
     for (const passphrase of this.#passphrases) {
       context.spend();
@@ -69,7 +74,7 @@ export class SecretKey {
         // Only the text of openpgp.js tells a wrong passphrase from an outdated protection.
       }
     }
-    return "it is protected, and no passphrase given unlocks it";
+    return { reason: "it is protected, and no passphrase given unlocks it", isLocked: true };
   }
 
   get isSubkey(): boolean {
@@ -90,6 +95,17 @@ export class SecretKey {
     } as RsaParameters);
     return this.#rsaKey;
   }
+}
+
+/** Members of a protected key packet that openpgp.js's types omit (RFC 9580 §3.7.1.4). */
+interface Protected {
+  readonly s2k?: { readonly type: string; readonly t: number; readonly encodedM: number } | null;
+}
+
+/** Passes times KiB of the key's Argon2, 0 for other derivations. openpgp.js bounds the memory alone. */
+function argon2Work(packet: KeyPacket): number {
+  const { s2k } = packet as unknown as Protected;
+  return s2k?.type === "argon2" ? s2k.t * 2 ** s2k.encodedM : 0;
 }
 
 /** A JWK (RFC 7518 §6.3.2) has the inverse of q, OpenPGP that of p. So the primes change places. */

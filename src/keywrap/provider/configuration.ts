@@ -35,6 +35,13 @@ export interface TlsOptions {
 
 export type Provider = CommandProvider | GrpcProvider;
 
+/** Why there is no provider of a name, and what to do about it. */
+export interface NoProvider {
+  readonly kind: "none";
+  readonly reason: string;
+  readonly hint: string;
+}
+
 const VARIABLE = "OCICRYPT_KEYPROVIDER_CONFIG";
 /** Longest text of a provider in a message. */
 export const DETAIL_BYTES = 1024;
@@ -47,12 +54,18 @@ export const DETAIL_BYTES = 1024;
 export function findProvider(
   name: string,
   environment: SchemeSettings["environment"],
-): Provider | { readonly kind: "none"; readonly reason: string } {
+): Provider | NoProvider {
   const file = environment[VARIABLE];
-  if (!file) return { kind: "none", reason: `${VARIABLE} is not set, so there are no key providers` };
+  if (!file) {
+    const hint = `only the key provider "${inWords(name)}" opens it: set ${VARIABLE} to a file that configures it`;
+    return { kind: "none", reason: `${VARIABLE} is not set, so there are no key providers`, hint };
+  }
   const providers = goField(readConfiguration(file), "key-providers") ?? {};
   if (!isObject(providers)) throw mistake(file, "key-providers", "is not an object");
-  if (!Object.hasOwn(providers, name)) return { kind: "none", reason: `${file} has no such key provider` };
+  if (!Object.hasOwn(providers, name)) {
+    const hint = `only the key provider "${inWords(name)}" opens it: add it to key-providers in ${file}`;
+    return { kind: "none", reason: `${file} has no such key provider`, hint };
+  }
   return new EntryReader(file, name, providers[name]).provider();
 }
 
@@ -70,6 +83,7 @@ function readConfiguration(file: string): JsonObject {
     throw new DecoderError(
       "CONFIG",
       `can't read ${file}, named by ${VARIABLE}: ${describeSystemError(error)}`,
+      { hint: `create ${file} with the key providers, or correct ${VARIABLE}` },
     );
   }
   const json = parseJsonObject(bytes);

@@ -11,7 +11,7 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
   const key = `key provider "${inWords(name)}"`;
   const provider = findProvider(name, settings.environment);
   if (provider.kind === "none") {
-    context.record({ key, outcome: provider.reason });
+    context.record({ key, outcome: provider.reason, hint: provider.hint });
     return null;
   }
   context.spend();

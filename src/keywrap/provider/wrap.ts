@@ -37,7 +37,9 @@ function configured(name: string, settings: WrapSettings): Provider {
   }
   const provider = findProvider(name, settings.environment);
   if (provider.kind === "none")
-    throw new DecoderError("BAD_RECIPIENT", `provider:${name} can't be used: ${provider.reason}`);
+    throw new DecoderError("BAD_RECIPIENT", `provider:${name} can't be used: ${provider.reason}`, {
+      hint: `configure it in the file that OCICRYPT_KEYPROVIDER_CONFIG names`,
+    });
   return provider;
 }
 

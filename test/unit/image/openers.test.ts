@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { Openers } from "../../../src/image/openers.ts";
-import { fingerprint } from "../../../src/keys/fingerprint.ts";
+import { kidOf } from "../../../src/keys/thumbprint.ts";
 import { LIMITS } from "../../../src/limits.ts";
 import { KEYS_PREFIX } from "../../../src/spec/annotations.ts";
 import type { Descriptor } from "../../../src/spec/descriptor.ts";
@@ -29,8 +29,8 @@ test("all keys that open a layer are told, and no other", async () => {
   const [a, b] = keys;
   if (a === undefined || b === undefined) throw new Error("no keys");
   expect(await openers()).toEqual([
-    { scheme: "jwe", recipient: "ECDH-ES+A256KW P-256", key: "a", fingerprint: fingerprint(a) },
-    { scheme: "jwe", recipient: "ECDH-ES+A256KW P-256", key: "b", fingerprint: fingerprint(b) },
+    { scheme: "jwe", recipient: `ECDH-ES+A256KW P-256 kid=${kidOf(a)}`, key: "a", kid: kidOf(a) },
+    { scheme: "jwe", recipient: `ECDH-ES+A256KW P-256 kid=${kidOf(b)}`, key: "b", kid: kidOf(b) },
   ]);
 });
 

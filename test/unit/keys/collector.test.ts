@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -247,13 +247,4 @@ test("no more keys than the limit", async () => {
 test("not more PEM blocks than the limit are looked at", async () => {
   const added = await collect(pem(EC.privateKey, "sec1").repeat(300));
   expect(added.keys.length).toBe(256);
-});
-
-test("a key is found again by its fingerprint", async () => {
-  const { fingerprint } = await import("../../../src/keys/fingerprint.ts");
-  const { keys } = await collect(JWKS);
-  const spki = [EC, RSA].map(({ publicKey }) =>
-    createHash("sha256").update(der(publicKey, "spki")).digest("hex"),
-  );
-  expect(keys.map(fingerprint)).toEqual(spki.map((hex) => `sha256:${hex}`));
 });

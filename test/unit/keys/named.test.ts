@@ -54,6 +54,15 @@ test.each([
   expect(failed.message).not.toMatch(/wrong$|se:cret/);
 });
 
+test.each([
+  ["filename=", /^did you mean --key .*locked\.pem:file=secret\?$/],
+  ["", /:file=PASSWORD-FILE, :fd=NUMBER or :pass=TEXT/],
+])("ocicrypt's KEY:%sPASSWORD is refused with the right form", async (form, hint) => {
+  const failed = await named(`${path("locked.pem")}:${form}secret`).catch((error) => error);
+  expect(failed).toMatchObject({ code: "BAD_KEY", hint: expect.stringMatching(hint) });
+  expect(failed.message).not.toContain("secret");
+});
+
 test("what a key provider is told", async () => {
   const { parameters, keys } = await named("provider:kms:region=x", "provider:other");
   expect(keys).toEqual([]);

@@ -1,6 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import jose from "node-jose";
 import { describe, expect, test } from "vitest";
+import { thumbprint } from "../../../../src/keys/thumbprint.ts";
 import { unwrap } from "../../../../src/keywrap/jwe/unwrap.ts";
 import {
   aesKw,
@@ -179,6 +180,20 @@ describe("choosing among keys", () => {
     const [first] = others;
     if (!first) throw new Error("no key");
     expect(await open(packet, named("other"), first)).toMatchObject({ ...opens, spent: 2 });
+  });
+
+  test.each([
+    ["EC", ec, "ECDH-ES+A256KW"],
+    ["RSA", rsa, "RSA-OAEP"],
+  ] as const)("a thumbprint as kid finds the one %s key among 101 at once", async (_type, pair, alg) => {
+    const mine = pair();
+    const kid = thumbprint({ ...mine.publicKey.export({ format: "jwk" }) });
+    const packet = flattenedJwe({ key: mine.publicKey, alg, header: { kid } }, PLAIN);
+    const foreign = asymmetricKey(pair().privateKey);
+    const strangers = Array.from({ length: 100 }, () => ({ ...foreign }));
+    const renamed = asymmetricKey(mine.privateKey, { kid: "a name of its own" });
+    for (const key of [asymmetricKey(mine.privateKey), renamed])
+      expect(await open(packet, ...strangers, key)).toMatchObject({ ...opens, spent: 1 });
   });
 });
 

@@ -3,8 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import jose from "node-jose";
 import { beforeAll, describe, expect, test } from "vitest";
+import { thumbprint } from "../../../../src/keys/thumbprint.ts";
 import { unwrap } from "../../../../src/keywrap/jwe/unwrap.ts";
 import { prepare } from "../../../../src/keywrap/jwe/wrap.ts";
+import type { WrapSettings } from "../../../../src/keywrap/scheme.ts";
 import { asymmetricKey, keySet, unwrapContext } from "../../../support/jwe.ts";
 import { describeWith, openssl, output } from "../../../support/peers.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -38,8 +40,10 @@ const END_ENTITY = ["-addext", "basicConstraints=critical,CA:FALSE"];
 const RSA_DEFAULT = "RSA-OAEP";
 const EC_DEFAULT = "ECDH-ES+A256KW";
 
-async function wrapFor(...paths: string[]): Promise<Record<string, unknown>> {
-  const [wrapper] = await prepare(paths, SETTINGS);
+const wrapFor = (...paths: string[]) => wrapWith({}, ...paths);
+
+async function wrapWith(more: Partial<WrapSettings>, ...paths: string[]): Promise<Record<string, unknown>> {
+  const [wrapper] = await prepare(paths, { ...SETTINGS, ...more });
   expect(wrapper?.annotation).toBe("jwe");
   return JSON.parse(Buffer.from((await wrapper?.wrap(PLAIN)) ?? []).toString());
 }
@@ -68,9 +72,17 @@ describe.each(KINDS)("one recipient, %s", (kind) => {
     const jwe = await wrapFor(file(pem(publicKey)));
     expect(Object.keys(jwe).sort()).toEqual(["ciphertext", "encrypted_key", "iv", "protected", "tag"]);
     expect(headerOf(jwe)).toMatchObject({ alg: kind === "RSA" ? RSA_DEFAULT : EC_DEFAULT, enc: "A256GCM" });
-    expect(headerOf(jwe)).not.toHaveProperty("kid");
+    expect(headerOf(jwe)).toHaveProperty("kid", thumbprint({ ...jwkOf(publicKey) }));
     expect(await joseText(jwe, privateKey)).toBe(PLAIN.toString());
     expect(await ourText(jwe, privateKey)).toBe(PLAIN.toString());
+  });
+
+  test("without its name if it is to be anonymous, even a JWK's own", async () => {
+    for (const content of [pem(publicKey), { ...jwkOf(publicKey), kid: "node-1" }]) {
+      const jwe = await wrapWith({ isAnonymous: true }, file(content));
+      expect(headerOf(jwe)).not.toHaveProperty("kid");
+      expect(await ourText(jwe, privateKey)).toBe(PLAIN.toString());
+    }
   });
 
   const forms: [string, () => string | Uint8Array | object][] = [

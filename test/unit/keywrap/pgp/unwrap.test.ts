@@ -308,6 +308,26 @@ describe("protected keys", () => {
     expect(Buffer.from((await opened(await seal(key, literal()), context)) ?? [])).toEqual(OPTIONS);
   });
 
+  test("that ask for more passes than are allowed stay locked, without any derivation", async () => {
+    const params = { passes: 1, parallelism: 4, memoryExponent: 16 };
+    const settings = { aeadProtect: true, s2kType: enums.s2k.argon2, s2kArgon2Params: params } as const;
+    const privateKey = await encryptKey({ privateKey: alice, passphrase, config: settings });
+    const bytes = privateKey.write();
+    // RFC 9580 §3.7.1.4: type 4, 16 octets of salt, passes, parallelism, memory.
+    const changed = bytes.map((byte, at) => {
+      const isPasses = bytes[at - 17] === 4 && byte === 1 && bytes[at + 1] === 4 && bytes[at + 2] === 16;
+      return isPasses ? LIMITS.argon2Work / 2 ** 16 + 1 : byte;
+    });
+    expect(changed).not.toEqual(bytes);
+    const ring = { ...keyring(privateKey, passphrase), data: new Uint8Array(changed) };
+    const context = contextWith(ring);
+    expect(await opened(message, context)).toBeUndefined();
+    expect(context.attempts).toContainEqual(
+      expect.objectContaining({ outcome: expect.stringContaining("more Argon2 work") }),
+    );
+    expect(context.operations()).toBe(0);
+  });
+
   test("that ask for more memory than is allowed stay locked", async () => {
     for (const [memoryExponent, opens] of [
       [LIMITS.argon2MemoryExponent, true],
