@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { encodeField } from "../src/encoding/protobuf.ts";
 import { parseLayerType } from "../src/spec/media-types.ts";
+import { startDockerRegistry } from "../test/support/docker-registry.ts";
+import { registry } from "../test/support/peers.ts";
 
 interface Descriptor {
   readonly mediaType: string;
@@ -85,6 +87,24 @@ function sha256(data: Uint8Array): string {
   return `sha256:${createHash("sha256").update(data).digest("hex")}`;
 }
 
+/** What publishers do with images that are in a registry. */
+async function inRegistry(): Promise<void> {
+  const server = await startDockerRegistry(join(folder, "registry"));
+  const image = `docker://${server.host}/app:encrypted`;
+  try {
+    say(
+      "\n5. The same in a registry, which runs here for a moment. Nothing is written to a disk on the way.",
+    );
+    run("encrypt", "--recipient", "jwe:keys/node.pem.pub", "oci:plain:decrypted", image);
+    say("   Another node takes over: only the manifest moves, however large the image is.");
+    run("keygen", "other.pem");
+    run(...["rewrap", "--force", "--key", "keys/node.pem", "--recipient", "jwe:other.pem.pub", image, image]);
+    run("verify", "--key", "other.pem", image);
+  } finally {
+    await server.stop();
+  }
+}
+
 async function demo(): Promise<void> {
   say("1. A key pair. The private key stays on the node. Publishers get the public key.");
   mkdirSync(join(folder, "keys"));
@@ -122,6 +142,7 @@ async function demo(): Promise<void> {
 
   say("\n4. Checking the whole image without writing anything.");
   run("verify", "--decryption-keys-path", "keys", "oci:image:encrypted");
+  if (registry.absent === undefined) await inRegistry();
   say("\nNext: README.md shows how to configure containerd.");
 }
 

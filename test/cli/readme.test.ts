@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
-import { describeWith, ours, type Peer, PROJECT, root, run } from "../support/peers.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DockerRegistry, startDockerRegistry } from "../support/docker-registry.ts";
+import { describeWith, ours, type Peer, PROJECT, registry, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** The commands of README.md, by the heading they stand under. */
@@ -40,22 +41,28 @@ describe("Try it", () => {
   });
 });
 
-describeWith([ours], "Publish an encrypted image", {}, () => {
+describeWith([ours, registry], "Publish an encrypted image", { timeout: 60_000 }, () => {
   const folder = temporaryFolder();
+  let server: DockerRegistry;
 
   beforeAll(async () => {
     mkdirSync(join(folder, "files"));
     writeFileSync(join(folder, "files/hello"), "hello\n");
+    server = await startDockerRegistry(join(folder, "registry"));
     const made = await runAll(
-      "ctd-decoder keygen first.pem && ctd-decoder encrypt --recipient jwe:first.pem.pub rootfs:files oci:app:0 && ctd-decoder decrypt --key first.pem oci:app:0 oci:app:1.0",
+      `ctd-decoder keygen first.pem
+      ctd-decoder encrypt --recipient jwe:first.pem.pub rootfs:files oci:app:0
+      ctd-decoder decrypt --key first.pem oci:app:0 docker://${server.host}/app:1.0`,
       folder,
     );
     expect(made.exit, made.stderr).toBe(0);
   });
 
+  afterAll(async () => await server.stop());
+
   test("all commands, in their order", async () => {
     for (const block of SECTIONS.get("Publish an encrypted image") ?? []) {
-      const { exit, stderr } = await runAll(block, folder);
+      const { exit, stderr } = await runAll(`REGISTRY=${server.host}\n${block}`, folder);
       expect(exit, `${block}\n${stderr}`).toBe(0);
     }
     const listed = await runAll("tar tzf layer.tar.gz", folder);

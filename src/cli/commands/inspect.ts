@@ -22,7 +22,7 @@ export const INSPECT: Command = {
   examples: [
     { command: "ctd-decoder inspect oci:app:enc", does: "shows every layer and its recipients" },
     {
-      command: "skopeo inspect --raw docker://registry/app:enc | ctd-decoder inspect -",
+      command: "ctd-decoder inspect docker://registry.example/app:enc",
       does: "shows those of an image in a registry",
     },
     {

@@ -34,9 +34,8 @@ export const VERIFY: Command = {
       does: "checks an image with a node's keys",
     },
     {
-      command:
-        "skopeo copy docker://registry/app:enc oci-archive:/dev/stdout | ctd-decoder verify --key k.pem -",
-      does: "checks an image on its way",
+      command: "ctd-decoder verify --key k.pem docker://registry.example/app:enc",
+      does: "checks an image in a registry",
     },
   ],
   async run(args, ui) {
