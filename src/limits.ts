@@ -169,8 +169,9 @@ export const LIMITS = {
   registryConnectMs: 30_000,
   registryAnswerMs: 60_000,
   registryCommitMs: 300_000,
-  /** Without one byte, either way. */
+  /** Without one byte, either way; and all of a document, such as a manifest or a token. */
   registryIdleMs: 60_000,
+  registryDocumentMs: 300_000,
   /** Attempts at one request; the longest wait between two; and the longest that a server may ask for. */
   registryAttempts: 5,
   retryWaitMs: 30_000,

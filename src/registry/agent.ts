@@ -9,8 +9,13 @@ import { hostAndPort } from "./origin.ts";
 import { type HttpProxy, proxyFor } from "./proxy.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
-/** A proxy gets its own credentials: no option about a registry makes it less certain. */
-const VERIFIED = { rejectUnauthorized: true };
+/** How a TLS connection differs from the usual ones. */
+interface SecureOptions {
+  /** Only to read the certificate. */
+  readonly isOnlyLook?: boolean;
+  /** A proxy gets its own credentials: no option about a registry makes it less certain. */
+  readonly isAlwaysVerified?: boolean;
+}
 
 type Connected = (error: Error | null, socket?: Socket) => void;
 
@@ -54,7 +59,7 @@ export class Agents {
   /** What the server's certificate says, for a message: a connection of its own, over which nothing is sent. */
   async certificateOf(url: URL): Promise<PeerCertificate | undefined> {
     try {
-      const socket = (await this.#connect(url, { rejectUnauthorized: false })) as TLSSocket;
+      const socket = (await this.#connect(url, { isOnlyLook: true })) as TLSSocket;
       const { issuer, subjectaltname, valid_from, valid_to } = socket.getPeerCertificate();
       socket.destroy();
       const names = subjectaltname?.replace(/\b(?:DNS|IP Address):/g, "");
@@ -75,7 +80,7 @@ export class Agents {
     return Object.assign(agent, { createConnection: connect });
   }
 
-  async #connect(url: URL, options: { readonly rejectUnauthorized?: boolean }): Promise<Socket> {
+  async #connect(url: URL, options: SecureOptions): Promise<Socket> {
     const deadline = new Deadline(LIMITS.registryConnectMs);
     try {
       const proxy = proxyFor(url, this.#connections.environment);
@@ -93,7 +98,7 @@ export class Agents {
     socket: Socket,
     url: URL,
     deadline: Deadline,
-    options: { readonly rejectUnauthorized?: boolean },
+    { isOnlyLook = false, isAlwaysVerified = false }: SecureOptions,
   ): Promise<Socket> {
     const { connect } = await import("node:tls");
     const { isIP } = await import("node:net");
@@ -103,10 +108,10 @@ export class Agents {
       host,
       // RFC 6066 §3: addresses are not names.
       ...(isIP(host) === 0 && { servername: host }),
-      secureContext: await this.#context(url.host === this.#connections.api.host),
-      rejectUnauthorized: this.#connections.tls.verify,
+      // What is not verified yet is not shown who asks.
+      secureContext: await this.#context(url.host === this.#connections.api.host && !isOnlyLook),
+      rejectUnauthorized: isOnlyLook ? false : isAlwaysVerified || this.#connections.tls.verify,
       ALPNProtocols: ["http/1.1"],
-      ...options,
     });
     return await deadline.wait(secured, "secureConnect");
   }
@@ -148,7 +153,9 @@ export class Agents {
       throw proxyError(proxy, connectionError(error, proxy.url).message, error);
     });
     const socket =
-      proxy.url.protocol === "https:" ? await this.#secure(raw, proxy.url, deadline, VERIFIED) : raw;
+      proxy.url.protocol === "https:"
+        ? await this.#secure(raw, proxy.url, deadline, { isAlwaysVerified: true })
+        : raw;
     const { host, port } = hostAndPort(target);
     const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     const authorization = proxy.authorization && `Proxy-Authorization: ${proxy.authorization}\r\n`;
@@ -174,7 +181,9 @@ function proxyError(proxy: HttpProxy, message: string, cause: unknown): DecoderE
 
 async function plain(target: { host: string; port: number }, deadline: Deadline): Promise<Socket> {
   const { connect } = await import("node:net");
-  return await deadline.wait(connect({ ...target, noDelay: true }), "connect");
+  // RFC 6761 §6.3: such a name is this machine, whatever a name server makes of it.
+  const host = target.host.endsWith(".localhost") ? "localhost" : target.host;
+  return await deadline.wait(connect({ host, port: target.port, noDelay: true }), "connect");
 }
 
 /** The status of the answer to CONNECT; what follows its head belongs to the tunnel. */

@@ -5,6 +5,7 @@ import { checkedDigest, parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
 import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
+import { isTag } from "./name.ts";
 import { contentLength } from "./ranges.ts";
 import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
 import { refusal } from "./refusal.ts";
@@ -28,6 +29,9 @@ export interface Presence {
   readonly digest: string | undefined;
   readonly size: number | undefined;
 }
+
+/** A registry may say something else with each answer. */
+const SHOWN_WARNINGS = 8;
 
 /** How a request is named when it is refused. */
 type Purpose = { readonly what: string; readonly action?: "read" | "push"; readonly isEncrypted?: boolean };
@@ -168,7 +172,7 @@ export class RegistryClient {
       });
       const bytes = await response.read(LIMITS.tagListBytes);
       const tags = response.status === 200 ? parseJsonObject(bytes)?.["tags"] : undefined;
-      return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
+      return Array.isArray(tags) ? tags.filter(isTag) : [];
     } catch {
       return [];
     }
@@ -268,7 +272,7 @@ export class RegistryClient {
 
   #warn(header: string | undefined): void {
     const text = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(header ?? "")?.[1]?.replace(/\\(.)/g, "$1");
-    if (text === undefined || this.#warned.has(text)) return;
+    if (text === undefined || this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) return;
     this.#warned.add(text);
     this.#options.onWarning?.(text);
   }

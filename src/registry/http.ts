@@ -40,6 +40,7 @@ export interface HttpResponse {
 const CHUNK_BYTES = 128 * 1024;
 /** A short rest is read, so that the connection can be used again. */
 const DRAINED_BYTES = 64 * 1024;
+const DRAIN_MS = 1000;
 
 /**
  * Sends one request. No redirect is followed, nothing is tried again, no header is added but Host and the body's own.
@@ -193,16 +194,23 @@ function responseOf(incoming: IncomingMessage, request: HttpRequest, settle: () 
     },
     body,
     async read(most) {
+      // A byte a minute would never be idle.
+      const timer = setTimeout(() => incoming.destroy(timedOut()), LIMITS.registryDocumentMs);
       const chunks: Uint8Array[] = [];
       let size = 0;
-      for await (const chunk of body) {
-        chunks.push(chunk.subarray(0, most - size));
-        size += chunk.length;
-        if (size >= most) break;
+      try {
+        for await (const chunk of body) {
+          chunks.push(chunk.subarray(0, most - size));
+          size += chunk.length;
+          if (size >= most) break;
+        }
+      } finally {
+        clearTimeout(timer);
       }
       return Buffer.concat(chunks);
     },
     async discard() {
+      const timer = setTimeout(() => incoming.destroy(), DRAIN_MS);
       let size = 0;
       try {
         for await (const chunk of body) {
@@ -211,6 +219,8 @@ function responseOf(incoming: IncomingMessage, request: HttpRequest, settle: () 
         }
       } catch {
         // Only the connection is lost.
+      } finally {
+        clearTimeout(timer);
       }
     },
   };

@@ -52,6 +52,10 @@ export function parseName(text: string): RegistryName {
   };
 }
 
+export function isTag(value: unknown): value is string {
+  return typeof value === "string" && TAG.test(value);
+}
+
 /** What a registry is asked for: the digest if the name has one, else the tag. */
 export function referenceOf({ tag, digest }: RegistryName): string {
   return digest ?? tag ?? DEFAULT_TAG;

@@ -5,7 +5,7 @@ import { isPassing } from "./connection-error.ts";
 import type { HttpResponse } from "./http.ts";
 
 /** Answers after which the same request may succeed: RFC 9110, RFC 6585, and 522 of a proxy whose server did not answer. */
-const PASSING: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 522]);
+export const PASSING: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 522]);
 const FIRST_WAIT_MS = 500;
 /** Waits differ by a fifth, so that clients that failed together don't come back together. */
 const SPREAD = 0.2;

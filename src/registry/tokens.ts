@@ -140,8 +140,12 @@ export function basic({ username, password }: Credential): string {
   return text;
 }
 
+/** @throws DecoderError REGISTRY for what can't be in a header */
 export function bearer(token: Secret): string {
-  return `Bearer ${textOf(token)}`;
+  const text = textOf(token);
+  // RFC 6750 §2.1, and a bit more: some tokens hold colons.
+  if (/^[\x21-\x7e]+$/.test(text)) return `Bearer ${text}`;
+  throw new DecoderError("REGISTRY", "the token to be sent holds characters that no token may hold");
 }
 
 function textOf(secret: Secret): string {

@@ -1,10 +1,11 @@
 import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
+import { parseDigest } from "../spec/digest.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
 import type { HttpResponse } from "./http.ts";
-import { backoff, pause } from "./retry.ts";
+import { backoff, PASSING, pause } from "./retry.ts";
 
 /** The bytes of a blob in the making. `size` in bytes, where it is known beforehand. */
 export interface UploadBody {
@@ -114,7 +115,7 @@ export class Upload {
       return await response.discard();
     }
     // What was sent can't be sent again. A new upload shows whether it was a token that ran out, or a refusal.
-    this.isBroken = response.status === 401 || response.status === 404 || response.status >= 500;
+    this.isBroken = response.status === 401 || response.status === 404 || PASSING.has(response.status);
     throw await this.#client.refusal({ response, attempts: 1 }, { what: this.#name, action: "push" });
   }
 
@@ -137,6 +138,18 @@ export class Upload {
       throw await this.#client.refusal(attempted, { what: this.#name, action: "push" });
     }
     await response.discard();
+    const stored = response.header("docker-content-digest");
+    // Some registries store other algorithms' blobs under their SHA-256.
+    if (
+      stored === undefined ||
+      stored === digest ||
+      parseDigest(stored)?.algorithm !== parseDigest(digest)?.algorithm
+    )
+      return;
+    throw new DecoderError(
+      "DIGEST_MISMATCH",
+      `${this.#location.host} stored ${this.#name} under another digest than it has`,
+    );
   }
 
   /** Gives the upload up. Never throws: a registry forgets uploads by itself. */
