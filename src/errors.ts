@@ -29,6 +29,7 @@ export type ErrorCode =
   | "UNHEALTHY" // a check found something wrong
   | "RESTART_PENDING" // containerd still runs with its old configuration
   | "UNTRUSTED" // no signature that the policy, key or identity demands
+  | "TENANTS" // Pods and Secrets, a seal record, or a container that may not use a layer
   | "AUDIT" // the audit log could not be written
   | "INTERRUPTED" // by the user, before anything was changed
   | "IO"; // reading or writing failed

@@ -184,4 +184,17 @@ export const LIMITS = {
   uploadAttempts: 3,
   /** Waiting for another process that writes to the same image layout. Its commit takes less than a second. */
   folderLockMs: 60_000,
+  /** A kubeconfig and the files that it names: certificates and tokens have some KiB. */
+  kubeconfigBytes: MiB,
+  /** One answer of the API server: 110 Pods, a kubelet's most by default, have 400 KiB. And the wait for it. */
+  apiAnswerBytes: 16 * MiB,
+  apiTimeoutMs: 5000,
+  /** Secrets that are asked for one layer or container. */
+  tenantSecrets: 64,
+  /** Layers below a container, which overlayfs bounds, and mounts of it that are looked up. */
+  snapshotDepth: 1024,
+  containerMounts: 1024,
+  /** Seal records of one chain, and the size of one. */
+  sealRecords: 16,
+  sealRecordBytes: 16 * KiB,
 } as const;

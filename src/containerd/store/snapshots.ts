@@ -1,0 +1,174 @@
+import { closeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DecoderError, describeSystemError } from "../../errors.ts";
+import { openRegularFile } from "../../io/file.ts";
+import { LIMITS } from "../../limits.ts";
+import { parseDigest } from "../../spec/digest.ts";
+import { Bolt, type Bucket } from "./bolt.ts";
+
+const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
+const SCHEMA = "v1";
+/** Label with the repositories that brought a blob; what follows is their host, without a port. */
+const SOURCE_LABEL = "containerd.io/distribution.source.";
+/** Label of a plain layer's blob with the digest of its tar. */
+const UNCOMPRESSED_LABEL = "containerd.io/uncompressed";
+/** containerd writes while this reads. What two readings agree on is not torn. */
+const READINGS = 8;
+
+/** What containerd's metadata say about a layer that is being unpacked. */
+export interface Unpacking {
+  /** "registry.example.com/tenant-a/app": every repository that brought the blob. */
+  readonly repositories: readonly string[];
+  /** Chain IDs that pulls which hold the blob are making right now. */
+  readonly chains: readonly string[];
+}
+
+/**
+ * Reads containerd's metadata, in the schema of core/metadata/buckets.go. Each answer is read until two readings agree.
+ */
+export class ContainerdMetadata {
+  readonly #path: string;
+
+  /** @param store folder of the content store, the one with `blobs` in it */
+  constructor(store: string) {
+    this.#path = join(dirname(store), METADATA);
+  }
+
+  /** @throws DecoderError CONTENT_STORE */
+  unpacking(digest: string): Unpacking {
+    return this.#agreed((database, namespace) => {
+      const labels = walk(database, namespace, ["content", "blob", digest, "labels"]);
+      const repositories = [...database.entries(labels)].flatMap(([key, , value]) =>
+        key.startsWith(SOURCE_LABEL) ? splitSources(key.slice(SOURCE_LABEL.length), value) : [],
+      );
+      const chains: string[] = [];
+      for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
+        if (lease === null || !holds(database, lease, digest)) continue;
+        for (const [, snapshotter] of database.entries(database.bucket(lease, "snapshots"))) {
+          for (const [key] of database.entries(snapshotter)) chains.push(...extractedChain(key));
+        }
+      }
+      return { repositories: [...new Set(repositories)].sort(), chains: [...new Set(chains)].sort() };
+    }).reduce((all, one) => ({
+      repositories: [...new Set([...all.repositories, ...one.repositories])],
+      chains: [...new Set([...all.chains, ...one.chains])],
+    }));
+  }
+
+  /**
+   * Chain IDs below a snapshot, nearest first.
+   * @param key of the snapshot: a container's ID, or the path of an image volume
+   * @returns undefined when no snapshotter has that key
+   * @throws DecoderError CONTENT_STORE
+   */
+  chainsBelow(namespaceName: string, key: string): string[] | undefined {
+    const found = this.#agreed((database, namespace, name) => {
+      if (name !== namespaceName) return undefined;
+      for (const [, snapshotter] of database.entries(database.bucket(namespace, "snapshots"))) {
+        const snapshot = snapshotter && entry(database, snapshotter, key);
+        if (snapshot) return parentsOf(database, snapshotter, snapshot);
+      }
+      return undefined;
+    });
+    return found.find((chains) => chains !== undefined);
+  }
+
+  /** Whether a chain has a snapshot in any namespace. @throws DecoderError CONTENT_STORE */
+  hasChain(chain: string): boolean {
+    return this.#agreed((database, namespace) =>
+      [...database.entries(database.bucket(namespace, "snapshots"))].some(
+        ([, snapshotter]) => snapshotter !== null && entry(database, snapshotter, chain) !== null,
+      ),
+    ).includes(true);
+  }
+
+  /** Digest of a tar → the blob that containerd unpacked it from. The blob may be encrypted. @throws DecoderError CONTENT_STORE */
+  unpackedBlobs(): Map<string, string> {
+    const found = this.#agreed((database, namespace) =>
+      [...database.entries(walk(database, namespace, ["content", "blob"]))].flatMap(([digest, blob]) => {
+        const value = blob && database.value(database.bucket(blob, "labels"), UNCOMPRESSED_LABEL);
+        const diffId = value?.toString("latin1") ?? "";
+        return parseDigest(diffId) === undefined || parseDigest(digest) === undefined
+          ? []
+          : [[diffId, digest] as const];
+      }),
+    );
+    return new Map(found.flat());
+  }
+
+  /** One answer a namespace, the same in two readings one after the other. */
+  #agreed<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] {
+    let before: string | undefined;
+    for (let i = 0; i < READINGS; i++) {
+      const answers = this.#read(read);
+      const now = JSON.stringify(answers, (_key, value) => value ?? null);
+      if (now === before) return answers;
+      before = now;
+    }
+    throw new DecoderError("CONTENT_STORE", `${this.#path} changes too fast to be read`);
+  }
+
+  #read<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] {
+    let fd: number;
+    try {
+      fd = openRegularFile(this.#path).fd;
+    } catch (error) {
+      throw new DecoderError("CONTENT_STORE", `can't read ${this.#path}: ${describeSystemError(error)}`, {
+        cause: error,
+      });
+    }
+    try {
+      const database = Bolt.open(fd);
+      if (database === null)
+        throw new DecoderError("CONTENT_STORE", `${this.#path} is not containerd's metadata`);
+      const schema = database.bucket(database.root(), SCHEMA);
+      return [...database.entries(schema)].flatMap(([name, namespace]) =>
+        namespace === null ? [] : [read(database, namespace, name)],
+      );
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function walk(database: Bolt, start: Bucket, path: readonly string[]): Bucket | null {
+  return path.reduce<Bucket | null>((bucket, name) => bucket && entry(database, bucket, name), start);
+}
+
+/** Like `bucket`, but without reading pages that can't hold the key: a node has thousands of snapshots. */
+function entry(database: Bolt, parent: Bucket, name: string): Bucket | null {
+  for (const [key, bucket] of database.entries(parent, name)) if (key === name) return bucket;
+  return null;
+}
+
+function holds(database: Bolt, lease: Bucket, digest: string): boolean {
+  return [...database.entries(database.bucket(lease, "content"))].some(([key]) => key === digest);
+}
+
+/** A pull's key of a snapshot in the making: `extract-<time>-<random> <chain ID>`. */
+function extractedChain(key: string): string[] {
+  const chain = /^extract-\S+ (?<chain>\S+)$/.exec(key)?.groups?.["chain"];
+  return chain !== undefined && parseDigest(chain) !== undefined ? [chain] : [];
+}
+
+function parentsOf(database: Bolt, snapshotter: Bucket, snapshot: Bucket): string[] {
+  const chains: string[] = [];
+  for (let at: Bucket | null = snapshot; at !== null; ) {
+    const parent: string | undefined = database.value(at, "parent")?.toString("latin1");
+    if (parent === undefined || parent === "") return chains;
+    if (chains.length >= LIMITS.snapshotDepth)
+      throw new DecoderError("LIMIT", "a container has too many layers");
+    chains.push(parent);
+    at = entry(database, snapshotter, parent);
+    if (at === null)
+      throw new DecoderError("CONTENT_STORE", "a snapshot's parent is missing in containerd's metadata");
+  }
+  return chains;
+}
+
+function splitSources(host: string, value: Buffer): string[] {
+  return value
+    .toString("latin1")
+    .split(",")
+    .flatMap((repository) => (repository === "" ? [] : `${host}/${repository}`));
+}

@@ -1,0 +1,171 @@
+import { X509Certificate } from "node:crypto";
+import { Agent, request } from "node:https";
+import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
+import { DecoderError, describeSystemError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
+import { printable } from "../text.ts";
+import type { ApiAccess } from "./kubeconfig.ts";
+
+const STATUS_CHARS = 256;
+/** Names of objects and namespaces: RFC 1123 subdomains. Nothing else may reach a path. */
+const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/;
+/** Common name that the Node authorizer knows a kubelet by. */
+const NODE_USER = /(?:^|\n|,\s*)CN\s*=\s*system:node:([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:$|\n|,)/;
+
+/** Reads Pods and Secrets with the kubelet's credentials: the Node authorizer allows those of this node only. */
+export class KubeApi {
+  readonly #access: () => Promise<ApiAccess>;
+  #current: ApiAccess | undefined;
+  #agent: Agent | undefined;
+  #requests = 0;
+
+  /** @param access reads the kubeconfig; called again when the server no longer accepts what it gave */
+  constructor(access: () => Promise<ApiAccess>) {
+    this.#access = access;
+  }
+
+  /** Requests sent so far. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /**
+   * The node's name: that in the kubelet's certificate.
+   * @throws DecoderError TENANTS for credentials without one
+   */
+  async nodeName(): Promise<string> {
+    const { client } = await this.#open();
+    const subject = client && new X509Certificate(client.certificate).subject;
+    const [, name] = NODE_USER.exec(subject ?? "") ?? [];
+    if (name !== undefined) return name;
+    throw new DecoderError("TENANTS", "the kubelet's credentials do not say which node this is", {
+      hint: "name it with --node-name",
+    });
+  }
+
+  /** Pods of a node, from the API server's cache. The field selector is what the Node authorizer demands. */
+  async podsOf(node: string): Promise<readonly JsonObject[]> {
+    const selector = encodeURIComponent(`spec.nodeName=${checked(node)}`);
+    const list = await this.#get(`/api/v1/pods?fieldSelector=${selector}&resourceVersion=0`);
+    const items = list?.["items"];
+    if (!Array.isArray(items)) throw broken("the list of Pods has no items");
+    return items.filter(isObject);
+  }
+
+  /** A Pod, or undefined when it is gone. */
+  async pod(namespace: string, name: string): Promise<JsonObject | undefined> {
+    return await this.#get(`/api/v1/namespaces/${checked(namespace)}/pods/${checked(name)}`);
+  }
+
+  /** A Secret, or undefined when there is none. */
+  async secret(namespace: string, name: string): Promise<JsonObject | undefined> {
+    return await this.#get(`/api/v1/namespaces/${checked(namespace)}/secrets/${checked(name)}`);
+  }
+
+  close(): void {
+    this.#agent?.destroy();
+    this.#current?.client?.key.destroy();
+    this.#current?.token?.destroy();
+    this.#current = undefined;
+  }
+
+  /** @returns undefined for 404 */
+  async #get(path: string): Promise<JsonObject | undefined> {
+    let { status, body } = await this.#send(path);
+    if (status === 401) {
+      // The kubelet's certificate or token has been rotated since it was read.
+      this.close();
+      ({ status, body } = await this.#send(path));
+    }
+    const object = parseJsonObject(body);
+    if (status === 404 && object?.["kind"] === "Status") return undefined;
+    if (status !== 200) throw refused(status, object);
+    if (object === null) throw broken("its answer is not JSON");
+    return object;
+  }
+
+  async #open(): Promise<ApiAccess> {
+    this.#current ??= await this.#access();
+    return this.#current;
+  }
+
+  /** One request with a deadline over all of it. Proxies and redirects are not followed: both would get the token. */
+  async #send(path: string): Promise<{ status: number; body: Uint8Array }> {
+    const { server, serverName, ca, client, token } = await this.#open();
+    this.#agent ??= new Agent({ keepAlive: true, maxSockets: 4 });
+    this.#requests += 1;
+    const signal = AbortSignal.timeout(LIMITS.apiTimeoutMs);
+    const url = new URL(server + path);
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: Uint8Array }>();
+    const sent = request(
+      url,
+      {
+        agent: this.#agent,
+        signal,
+        ca: Buffer.from(ca),
+        servername: serverName ?? url.hostname.replace(/^\[|\]$/g, ""),
+        ...(client !== undefined && {
+          cert: Buffer.from(client.certificate),
+          key: Buffer.from(client.key.bytes),
+        }),
+        headers: {
+          accept: "application/json",
+          "accept-encoding": "identity",
+          "user-agent": "ctd-decoder",
+          ...(token !== undefined && {
+            authorization: `Bearer ${Buffer.from(token.bytes).toString("latin1")}`,
+          }),
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on("data", (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > LIMITS.apiAnswerBytes)
+            response.destroy(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
+          else chunks.push(chunk);
+        });
+        response.on("error", reject);
+        response.on("aborted", () => reject(broken("its answer broke off")));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+      },
+    );
+    sent.on("error", reject);
+    sent.end();
+    try {
+      return await promise;
+    } catch (error) {
+      if (error instanceof DecoderError) throw error;
+      const why = signal.aborted
+        ? `no answer within ${LIMITS.apiTimeoutMs / 1000} s`
+        : describeSystemError(error);
+      throw new DecoderError("TENANTS", `the API server ${url.host} can't be asked: ${why}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function checked(name: string): string {
+  if (NAME.test(name)) return name;
+  throw new DecoderError(
+    "TENANTS",
+    `${JSON.stringify(printable(name, 64))} is not a name of a Kubernetes object`,
+  );
+}
+
+/** Kubernetes' Status objects carry a message; it comes from the server and is shown cut. */
+function refused(status: number, object: JsonObject | null): DecoderError {
+  const message =
+    typeof object?.["message"] === "string" ? `: ${printable(object["message"], STATUS_CHARS)}` : "";
+  return new DecoderError("TENANTS", `the API server answered ${status}${message}`, {
+    ...(status === 403 && {
+      hint: "the kubelet's credentials may read what Pods of this node refer to, and nothing else",
+    }),
+  });
+}
+
+function broken(what: string): DecoderError {
+  return new DecoderError("TENANTS", `the API server can't be understood: ${what}`);
+}

@@ -1,0 +1,185 @@
+import { layersInStore, type NamedLayer } from "../containerd/store/manifests.ts";
+import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
+import { DecoderError } from "../errors.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import type { SchemeSettings } from "../keywrap/scheme.ts";
+import { type OpenedLayer, openLayer } from "../layer/open.ts";
+import { printable } from "../text.ts";
+import type { KubeApi } from "./api.ts";
+import { parsePod } from "./pods.ts";
+import { isProofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
+import { chainIdOf, isPlainLayer, isTruthful, type SealedChain } from "./sealed-chain.ts";
+import { destroyKeys, readTenantKeys } from "./secret-keys.ts";
+import type { Verdicts } from "./verdicts.ts";
+
+/** Which container asks, in the words of the CRI. */
+export interface ContainerRequest {
+  /** containerd's namespace; the CRI's is "k8s.io". */
+  readonly namespace: string;
+  readonly containerId: string;
+  /** Sources of its mounts: an image volume's is the key of its snapshot. */
+  readonly mounts: readonly string[];
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
+}
+
+export interface GateSettings {
+  /** Folder of the content store. */
+  readonly store: string;
+  readonly schemes: SchemeSettings;
+  /** Whether layers that the node's own keys opened may be used by every Pod. */
+  readonly sharesNodeLayers: boolean;
+  /** Pod namespaces that are not asked: the cluster's own. */
+  readonly exempt: ReadonlySet<string>;
+}
+
+export interface GateParts {
+  readonly records: SealRecords;
+  readonly verdicts: Verdicts;
+  /** Opens the connection only when a sealed layer makes it necessary. */
+  readonly api: () => KubeApi;
+}
+
+export interface Allowed {
+  /** Sealed chains below the container, nearest first. Empty when nothing below it is sealed. */
+  readonly chains: readonly string[];
+  /** Fingerprints or files of the keys that gave the proofs. */
+  readonly keys: readonly string[];
+}
+
+/**
+ * Decides whether a Pod may use every sealed layer below one of its containers and image volumes.
+ * @throws DecoderError TENANTS when it may not, and whatever keeps the question from being answered: the caller refuses
+ */
+export async function admit(
+  request: ContainerRequest,
+  settings: GateSettings,
+  parts: GateParts,
+): Promise<Allowed> {
+  const metadata = new ContainerdMetadata(settings.store);
+  const sealed = sealedChains(request, metadata, parts.records);
+  if (sealed.length === 0 || settings.exempt.has(request.pod.namespace)) return { chains: [], keys: [] };
+  const chains = sealed.map(({ chain }) => chain);
+  const open = sealed.filter(
+    ({ chain, records }) => !isShared(records, settings) && !parts.verdicts.has(request.pod.uid, chain),
+  );
+  // What containerd has unpacked from a plain blob is no secret: whoever may read that blob has all of it.
+  const secret = open.length === 0 ? [] : await withoutPublic(open, metadata.unpackedBlobs(), settings.store);
+  if (secret.length === 0) return { chains, keys: [] };
+  const keys = await podKeys(request, parts.api());
+  try {
+    const used: string[] = [];
+    for (const it of secret) {
+      used.push(await prove(it, keys, request, settings));
+      parts.verdicts.add(request.pod.uid, it.chain);
+    }
+    return { chains, keys: [...new Set(used)] };
+  } finally {
+    destroyKeys(keys);
+  }
+}
+
+function sealedChains(
+  request: ContainerRequest,
+  metadata: ContainerdMetadata,
+  records: SealRecords,
+): SealedChain[] {
+  const below = metadata.chainsBelow(request.namespace, request.containerId);
+  if (below === undefined) {
+    throw new DecoderError("TENANTS", `containerd has no snapshot of container ${request.containerId}`, {
+      hint: "the gate serves containers that containerd's CRI creates",
+    });
+  }
+  const volumes = request.mounts.map((source) => metadata.chainsBelow(request.namespace, source) ?? []);
+  const parents = new Map(
+    [below, ...volumes].flatMap((chains) => chains.map((chain, i) => [chain, chains[i + 1]] as const)),
+  );
+  return [...parents]
+    .map(([chain, parent]) => ({ chain, parent, records: records.of(chain) }))
+    .filter(({ records }) => records.length > 0);
+}
+
+/** Layers that the node's keys opened are the node's to share. A second record makes the first one doubtful. */
+function isShared(records: readonly SealRecord[], { sharesNodeLayers }: GateSettings): boolean {
+  return sharesNodeLayers && records.length === 1 && records[0]?.owner === "node";
+}
+
+/** Without chains that containerd has itself unpacked from a plain blob that still lies in the store. */
+async function withoutPublic(
+  sealed: readonly SealedChain[],
+  blobs: ReadonlyMap<string, string>,
+  store: string,
+): Promise<SealedChain[]> {
+  const secret: SealedChain[] = [];
+  for (const it of sealed) if (!(await isPublic(it, blobs, store))) secret.push(it);
+  return secret;
+}
+
+async function isPublic(
+  { chain, parent }: SealedChain,
+  blobs: ReadonlyMap<string, string>,
+  store: string,
+): Promise<boolean> {
+  for (const [diffId, blob] of blobs) {
+    if (chainIdOf(parent, diffId) === chain && (await isPlainLayer(store, blob))) return true;
+  }
+  return false;
+}
+
+/** Keys of the Pod that asks. The Pod is read by name and must be the one that containerd names by its UID. */
+async function podKeys({ pod }: ContainerRequest, api: KubeApi): Promise<KeySet> {
+  const object = await api.pod(pod.namespace, pod.name);
+  const found = object && parsePod(object);
+  // A static Pod's UID in the API server is that of its mirror; its own stands in an annotation.
+  if (found === undefined || (found.uid !== pod.uid && found.configHash !== pod.uid)) {
+    throw new DecoderError(
+      "TENANTS",
+      `the API server has no Pod ${pod.namespace}/${pod.name} with the UID ${printable(pod.uid, 64)}`,
+    );
+  }
+  return (await readTenantKeys(api, [found])).keys;
+}
+
+/** @returns the key that gave the proof, for the audit. @throws DecoderError TENANTS without one */
+async function prove(
+  sealed: SealedChain,
+  keys: KeySet,
+  { pod }: ContainerRequest,
+  settings: GateSettings,
+): Promise<string> {
+  const reasons: string[] = [];
+  for (const record of sealed.records) {
+    for (const layer of manifestsOf(record.layer, settings.store)) {
+      let opened: OpenedLayer;
+      try {
+        opened = await openLayer(layer, keys, settings.schemes);
+      } catch (error) {
+        if (!(error instanceof DecoderError)) throw error;
+        reasons.push(error.message);
+        continue;
+      }
+      try {
+        if (!isProofOf(record, opened.options.key)) continue;
+        // Of several records some may lie: each was written by whoever had the chain unpacked first.
+        if (sealed.records.length > 1 && !(await isTruthful(sealed, record, opened.options, settings.store)))
+          continue;
+        return keyName(opened.by.key);
+      } finally {
+        opened.close();
+      }
+    }
+  }
+  const layers = sealed.records.map(({ layer }) => layer).join(" or ");
+  throw new DecoderError("TENANTS", `Pod ${pod.namespace}/${pod.name} has no key for layer ${layers}`, {
+    hint: "name a Secret of type ctd-decoder.dev/image-keys with the image's key in the Pod's imagePullSecrets",
+    cause: reasons,
+  });
+}
+
+function* manifestsOf(layer: string, store: string): Generator<NamedLayer> {
+  for (const { layers } of layersInStore(store, layer)) yield* layers;
+}
+
+function keyName(key: OpenedLayer["by"]["key"]): string {
+  if (key === undefined) return "";
+  return typeof key === "string" ? key : key.origin;
+}

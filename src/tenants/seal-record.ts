@@ -1,0 +1,160 @@
+import { createHash, createHmac, randomUUID, timingSafeEqual } from "node:crypto";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseJsonObject } from "../encoding/json.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { readSmallFile } from "../io/file.ts";
+import { LIMITS } from "../limits.ts";
+import type { Secret } from "../secret.ts";
+import { parseDigest } from "../spec/digest.ts";
+
+/**
+ * Written before the first plaintext byte of a layer: which chain it becomes a part of, and a proof of the layer key that
+ * opened it. Without a proof of the true key a forged packet, which opens with anybody's key, would pass for the right.
+ */
+export interface SealRecord {
+  /** Digest of the encrypted layer. */
+  readonly layer: string;
+  /** OCI image-spec's ChainID of the snapshot that the layer completes. */
+  readonly chain: string;
+  /** Repositories that brought the layer: "registry.example.com/tenant-a/app". */
+  readonly repositories: readonly string[];
+  /** Whose key opened it: the node's own, or one of a tenant's Secret. */
+  readonly owner: "node" | "tenant";
+  /** HMAC-SHA256 under the layer key, in hexadecimal. Of a 256-bit key it reveals nothing. */
+  readonly proof: string;
+  /** RFC 3339. */
+  readonly time: string;
+}
+
+export const SEALED_DIRECTORY = "/var/lib/ctd-decoder/sealed";
+
+/** A layer takes minutes to unpack at most; containerd gives up pulls that stand still. */
+const PRUNE_AFTER_MS = 60 * 60 * 1000;
+const PROOF_LABEL = "ctd-decoder seal\0";
+const HEX_BYTES = /^[0-9a-f]{64}$/;
+
+/** Proof that the holder of a layer key makes for a chain. */
+export function proofOf(layerKey: Secret, chain: string): string {
+  return createHmac("sha256", layerKey.bytes).update(PROOF_LABEL).update(chain).digest("hex");
+}
+
+export function isProofOf({ proof, chain }: SealRecord, layerKey: Secret): boolean {
+  return timingSafeEqual(Buffer.from(proof, "hex"), Buffer.from(proofOf(layerKey, chain), "hex"));
+}
+
+/** A folder with one subfolder for each sealed chain, and in it one file for each layer that was unpacked as that chain. */
+export class SealRecords {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Whether the folder exists: an administrator has turned sealing on. */
+  get exists(): boolean {
+    return statSync(this.#folder, { throwIfNoEntry: false })?.isDirectory() === true;
+  }
+
+  /**
+   * Writes a record, whole or not at all.
+   * @throws DecoderError TENANTS: without a record the layer must not be released
+   */
+  write(record: SealRecord): void {
+    const folder = this.#folderOf(record.chain);
+    const path = join(folder, `${nameOf(record)}.json`);
+    const unfinished = `${path}.${randomUUID()}`;
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      writeFileSync(unfinished, `${JSON.stringify(record)}\n`, { mode: 0o600, flush: true });
+      renameSync(unfinished, path);
+    } catch (error) {
+      rmSync(unfinished, { force: true });
+      throw new DecoderError(
+        "TENANTS",
+        `can't write a seal record below ${this.#folder}: ${describeSystemError(error)}`,
+        {
+          hint: "without the record no tenant could be kept from the layer, so it is not decrypted",
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /**
+   * Records of a chain. Empty for a chain that is not sealed.
+   * @throws DecoderError TENANTS for a record that can't be read: what it would say is unknown
+   */
+  of(chain: string): SealRecord[] {
+    const folder = this.#folderOf(chain);
+    const names = this.#list(folder).filter((name) => name.endsWith(".json"));
+    if (names.length > LIMITS.sealRecords) throw unreadable(folder, "it holds too many records");
+    return names.map((name) => this.#read(join(folder, name), chain));
+  }
+
+  /** Chain IDs that have records. */
+  chains(): string[] {
+    return this.#list(this.#folder).flatMap((name) => (HEX_BYTES.test(name) ? `sha256:${name}` : []));
+  }
+
+  /**
+   * Removes the records of chains whose snapshot is gone. Younger ones stay: their layer is still being unpacked.
+   * @param isAlive whether a chain still has a snapshot
+   */
+  prune(isAlive: (chain: string) => boolean): string[] {
+    const oldest = Date.now() - PRUNE_AFTER_MS;
+    const dead = this.chains().filter((chain) => {
+      const stat = statSync(this.#folderOf(chain), { throwIfNoEntry: false });
+      return stat !== undefined && stat.mtimeMs < oldest && !isAlive(chain);
+    });
+    for (const chain of dead) rmSync(this.#folderOf(chain), { recursive: true, force: true });
+    return dead;
+  }
+
+  #folderOf(chain: string): string {
+    const digest = parseDigest(chain);
+    if (digest?.algorithm !== "sha256")
+      throw new DecoderError("TENANTS", "a chain ID is not a sha256 digest");
+    return join(this.#folder, digest.hex);
+  }
+
+  #list(folder: string): string[] {
+    try {
+      return readdirSync(folder);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw unreadable(folder, describeSystemError(error));
+    }
+  }
+
+  #read(path: string, chain: string): SealRecord {
+    let bytes: Uint8Array;
+    try {
+      bytes = readSmallFile(path, LIMITS.sealRecordBytes);
+    } catch (error) {
+      throw unreadable(path, describeSystemError(error));
+    }
+    const record = parseJsonObject(bytes);
+    const { layer, owner, proof, repositories } = record ?? {};
+    const isWhole =
+      record?.["chain"] === chain &&
+      typeof layer === "string" &&
+      typeof proof === "string" &&
+      HEX_BYTES.test(proof) &&
+      (owner === "node" || owner === "tenant") &&
+      Array.isArray(repositories);
+    if (!isWhole) throw unreadable(path, "it is not a seal record");
+    return record as unknown as SealRecord;
+  }
+}
+
+/** A layer's digest as a file name; digests of other algorithms get a name of the same length. */
+function nameOf({ layer }: SealRecord): string {
+  return createHash("sha256").update(layer).digest("hex");
+}
+
+function unreadable(path: string, why: string): DecoderError {
+  return new DecoderError("TENANTS", `the seal records in ${path} can't be read: ${why}`, {
+    hint: "containers that use the chain are refused until it can; remove its snapshots and pull its images again",
+  });
+}
