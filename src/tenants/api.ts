@@ -103,7 +103,7 @@ export class KubeApi {
         agent: this.#agent,
         signal,
         ca: Buffer.from(ca),
-        servername: serverName ?? url.hostname.replace(/^\[|\]$/g, ""),
+        ...(serverName !== undefined && { servername: serverName }),
         ...(client !== undefined && {
           cert: Buffer.from(client.certificate),
           key: Buffer.from(client.key.bytes),
@@ -122,9 +122,9 @@ export class KubeApi {
         let size = 0;
         response.on("data", (chunk: Buffer) => {
           size += chunk.length;
-          if (size > LIMITS.apiAnswerBytes)
-            response.destroy(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
-          else chunks.push(chunk);
+          if (size <= LIMITS.apiAnswerBytes) return void chunks.push(chunk);
+          reject(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
+          response.destroy();
         });
         response.on("error", reject);
         response.on("aborted", () => reject(broken("its answer broke off")));

@@ -1,0 +1,204 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { KubeApi } from "../../../src/tenants/api.ts";
+import { readKubeconfig } from "../../../src/tenants/kubeconfig.ts";
+import { KubeApiDouble } from "../../support/kube-api.ts";
+
+let folder: string;
+let double: KubeApiDouble;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tenants-"));
+  double = await KubeApiDouble.start(folder);
+});
+afterAll(async () => {
+  await double.stop();
+  rmSync(folder, { recursive: true });
+});
+beforeEach(() => double.reset());
+
+function apiFor(kubeconfig: string): KubeApi {
+  return new KubeApi(() => readKubeconfig(kubeconfig, process.env));
+}
+
+const TENANT_POD = { namespace: "tenant-a", name: "app", secrets: ["app-key"] };
+const base64 = (name: string) => readFileSync(join(folder, name)).toString("base64");
+
+describe("credentials", () => {
+  test.each([
+    ["a certificate and key in one file", () => undefined],
+    [
+      "certificate and key as data",
+      () => ({ "client-certificate-data": base64("kubelet.crt"), "client-key-data": base64("kubelet.key") }),
+    ],
+  ])("%s name the node and list its Pods", async (_what, user) => {
+    double.pods.push(TENANT_POD, { namespace: "tenant-b", name: "other", node: "node-2" });
+    const api = apiFor(double.kubeconfig(user()));
+    const node = await api.nodeName();
+    expect(node).toBe("node-1");
+    expect(await api.podsOf(node)).toMatchObject([{ metadata: { name: "app" } }]);
+    api.close();
+  });
+
+  test.each([
+    ["a token", () => ({ token: "abc" })],
+    ["a token file", () => tokenFile("abc\n")],
+    ["an exec plugin", () => ({ exec: plugin('{"status":{"token":"abc"}}') })],
+  ])("%s is sent as a bearer token", async (_what, user) => {
+    double.tokens.set("abc", "system:node:node-1");
+    double.pods.push(TENANT_POD);
+    const api = apiFor(double.kubeconfig(user()));
+    expect(await api.podsOf("node-1")).toHaveLength(1);
+    api.close();
+  });
+
+  test.each([
+    ["no credentials", {}, "no certificate, token or exec plugin"],
+    ["a plugin that fails", { exec: { command: "false" } }, "exit code 1"],
+    ["a plugin that is missing", { exec: { command: "no-such-plugin" } }, "not started"],
+    ["a plugin that prints nothing", { exec: { command: "true" } }, "not an ExecCredential"],
+  ])("%s: a message without secrets", async (_what, user, message) => {
+    const api = apiFor(double.kubeconfig(user));
+    await expect(api.podsOf("node-1")).rejects.toMatchObject(refusal(message));
+  });
+
+  test.each([
+    ["plain http", { server: "http://127.0.0.1:1" }, "not an https URL"],
+    ["no verification", { "insecure-skip-tls-verify": true }, "insecure-skip-tls-verify"],
+    ["no authority", { "certificate-authority": "" }, "no certificate authority"],
+  ])("a cluster with %s is refused before any connection", async (_what, cluster, message) => {
+    const config = double.kubeconfig(undefined, cluster);
+    await expect(readKubeconfig(config, {})).rejects.toMatchObject(refusal(message));
+    expect(double.requests).toEqual([]);
+  });
+
+  test("a certificate for another name than the URL's is taken by tls-server-name only", async () => {
+    const right = apiFor(double.kubeconfig(undefined, { "tls-server-name": "kubernetes.default" }));
+    expect(await right.podsOf("node-1")).toEqual([]);
+    right.close();
+    const wrong = apiFor(double.kubeconfig(undefined, { "tls-server-name": "elsewhere" }));
+    await expect(wrong.podsOf("node-1")).rejects.toMatchObject({ code: "TENANTS" });
+    wrong.close();
+  });
+
+  test("a rotated token is read anew once", async () => {
+    double.tokens.set("old", "system:node:node-1");
+    const api = apiFor(double.kubeconfig(tokenFile("old")));
+    await api.podsOf("node-1");
+    double.tokens.clear();
+    double.tokens.set("new", "system:node:node-1");
+    tokenFile("new");
+    expect(await api.podsOf("node-1")).toEqual([]);
+    expect(double.requests).toHaveLength(3);
+    double.tokens.clear();
+    await expect(api.podsOf("node-1")).rejects.toMatchObject(refusal("answered 401"));
+    api.close();
+  });
+});
+
+describe("the Node authorizer", () => {
+  test("gives a Secret that a Pod of the node names, and no other", async () => {
+    double.pods.push(TENANT_POD, {
+      namespace: "tenant-b",
+      name: "other",
+      node: "node-2",
+      secrets: ["b-key"],
+    });
+    const data = { "app.pem": "key" };
+    double.secrets.push({ namespace: "tenant-a", name: "app-key", type: "t", data });
+    double.secrets.push({ namespace: "tenant-b", name: "b-key", type: "t", data });
+    const api = apiFor(double.kubeconfig());
+    expect(await api.secret("tenant-a", "app-key")).toMatchObject({ data: { "app.pem": "a2V5" } });
+    await expect(api.secret("tenant-b", "b-key")).rejects.toMatchObject(refusal("answered 403"));
+    await expect(api.podsOf("node-2")).rejects.toMatchObject(refusal("answered 403"));
+    api.close();
+  });
+
+  test("a Secret that is gone is undefined", async () => {
+    double.pods.push(TENANT_POD);
+    const api = apiFor(double.kubeconfig());
+    expect(await api.secret("tenant-a", "app-key")).toBeUndefined();
+    api.close();
+  });
+});
+
+interface Misbehaviour {
+  readonly what: string;
+  readonly message: RegExp;
+  answer(response: ServerResponse): void;
+}
+
+const MISBEHAVIOURS: readonly Misbehaviour[] = [
+  { what: "no JSON", message: /not JSON/, answer: (response) => response.writeHead(200).end("<html>") },
+  { what: "another document", message: /no items/, answer: (response) => response.writeHead(200).end("{}") },
+  {
+    what: "a redirect",
+    message: /answered 302/,
+    answer: (response) => response.writeHead(302, { location: "https://127.0.0.1:1/" }).end(),
+  },
+  {
+    what: "half of what it announces",
+    message: /broke off|aborted|hang up|socket/,
+    answer(response) {
+      response.writeHead(200, { "content-length": 1000 });
+      response.write("{", () => response.destroy());
+    },
+  },
+  {
+    what: "too much",
+    message: /more than/,
+    answer(response) {
+      response.writeHead(200);
+      const piece = Buffer.alloc(1024 * 1024, 0x20);
+      for (let i = 0; i < 17; i++) response.write(piece);
+      response.end();
+    },
+  },
+  {
+    what: "a terminal's commands",
+    message: /answered 500: a \[2Jb c$/,
+    answer: (response) => response.writeHead(500).end(JSON.stringify({ message: "a\u001b[2Jb\nc" })),
+  },
+];
+
+describe("an API server that misbehaves", () => {
+  test.each(MISBEHAVIOURS)("an answer of $what is refused", async ({ answer, message }) => {
+    double.fault = (_request, response) => {
+      answer(response);
+      return true;
+    };
+    const api = apiFor(double.kubeconfig());
+    await expect(api.podsOf("node-1")).rejects.toMatchObject({
+      code: "TENANTS",
+      message: expect.stringMatching(message),
+    });
+    api.close();
+  });
+
+  test("a name that is not a name is not asked for", async () => {
+    const api = apiFor(double.kubeconfig());
+    await expect(api.secret("tenant-a", "../../pods")).rejects.toMatchObject({ code: "TENANTS" });
+    await expect(api.pod("", "x")).rejects.toMatchObject({ code: "TENANTS" });
+    expect(double.requests).toEqual([]);
+    api.close();
+  });
+});
+
+function refusal(message: string): object {
+  return { code: "TENANTS", message: expect.stringContaining(message) };
+}
+
+function tokenFile(token: string): object {
+  writeFileSync(join(folder, "token"), token);
+  return { tokenFile: "token" };
+}
+
+function plugin(answer: string): object {
+  const path = join(folder, "plugin");
+  writeFileSync(path, `#!/bin/sh\ncase $KUBERNETES_EXEC_INFO in *ExecCredential*) echo '${answer}';; esac\n`);
+  chmodSync(path, 0o755);
+  return { command: "./plugin", apiVersion: "client.authentication.k8s.io/v1" };
+}
