@@ -9,6 +9,8 @@ import { HELPER_COMMAND, IS_COMPILED, keepOutOfCoreDumps, refuseSteering } from 
 const STDIN = 0;
 /** The first argument of containerd's call to an image verifier; the decoder has no such flag. */
 const VERIFIER_FLAG = "-name";
+/** First argument of a call by the runtime entry (deploy/runc-gate). runc's own arguments follow. */
+const RUNTIME_GATE_COMMAND = "runtime-gate";
 const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
@@ -23,6 +25,10 @@ async function main(args: readonly string[]): Promise<void> {
   if (first === VERIFIER_FLAG) {
     const { runVerifier } = await import("./cli/verifier.ts");
     return runVerifier(args);
+  }
+  if (first === RUNTIME_GATE_COMMAND) {
+    const { runRuntimeGate } = await import("./cli/runtime-gate.ts");
+    return runRuntimeGate(args.slice(1));
   }
   const isCommand = first !== undefined && !first.startsWith("-");
   if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {

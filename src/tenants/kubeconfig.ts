@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { decodeBase64 } from "../encoding/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
-import { parseYaml, YamlProblem } from "../encoding/yaml.ts";
+import { parseYaml } from "../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
@@ -75,7 +75,7 @@ function parseConfig(path: string): JsonObject {
     const value = parseJsonObject(bytes) ?? parseYaml(bytes)[0];
     if (isObject(value)) return value;
   } catch (error) {
-    if (error instanceof YamlProblem) throw wrong(path, "it is not valid YAML");
+    if (error instanceof SyntaxError) throw wrong(path, "it is not valid YAML");
     throw new DecoderError("TENANTS", `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
   }
   throw wrong(path, "it is not a kubeconfig");

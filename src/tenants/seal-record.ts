@@ -69,7 +69,7 @@ export class SealRecords {
       writeFileSync(unfinished, `${JSON.stringify(record)}\n`, { mode: 0o600, flush: true });
       renameSync(unfinished, path);
     } catch (error) {
-      rmSync(unfinished, { force: true });
+      removeQuietly(unfinished);
       throw new DecoderError(
         "TENANTS",
         `can't write a seal record below ${this.#folder}: ${describeSystemError(error)}`,
@@ -145,6 +145,15 @@ export class SealRecords {
       Array.isArray(repositories);
     if (!isWhole) throw unreadable(path, "it is not a seal record");
     return record as unknown as SealRecord;
+  }
+}
+
+/** What is left of a failed write must not hide why it failed. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It is not a record: only names that end in .json are read.
   }
 }
 

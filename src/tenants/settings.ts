@@ -1,4 +1,4 @@
-import { parseToml, TomlProblem } from "../encoding/toml.ts";
+import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
@@ -58,7 +58,7 @@ export function readSettings(path: string): TenantSettings {
   try {
     table = parseToml(bytes);
   } catch (error) {
-    if (error instanceof TomlProblem) throw wrong(path, error.message);
+    if (error instanceof SyntaxError) throw wrong(path, error.message);
     throw error;
   }
   let settings = DEFAULTS;

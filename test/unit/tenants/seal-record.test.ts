@@ -1,0 +1,90 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Secret } from "../../../src/secret.ts";
+import { isProofOf, proofOf, type SealRecord, SealRecords } from "../../../src/tenants/seal-record.ts";
+
+const CHAIN = `sha256:${"a".repeat(64)}`;
+const OTHER = `sha256:${"b".repeat(64)}`;
+const HOUR_S = 3600;
+const key = (fill: number) => new Secret(new Uint8Array(32).fill(fill));
+
+let folder: string;
+let records: SealRecords;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sealed-"));
+  records = new SealRecords(folder);
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function record(changes: Partial<SealRecord> = {}): SealRecord {
+  const made = {
+    layer: `sha256:${"1".repeat(64)}`,
+    chain: CHAIN,
+    repositories: ["r.test/a"],
+    owner: "tenant" as const,
+  };
+  return { ...made, proof: proofOf(key(1), CHAIN), time: "2026-01-01T00:00:00Z", ...changes };
+}
+
+test("a record is read as it was written, by root alone", () => {
+  records.write(record());
+  expect(records.of(CHAIN)).toEqual([record()]);
+  expect(records.of(OTHER)).toEqual([]);
+  const [chain] = readdirSync(folder);
+  const [file] = readdirSync(join(folder, chain ?? ""));
+  expect(statSync(join(folder, chain ?? "", file ?? "")).mode & 0o777).toBe(0o600);
+});
+
+test("the proof is of the layer key and of the chain", () => {
+  expect(isProofOf(record(), key(1))).toBe(true);
+  expect(isProofOf(record(), key(2))).toBe(false);
+  expect(isProofOf(record({ chain: OTHER }), key(1))).toBe(false);
+});
+
+test("each layer that became a chain has a record of its own, and writes it over", () => {
+  records.write(record());
+  records.write(record({ layer: OTHER }));
+  records.write(record({ layer: OTHER, owner: "node" }));
+  expect(
+    records
+      .of(CHAIN)
+      .map(({ owner }) => owner)
+      .sort(),
+  ).toEqual(["node", "tenant"]);
+});
+
+test.each([
+  ["not JSON", "{"],
+  ["another chain's", JSON.stringify(record({ chain: OTHER }))],
+  ["without a proof", JSON.stringify({ ...record(), proof: "" })],
+  ["of nobody", JSON.stringify({ ...record(), owner: "anybody" })],
+])("a record that is %s keeps the chain closed", (_what, text) => {
+  records.write(record());
+  const [file] = readdirSync(join(folder, "a".repeat(64)));
+  writeFileSync(join(folder, "a".repeat(64), file ?? ""), text);
+  expect(() => records.of(CHAIN)).toThrow(expect.objectContaining({ code: "TENANTS" }));
+});
+
+test("a record in place of a folder keeps the chain closed", () => {
+  writeFileSync(join(folder, "a".repeat(64)), "");
+  expect(() => records.of(CHAIN)).toThrow(expect.objectContaining({ code: "TENANTS" }));
+  expect(() => records.write(record())).toThrow(expect.objectContaining({ code: "TENANTS" }));
+});
+
+test("records go with their snapshot, but not while it is being made", () => {
+  records.write(record());
+  records.write(record({ chain: OTHER, proof: proofOf(key(1), OTHER) }));
+  expect(records.prune(() => false)).toEqual([]);
+  const old = Date.now() / 1000 - 2 * HOUR_S;
+  for (const name of readdirSync(folder)) utimesSync(join(folder, name), old, old);
+  expect(records.prune((chain) => chain === OTHER)).toEqual([CHAIN]);
+  expect(records.of(CHAIN)).toEqual([]);
+  expect(records.of(OTHER)).toHaveLength(1);
+});
+
+test.each(["sha256:..", "../x", "sha512:aa", ""])("%o is not a chain", (chain) => {
+  expect(() => records.of(chain)).toThrow(expect.objectContaining({ code: "TENANTS" }));
+});
