@@ -1,11 +1,13 @@
-import { type Handover, parsePayload } from "../containerd/payload.ts";
+import { type FoundLayer, type Handover, parsePayload } from "../containerd/payload.ts";
 import { readPayloadBytes } from "../containerd/payload-channel.ts";
 import type { Input } from "../io/input.ts";
 import type { Output } from "../io/output.ts";
+import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
+import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { AUDIT_VARIABLE, startAudit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
-import { openings } from "./open-layer.ts";
+import { type Opening, openings } from "./open-layer.ts";
 import { releaseOpened } from "./release.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,7 +30,7 @@ export async function decode(
     const keys = await loadKeys(keyOptions, parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
-    const opened = openings(trusted, keys, settings);
+    const opened = await openingsFor(trusted, keys, { options, settings });
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
@@ -46,6 +48,25 @@ async function trustedLayers(
   if (options.trust.policyFile === undefined) return layers;
   const { acceptedLayers } = await import("./gate.ts");
   return acceptedLayers(layers, options.trust.policyFile, options, environment);
+}
+
+/** Openings by the node's keys alone, or in a cluster of several tenants by theirs as well. */
+async function openingsFor(
+  layers: Iterable<readonly FoundLayer[]>,
+  keys: KeySet,
+  {
+    options: { tenants, store },
+    settings,
+  }: { readonly options: DecoderOptions; readonly settings: SchemeSettings },
+): Promise<AsyncGenerator<Opening>> {
+  if (tenants.tenantKeys === undefined && tenants.sealedDirectory === undefined)
+    return openings(layers, keys, settings);
+  const { tenantOpenings } = await import("../tenants/tenancy.ts");
+  const context = { contentStore: store.contentStore, environment: settings.environment };
+  return tenantOpenings(layers, keys, (groups, set) => openings(groups, set, settings), {
+    ...tenants,
+    ...context,
+  });
 }
 
 /** The layer's descriptor, from file descriptor 3 or else from containerd's content store. */

@@ -46,6 +46,22 @@ export const FLAG_HELP: Readonly<Record<FlagName, FlagHelp>> = {
   },
   "provider-legacy-dc": { help: "send key providers all private keys, as the Go decoder does" },
   verbose: { help: "show what key providers print when they fail" },
+  "tenant-keys": {
+    value: "kubelet",
+    help: "if no key of the node opens a layer, try those in Secrets of Pods that wait for its image",
+  },
+  kubeconfig: {
+    value: "FILE",
+    help: "the kubelet's kubeconfig, for --tenant-keys (default: where kubeadm, k3s and RKE2 keep it)",
+  },
+  "node-name": {
+    value: "NAME",
+    help: "this node's name, for --tenant-keys (default: the one in the kubelet's certificate)",
+  },
+  "sealed-dir": {
+    value: "DIR",
+    help: "write a seal record of each layer to DIR, for the gate at container creation",
+  },
   "audit-log": {
     value: "FILE",
     help: "append a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",

@@ -4,6 +4,7 @@ import { DecoderError } from "../errors.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { LIMITS } from "../limits.ts";
+import type { TenantOptions } from "../tenants/tenancy.ts";
 import type { AuditOptions } from "./audit.ts";
 import type { Expansion, ReleaseOptions } from "./release.ts";
 
@@ -15,6 +16,7 @@ export interface DecoderOptions {
   readonly release: ReleaseOptions;
   readonly audit: AuditOptions;
   readonly trust: TrustOptions;
+  readonly tenants: TenantOptions;
 }
 
 export interface TrustOptions {
@@ -58,6 +60,10 @@ export const FLAGS = {
   "provider-timeout": takes("providers", "providerTimeoutMs", toMilliseconds),
   "provider-legacy-dc": turns("providers", "providerLegacyDc", true),
   verbose: turns("providers", "verbose", true),
+  "tenant-keys": takes("tenants", "tenantKeys", toTenantKeys),
+  kubeconfig: takes("tenants", "kubeconfig", toText),
+  "node-name": takes("tenants", "nodeName", toText),
+  "sealed-dir": takes("tenants", "sealedDirectory", toText),
   "audit-log": takes("audit", "auditLog", toText),
   "audit-required": turns("audit", "auditRequired", true),
   "trust-cri-annotations": turns("audit", "trustCriAnnotations", true),
@@ -114,6 +120,7 @@ export function defaultOptions(): Mutable {
     },
     audit: { auditRequired: false, trustCriAnnotations: false },
     trust: {},
+    tenants: {},
   };
 }
 
@@ -188,6 +195,11 @@ function toMode(text: string, name: string): ReleaseMode {
 
 function toReturns(text: string, name: string): "tar" {
   if (text !== "tar") throw usageError(`--${name} takes tar, not "${text}"`);
+  return text;
+}
+
+function toTenantKeys(text: string, name: string): "kubelet" {
+  if (text !== "kubelet") throw usageError(`--${name} takes kubelet, not "${text}"`);
   return text;
 }
 

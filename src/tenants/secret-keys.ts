@@ -46,23 +46,26 @@ export async function readTenantKeys(api: KubeApi, pods: readonly Pod[]): Promis
     used.push(id);
     await addSecret(collector, id, secret);
   }
-  return { keys: collector.finish(new Map()), secrets: used };
+  const keys = collector.finish(new Map());
+  for (const { yaml } of keys.tokenKeys) yaml.destroy();
+  // A token is the node's: a tenant's file must not make the node use it.
+  return { keys: { ...keys, tokenKeys: [] }, secrets: used };
 }
 
 async function addSecret(collector: KeyCollector, id: string, { data }: JsonObject): Promise<void> {
   for (const [file, value] of Object.entries(isObject(data) ? data : {})) {
     const origin = `Secret ${id}: ${printable(file, FILE_CHARS)}`;
     const bytes = typeof value === "string" ? decodeBase64(value) : null;
-    if (bytes === null) collector.skip(origin, "not valid base64");
+    if (bytes === null) collector.skip({ origin, reason: "not valid base64" });
     else if (bytes.length > LIMITS.keyFileBytes)
-      collector.skip(origin, `larger than ${LIMITS.keyFileBytes} bytes`);
+      collector.skip({ origin, reason: `larger than ${LIMITS.keyFileBytes} bytes` });
     else await collector.add(bytes, origin, []);
   }
 }
 
 /** Zeroes the private keys. */
-export function destroyKeys({ keys, pgp, pkcs11 }: KeySet): void {
+export function destroyKeys({ keys, keyrings, tokenKeys }: KeySet): void {
   for (const { pkcs8 } of keys) pkcs8.destroy();
-  for (const { data } of pgp) data.fill(0);
-  for (const { yaml } of pkcs11) yaml.destroy();
+  for (const { data } of keyrings) data.fill(0);
+  for (const { yaml } of tokenKeys) yaml.destroy();
 }

@@ -4,7 +4,7 @@ import { DecoderError, describeSystemError } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
-import { Bolt, type Bucket } from "./bolt.ts";
+import { Bolt, type Bucket } from "./metadata.ts";
 
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
 const SCHEMA = "v1";

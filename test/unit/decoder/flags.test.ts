@@ -15,6 +15,7 @@ const DEFAULTS: DecoderOptions = {
   },
   audit: { auditRequired: false, trustCriAnnotations: false },
   trust: {},
+  tenants: {},
 };
 
 /** The defaults, with some options of one part set. */

@@ -1,0 +1,93 @@
+import type { FoundLayer } from "../containerd/payload.ts";
+import { storeOf } from "../containerd/store/lookup.ts";
+import { DecoderError } from "../errors.ts";
+import type { KeySet } from "../keys/keyset.ts";
+import type { OpenedLayer } from "../layer/open.ts";
+import { keysForLayer, seal } from "./layer-keys.ts";
+import { type SealRecord, SealRecords } from "./seal-record.ts";
+import { destroyKeys } from "./secret-keys.ts";
+
+export interface TenantOptions {
+  /** "kubelet": keys come from Secrets that Pods of this node name, read with the kubelet's credentials. */
+  readonly tenantKeys?: "kubelet";
+  readonly kubeconfig?: string;
+  readonly nodeName?: string;
+  /** Folder for seal records; undefined writes none. */
+  readonly sealedDirectory?: string;
+}
+
+export interface TenancyContext {
+  /** As --content-store names it; undefined takes the store whose blobs containerd has open. */
+  readonly contentStore: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+interface Opening {
+  readonly found: FoundLayer;
+  readonly layer: OpenedLayer;
+}
+
+/** Opens a layer's descriptors with a set of keys: the decoder's own way. */
+export type Openings<T extends Opening> = (
+  groups: Iterable<readonly FoundLayer[]>,
+  keys: KeySet,
+) => AsyncGenerator<T>;
+
+/**
+ * Opens a layer with the node's keys, or else with those of tenants, and writes a seal record before each opening is
+ * given out: nothing is released that the gate would not know of.
+ * @throws DecoderError TENANTS, and what `open` throws
+ */
+export async function* tenantOpenings<T extends Opening>(
+  groups: Iterable<readonly FoundLayer[]>,
+  nodeKeys: KeySet,
+  open: Openings<T>,
+  options: TenantOptions & TenancyContext,
+): AsyncGenerator<T> {
+  const seen: (readonly FoundLayer[])[] = [];
+  try {
+    yield* sealed(open(remembering(groups, seen), nodeKeys), "node", options);
+    return;
+  } catch (error) {
+    const canGoOn =
+      error instanceof DecoderError && error.code === "NO_KEY" && options.tenantKeys !== undefined;
+    if (!canGoOn) throw error;
+  }
+  const digest = digestOf(seen.flat()[0]);
+  const { environment, kubeconfig, nodeName } = options;
+  const store = storeOf(digest, options.contentStore);
+  const { keys } = await keysForLayer(digest, { store, kubeconfig, nodeName, environment });
+  try {
+    yield* sealed(open(seen, keys), "tenant", options);
+  } finally {
+    destroyKeys(keys);
+  }
+}
+
+async function* sealed<T extends Opening>(
+  openings: AsyncGenerator<T>,
+  owner: SealRecord["owner"],
+  { sealedDirectory, contentStore }: TenantOptions & TenancyContext,
+): AsyncGenerator<T> {
+  for await (const opening of openings) {
+    if (sealedDirectory !== undefined) {
+      const digest = digestOf(opening.found);
+      const store = storeOf(digest, contentStore);
+      seal(new SealRecords(sealedDirectory), opening.layer.options.key, { store, digest, owner });
+    }
+    yield opening;
+  }
+}
+
+function* remembering<T>(items: Iterable<T>, seen: T[]): Generator<T> {
+  for (const item of items) {
+    seen.push(item);
+    yield item;
+  }
+}
+
+function digestOf(found: FoundLayer | undefined): string {
+  const digest = found?.descriptor.digest;
+  if (digest !== undefined) return digest;
+  throw new DecoderError("TENANTS", "the layer's descriptor has no digest, so its tenant can't be found");
+}
