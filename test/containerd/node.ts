@@ -94,7 +94,7 @@ export class Node {
     const lines = [
       "#!/bin/busybox sh",
       `echo "$STREAM_PROCESSOR_MEDIATYPE" >>${this.folder}/calls`,
-      `exec ${this.folder}/ctd-decoder "$@" ${[...spool, ...args].join(" ")}`,
+      `exec ${this.folder}/ctd-decoder "$@" ${[...spool, ...args].join(" ").replaceAll("{folder}", this.folder)}`,
       "",
     ];
     writeFileSync(join(this.folder, "decoder"), lines.join("\n"), { mode: 0o755 });
@@ -157,15 +157,15 @@ export class Node {
 
   /** Runs a pulled image in a container, with the command that the image is made for, and returns what it prints. */
   async runImage(reference: string): Promise<string> {
-    const options = ["--rm", "--snapshotter", "native"];
-    const { exit, stdout, stderr } = await this.ctr(
-      "run",
-      ...options,
-      reference,
-      `container-${randomUUID()}`,
-    );
+    const { exit, stdout, stderr } = await this.runContainer(reference);
     if (exit !== 0) throw new Error(`the container did not run: ${stderr}`);
     return stdout.toString();
+  }
+
+  /** Like `runImage`, with more of ctr's options, whatever comes of it. */
+  runContainer(reference: string, ...options: readonly string[]): Promise<Finished> {
+    const all = ["--rm", "--snapshotter", "native", ...options];
+    return this.ctr("run", ...all, reference, `container-${randomUUID()}`);
   }
 
   /** The names of the snapshots there are. */
@@ -224,7 +224,7 @@ function identity(path: string): string | undefined {
 }
 
 export interface Start extends NodeOptions {
-  /** More arguments for the decoder, which has those for its keys and for spooling early. */
+  /** More arguments for the decoder, which has those for its keys and for spooling early. `{folder}` is the node's. */
   readonly args?: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -46,8 +46,9 @@ export class KubeApiDouble {
   fault: Fault = () => false;
   readonly #server: Server;
 
+  /** @param folder gets the certificates, unless it has them */
   static async start(folder: string): Promise<KubeApiDouble> {
-    makeCertificates(folder);
+    if (!existsSync(join(folder, "node-1.pem"))) makeCertificates(folder);
     const double = new KubeApiDouble(folder);
     await new Promise<void>((resolve) => double.#server.listen(0, "127.0.0.1", resolve));
     return double;

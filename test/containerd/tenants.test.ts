@@ -1,0 +1,299 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { copyImage, manifestOf, tar, writeImage, writeManifest } from "../support/images.ts";
+import type { PodOptions, SecretOptions } from "../support/kube-api.ts";
+import { type Finished, PROJECT, skopeo } from "../support/peers.ts";
+import { setKey } from "./images.ts";
+import { REGISTRY } from "./node.ts";
+import { byCri, byCtr, describeNode, type NodeSuite } from "./suite.ts";
+
+const ARGS = [
+  "--tenant-keys",
+  "kubelet",
+  "--kubeconfig",
+  "{folder}/kube/kubelet.conf",
+  "--sealed-dir",
+  "{folder}/sealed",
+];
+const SECRET_TYPE = "ctd-decoder.dev/image-keys";
+const A_IMAGE = `${REGISTRY}/tenant-a/app:v1`;
+
+describeNode("with two tenants on it", { processors: "zstd apart", args: ARGS }, (suite) => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await Cluster.start(suite);
+    await suite.encrypt(skopeo, "plain", "for-a");
+    await pushAs("for-a", A_IMAGE);
+  }, 60_000);
+  afterAll(() => cluster.stop());
+  beforeEach(async () => {
+    setKey(suite.node);
+    cluster.reset();
+  });
+
+  const pushAs = (tag: string, reference: string) =>
+    copyImage(suite.node.inside(skopeo), `oci:${suite.layout}:${tag}`, `docker://${reference}`);
+
+  describe.each([
+    ["CRI", byCri],
+    ["ctr", byCtr],
+  ])("pulled by %s", (_client, pull) => {
+    test("a Pod's Secret opens its image, and each layer is sealed", async () => {
+      expect(await pull(suite.node, A_IMAGE)).toBeNull();
+      expect(readdirSync(join(suite.node.folder, "sealed"))).toHaveLength(suite.mediaTypes("for-a").length);
+      const ran = await cluster.runAs("tenant-a", A_IMAGE);
+      expect(ran).toMatchObject({ exit: 0 });
+      expect(ran.stdout.toString()).toBe(suite.listing);
+    });
+
+    test.each([
+      ["no Pod waits for it", () => cluster.set({ pods: [] }), /no Pod of this node waits/],
+      ["the Secret is gone", () => cluster.set({ secrets: [] }), /no Secret of type/],
+      [
+        "the Secret is of another type",
+        () => cluster.set({ secrets: cluster.secrets.map((it) => ({ ...it, type: "Opaque" })) }),
+        /no Secret of type/,
+      ],
+      ["the API server is down", () => cluster.set({ isDown: true }), /API server .* can't be asked/],
+    ])("it stays closed when %s", async (_what, change, message) => {
+      change();
+      const outcomes = [
+        await pull(suite.node, A_IMAGE),
+        await pull(suite.node, A_IMAGE),
+        await pull(suite.node, A_IMAGE),
+      ];
+      for (const outcome of outcomes) expect(outcome).toBeTypeOf("string");
+      expect(outcomes.join("\n")).toMatch(message);
+      await suite.node.collectGarbage();
+      expect(await suite.node.snapshots()).toEqual([]);
+    });
+  });
+
+  describe("another tenant", () => {
+    beforeEach(async () => {
+      expect(await byCri(suite.node, A_IMAGE)).toBeNull();
+    });
+
+    test("can't run the image that is on the node, by its own name", async () => {
+      expectDenied(await cluster.runAs("tenant-b", A_IMAGE));
+    });
+
+    test("can't run a copy of the manifest in its own repository", async () => {
+      const copy = `${REGISTRY}/tenant-b/copy:v1`;
+      await pushAs("for-a", copy);
+      expect(await byCri(suite.node, copy)).toBeNull();
+      expectDenied(await cluster.runAs("tenant-b", copy));
+    });
+
+    test("can't run an image of junk that names the chain", async () => {
+      const shadow = `${REGISTRY}/tenant-b/shadow:v1`;
+      await writeShadow(suite, "shadow");
+      await pushAs("shadow", shadow);
+      suite.node.takeCalls();
+      expect(await byCri(suite.node, shadow)).toBeNull();
+      expect(suite.node.takeCalls()).toEqual([]);
+      expectDenied(await cluster.runAs("tenant-b", shadow));
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+    });
+
+    test("can't run an image of its own, encrypted for its own key, that names the chain", async () => {
+      const forged = `${REGISTRY}/tenant-b/forged:v1`;
+      await writeShadow(suite, "forged-plain");
+      await suite.encrypt(skopeo, "forged-plain", "forged", [suite.wrongKey]);
+      await pushAs("forged", forged);
+      expect(await byCri(suite.node, forged)).toBeNull();
+      expectDenied(await cluster.runAs("tenant-b", forged));
+    });
+
+    test("runs its own plain image", async () => {
+      const own = `${REGISTRY}/tenant-b/own:v1`;
+      await writeOwn(suite, "own");
+      await pushAs("own", own);
+      expect(await byCri(suite.node, own)).toBeNull();
+      expect(await cluster.runAs("tenant-b", own)).toMatchObject({ exit: 0 });
+    });
+  });
+
+  describe("what was allowed", () => {
+    beforeEach(async () => {
+      expect(await byCri(suite.node, A_IMAGE)).toBeNull();
+    });
+
+    test("stays so for the Pod when the API server goes, and not for a new one", async () => {
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+      cluster.set({ isDown: true });
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+      const other = await cluster.runAs("tenant-a", A_IMAGE, "another");
+      expect(other.exit).not.toBe(0);
+      expect(other.stderr).toMatch(/API server .* can't be asked/);
+    });
+
+    test("ends for new Pods with the Secret", async () => {
+      cluster.set({ secrets: [] });
+      expectDenied(await cluster.runAs("tenant-a", A_IMAGE));
+    });
+
+    test("needs the gate: without it no container starts", async () => {
+      cluster.removeGate();
+      const ran = await cluster.runAs("tenant-a", A_IMAGE);
+      expect(ran.exit).not.toBe(0);
+      expect(ran.stdout.toString()).toBe("");
+    });
+
+    test("a record that can't be read closes the chain for all", async () => {
+      const sealed = join(suite.node.folder, "sealed");
+      const [chain] = readdirSync(sealed);
+      for (const name of readdirSync(join(sealed, chain ?? "")))
+        writeFileSync(join(sealed, chain ?? "", name), "{");
+      const ran = await cluster.runAs("tenant-a", A_IMAGE);
+      expect(ran.exit).not.toBe(0);
+      expect(ran.stderr).toMatch(/seal records .* can't be read/);
+    });
+  });
+
+  test("a layer that the node's key opens is every Pod's", async () => {
+    setKey(suite.node, suite.rightKey.privatePath("pkcs8.pem"));
+    cluster.set({ isDown: true });
+    expect(await byCri(suite.node, A_IMAGE)).toBeNull();
+    expect(await cluster.runAs("tenant-b", A_IMAGE)).toMatchObject({ exit: 0 });
+  });
+});
+
+function expectDenied({ exit, stdout, stderr }: Finished): void {
+  expect(exit).not.toBe(0);
+  expect(stdout.toString()).toBe("");
+  expect(stderr).toMatch(/Pod tenant-[ab]\/app has no key for layer sha256:[0-9a-f]{64}/);
+}
+
+/** An image whose configuration names the layers of "plain", and whose own layers are something else. */
+async function writeShadow(suite: NodeSuite, tag: string): Promise<void> {
+  const { config, layers } = manifestOf(suite.layout, "plain");
+  const junk = await Promise.all(layers.map((_, i) => tar({ [`junk-${tag}-${i}`]: Buffer.from("junk") })));
+  writeImage(
+    suite.layout,
+    `${tag}-layers`,
+    junk.map((it) => ({ tar: it, compression: "none" })),
+  );
+  writeManifest(suite.layout, tag, { config, layers: manifestOf(suite.layout, `${tag}-layers`).layers });
+}
+
+/** A plain image with the program of "plain" and a layer of its own. */
+async function writeOwn(suite: NodeSuite, tag: string): Promise<void> {
+  const program = readFileSync("/bin/busybox");
+  const own = await tar({ "bin/busybox": program, "own-file": Buffer.from(tag) });
+  writeImage(suite.layout, tag, [{ tar: own, compression: "gzip" }], {
+    Entrypoint: ["/bin/busybox", "true"],
+  });
+}
+
+interface Objects {
+  readonly pods: readonly PodOptions[];
+  readonly secrets: readonly SecretOptions[];
+  readonly isDown: boolean;
+}
+
+/** The API server's double in the node's network, and the gate before the node's runc. */
+class Cluster {
+  readonly #suite: NodeSuite;
+  readonly #server: ChildProcess;
+  #objects: Objects = { pods: [], secrets: [], isDown: false };
+
+  static async start(suite: NodeSuite): Promise<Cluster> {
+    const { folder } = suite.node;
+    for (const name of ["kube", "sealed"]) mkdirSync(join(folder, name));
+    const { command, args } = suite.node.inside({ name: "node", command: process.execPath, args: [] });
+    const script = join(PROJECT, "test/support/kube-api-server.ts");
+    const server = spawn(command, [...args, script, join(folder, "kube")], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(server.stdout, "data");
+    return new Cluster(suite, server);
+  }
+
+  private constructor(suite: NodeSuite, server: ChildProcess) {
+    this.#suite = suite;
+    this.#server = server;
+  }
+
+  get secrets(): readonly SecretOptions[] {
+    return this.#objects.secrets;
+  }
+
+  /** Each tenant has a Pod and a key: tenant-a's opens the image, tenant-b's does not. No verdict is kept. */
+  reset(): void {
+    const { folder } = this.#suite.node;
+    for (const name of ["sealed", "verdicts"]) rmSync(join(folder, name), { recursive: true, force: true });
+    mkdirSync(join(folder, "sealed"));
+    const keys = { "tenant-a": this.#suite.rightKey, "tenant-b": this.#suite.wrongKey };
+    const pods: PodOptions[] = Object.keys(keys).flatMap((namespace) =>
+      ["app", "another"].map((name) => ({
+        namespace,
+        name,
+        uid: `${namespace}-${name}`,
+        images: [`${REGISTRY}/${namespace}/app:v1`, `${REGISTRY}/${namespace}/forged:v1`],
+        secrets: ["key"],
+      })),
+    );
+    const secrets = Object.entries(keys).map(([namespace, key]) => ({
+      namespace,
+      name: "key",
+      type: SECRET_TYPE,
+      data: { "key.pem": readFileSync(key.privatePath("pkcs8.pem"), "latin1") },
+    }));
+    this.set({ pods, secrets, isDown: false });
+    this.#writeGate();
+  }
+
+  set(changes: Partial<Objects>): void {
+    this.#objects = { ...this.#objects, ...changes };
+    writeFileSync(join(this.#suite.node.folder, "kube/objects.json"), JSON.stringify(this.#objects));
+  }
+
+  /** Runs an image as a container of a Pod. The CRI writes the same annotations into the bundle. */
+  runAs(namespace: string, reference: string, name = "app"): Promise<Finished> {
+    const { folder } = this.#suite.node;
+    const cri = "io.kubernetes.cri.sandbox";
+    return this.#suite.node.runContainer(
+      reference,
+      ...["--runc-binary", join(folder, "runc-gate")],
+      ...["--annotation", `${cri}-namespace=${namespace}`],
+      ...["--annotation", `${cri}-name=${name}`],
+      ...["--annotation", `${cri}-uid=${namespace}-${name}`],
+    );
+  }
+
+  removeGate(): void {
+    rmSync(join(this.#suite.node.folder, "gate"));
+  }
+
+  stop(): void {
+    this.#server.kill();
+  }
+
+  /** The project's own entry, with this node's paths in it. */
+  #writeGate(): void {
+    const { folder } = this.#suite.node;
+    const settings = [
+      `kubeconfig = "${folder}/kube/kubelet.conf"`,
+      `containerd_root = "${folder}/root"`,
+      `sealed_dir = "${folder}/sealed"`,
+      `verdict_dir = "${folder}/verdicts"`,
+      "",
+    ];
+    writeFileSync(join(folder, "tenants.toml"), settings.join("\n"));
+    const gate = [
+      "#!/bin/busybox sh",
+      "shift",
+      `exec ${folder}/ctd-decoder runtime-gate --settings=${folder}/tenants.toml "$@"`,
+      "",
+    ];
+    writeFileSync(join(folder, "gate"), gate.join("\n"), { mode: 0o755 });
+    const entry = readFileSync(join(PROJECT, "deploy/runc-gate"), "utf8")
+      .replace("#!/bin/sh", "#!/bin/busybox sh")
+      .replace("/usr/local/bin/ctd-decoder", join(folder, "gate"));
+    writeFileSync(join(folder, "runc-gate"), entry, { mode: 0o755 });
+  }
+}
