@@ -7,7 +7,8 @@ import { loadKeys } from "../keys/load.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { AUDIT_VARIABLE, startAudit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
-import { type Opening, openings } from "./open-layer.ts";
+import type { Opening } from "./judge.ts";
+import { openings } from "./open-layer.ts";
 import { releaseOpened } from "./release.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
