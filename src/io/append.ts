@@ -1,19 +1,38 @@
-import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { openRegularFile } from "./file.ts";
 
 /** O_NONBLOCK: a FIFO that nobody reads must fail rather than wait. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
 const MODE = 0o600;
+const LINE_FEED = 0x0a;
 
 /**
- * Adds a line to a file that others add lines to as well: with O_APPEND, one write is one piece (POSIX write(2)).
- * @throws Error of the system, or when not all of the line could be written
+ * Appends a line to a file that others append to as well. With O_APPEND, one write is one piece (POSIX write(2)). A line that
+ * a full disk cut short is ended first: it must not swallow this one.
+ * @throws Error of the system, or when only a part of the line could be written
  */
 export function appendLine(path: string, line: string): void {
-  const bytes = Buffer.from(`${line}\n`);
   const fd = openSync(path, FLAGS, MODE);
   try {
+    const bytes = Buffer.from(`${isLastLineCut(fd, path) ? "\n" : ""}${line}\n`);
     if (writeSync(fd, bytes) !== bytes.length) throw new Error("only a part of the line could be written");
   } finally {
     closeSync(fd);
+  }
+}
+
+function isLastLineCut(fd: number, path: string): boolean {
+  const stat = fstatSync(fd);
+  if (!stat.isFile() || stat.size === 0) return false;
+  let reader: number | undefined;
+  try {
+    reader = openRegularFile(path).fd;
+    const last = new Uint8Array(1);
+    return readSync(reader, last, 0, 1, stat.size - 1) === 1 && last[0] !== LINE_FEED;
+  } catch {
+    // The log may be written but not read here. It is then taken to be whole.
+    return false;
+  } finally {
+    if (reader !== undefined) closeSync(reader);
   }
 }
