@@ -1,6 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { type Progress, SILENT } from "../image/progress.ts";
 import { Output } from "../io/output.ts";
+import { STOP_SIGNALS } from "../process/signals.ts";
 import { printableJson } from "../text.ts";
 import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
 import { type Style, styleFor, USUAL_COLUMNS } from "./style.ts";
@@ -91,8 +92,6 @@ function errorOf(error: unknown): { code: string; message: string; hint?: string
   return { code, message, ...(hint !== undefined && { hint }) };
 }
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 /**
  * Runs work that a signal may interrupt. The first signal asks the work to stop; once it has cleaned up, the process ends
  * by that signal, as the waiting shell expects. A second signal ends the process at once.
@@ -104,16 +103,16 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     received = name;
     controller.abort();
   };
-  for (const name of SIGNALS) process.once(name, stop);
+  for (const name of STOP_SIGNALS) process.once(name, stop);
   try {
     return await work(controller.signal);
   } catch (error) {
     if (received === undefined) throw error;
     new Output(2, "standard error").write(Buffer.from("ctd-decoder: interrupted; nothing was changed\n"));
-    for (const name of SIGNALS) process.off(name, stop);
+    for (const name of STOP_SIGNALS) process.off(name, stop);
     process.kill(process.pid, received);
     throw error;
   } finally {
-    for (const name of SIGNALS) process.off(name, stop);
+    for (const name of STOP_SIGNALS) process.off(name, stop);
   }
 }

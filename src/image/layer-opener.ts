@@ -2,6 +2,7 @@ import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
+import { endingAtOnce } from "../process/signals.ts";
 import type { LayerKey } from "./layer-jobs.ts";
 import type { ChosenLayer } from "./select.ts";
 import { nameOf } from "./tree.ts";
@@ -20,7 +21,7 @@ export class LayerOpener {
   /** @throws DecoderError what `openLayer` throws, with the layer's name */
   async open({ descriptor, position, node }: ChosenLayer): Promise<OpenedLayer> {
     try {
-      const opened = await openLayer(descriptor, this.#keys, this.#settings);
+      const opened = await endingAtOnce(() => openLayer(descriptor, this.#keys, this.#settings));
       this.#opened.push(opened);
       return opened;
     } catch (error) {

@@ -6,6 +6,7 @@ import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type KeyKind, SCHEMES, schemeOf } from "../keywrap/schemes.ts";
 import { openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
+import { endingAtOnce } from "../process/signals.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 
@@ -57,7 +58,7 @@ export class Openers {
 
   async #open(descriptor: Descriptor, keys: KeySet): Promise<OpensInfo | undefined> {
     try {
-      const opened = await openLayer(descriptor, keys, this.#settings);
+      const opened = await endingAtOnce(() => openLayer(descriptor, keys, this.#settings));
       opened.close();
       const { scheme, recipient, key } = opened.by;
       return {

@@ -3,6 +3,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
+import { endingAtOnce } from "../process/signals.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";
 import { locateChecked, readSmall } from "../transport/blob.ts";
@@ -138,7 +139,7 @@ class Verifier {
 
   async #check(layer: ChosenLayer): Promise<void> {
     const { keys, settings } = this.#options;
-    const opened = await openLayer(layer.descriptor, keys, settings);
+    const opened = await endingAtOnce(() => openLayer(layer.descriptor, keys, settings));
     try {
       await this.#checkWith(opened, layer);
     } finally {
