@@ -1,0 +1,163 @@
+import { describe, expect, test } from "vitest";
+import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
+import type { ImagePlace } from "../../../../src/trust/policy/policy.ts";
+import { parsePolicy } from "../../../../src/trust/policy/read-policy.ts";
+import { wholeMatch } from "../../../../src/trust/policy/regexp.ts";
+import { matchesWildcard } from "../../../../src/trust/policy/wildcard.ts";
+
+const SETTINGS = { trustedRoot: undefined, unmatched: "reject", scopeIsIdentity: false } as const;
+const KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n";
+
+function docker(text: string): ImagePlace {
+  const name = parseImageName(text);
+  if (name === undefined) throw new Error(`bug: ${text}`);
+  return { transport: "docker", name };
+}
+
+const read = (text: string) => parsePolicy(Buffer.from(text), "policy P", SETTINGS);
+
+describe("Kubewarden's settings", () => {
+  const settings = `
+signatures:
+  - image: "ghcr.io/shop/*"
+    pubKeys: ["${KEY.replaceAll("\n", "\\n")}", "${KEY.replaceAll("\n", "\\n")}"]
+    annotations: { env: prod }
+  - image: "*/app:*"
+    keyless: [{ issuer: "https://i", subject: "s" }]
+  - image: "nginx*"
+    githubActions: { owner: shop, repo: app }
+  - image: "quay.io/*"
+    keylessPrefix: [{ issuer: "https://i", urlPrefix: "https://github.com/shop" }]
+modifyImagesWithDigest: true
+`;
+  test("every matching entry must hold, with all its signers", async () => {
+    const { requirement } = (await read(settings)).requirementFor(docker("ghcr.io/shop/app:1"));
+    expect(requirement).toMatchObject({
+      kind: "all-of",
+      of: [
+        { signer: { kind: "keys" }, annotations: new Map([["env", "prod"]]), log: { need: "ignored" } },
+        { signer: { kind: "keys" } },
+        { signer: { kind: "certificate" }, log: { need: "required" }, sct: "required" },
+      ],
+    });
+  });
+
+  test.each([
+    ["nginx:1", "https://github.com/shop/app/"],
+    ["docker.io/library/nginx:1", "https://github.com/shop/app/"],
+    ["quay.io/x:1", "https://github.com/shop/"],
+  ])("%s: a prefix ends at a slash", async (name, text) => {
+    const { requirement } = (await read(settings)).requirementFor(docker(name));
+    expect(requirement).toMatchObject({
+      signer: { identity: { subjects: [{ name: "uri", is: { kind: "prefix", text } }] } },
+    });
+  });
+
+  test("what no entry matches is rejected", async () => {
+    const { requirement } = (await read(settings)).requirementFor(docker("registry.example.com/x:1"));
+    expect(requirement).toEqual({ kind: "reject" });
+  });
+
+  test.each([
+    "signatures: [{ image: a }]",
+    "signatures: [{ image: a, pubKeys: [] }]",
+    `signatures: [{ image: a, pubKeys: ["x"], keyless: [] }]`,
+    `signatures: [{ image: a, pubkeys: ["x"] }]`,
+    "signatures: [{ keyless: [{ issuer: i, subject: s }] }]",
+    "signatures: [{ image: a, keyless: [{ issuer: i }] }]",
+    "signatures: []\nsignatures: []",
+    "signatures: []\nother: 1",
+  ])("%j is refused", async (text) => {
+    await expect(read(text)).rejects.toMatchObject({ code: "CONFIG" });
+  });
+});
+
+describe("ClusterImagePolicy", () => {
+  const policy = (spec: string) => `
+apiVersion: policy.sigstore.dev/v1beta1
+kind: ClusterImagePolicy
+metadata: { name: shop }
+spec: ${spec}
+`;
+  test("any authority of every matching policy", async () => {
+    const two = [
+      policy(
+        '{ images: [{ glob: "ghcr.io/shop/**" }], authorities: [{ static: { action: pass } }, { static: { action: fail } }] }',
+      ),
+      policy(
+        '{ images: [{ glob: "ghcr.io/*/app*" }], authorities: [{ keyless: { identities: [{ issuer: i, subjectRegExp: "a.*" }] } }] }',
+      ),
+    ].join("---");
+    const { requirement } = (await read(two)).requirementFor(docker("ghcr.io/shop/app:1"));
+    expect(requirement).toMatchObject({
+      kind: "all-of",
+      of: [
+        { kind: "any-of", of: [{ kind: "accept" }, { kind: "reject" }] },
+        { kind: "signed-by", log: { need: "required" } },
+      ],
+    });
+    expect((await read(two)).requirementFor(docker("ghcr.io/shop/deep/app:1")).requirement).toMatchObject({
+      kind: "any-of",
+    });
+    expect((await read(two)).requirementFor(docker("quay.io/x:1")).requirement).toEqual({ kind: "reject" });
+  });
+
+  test("attestations in place of the signature", async () => {
+    const text = policy(
+      `{ images: [{ glob: "**" }], authorities: [{ key: { data: "x" }, attestations: [{ name: a, predicateType: spdx }] }] }`,
+    );
+    expect((await read(text)).requirementFor(docker("a/b:1")).requirement).toMatchObject({
+      statement: { kind: "attestation", predicateType: "https://spdx.dev/Document" },
+    });
+  });
+
+  test.each([
+    "{ images: [], authorities: [] }",
+    '{ images: [{ glob: a }], authorities: [{ static: { action: pass } }], policy: { type: cue, data: "x" } }',
+    "{ images: [{ glob: a }], authorities: [{ static: { action: pass } }], mode: warn }",
+    "{ images: [{ glob: a }], authorities: [{ key: { secretRef: { name: x } } }] }",
+    "{ images: [{ glob: a }], authorities: [{ key: { data: x }, attestations: [{ predicateType: spdx, policy: { type: rego, data: x } }] }] }",
+    "{ images: [{ glob: a }], authorities: [{ keyless: { url: x } }] }",
+  ])("%s is refused", async (spec) => {
+    await expect(read(policy(spec))).rejects.toMatchObject({ code: "CONFIG" });
+  });
+
+  test("one document of another kind refuses the file", async () => {
+    const text = `${policy("{ images: [{ glob: a }], authorities: [{ static: { action: pass } }] }")}---\nkind: Secret\n`;
+    await expect(read(text)).rejects.toMatchObject({ code: "CONFIG" });
+  });
+});
+
+describe("patterns", () => {
+  test.each([
+    ["a*c", "abbbc", true, true],
+    ["a*c", "ab/bc", true, false],
+    ["a**c", "ab/bc", true, true],
+    ["a?c", "abc", true, true],
+    ["a?c", "ac", false, false],
+    ["*", "", true, true],
+    ["a.c", "abc", false, false],
+    ["**/app", "x/y/app", true, true],
+  ])("%s and %s", (pattern, text, everywhere, component) => {
+    expect(matchesWildcard(pattern, text, "everything")).toBe(everywhere);
+    expect(matchesWildcard(pattern, text, "one path component")).toBe(component);
+  });
+
+  test("a hostile pattern takes no longer than a long one", () => {
+    expect(matchesWildcard(`${"*a".repeat(200)}b`, "a".repeat(1000), "everything")).toBe(false);
+  });
+
+  test("regular expressions match all of a text", () => {
+    expect(wholeMatch("a|b", "x").test("ab")).toBe(false);
+    expect(wholeMatch(".*@example\\.com", "x").test("me@example.com")).toBe(true);
+    expect(wholeMatch(".*@example\\.com", "x").test("me@example.com.evil.test")).toBe(false);
+    expect(wholeMatch("(?i)ABC", "x").test("abc")).toBe(true);
+  });
+
+  test.each(["(a)\\1", "(?=a)", "(?<!a)b", "[[:alpha:]]", "(", "a\\z", "a".repeat(513), "(?<n>a)\\k<n>"])(
+    "%s is refused",
+    (text) => {
+      expect(() => wholeMatch(text, "--x")).toThrow(/--x can't be used/);
+    },
+  );
+});
