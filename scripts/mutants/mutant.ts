@@ -1,0 +1,20 @@
+/** One small wrong change to a source file, of the kind a tired engineer makes. */
+export interface Mutant {
+  /** "src/cipher/check.ts" */
+  readonly file: string;
+  /** Offset of the replaced text, in UTF-16 units. */
+  readonly start: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+export function lineOf(source: string, start: number): number {
+  return source.slice(0, start).split("\n").length;
+}
+
+/** @throws Error if the source does not have the text there, as when the file changed meanwhile */
+export function mutated(source: string, { file, start, from, to }: Mutant): string {
+  if (!source.startsWith(from, start))
+    throw new Error(`${file} changed: it has no ${JSON.stringify(from)} at ${start}`);
+  return source.slice(0, start) + to + source.slice(start + from.length);
+}
