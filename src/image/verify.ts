@@ -1,5 +1,6 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
+import { describeLayer } from "../keywrap/describe.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { LIMITS } from "../limits.ts";
@@ -32,8 +33,14 @@ export interface VerifyResult {
   readonly plain: readonly LayerPlace[];
   /** Entries of indexes that the source lacks, which are not verified. */
   readonly absent: readonly AbsentInfo[];
+  readonly recipients: readonly LayerRecipients[];
   /** Bytes of the encrypted layers. */
   readonly bytes: number;
+}
+
+export interface LayerRecipients extends LayerPlace {
+  /** Who can decrypt the layer, as the image names them: "jwe:KID", or the scheme alone if the packet names nobody. */
+  readonly names: readonly string[];
 }
 
 /** Which layer of which platform. */
@@ -67,6 +74,7 @@ export async function verifyImage(options: VerifyOptions): Promise<VerifyResult>
       failures: results.filter((result): result is VerifyFailure => "code" in result),
       plain: plainLayers(tree, selection),
       absent: absentIn(tree),
+      recipients: await Promise.all(layers.map(recipientsOf)),
       bytes: bytesOf(layers),
     };
   } finally {
@@ -79,6 +87,14 @@ function plainLayers(tree: ImageTree, selection: Selection): LayerPlace[] {
     ({ descriptor }) => !parseLayerType(descriptor.mediaType)?.encrypted,
   );
   return plain.map(placeOf);
+}
+
+async function recipientsOf(layer: ChosenLayer): Promise<LayerRecipients> {
+  const packets = await describeLayer(layer.descriptor.annotations ?? {});
+  const names = packets.flatMap(({ scheme, recipients }) =>
+    recipients.length === 0 ? [scheme] : recipients.map(({ id }) => `${scheme}:${id || "(unnamed)"}`),
+  );
+  return { ...placeOf(layer), names };
 }
 
 function placeOf({ node, position, descriptor }: ChosenLayer): LayerPlace {

@@ -57,7 +57,7 @@ describeWith([ours], "the command line", {}, () => {
     [["encrypt", "oci:a", "oci:b", "oci:c"], /unexpected argument "oci:c"/],
     [["encrypt", "--unknown", "oci:a", "oci:b"], /unknown/],
     [["encrypt", "oci:a", "oci:b"], /no recipient/],
-    [["encrypt", "--recipient", "jwe:keys/node.pem", "docker://x", "oci:out"], /does not name an image/],
+    [["encrypt", "--recipient", "jwe:keys/node.pem", "ftp://x", "oci:out"], /does not name an image/],
     [
       ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression", "xz", "oci:plain", "oci:out"],
       /compression/,

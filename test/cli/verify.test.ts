@@ -1,0 +1,120 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { command, rsaKeys, succeed } from "../support/cli.ts";
+import { diffId, tar } from "../support/images.ts";
+import { putManifest, tagRoot } from "../support/layouts.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const folder = temporaryFolder();
+const cwd = folder;
+
+beforeAll(async () => {
+  await rsaKeys(folder, "node");
+  for (const name of ["one", "two"])
+    await succeed(["keygen", "-q", "--format", "jwk", `${name}.jwk`], { cwd });
+  const kid = async (name: string) => {
+    await succeed(["encrypt", "-q", "-r", `jwe:${name}.jwk.pub`, "oci:plain", `oci:${name}`], { cwd });
+    const { platforms } = JSON.parse(await succeed(["inspect", "--json", `oci:${name}`], { cwd }));
+    return platforms[0].layers[0].encryption.packets[0].recipients[0].id as string;
+  };
+  const layers = ["a", "b"].map(async (text) => {
+    const bytes = await tar({ file: Buffer.from(text) });
+    return { bytes, compression: "none", diffId: diffId(bytes) } as const;
+  });
+  mkdirSync(join(folder, "plain"));
+  tagRoot(join(folder, "plain"), putManifest(join(folder, "plain"), await Promise.all(layers)));
+  const [one, two] = [await kid("one"), await kid("two")];
+  const both = ["-r", "jwe:one.jwk.pub", "-r", "jwe:two.jwk.pub"];
+  await succeed(["encrypt", "-q", ...both, "oci:plain", "oci:both"], { cwd });
+  await succeed(["encrypt", "-q", ...both, "-l", "1", "oci:plain", "oci:half"], { cwd });
+  writeFileSync(join(folder, "one.txt"), `# the node\njwe:${one}\n`);
+  writeFileSync(join(folder, "both.txt"), `jwe:${one}\n\n  jwe:${two}  \n`);
+  writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
+});
+
+interface Case {
+  readonly args: readonly string[];
+  readonly exit: number;
+  readonly stdout: RegExp;
+  readonly stderr: RegExp;
+}
+
+const GOOD = /^verify: 2 layers, .* all complete and unchanged since they were encrypted\n$/;
+const PROGRESS = /^(?:linux\/amd64 layer \d verified.*\n)*$/;
+const error = (text: string) =>
+  new RegExp(`^(?:linux/amd64 layer \\d verified.*\\n)*ctd-decoder: error: ${text}`);
+
+const CASES: readonly Case[] = [
+  { args: ["oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  { args: ["-q", "oci:both"], exit: 0, stdout: /^$/, stderr: /^$/ },
+  { args: ["--require-encrypted", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  {
+    args: ["oci:half"],
+    exit: 0,
+    stdout: /^not encrypted: linux\/amd64 layer 0\nverify: 1 layer, /,
+    stderr: PROGRESS,
+  },
+  {
+    args: ["--require-encrypted", "oci:half"],
+    exit: 1,
+    stdout: /^not encrypted: linux\/amd64 layer 0\n/,
+    stderr: error("not encrypted: linux/amd64 layer 0\\n$"),
+  },
+  {
+    args: ["--require-encrypted", "-l", "1", "oci:half"],
+    exit: 0,
+    stdout: /^verify: 1 layer, /,
+    stderr: PROGRESS,
+  },
+  { args: ["--require-recipients", "both.txt", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  { args: ["--require-recipients", "one.txt", "oci:one"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  {
+    args: ["--require-recipients", "one.txt", "oci:both"],
+    exit: 1,
+    stdout: GOOD,
+    stderr: error("linux/amd64 layer 0 is also encrypted for jwe:"),
+  },
+  {
+    args: ["--require-recipients", "both.txt", "oci:one"],
+    exit: 1,
+    stdout: GOOD,
+    stderr: error("linux/amd64 layer 0 is not encrypted for jwe:"),
+  },
+  {
+    args: ["--require-recipients", "none.txt", "oci:one"],
+    exit: 1,
+    stdout: /^$/,
+    stderr: /^ctd-decoder: error: none\.txt names no recipient\nctd-decoder: hint: .*inspect shows them\n$/,
+  },
+  {
+    args: ["--require-recipients", "absent.txt", "oci:one"],
+    exit: 1,
+    stdout: /^$/,
+    stderr: /^ctd-decoder: error: can't read absent\.txt: /,
+  },
+];
+
+describeWith([ours], "verify", {}, () => {
+  test.each(CASES)("$args: exit code $exit", async ({ args, exit, stdout, stderr }) => {
+    const result = await command(["verify", "-k", "one.jwk", "-k", "two.jwk", ...args], { cwd });
+    expect({ ...result, stdout: result.stdout.toString() }).toEqual({
+      exit,
+      signal: null,
+      stdout: expect.stringMatching(stdout),
+      stderr: expect.stringMatching(stderr),
+    });
+  });
+
+  test("JSON holds the result and the error, once", async () => {
+    const args = ["verify", "-k", "one.jwk", "--json", "--require-encrypted", "oci:half"];
+    const { exit, stdout } = await command(args, { cwd });
+    expect(exit).toBe(1);
+    expect(JSON.parse(stdout.toString())).toMatchObject({
+      plain: [{ platform: "linux/amd64", position: 0 }],
+      recipients: [{ position: 1, names: [expect.stringMatching(/^jwe:/), expect.stringMatching(/^jwe:/)] }],
+      error: { code: "UNHEALTHY", message: "not encrypted: linux/amd64 layer 0" },
+    });
+  });
+});
