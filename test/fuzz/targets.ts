@@ -42,6 +42,7 @@ import { parseSource } from "../../src/transport/reference.ts";
 import { any } from "../support/payload.ts";
 import { seed, seedsOf } from "./corpus.ts";
 import type { Structure } from "./mutate.ts";
+import { SIGNATURE_TARGETS } from "./signature-targets.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -128,6 +129,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map<string, Target>([
   ["archive", { structure: "tar", corpus: ["archive"], prepare: openArchives }],
   ["bolt", { structure: "bytes", corpus: ["bolt"], prepare: readLeases }],
   ["expander", { structure: "bytes", corpus: ["compressed"], prepare: () => expand }],
+  ...SIGNATURE_TARGETS,
 ]);
 
 function own(bytes: Uint8Array): Bytes {

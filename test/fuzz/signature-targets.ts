@@ -1,0 +1,149 @@
+import { isObject, parseJsonObject } from "../../src/encoding/json.ts";
+import { DecoderError } from "../../src/errors.ts";
+import { verifyChain } from "../../src/trust/check/chain.ts";
+import { readNames } from "../../src/trust/check/identity.ts";
+import { checkLogged } from "../../src/trust/check/logged.ts";
+import { bytesMessage } from "../../src/trust/check/message.ts";
+import { COSIGN_TYPE, readPayload } from "../../src/trust/check/payload.ts";
+import { verifySignedEntry } from "../../src/trust/check/rekor.ts";
+import { checkTimestamps } from "../../src/trust/check/sct.ts";
+import { checkSignature } from "../../src/trust/check/signature.ts";
+import { readEnvelope, readStatement } from "../../src/trust/check/statement.ts";
+import { verifyTimestamp } from "../../src/trust/check/timestamp.ts";
+import { readTrustedRoot } from "../../src/trust/check/trusted-root.ts";
+import { OID, parseCertificate } from "../../src/trust/check/x509.ts";
+import { readSums } from "../../src/trust/file/sums.ts";
+import type { FoundSignature, SignatureVerdict } from "../../src/trust/found.ts";
+import { parseImageName } from "../../src/trust/policy/image-name.ts";
+import { parsePolicy } from "../../src/trust/policy/read-policy.ts";
+import type { SignedBy } from "../../src/trust/requirement.ts";
+import { SIGNED_AT } from "../support/sigstore.ts";
+import { demand, keyless } from "../unit/trust/check/demand.ts";
+import { seed } from "./corpus.ts";
+import type { Target } from "./targets.ts";
+
+const HEX = "ab".repeat(32);
+const IMAGE = { digest: `sha256:${HEX}`, name: parseImageName("registry.example.test/app:1") };
+const trustedRoot = () => JSON.parse(seed("trusted-root/root").toString());
+const root = () => readTrustedRoot({ name: "root", bytes: seed("trusted-root/root") });
+
+/** Entrances for bytes that come with an image or a file from somebody who wants to be trusted. */
+export const SIGNATURE_TARGETS: readonly (readonly [string, Target])[] = [
+  [
+    "signature-payload",
+    {
+      structure: "json",
+      corpus: ["signature-payload"],
+      prepare: () => (json) => readPayload(json, COSIGN_TYPE),
+    },
+  ],
+  [
+    "signature-statement",
+    {
+      structure: "json",
+      corpus: ["signature-statement"],
+      prepare: () => (payload) =>
+        readStatement({ payloadType: "application/vnd.in-toto+json", payload }, HEX),
+    },
+  ],
+  ["signature-envelope", { structure: "json", corpus: ["signature-envelope"], prepare: () => readEnvelope }],
+  [
+    "signature-bundle",
+    {
+      structure: "json",
+      corpus: ["signature-bundle"],
+      prepare: () => judging((bundle) => ({ form: "bundle", where: "it", bundle })),
+    },
+  ],
+  ["signature-simple", { structure: "json", corpus: ["signature-simple"], prepare: () => judging(simple) }],
+  [
+    "signature-certificate",
+    { structure: "der", corpus: ["signature-certificate"], prepare: readingCertificates },
+  ],
+  ["signature-timestamp", { structure: "der", corpus: ["signature-timestamp"], prepare: stamping }],
+  ["signature-entry", { structure: "json", corpus: ["signature-entry"], prepare: logging }],
+  [
+    "signature-log",
+    { structure: "json", corpus: ["signature-log"], prepare: () => (body) => checkLogged(body, LOGGED) },
+  ],
+  [
+    "trusted-root",
+    {
+      structure: "json",
+      corpus: ["trusted-root"],
+      prepare: () => (bytes) => readTrustedRoot({ name: "root", bytes }),
+    },
+  ],
+  ["trust-policy", { structure: "json", corpus: ["trust-policy"], prepare: () => readPolicy }],
+  [
+    "sums",
+    { structure: "text", corpus: ["sums"], prepare: () => (bytes) => readSums(bytes, "sha256", "it") },
+  ],
+];
+
+const LOGGED = {
+  signed: bytesMessage(new Uint8Array()),
+  payload: undefined,
+  signature: Uint8Array.of(1),
+  verifier: Uint8Array.of(1),
+};
+
+/** Judges a signature by key and by certificate. It must not throw. */
+function judging(found: (bytes: Uint8Array) => FoundSignature): (bytes: Uint8Array) => Promise<void> {
+  const byKey = demand({
+    signer: { kind: "keys", keys: [{ name: "key", bytes: seed("signature-key/key.pub") }] },
+  });
+  const leaves: SignedBy[] = [byKey, keyless(trustedRoot())];
+  return async (bytes) => {
+    const signature = found(bytes);
+    const verdicts: SignatureVerdict[] = [];
+    for (const leaf of leaves) verdicts.push(await checkSignature(signature, leaf, IMAGE));
+    refuseAll(verdicts);
+  };
+}
+
+/** For the campaign's statistics: a refusal is an outcome of its own. */
+function refuseAll(verdicts: readonly SignatureVerdict[]): void {
+  if (!verdicts.some(({ counts }) => counts)) throw new DecoderError("UNTRUSTED", "none counts");
+}
+
+function simple(bytes: Uint8Array): FoundSignature {
+  const value = parseJsonObject(bytes) ?? {};
+  const texts = Object.fromEntries(Object.entries(value).filter(([, it]) => typeof it === "string"));
+  const { payload = "", signature = "", ...material } = texts as Record<string, string>;
+  return { form: "simple", where: "it", ...material, payload: Buffer.from(payload, "base64"), signature };
+}
+
+function readingCertificates(): (bytes: Uint8Array) => void {
+  const { authorities, certificateLogs } = root();
+  const [intermediate, anchor] = authorities[0]?.certificates ?? [];
+  if (intermediate === undefined || anchor === undefined) throw new Error("bug: the corpus has no authority");
+  return (bytes) => {
+    const certificate = parseCertificate(bytes);
+    readNames(certificate);
+    const demanded = { intermediates: [intermediate], roots: [anchor], time: SIGNED_AT };
+    verifyChain(certificate, { ...demanded, purpose: OID.codeSigning });
+    checkTimestamps(certificate, intermediate, certificateLogs);
+  };
+}
+
+function stamping(): (bytes: Uint8Array) => unknown {
+  const { timestampAuthorities } = root();
+  const { signature } = JSON.parse(seed("signature-simple/key").toString());
+  return (bytes) => verifyTimestamp(bytes, Buffer.from(signature, "base64"), timestampAuthorities);
+}
+
+function logging(): (bytes: Uint8Array) => unknown {
+  const { logs } = root();
+  return (bytes) => verifySignedEntry(bytes, logs, LOGGED);
+}
+
+async function readPolicy(bytes: Uint8Array): Promise<void> {
+  const policy = await parsePolicy(bytes, "it", {
+    trustedRoot: undefined,
+    unmatched: "reject",
+    scopeIsIdentity: false,
+  });
+  const name = parseImageName("registry.example.test/app:1");
+  if (isObject(policy) && name !== undefined) policy.requirementFor({ transport: "docker", name });
+}
