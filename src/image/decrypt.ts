@@ -28,6 +28,7 @@ export async function decryptImage(options: DecryptOptions): Promise<RewriteResu
   const { source, selection, into, running } = options;
   const opener = new LayerOpener(options.keys, options.settings);
   const rewriting = {
+    encrypts: false,
     opensSlowly: source.opensSlowly,
     needsPlatforms: true,
     open: async () => await source.open(running),

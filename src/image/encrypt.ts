@@ -59,7 +59,11 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
     return changes;
   };
   try {
-    return await rewriteImage({ opensSlowly, needsPlatforms: true, open, plan }, options.into, running);
+    return await rewriteImage(
+      { encrypts: true, opensSlowly, needsPlatforms: true, open, plan },
+      options.into,
+      running,
+    );
   } finally {
     opener?.close();
   }

@@ -41,6 +41,8 @@ export interface OtherInfo {
   readonly mediaType: string;
   readonly platform?: string;
   readonly kind?: string;
+  /** Whether the source lacks it. */
+  readonly absent?: true;
 }
 
 export interface LayerInfo {
@@ -129,7 +131,8 @@ function cipherOf(annotations: Readonly<Record<string, string>>): Pick<Encryptio
 }
 
 function* others(node: Node): Generator<OtherInfo> {
-  if (node.kind === "other" || node.kind === "absent") yield otherInfo(node.descriptor);
+  if (node.kind === "other") yield otherInfo(node.descriptor);
+  if (node.kind === "absent") yield { ...otherInfo(node.descriptor), absent: true };
   if (node.kind === "index") for (const child of node.children) yield* others(child);
   if (node.kind === "manifest" && node.role === "attachment") {
     const { artifactType } = node.document.value;

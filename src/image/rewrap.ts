@@ -34,6 +34,7 @@ export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult
   const wrapper = await LayerWrapper.prepare(options.recipients, options.settings);
   const opener = new LayerOpener(options.keys, options.settings);
   const rewriting = {
+    encrypts: true,
     opensSlowly: source.opensSlowly,
     needsPlatforms: selection.platforms.length > 0,
     open: async () => await source.open(running),

@@ -39,6 +39,8 @@ export interface Into {
 
 /** The work of one command on an image. */
 export interface Rewriting {
+  /** Whether the new image has encrypted layers in any case. */
+  readonly encrypts: boolean;
   /** Whether opening costs work that would be lost if the destination can't be written. */
   readonly opensSlowly: boolean;
   /** Whether `plan` needs the platforms. In a registry, a platform's name in messages is not worth a request. */
@@ -132,6 +134,11 @@ async function openSite(
   { destination, replace }: Into,
   { progress, signal }: Running,
 ): Promise<Site> {
+  if (rewriting.encrypts && !destination.holdsEncrypted) {
+    throw new DecoderError("USAGE", `${destination.text} can't hold an image with encrypted layers`, {
+      hint: "write it as oci-archive:FILE",
+    });
+  }
   const options = { replace, progress, ...(signal && { signal }) };
   if (rewriting.opensSlowly) {
     const opened = await destination.open(options);

@@ -1,7 +1,15 @@
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseLayerType } from "../spec/media-types.ts";
-import { formatPlatform, type ManifestNode, manifestsOf, type Node, nameOf } from "./tree.ts";
+import {
+  type AbsentInfo,
+  absentIn,
+  formatPlatform,
+  type ManifestNode,
+  manifestsOf,
+  type Node,
+  nameOf,
+} from "./tree.ts";
 
 /** Which layers of which platforms are meant; everything else is kept as it is. */
 export interface Selection {
@@ -57,7 +65,7 @@ export function chooseManifests(tree: Node, platforms: readonly string[]): Manif
   const chosen = new Set<ManifestNode>();
   for (const wanted of platforms) {
     const matching = images.filter((node) => matches(node, wanted));
-    if (matching.length === 0) throw noPlatform(wanted, images);
+    if (matching.length === 0) throw noPlatform(wanted, images, absentIn(tree));
     for (const node of matching) chosen.add(node);
   }
   return images.filter((node) => chosen.has(node));
@@ -92,7 +100,16 @@ function matches({ platform }: ManifestNode, wanted: string): boolean {
   );
 }
 
-function noPlatform(wanted: string, images: readonly ManifestNode[]): DecoderError {
+function noPlatform(
+  wanted: string,
+  images: readonly ManifestNode[],
+  absent: readonly AbsentInfo[],
+): DecoderError {
+  if (absent.some(({ platform }) => platform?.startsWith(wanted.toLowerCase()))) {
+    return new DecoderError("NOT_FOUND", `the source lacks the image for ${wanted}, which its index names`, {
+      hint: "it was exported without that platform: export or fetch all platforms",
+    });
+  }
   const names = images.map(({ platform }) => (platform === undefined ? "unknown" : formatPlatform(platform)));
   return new DecoderError("NOT_FOUND", `the image is not for ${wanted}`, {
     hint:

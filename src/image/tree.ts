@@ -139,11 +139,29 @@ class TreeReader {
 
   async #child(descriptor: IndexEntry, depth: number): Promise<Node> {
     try {
-      return (await this.#read(descriptor, depth)) ?? { kind: "other", descriptor };
+      const node = (await this.#read(descriptor, depth)) ?? { kind: "other", descriptor };
+      return node.kind === "manifest" && (await this.#isEmpty(node)) ? { kind: "absent", descriptor } : node;
     } catch (error) {
       if (isMissing(error)) return { kind: "absent", descriptor };
       throw error;
     }
+  }
+
+  /** Whether the source has a manifest, but nothing that it names. */
+  async #isEmpty({ document, role }: ManifestNode): Promise<boolean> {
+    if (role !== "image" || this.#source.isRemote === true) return false;
+    const { config, layers } = document.value;
+    for (const blob of [config, ...layers]) {
+      const isThere = await this.#source.locate(blob).then(
+        () => true,
+        (error) => {
+          if (isMissing(error)) return false;
+          throw error;
+        },
+      );
+      if (isThere) return false;
+    }
+    return true;
   }
 
   async #index(descriptor: IndexEntry, depth: number): Promise<IndexNode> {

@@ -6,11 +6,12 @@ import { PipeOutput, stoppable } from "../io/pipe.ts";
 import { exists, moveDurably, Staging, writeDurably } from "../io/staging.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
-import { readBlob, wholeFile } from "./blob.ts";
+import { readBlob, readWhole, wholeFile } from "./blob.ts";
 import type { BlobOutput } from "./blob-output.ts";
 import type { ImageDestination, Transfer } from "./destination.ts";
+import { DOCKER_MANIFEST_FILE, dockerManifest, named } from "./docker-manifest.ts";
 import type { FileReference } from "./file-reference.ts";
-import { INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX, tagged } from "./layout-index.ts";
+import { blobName, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, NEW_INDEX } from "./layout-index.ts";
 import { counted, NO_PROGRESS } from "./progress.ts";
 import { StagedBlobs } from "./staged-blobs.ts";
 import { type NewTarEntry, packTar } from "./tar.ts";
@@ -20,22 +21,37 @@ const STDOUT = 1;
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
-/** A tar archive of a layout, as a file or to standard output. */
+/** What reads the archive. Both forms are layouts; a Docker archive must have a manifest.json as well. */
+export type ArchiveForm = "oci" | "docker";
+
+/** A tar archive of a layout, as a file or to standard output. It has a manifest.json if Docker could run the image. */
 export class ArchiveDestination implements ImageDestination {
   readonly #reference: FileReference;
+  readonly #form: ArchiveForm;
   readonly #options: DestinationOptions;
   readonly #staged: StagedBlobs;
 
-  private constructor(place: FileReference, options: DestinationOptions, staging: Staging) {
-    this.#reference = place;
+  private constructor(
+    reference: FileReference,
+    form: ArchiveForm,
+    options: DestinationOptions,
+    staging: Staging,
+  ) {
+    this.#reference = reference;
+    this.#form = form;
     this.#options = options;
     this.#staged = new StagedBlobs(staging);
   }
 
-  static async open(place: FileReference, options: DestinationOptions): Promise<ArchiveDestination> {
-    if (place.path === "-") return new ArchiveDestination(place, options, await Staging.create());
-    await checkFree(place.path, options);
-    return new ArchiveDestination(place, options, await Staging.create(dirname(place.path)));
+  static async open(
+    reference: FileReference,
+    form: ArchiveForm,
+    options: DestinationOptions,
+  ): Promise<ArchiveDestination> {
+    const { path } = reference;
+    if (path !== "-") await checkFree(path, options);
+    const staging = path === "-" ? await Staging.create() : await Staging.create(dirname(path));
+    return new ArchiveDestination(reference, form, options, staging);
   }
 
   async take({ digest, size }: Descriptor): Promise<Transfer | undefined> {
@@ -57,10 +73,12 @@ export class ArchiveDestination implements ImageDestination {
   async commit(root: IndexEntry, bytes: Uint8Array): Promise<void> {
     await this.#staged.put(bytes);
     const { progress = NO_PROGRESS, signal } = this.#options;
-    const entries = this.#entries(tagged(root, this.#reference.tag));
+    const { path, tag } = this.#reference;
+    const entry = tag === undefined ? root : named(root, tag);
+    const saved = await dockerManifest(entry, async (manifest) => await readStaged(this.#staged, manifest));
+    if (saved === undefined && this.#form === "docker") throw notForDocker(this.#reference.text);
     progress.begin({ kind: "writing", bytes: await this.#staged.bytes() });
-    const chunks = counted(stoppable(packTar(entries), signal), progress);
-    const { path } = this.#reference;
+    const chunks = counted(stoppable(packTar(this.#entries(entry, saved)), signal), progress);
     if (path === "-") {
       const output = new PipeOutput(STDOUT, "standard output");
       for await (const chunk of chunks) await output.write(chunk);
@@ -76,10 +94,11 @@ export class ArchiveDestination implements ImageDestination {
     await this.#staged.staging.remove();
   }
 
-  /** The same image gives the same archive: no times, owners or chance in the order. */
-  async *#entries(root: IndexEntry): AsyncGenerator<NewTarEntry> {
+  /** The same image gives the same archive: it has no times and owners, and one order. */
+  async *#entries(root: IndexEntry, saved: Uint8Array | undefined): AsyncGenerator<NewTarEntry> {
     yield file(LAYOUT_FILE, writeJson({ imageLayoutVersion: LAYOUT_VERSION }));
     yield file(INDEX_FILE, writeJson({ ...NEW_INDEX.value, manifests: [root] }));
+    if (saved !== undefined) yield file(DOCKER_MANIFEST_FILE, saved);
     const folders = new Set<string>();
     for (const name of await this.#staged.names()) {
       for (const folder of ["blobs", dirname(name)]) {
@@ -95,6 +114,20 @@ export class ArchiveDestination implements ImageDestination {
       };
     }
   }
+}
+
+async function readStaged(staged: StagedBlobs, { digest, size }: Descriptor): Promise<Uint8Array> {
+  return await readWhole(readBlob(wholeFile(join(staged.staging.path, blobName(digest)), size)));
+}
+
+function notForDocker(text: string): DecoderError {
+  return new DecoderError(
+    "BAD_IMAGE",
+    `${text} can't hold the image: Docker runs only plain layers of files`,
+    {
+      hint: "decrypt all of its layers, or write it as oci-archive:FILE",
+    },
+  );
 }
 
 function file(name: string, bytes: Uint8Array): NewTarEntry {

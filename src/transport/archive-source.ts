@@ -3,10 +3,11 @@ import { LIMITS } from "../limits.ts";
 import { Archive } from "./archive.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
 import { type BlobStore, MemoryBlobs, missingBlob, readHead } from "./blob.ts";
-import { DOCKER_MANIFEST_FILE, readDockerImage } from "./docker-archive.ts";
+import { readDockerImage } from "./docker-archive.ts";
+import { DOCKER_MANIFEST_FILE } from "./docker-manifest.ts";
 import { mediaTypeOf } from "./documents.ts";
 import type { FileReference } from "./file-reference.ts";
-import { blobName, chooseImage, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from "./layout-index.ts";
+import { blobName, findImage, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from "./layout-index.ts";
 import { type ImageSource, StoredImage } from "./source.ts";
 import type { OpenOptions } from "./transport.ts";
 
@@ -16,12 +17,12 @@ const MANIFEST_NAME = "the manifest on standard input";
 
 /** Opens an image in a tar archive of a layout. @throws as SourceReference.open does */
 export async function openOciArchive(
-  { path, tag }: FileReference,
+  reference: FileReference,
   options: OpenOptions = {},
 ): Promise<ImageSource> {
-  return await opened(path, options, async (file) => {
+  return await opened(reference.path, options, async (file) => {
     const archive = await Archive.scan(file.range, file.name, options.signal);
-    return await readOciImage(archive, tag, file.close);
+    return await readOciImage(archive, reference, file.close);
   });
 }
 
@@ -32,9 +33,17 @@ export async function openDockerArchive(
 ): Promise<ImageSource> {
   return await opened(path, options, async (file) => {
     const archive = await Archive.scan(file.range, file.name, options.signal);
-    const { root, blobs } = await readDockerImage(archive, tag);
-    return new StoredImage(root, blobs, { isUncompressed: true, close: file.close });
+    return await dockerImage(archive, tag, file.close);
   });
+}
+
+async function dockerImage(
+  archive: Archive,
+  name: string | undefined,
+  close: () => Promise<void>,
+): Promise<ImageSource> {
+  const { root, blobs } = await readDockerImage(archive, name);
+  return new StoredImage(root, blobs, { isUncompressed: true, close });
 }
 
 /**
@@ -50,7 +59,12 @@ export async function openStandardInput(options: OpenOptions = {}): Promise<Imag
       return new StoredImage(blobs.add(mediaTypeOf(document, MANIFEST_NAME), document), blobs);
     }
     const archive = await Archive.scan(file.range, file.name, options.signal);
-    return await readOciImage(archive, undefined, file.close);
+    // Docker 25 and later save a layout as well, which says more.
+    const isDocker =
+      archive.find(INDEX_FILE) === undefined && archive.find(DOCKER_MANIFEST_FILE) !== undefined;
+    return isDocker
+      ? await dockerImage(archive, undefined, file.close)
+      : await readOciImage(archive, { tag: undefined, digest: undefined }, file.close);
   });
 }
 
@@ -80,20 +94,22 @@ async function opened(
 /** @throws DecoderError BAD_IMAGE when it is not an archive of an OCI layout */
 async function readOciImage(
   archive: Archive,
-  tag: string | undefined,
+  reference: Pick<FileReference, "tag" | "digest">,
   close: () => Promise<void>,
 ): Promise<ImageSource> {
+  const isSavedByDocker = archive.find(DOCKER_MANIFEST_FILE) !== undefined;
   const marker = await archive.read(LAYOUT_FILE, LIMITS.manifestBytes);
   const index = await archive.read(INDEX_FILE, LIMITS.manifestBytes);
   if (marker === undefined || index === undefined) {
     const missing = marker === undefined ? LAYOUT_FILE : INDEX_FILE;
-    const isDocker = archive.find(DOCKER_MANIFEST_FILE) !== undefined;
     throw new DecoderError("BAD_IMAGE", `${archive.name} is not an OCI image archive: it has no ${missing}`, {
-      ...(isDocker && { hint: "it looks like one of docker save: read it as docker-archive:FILE" }),
+      ...(isSavedByDocker && { hint: "it looks like one of docker save: read it as docker-archive:FILE" }),
     });
   }
   const { value } = parseLayoutIndex(marker, index, archive.name);
-  return new StoredImage(chooseImage(value, tag, archive.name), archiveBlobs(archive), { close });
+  const blobs = archiveBlobs(archive);
+  const root = await findImage(value, reference, blobs, archive.name);
+  return new StoredImage(root, blobs, { isUncompressed: isSavedByDocker, close });
 }
 
 function archiveBlobs(archive: Archive): BlobStore {

@@ -10,16 +10,8 @@ import { OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts
 import type { Archive } from "./archive.ts";
 import { type BlobStore, type FileRange, MemoryBlobs, readBlob, readHead } from "./blob.ts";
 import { compressionOf, MAGIC_BYTES } from "./compression.ts";
+import { DOCKER_MANIFEST_FILE, type SavedImage } from "./docker-manifest.ts";
 import { parseObject } from "./documents.ts";
-
-/** An entry of the manifest.json that `docker save` writes. */
-interface SavedImage {
-  readonly Config: string;
-  readonly RepoTags: readonly string[];
-  readonly Layers: readonly string[];
-}
-
-export const DOCKER_MANIFEST_FILE = "manifest.json";
 
 /** At most so many names are listed in a hint. */
 const LISTED_NAMES = 20;
@@ -117,12 +109,12 @@ function chooseSaved(images: readonly SavedImage[], name: string | undefined, wh
   const meant = images.filter((image, i) =>
     position !== undefined
       ? i === Number(position)
-      : name === undefined || image.RepoTags.some((tag) => sameName(tag, name)),
+      : name === undefined || image.RepoTags?.some((tag) => sameName(tag, name)),
   );
   const [only] = meant;
   if (meant.length === 1 && only !== undefined) return only;
   const names = images
-    .flatMap((image) => image.RepoTags)
+    .flatMap((image) => image.RepoTags ?? [])
     .slice(0, LISTED_NAMES)
     .join(", ");
   const hint = names ? `it has: ${names}` : "name one by its position: docker-archive:FILE:@0";

@@ -1,4 +1,5 @@
 import { DecoderError } from "../errors.ts";
+import { parseDigest } from "../spec/digest.ts";
 
 /** A file or directory with the name of an image in it, as the transports on disk write them. */
 export interface FileReference {
@@ -6,6 +7,8 @@ export interface FileReference {
   readonly path: string;
   /** A tag of an OCI layout or archive; in a Docker archive, a name, or "@" and a position. */
   readonly tag: string | undefined;
+  /** Digest of a manifest or index. It chooses the image, and the tag does not. */
+  readonly digest: string | undefined;
   /** As the user wrote it: "oci:app:1.0". */
   readonly text: string;
 }
@@ -15,11 +18,14 @@ const REF_NAME =
   /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
 const REF_NAME_CHARS = 255;
 
-/** "PATH[:TAG]" of a layout or OCI archive. @throws DecoderError USAGE */
+/** "PATH[:TAG][@DIGEST]" of a layout or OCI archive. @throws DecoderError USAGE */
 export function parseTagged(transport: string, rest: string): FileReference {
-  const reference = parseNamed(transport, rest);
-  const { tag } = reference;
-  if (tag === undefined || (tag.length <= REF_NAME_CHARS && REF_NAME.test(tag))) return reference;
+  const at = rest.lastIndexOf("@");
+  const digest = at < 0 || parseDigest(rest.slice(at + 1)) === undefined ? undefined : rest.slice(at + 1);
+  const { path, tag } = parseNamed(transport, digest === undefined ? rest : rest.slice(0, at));
+  if (tag === undefined || (tag.length <= REF_NAME_CHARS && REF_NAME.test(tag))) {
+    return { path, tag, digest, text: `${transport}:${rest}` };
+  }
   throw new DecoderError("USAGE", `"${tag}" is not a tag`, {
     hint: "tags are letters and digits, separated by one of . _ - : @ + or /",
   });
@@ -34,5 +40,5 @@ export function parseNamed(transport: string, rest: string): FileReference {
   const path = colon < 0 ? rest : rest.slice(0, colon);
   const text = `${transport}:${rest}`;
   if (path === "") throw new DecoderError("USAGE", `"${text}" names no path`);
-  return { path, tag: colon < 0 ? undefined : rest.slice(colon + 1), text };
+  return { path, tag: colon < 0 ? undefined : rest.slice(colon + 1), digest: undefined, text };
 }

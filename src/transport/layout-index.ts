@@ -1,7 +1,10 @@
 import { DecoderError } from "../errors.ts";
+import { LIMITS } from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { CONTAINERD_NAME, type Index, type IndexEntry, REF_NAME } from "../spec/manifest.ts";
-import { type Document, parseIndex, parseObject } from "./documents.ts";
+import { type BlobStore, readSmall, sizeOf } from "./blob.ts";
+import { type Document, mediaTypeOf, parseIndex, parseObject } from "./documents.ts";
+import type { FileReference } from "./file-reference.ts";
 
 /** What a layout's folder and archive have in common (OCI image-layout v1.0.0). */
 export const LAYOUT_FILE = "oci-layout";
@@ -56,6 +59,25 @@ export function chooseImage(index: Index, tag: string | undefined, where: string
   }
   const which = tag === undefined ? "images; a tag must choose one" : `images named "${tag}"`;
   throw new DecoderError("USAGE", `${where} holds ${matching.length} ${which}`, { hint });
+}
+
+/**
+ * The image that a reference names: by its digest, which may be that of any manifest in the layout, or else by its tag.
+ * @throws DecoderError NOT_FOUND, USAGE when several images match, BAD_IMAGE, LIMIT, IO
+ */
+export async function findImage(
+  index: Index,
+  { tag, digest }: Pick<FileReference, "tag" | "digest">,
+  blobs: BlobStore,
+  where: string,
+): Promise<IndexEntry> {
+  if (digest === undefined) return chooseImage(index, tag, where);
+  const entry = index.manifests.find((it) => it.digest === digest);
+  if (entry !== undefined) return entry;
+  const unknown = { mediaType: "", digest, size: 0 };
+  const descriptor = { ...unknown, size: sizeOf(await blobs.locate(unknown)) };
+  const bytes = await readSmall(blobs, descriptor, LIMITS.manifestBytes);
+  return { ...descriptor, mediaType: mediaTypeOf(bytes, `blob ${digest}`) };
 }
 
 /** Whether the entry has this tag; undefined stands for the entry without a tag. */

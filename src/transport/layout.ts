@@ -6,13 +6,15 @@ import type { Index } from "../spec/manifest.ts";
 import { type BlobStore, missingBlob, wholeFile } from "./blob.ts";
 import type { Document } from "./documents.ts";
 import type { FileReference } from "./file-reference.ts";
-import { blobName, chooseImage, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from "./layout-index.ts";
+import { blobName, findImage, INDEX_FILE, LAYOUT_FILE, parseLayoutIndex } from "./layout-index.ts";
 import { type ImageSource, StoredImage } from "./source.ts";
 
 /** Opens an image in a layout's folder. @throws as SourceReference.open does */
-export async function openLayout({ path, tag }: FileReference): Promise<ImageSource> {
+export async function openLayout(reference: FileReference): Promise<ImageSource> {
+  const { path } = reference;
   const index = await readLayoutIndex(path);
-  return new StoredImage(chooseImage(index.value, tag, path), folderBlobs(path));
+  const blobs = folderBlobs(path);
+  return new StoredImage(await findImage(index.value, reference, blobs, path), blobs);
 }
 
 /** Reads a layout folder's index. @throws DecoderError NOT_FOUND when the folder is not a layout, BAD_IMAGE, LIMIT, IO */

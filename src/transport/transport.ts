@@ -54,6 +54,8 @@ export interface OpenOptions {
 }
 
 export interface DestinationReference extends ImageReference {
+  /** Whether an image with encrypted layers can be written there. */
+  readonly holdsEncrypted: boolean;
   /**
    * Checks that the image can be written there, and prepares it. Nothing can be seen of it before `commit`.
    * @throws DecoderError EXISTS, NOT_FOUND, BAD_IMAGE, IO

@@ -1,6 +1,6 @@
 import { DecoderError } from "../errors.ts";
-import { formatWritten, parseName, type RegistryName } from "../registry/name.ts";
-import { ArchiveDestination } from "./archive-destination.ts";
+import { formatName, formatWritten, parseName, type RegistryName } from "../registry/name.ts";
+import { ArchiveDestination, type ArchiveForm } from "./archive-destination.ts";
 import { openDockerArchive, openOciArchive, openStandardInput } from "./archive-source.ts";
 import { type FileReference, parseNamed, parseTagged } from "./file-reference.ts";
 import { openRootfs, openTar } from "./files.ts";
@@ -22,20 +22,26 @@ export const TRANSPORTS: readonly Transport[] = [
     syntax: "oci:DIR[:TAG]",
     source: (rest) => imageIn(layoutName(rest), openLayout, false),
     destination: (rest) => {
-      const name = layoutName(rest);
-      return { text: name.text, isPipe: false, open: (options) => LayoutDestination.open(name, options) };
+      const name = withoutDigest(layoutName(rest));
+      return {
+        text: name.text,
+        isPipe: false,
+        holdsEncrypted: true,
+        open: (options) => LayoutDestination.open(name, options),
+      };
     },
   },
   {
     name: "oci-archive",
     syntax: "oci-archive:FILE[:TAG]",
     source: (rest) => imageIn(parseTagged("oci-archive", rest), openOciArchive, true),
-    destination: (rest) => archiveTo(parseTagged("oci-archive", rest)),
+    destination: (rest) => archiveTo(withoutDigest(parseTagged("oci-archive", rest)), "oci"),
   },
   {
     name: "docker-archive",
     syntax: "docker-archive:FILE[:NAME]",
     source: (rest) => imageIn(parseNamed("docker-archive", rest), openDockerArchive, true),
+    destination: (rest) => archiveTo(parseDockerName(rest), "docker"),
   },
   {
     name: "docker",
@@ -76,11 +82,15 @@ export const STANDARD_INPUT: SourceReference = {
   open: openStandardInput,
 };
 
-export const STANDARD_OUTPUT: DestinationReference = archiveTo({
-  path: PIPE,
-  tag: undefined,
-  text: `oci-archive:${PIPE}`,
-});
+export const STANDARD_OUTPUT: DestinationReference = archiveTo(
+  {
+    path: PIPE,
+    tag: undefined,
+    digest: undefined,
+    text: `oci-archive:${PIPE}`,
+  },
+  "oci",
+);
 
 function layoutName(rest: string): FileReference {
   const name = parseTagged("oci", rest);
@@ -131,6 +141,7 @@ function tagOfRegistry(rest: string, settings: TransportSettings): DestinationRe
   return {
     text,
     isPipe: false,
+    holdsEncrypted: true,
     async open(options) {
       const { RegistryDestination } = await import("./registry-destination.ts");
       return await RegistryDestination.open({ ...name, tag }, text, settings, options);
@@ -152,10 +163,31 @@ function imageIn(
   };
 }
 
-function archiveTo(name: FileReference): DestinationReference {
+/** @throws DecoderError USAGE */
+function withoutDigest(name: FileReference): FileReference {
+  if (name.digest === undefined) return name;
+  throw new DecoderError(
+    "USAGE",
+    `${name.text} can't be a destination: the digest of a new image is not known beforehand`,
+    { hint: "name a tag" },
+  );
+}
+
+/** The name under which Docker will load the image. @throws DecoderError USAGE */
+function parseDockerName(rest: string): FileReference {
+  const name = parseNamed("docker-archive", rest);
+  if (name.tag === undefined) return name;
+  const { registry, repository, tag, digest } = parseName(name.tag);
+  if (digest === undefined)
+    return { ...name, tag: formatName({ registry, repository, ...(tag && { tag }) }) };
+  throw new DecoderError("USAGE", `${name.text}: a name in an archive has a tag and no digest`);
+}
+
+function archiveTo(name: FileReference, form: ArchiveForm): DestinationReference {
   return {
     text: name.text,
     isPipe: name.path === PIPE,
-    open: (options) => ArchiveDestination.open(name, options),
+    holdsEncrypted: form !== "docker",
+    open: (options) => ArchiveDestination.open(name, form, options),
   };
 }

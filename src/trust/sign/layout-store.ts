@@ -50,7 +50,7 @@ export class LayoutSignatures implements SignatureStore {
   async put({ blobs, manifests, manifest }: Upload, tag: string): Promise<void> {
     const { path } = this.#reference;
     const destination = await LayoutDestination.open(
-      { path, tag, text: `oci:${path}:${tag}` },
+      { path, tag, digest: undefined, text: `oci:${path}:${tag}` },
       { replace: true },
     );
     try {

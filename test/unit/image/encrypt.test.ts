@@ -112,6 +112,56 @@ describe("encrypt", () => {
     expect(made.layers[1].mediaType).toBe("application/vnd.example.model");
   });
 
+  test("drops annotations that describe plaintext, and stale ones of encryption", async () => {
+    const stale = {
+      "org.opencontainers.image.enc.pubopts": "e30=",
+      "org.opencontainers.image.enc.keys.pgp": "c3RhbGU=",
+    };
+    const lazy = {
+      "io.github.containers.zstd-chunked.manifest-checksum": `sha256:${"0".repeat(64)}`,
+      "containerd.io/snapshot/stargz/toc.digest": `sha256:${"0".repeat(64)}`,
+      "io.containers.estargz.uncompressed-size": "9",
+      "com.amazon.soci.index-digest": `sha256:${"0".repeat(64)}`,
+    };
+    const extra = { annotations: { ...stale, ...lazy, "org.example.kept": "yes" } };
+    const source = bench.image([await layer("x", "gzip", extra)]);
+    const encrypted = await bench.encrypted(source);
+    const { annotations } = manifest(encrypted).layers[0];
+    expect(Object.keys(annotations).sort()).toEqual([
+      "org.example.kept",
+      "org.opencontainers.image.enc.keys.jwe",
+      "org.opencontainers.image.enc.pubopts",
+    ]);
+    const decrypted = await bench.decrypted(encrypted);
+    expect(manifest(decrypted).layers[0].annotations).toEqual({ "org.example.kept": "yes" });
+  });
+
+  test("a decrypted layer keeps no lazy-pull annotation that another tool left with its ciphertext", async () => {
+    const encrypted = await bench.encrypted(bench.image([await layer("x")]));
+    const document = manifest(encrypted);
+    document.layers[0].annotations["containerd.io/snapshot/stargz/toc.digest"] = "sha256:forged";
+    const text = Buffer.from(JSON.stringify(document));
+    tagRoot(encrypted, writeBlob(encrypted, OCI_MANIFEST, text));
+    expect(manifest(await bench.decrypted(encrypted)).layers[0].annotations).toBeUndefined();
+  });
+
+  test("encrypts one digest under two media types as two layers", async () => {
+    const bytes = await layer("x", "none");
+    const docker = { ...bytes, extra: { mediaType: "application/vnd.docker.image.rootfs.diff.tar" } };
+    const foreign = {
+      ...bytes,
+      extra: { mediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar" },
+    };
+    const encrypted = await bench.encrypted(bench.image([docker, foreign]));
+    const [first, second] = manifest(encrypted).layers;
+    expect([first.mediaType, second.mediaType]).toEqual([
+      "application/vnd.oci.image.layer.v1.tar+encrypted",
+      "application/vnd.oci.image.layer.nondistributable.v1.tar+encrypted",
+    ]);
+    expect(first.digest).not.toBe(second.digest);
+    expect(manifest(await bench.decrypted(encrypted)).layers[1].mediaType).toBe(foreign.extra.mediaType);
+  });
+
   test("fails where nothing is left to encrypt", async () => {
     const source = bench.image([await layer("x")]);
     await expect(
@@ -157,6 +207,18 @@ describe("decrypt", () => {
     await expect(bench.decrypted(bench.image([await layer("x")]))).rejects.toMatchObject({
       code: "NOT_FOUND",
     });
+  });
+
+  test("gives a layer with Docker's encrypted type OCI's plain type", async () => {
+    const source = await bench.encrypted(bench.image([await layer("x")]));
+    const document = manifest(source);
+    const mediaType = "application/vnd.docker.image.rootfs.diff.tar.gzip+encrypted";
+    const layers = [{ ...document.layers[0], mediaType }];
+    const text = Buffer.from(JSON.stringify({ ...document, layers }));
+    tagRoot(source, writeBlob(source, OCI_MANIFEST, text));
+    expect(manifest(await bench.decrypted(source)).layers[0].mediaType).toBe(
+      "application/vnd.oci.image.layer.v1.tar+gzip",
+    );
   });
 
   test("leaves nothing of a layer that is not authentic", async () => {

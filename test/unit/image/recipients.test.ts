@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { rewrapImage } from "../../../src/image/rewrap.ts";
+import type { RewriteResult } from "../../../src/image/rewrite.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
 import { parseDestination, parseSource } from "../../../src/transport/reference.ts";
-import { type KeyFiles, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
+import { encrypt, type KeyFiles, keySet, layer, manifest, SETTINGS, Workbench } from "./setup.ts";
 
 const bench = new Workbench();
 
@@ -26,6 +27,33 @@ describe("recipients", () => {
       ),
     );
     expect([await opens(both, bench.a), await opens(both, bench.b)]).toEqual([true, true]);
+  });
+
+  test("are reported as added, kept and removed", async () => {
+    const [source, path] = [await bench.encrypted(bench.image([await layer("x")])), bench.fresh()];
+    const keys = await keySet(bench.a);
+    const options = { recipients: [], addRecipients: [bench.b.recipient], keys };
+    const both = await encrypt(`oci:${source}`, `oci:${path}:v1`, options);
+    const count = ({ layers }: RewriteResult) => {
+      const { added = [], kept = [], removed = [] } = layers[0]?.recipients ?? {};
+      return [added.length, kept.length, removed.length];
+    };
+    expect(count(both)).toEqual([1, 1, 0]);
+    expect(both.layers[0]?.recipients?.added).toMatchObject([{ scheme: "jwe", algorithm: "ECDH-ES+A256KW" }]);
+    const into = { destination: parseDestination(`oci:${path}:v2`), replace: false };
+    const rewrapped = await rewrapImage({
+      source: parseSource(`oci:${path}:v1`),
+      into,
+      running: { progress: SILENT },
+      keys,
+      keep: false,
+      recipients: [bench.b.recipient],
+      settings: SETTINGS,
+      selection: EVERYTHING,
+    });
+    const { recipients } = rewrapped.layers[0] ?? {};
+    const names = [...(recipients?.kept ?? []), ...(recipients?.added ?? [])];
+    expect([names.length, count(rewrapped)[2]].every((it) => it === 1)).toBe(true);
   });
 
   test("are not added to encrypted layers by mistake, nor left out for plain ones", async () => {

@@ -16,13 +16,14 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { writeDurably } from "../../../src/io/staging.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
-import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
 import { fileOf } from "../../../src/transport/blob-output.ts";
 import type { ImageDestination } from "../../../src/transport/destination.ts";
 import { parseDestination } from "../../../src/transport/reference.ts";
 import { rootOf, snapshot } from "../../support/layouts.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
+/** Destinations don't look into what they are given. */
+const ROOT_TYPE = "application/vnd.example.root";
 const NEW = { replace: false };
 const base = temporaryFolder();
 let folder = base;
@@ -53,7 +54,7 @@ async function put(destination: ImageDestination, text: string): Promise<Written
   const bytes = bytesOf(text);
   const output = await destination.newOutput();
   await writeDurably(fileOf(output), [bytes]);
-  const root = { mediaType: OCI_MANIFEST, digest: digestOf(bytes), size: bytes.length };
+  const root = { mediaType: ROOT_TYPE, digest: digestOf(bytes), size: bytes.length };
   await destination.adopt(output, root.digest);
   return { root, bytes };
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { OCI_MANIFEST } from "../../../src/spec/media-types.ts";
-import { chooseImage } from "../../../src/transport/layout-index.ts";
+import { OCI_INDEX, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { MemoryBlobs } from "../../../src/transport/blob.ts";
+import { chooseImage, findImage } from "../../../src/transport/layout-index.ts";
 
 const entry = (name?: string, fullName?: string) => ({
   mediaType: OCI_MANIFEST,
@@ -32,4 +33,13 @@ test.each([
   ["a tag of two images", index(a, a), "a", "USAGE"],
 ])("%s", (_, images, tag, code) => {
   expect(() => chooseImage(images, tag, "it")).toThrow(expect.objectContaining({ code }));
+});
+
+test("a digest chooses an entry, or any other manifest of the layout, whatever the tag", async () => {
+  const blobs = new MemoryBlobs("it");
+  const nested = blobs.add(OCI_INDEX, Buffer.from('{"schemaVersion":2,"manifests":[]}'));
+  const find = async (digest: string) => await findImage(index(a), { tag: "none", digest }, blobs, "it");
+  expect(await find(a.digest)).toBe(a);
+  expect(await find(nested.digest)).toEqual(nested);
+  await expect(find(`sha256:${"1".repeat(64)}`)).rejects.toMatchObject({ code: "NOT_FOUND" });
 });

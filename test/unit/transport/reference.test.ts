@@ -62,6 +62,19 @@ test("an image in a registry is shown with the tag that is meant", () => {
   expect(parseSource("docker://alpine").text).toBe("docker://alpine:latest");
 });
 
+test.each(["oci:dir", "oci:dir:tag", "oci-archive:a.tar"])("%s may have a digest, to be read", (name) => {
+  const text = `${name}@sha256:${"0".repeat(64)}`;
+  expect(parseSource(text).text).toBe(text);
+  expect(() => parseDestination(text)).toThrow(USAGE);
+});
+
+test("a name for Docker has a tag and no digest", () => {
+  expect(parseDestination("docker-archive:a:app").text).toBe("docker-archive:a:app");
+  for (const name of ["App", "a:b:c", `app@sha256:${"0".repeat(64)}`]) {
+    expect(() => parseDestination(`docker-archive:a:${name}`)).toThrow(USAGE);
+  }
+});
+
 test("an image can't be written under a digest", () => {
   for (const name of ["alpine", "alpine:1"]) {
     expect(() => parseDestination(`docker://${name}@sha256:${"0".repeat(64)}`)).toThrow(USAGE);
@@ -69,11 +82,11 @@ test("an image can't be written under a digest", () => {
 });
 
 test("only layouts, archives and registries are written", () => {
-  for (const text of ["oci:dir:x", "oci-archive:a", "docker://a:1", "-"]) {
+  for (const text of ["oci:dir:x", "oci-archive:a", "docker-archive:a:b:1", "docker://a:1", "-"]) {
     const shown = text === "-" ? "oci-archive:-" : text;
     expect(parseDestination(text)).toMatchObject({ text: shown, isPipe: text === "-" });
   }
-  for (const text of ["docker-archive:a", "rootfs:a", "tar:a"]) {
+  for (const text of ["rootfs:a", "tar:a"]) {
     expect(() => parseDestination(text)).toThrow(USAGE);
   }
 });
