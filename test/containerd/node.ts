@@ -77,7 +77,8 @@ export class Node {
     for (const name of ["keys", "spool", "registry", "conf.d"]) mkdirSync(join(this.folder, name));
     this.#writeDecoder(options.args ?? []);
     writeFileSync(join(this.folder, "config.toml"), configOf(release, this.folder, options));
-    writeFileSync(join(this.folder, "conf.d/ctd-decoder.toml"), this.#processors(release, options));
+    if (options.processors !== "none")
+      writeFileSync(join(this.folder, "conf.d/ctd-decoder.toml"), this.#processors(release, options));
     writeFileSync(join(this.folder, "registry.yml"), registryConfig(this.folder));
     const unshare = ["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT, "init"];
     this.#init = spawn("unshare", [...unshare, this.folder, release.chroot ?? "", registry.command], {
@@ -144,11 +145,33 @@ export class Node {
     return { name, command: "nsenter", args: [...this.#target(), "--net", command, ...args] };
   }
 
+  /** Runs a program of the node. @param path the PATH it runs with */
+  execute(command: string, args: readonly string[], path = PATH): Promise<Finished> {
+    const enter = [
+      ...this.#target(),
+      "--net",
+      "--mount",
+      "--pid",
+      "busybox",
+      "env",
+      "-i",
+      `PATH=${path}`,
+      command,
+    ];
+    return run({ name: command, command: "nsenter", args: enter }, args);
+  }
+
+  /** Waits until containerd answers, such as after a restart. */
+  async answers(): Promise<void> {
+    for (const deadline = Date.now() + START_MS; !(await this.#answers()); await sleep(50))
+      if (Date.now() > deadline)
+        throw new Error(`no answer after ${START_MS} ms: ${this.log().slice(-2000)}`);
+  }
+
   /** Calls the release's stock client, which passes no payload when it pulls. */
   ctr(...args: readonly string[]): Promise<Finished> {
-    const enter = [...this.#target(), "--net", "--mount", "--pid", "busybox", "env", "-i", `PATH=${PATH}`];
-    const ctr = { name: "ctr", command: "nsenter", args: [...enter, "ctr"] };
-    return run(ctr, ["--address", join(this.folder, "containerd.sock"), "--namespace", "k8s.io", ...args]);
+    const address = ["--address", join(this.folder, "containerd.sock"), "--namespace", "k8s.io"];
+    return this.execute("ctr", [...address, ...args]);
   }
 
   #target(): string[] {

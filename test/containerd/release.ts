@@ -38,10 +38,10 @@ export interface NodeOptions {
   /** containerd 2.x: pull in the CRI plugin, which passes a payload, not by the transfer service, which doesn't. */
   readonly localPull?: boolean;
   /**
-   * How containerd is told of the decoder: as `ctd-decoder config` prints it, as it does with `--returns tar`, or with
-   * an ID of its own for zstd layers, which gets no payload.
+   * How containerd is configured: as `ctd-decoder config` prints it, as it does with `--returns tar`, with an ID of its own
+   * for zstd layers, which gets no payload, or not at all.
    */
-  readonly processors?: "printed" | "printed for tar" | "zstd apart";
+  readonly processors?: "printed" | "printed for tar" | "zstd apart" | "none";
 }
 
 /** config.toml for a containerd that has all it writes in `folder`, and its stream processors in conf.d there. */
