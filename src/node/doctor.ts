@@ -1,11 +1,5 @@
-import { statSync } from "node:fs";
 import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
-import {
-  knownConfigFiles,
-  printedVersion,
-  type RunningContainerd,
-  runningContainerds,
-} from "../containerd/process.ts";
+import { knownConfigFiles, printedVersion, type RunningContainerd } from "../containerd/process.ts";
 import {
   flagValue,
   GZIP_ID,
@@ -26,9 +20,12 @@ import { findExecutable } from "../process/find-executable.ts";
 import type { TransportSettings } from "../transport/transport.ts";
 import { type ConfigCheck, checkConfig, localLookup } from "./check-config.ts";
 import { argsOf, INSTALL } from "./check-processors.ts";
+import { findContainerd, pendingRestart } from "./containerd-report.ts";
+import { type DecoderReport, reportDecoder } from "./decoder-report.ts";
 import { type Finding, isHealthy } from "./finding.ts";
 import { type KeyReport, reportKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
+import { lastRefusals, type Refusal } from "./refusals.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
 
 export interface DoctorOptions {
@@ -50,10 +47,14 @@ export interface Diagnosis {
   readonly healthy: boolean;
   readonly containerd: ContainerdReport;
   readonly config?: ConfigCheck;
+  /** Whose program the stream processors run. */
+  readonly decoder?: DecoderReport;
   readonly keys?: KeyReport;
   readonly providers?: ProviderReport;
   readonly selfTest: readonly SelfTest[];
   readonly image?: ImageInfo;
+  /** What the decoder refused lately, from the journal. */
+  readonly refusals: readonly Refusal[];
   /** Findings about anything else. */
   readonly findings: readonly Finding[];
 }
@@ -67,11 +68,13 @@ export interface ContainerdReport {
 
 /** containerd's data folder if its configuration does not name one. */
 const USUAL_ROOT = "/var/lib/containerd";
+/** A name that begins with a registry. */
+const FULL_NAME = /^(?:localhost|[^/]*[.:][^/]*)\/./;
 
 /** Checks everything that decryption on this node needs. Changes nothing, and reports failures as findings. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const findings: Finding[] = [];
-  const running = findContainerd(options, findings);
+  const running = findContainerd(options.configFile, findings);
   const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
   const executable = running?.executable ?? findExecutable("containerd", searchPath);
   const printed = executable === undefined ? "" : printedVersion(executable).trim();
@@ -83,8 +86,11 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   );
   const check =
     config && checkConfig(config, { lookup: localLookup(searchPath), ...(version && { version }) });
-  if (config !== undefined) findings.push(...changedSince(running, config));
+  if (config !== undefined) findings.push(...pendingRestart(running, config));
   const decoder = decoderOf(config);
+  const program = decoder && findExecutable(decoder.path, searchPath);
+  const decoderReport =
+    program === undefined ? undefined : await reportDecoder(program, options.settings.environment);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
   const keyReport = keys && reportKeys(keysPath, keys);
@@ -94,10 +100,20 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   );
   const tests =
     keys === undefined ? [] : await testKeys({ ...options, keysPath }, keys, decoder, searchPath, findings);
-  const image = await attempt(findings, () => inspect(options, keys, config?.root ?? USUAL_ROOT));
+  const root = config?.root ?? USUAL_ROOT;
+  const image = await attempt(findings, () => inspect(options, keys, root));
   if (image !== undefined) findings.push(...unopenedLayers(image));
+  if (keys !== undefined && running !== undefined)
+    findings.push(...(await unopenedImages(options, keys, root)));
+  const refusals = await lastRefusals(options.settings.environment);
 
-  const all = [findings, check?.findings, keyReport?.findings, providers.findings].flatMap((it) => it ?? []);
+  const all = [
+    findings,
+    check?.findings,
+    decoderReport?.findings,
+    keyReport?.findings,
+    providers.findings,
+  ].flatMap((it) => it ?? []);
   return {
     healthy: isHealthy(all) && tests.every(({ problem }) => problem === undefined),
     containerd: {
@@ -106,55 +122,13 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       ...(configFile !== undefined && { configFile }),
     },
     ...(check && { config: check }),
+    ...(decoderReport && { decoder: decoderReport }),
     ...(keyReport && { keys: keyReport }),
     providers,
     selfTest: tests,
     ...(image && { image }),
+    refusals,
     findings,
-  };
-}
-
-function findContainerd({ configFile }: DoctorOptions, findings: Finding[]): RunningContainerd | undefined {
-  const all = runningContainerds();
-  const here = all.filter(({ sharesFiles }) => sharesFiles);
-  const [first, ...others] = here.filter((it) => (configFile ?? it.configFile) === it.configFile);
-  if (first === undefined) findings.push(notFound(all));
-  if (first !== undefined && others.length > 0) {
-    findings.push({
-      severity: "note",
-      message: `several containerds are running; this report is about process ${first.pid}`,
-      hint: `name the configuration of another with --config: ${others.map((it) => it.configFile).join(", ")}`,
-    });
-  }
-  return first;
-}
-
-function notFound(all: readonly RunningContainerd[]): Finding {
-  const elsewhere = all.find(({ sharesFiles }) => !sharesFiles);
-  return {
-    severity: "warning",
-    message: "found no running containerd that shares this process's files",
-    ...(elsewhere && {
-      hint: `process ${elsewhere.pid} runs in another file system: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
-    }),
-  };
-}
-
-/** containerd reads its configuration once, at start. */
-function* changedSince(
-  running: RunningContainerd | undefined,
-  { files }: ContainerdConfig,
-): Generator<Finding> {
-  const { pid, startedBy } = running ?? {};
-  if (startedBy === undefined) return;
-  const changed = files.filter(
-    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > startedBy,
-  );
-  if (changed.length === 0) return;
-  yield {
-    severity: "error",
-    message: `containerd (process ${pid}) started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses the old configuration`,
-    hint: "restart it, for example by `systemctl restart containerd`",
   };
 }
 
@@ -224,8 +198,35 @@ async function inspect(
   const options = { platforms: [], settings, ...(keys && { keys }) };
   const { namesTransport, parseSource } = await import("../transport/reference.ts");
   if (namesTransport(image)) return await inspectImage({ ...options, source: parseSource(image, transport) });
-  const { openContainerdImage } = await import("./containerd-image.ts");
-  return await inspectSource(await openContainerdImage(root, image), options);
+  const { ContainerdImages } = await import("./containerd-images.ts");
+  const stored = await new ContainerdImages(root).open(image);
+  if (stored !== undefined) return await inspectSource(stored, options);
+  if (!FULL_NAME.test(image)) {
+    throw new DecoderError("NOT_FOUND", `containerd has no image named ${JSON.stringify(image)}`, {
+      hint: "give the full name with its registry, such as docker.io/library/app:tag",
+    });
+  }
+  // containerd keeps nothing of a pull that failed: only the registry has the image.
+  return await inspectImage({ ...options, source: parseSource(`docker://${image}`, transport) });
+}
+
+/** Images that run without any key, because they were unpacked when there was one. */
+async function unopenedImages({ settings }: DoctorOptions, keys: KeySet, root: string): Promise<Finding[]> {
+  const { inspectSource } = await import("../image/inspect.ts");
+  const { ContainerdImages } = await import("./containerd-images.ts");
+  const findings: Finding[] = [];
+  await attempt([], async () => {
+    for await (const { name, source } of new ContainerdImages(root).unpacked()) {
+      const info = await attempt([], () => inspectSource(source, { platforms: [], settings, keys }));
+      if (info === undefined || [...unopenedLayers(info)].length === 0) continue;
+      findings.push({
+        severity: "warning",
+        message: `${name} is unpacked on this node, and runs although no key here opens it`,
+        hint: `remove it by \`crictl rmi ${name}\``,
+      });
+    }
+  });
+  return findings;
 }
 
 function* unopenedLayers({ platforms }: ImageInfo): Generator<Finding> {

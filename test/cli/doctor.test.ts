@@ -11,13 +11,13 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, expect, test } from "vitest";
 import { thumbprint } from "../../src/keys/thumbprint.ts";
 import { encryptFor } from "../support/encrypted.ts";
 import { writeBlob, writeManifest } from "../support/images.ts";
-import { describeWith, openssl, ours, output, type Peer, run } from "../support/peers.ts";
+import { describeWith, goDecoder, openssl, ours, output, type Peer, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 interface Report {
@@ -26,6 +26,7 @@ interface Report {
   readonly providers: { readonly providers: readonly Record<string, string>[] };
   readonly selfTest: readonly Record<string, string>[];
   readonly image?: { readonly platforms: readonly { readonly layers: readonly Record<string, unknown>[] }[] };
+  readonly decoder?: { readonly findings: readonly Record<string, string>[] };
   readonly findings: readonly Record<string, string>[];
 }
 
@@ -294,5 +295,106 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
       }),
     );
     expect(report.keys.rows.length).toBeGreaterThan(3);
+  });
+
+  test("says whose program the stream processors run", async () => {
+    const node = await newNode();
+    expect((await doctor(node)).report).toMatchObject({
+      decoder: { path: ours.command, version: expect.stringMatching(/^ctd-decoder \d/) },
+    });
+    const other = join(folder, "other");
+    writeFileSync(other, "#!/bin/sh\necho 1\n", { mode: 0o755 });
+    const { report } = await doctor(await newNode({ name: "another program", command: other, args: [] }));
+    expect(report.decoder?.findings).toEqual([
+      expect.objectContaining({
+        severity: "warning",
+        message: `${other} is another program than this ctd-decoder`,
+      }),
+    ]);
+  });
+
+  test("shows the last refusals of the journal", async () => {
+    const node = await newNode();
+    const bin = join(node, "bin");
+    mkdirSync(bin);
+    const entries = [
+      { MESSAGE: "refused sha256:1\u001b[31m", __REALTIME_TIMESTAMP: "1764000000000000" },
+      { MESSAGE: [...Buffer.from("as bytes")], __REALTIME_TIMESTAMP: "1764000001000000" },
+      { MESSAGE: "without a time" },
+    ];
+    const lines = [...entries.map((it) => JSON.stringify(it)), "not JSON"].join("\n");
+    writeFileSync(join(bin, "journalctl"), `#!/bin/sh\ncat <<'X'\n${lines}\nX\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${bin}:${process.env["PATH"]}` };
+    const args = ["doctor", "--config", join(node, "config.toml"), "--containerd", "1.7"];
+    const json = await run(ours, [...args, "--json"], { env });
+    expect(JSON.parse(json.stdout.toString()).refusals).toEqual([
+      { time: "2025-11-24T16:00:00.000Z", message: expect.stringMatching(/^refused sha256:1/) },
+      { time: "2025-11-24T16:00:01.000Z", message: "as bytes" },
+    ]);
+    const text = await run(ours, args, { env });
+    expect(text.stdout.toString()).toMatch(
+      /last refusals\n {2}2025-11-24T16:00:00.000Z refused sha256:1 ?\[31m\n/,
+    );
+  });
+});
+
+describeWith([ours, goDecoder], "ctd-decoder doctor beside Go's decoder", {}, () => {
+  const folder = temporaryFolder();
+
+  test("says that it is Go's", async () => {
+    const stanza = await output(ours, [
+      "config",
+      "--containerd",
+      "1.x",
+      "--path",
+      goDecoder.command,
+      "--keys-path",
+      folder,
+    ]);
+    writeFileSync(join(folder, "config.toml"), stanza);
+    const { stdout } = await run(ours, [
+      "doctor",
+      "--config",
+      join(folder, "config.toml"),
+      "--containerd",
+      "1.7",
+    ]);
+    expect(stdout.toString()).toMatch(
+      /warning: \S+ctd-decoder is the decoder of containerd\/imgcrypt, in Go\n.*ctd-decoder install/,
+    );
+  });
+});
+
+const setpriv: Peer = {
+  name: "setpriv",
+  command: "setpriv",
+  args: ["--reuid=65534", "--regid=65534", "--clear-groups"],
+};
+
+describeWith([ours, root], "ctd-decoder doctor as another user than root", {}, () => {
+  const folder = temporaryFolder();
+
+  test("asks for root instead of another key", async () => {
+    // Others may reach the program and the folder, but not the keys.
+    for (const path of [dirname(folder), folder]) chmodSync(path, 0o755);
+    const keys = join(folder, "keys");
+    mkdirSync(keys, { mode: 0o700 });
+    const stanza = await output(ours, [
+      "config",
+      "--containerd",
+      "1.x",
+      "--path",
+      ours.command,
+      "--keys-path",
+      keys,
+    ]);
+    writeFileSync(join(folder, "config.toml"), stanza);
+    const program = join(folder, "ctd-decoder");
+    cpSync(ours.command, program);
+    const args = ["doctor", "--config", join(folder, "config.toml"), "--containerd", "1.7", "--json"];
+    const { stdout } = await run(setpriv, [program, ...args]);
+    expect(JSON.parse(stdout.toString()).keys.findings).toContainEqual(
+      expect.objectContaining({ hint: "this user may not read it: run `ctd-decoder doctor` as root" }),
+    );
   });
 });

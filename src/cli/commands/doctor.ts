@@ -1,7 +1,9 @@
 import { DecoderError } from "../../errors.ts";
+import type { DecoderReport } from "../../node/decoder-report.ts";
 import type { Diagnosis } from "../../node/doctor.ts";
 import type { KeyReport, KeyRow } from "../../node/key-report.ts";
 import type { ProviderReport } from "../../node/provider-report.ts";
+import type { Refusal } from "../../node/refusals.ts";
 import type { SelfTest } from "../../node/self-test.ts";
 import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
@@ -30,7 +32,7 @@ export const DOCTOR: Command = {
     "keys-path": { value: "PATH", help: "the private keys; default the path in the configuration" },
     image: {
       value: "IMAGE",
-      help: "also try the keys on this image: docker://NAME, oci:DIR[:TAG], an archive, or a full name in containerd's store",
+      help: "also try the keys on this image: docker://NAME, oci:DIR[:TAG], an archive, or a full name in containerd's store or else in its registry",
     },
     ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
@@ -67,15 +69,18 @@ export const DOCTOR: Command = {
 };
 
 function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
-  const { containerd, config, keys, providers, selfTest, image, findings, healthy } = diagnosis;
+  const { containerd, config, decoder, keys, providers, selfTest, image, refusals, findings, healthy } =
+    diagnosis;
   return [
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
     renderContainerd(diagnosis, style),
     ...(config ? [renderCheck(config, style)] : []),
+    ...(decoder ? [renderDecoder(decoder, style)] : []),
     ...(keys ? [renderKeys(keys, style)] : []),
     ...(providers ? [renderProviders(providers, style)] : []),
     renderSelfTest(selfTest, style),
     ...(image ? [renderImage(image, style, columns)] : []),
+    ...(refusals.length > 0 ? [renderRefusals(refusals, style)] : []),
     ...(healthy ? [`${style.good(containerd.running === undefined ? UNSEEN : "healthy")}\n`] : []),
   ].join("\n");
 }
@@ -85,6 +90,16 @@ function renderContainerd({ containerd: { running, version } }: Diagnosis, style
     running === undefined ? "not running" : `process ${running.pid}, ${printable(running.executable)}`;
   const what = version === undefined ? "" : `${INDENT}${printable(version)}\n`;
   return `${style.bold("containerd")}: ${where}\n${what}`;
+}
+
+function renderDecoder({ path, version, findings }: DecoderReport, style: Style): string {
+  const title = `${style.bold("decoder")}: ${printable(path)}${version === undefined ? "" : `, ${printable(version)}`}\n`;
+  return findings.length > 0 ? title + renderFindings(findings, style) : title;
+}
+
+function renderRefusals(refusals: readonly Refusal[], style: Style): string {
+  const lines = refusals.map(({ time, message }) => `${INDENT}${time} ${printable(message)}\n`);
+  return `${style.bold("last refusals")}\n${lines.join("")}`;
 }
 
 function renderKeys({ path, rows, findings }: KeyReport, style: Style): string {

@@ -1,0 +1,76 @@
+import { statSync } from "node:fs";
+import type { ContainerdConfig } from "../containerd/config.ts";
+import { type RunningContainerd, runningContainerds } from "../containerd/process.ts";
+import { DecoderError } from "../errors.ts";
+import { distributionOf, unitOf } from "./distribution.ts";
+import type { Finding } from "./finding.ts";
+import { NodeRoot } from "./node-root.ts";
+import { type InstallRecord, NOTHING_INSTALLED, readRecord } from "./record.ts";
+import { isStillPending } from "./restart.ts";
+
+/** The running containerd that a report is about. @param configFile the one it was started with; undefined: any */
+export function findContainerd(
+  configFile: string | undefined,
+  findings: Finding[],
+): RunningContainerd | undefined {
+  const all = runningContainerds();
+  const here = all.filter(({ sharesFiles }) => sharesFiles);
+  const [first, ...others] = here.filter((it) => (configFile ?? it.configFile) === it.configFile);
+  if (first === undefined) findings.push(notFound(all));
+  if (first !== undefined && others.length > 0) {
+    findings.push({
+      severity: "note",
+      message: `several containerds are running; this report is about process ${first.pid}`,
+      hint: `name the configuration of another with --config: ${others.map((it) => it.configFile).join(", ")}`,
+    });
+  }
+  return first;
+}
+
+function notFound(all: readonly RunningContainerd[]): Finding {
+  const elsewhere = all.find(({ sharesFiles }) => !sharesFiles);
+  return {
+    severity: "warning",
+    message: "found no running containerd that shares this process's files",
+    ...(elsewhere && {
+      hint: `process ${elsewhere.pid} runs in another file system: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
+    }),
+  };
+}
+
+/** containerd reads its configuration once, at start: what changed since, or was installed without a restart. */
+export function* pendingRestart(
+  running: RunningContainerd | undefined,
+  { files }: ContainerdConfig,
+): Generator<Finding> {
+  const { pid, startedBy } = running ?? {};
+  const node = new NodeRoot("");
+  const unit = unitOf(node, distributionOf(node, files[0]?.path));
+  const hint = `restart it by \`ctd-decoder install --restart\`, or \`systemctl restart ${unit}\``;
+  if (running !== undefined && isStillPending(recordOf(node), running))
+    yield {
+      severity: "error",
+      message: `containerd (process ${pid}) was not restarted since ctd-decoder was installed`,
+      hint,
+    };
+  if (startedBy === undefined) return;
+  const changed = files.filter(
+    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > startedBy,
+  );
+  if (changed.length === 0) return;
+  yield {
+    severity: "error",
+    message: `containerd (process ${pid}) started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses the old configuration`,
+    hint,
+  };
+}
+
+/** Other users than root may not read the record. */
+function recordOf(node: NodeRoot): InstallRecord {
+  try {
+    return readRecord(node);
+  } catch (error) {
+    if (error instanceof DecoderError) return NOTHING_INSTALLED;
+    throw error;
+  }
+}

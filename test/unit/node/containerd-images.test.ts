@@ -1,0 +1,41 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ContainerdImages } from "../../../src/node/containerd-images.ts";
+import { ContentStore } from "../../support/content-store.ts";
+import { sha256 } from "../../support/images.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+/** The image in the fixture, and the size of its manifest. */
+const NAME = "127.0.0.1:5000/test:enc";
+const SIZE = 5920;
+
+test("an image is found by its name in containerd's metadata", async () => {
+  const store = new ContentStore(mkdtempSync(join(folder, "root-")));
+  const manifest = `{"schemaVersion":2,"layers":[]}`.padEnd(SIZE);
+  const digest = store.add(manifest);
+  store.lease(digest, sha256(Buffer.of()));
+  const images = new ContainerdImages(store.root);
+  const image = await images.open(NAME);
+  expect(image?.root).toEqual({
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    digest,
+    size: SIZE,
+  });
+  expect(Buffer.from((await image?.readManifest(image.root)) ?? []).toString()).toBe(manifest);
+  expect(await images.open("test:enc")).toBeUndefined();
+  for await (const { name } of images.unpacked()) expect.fail(`${name} is not unpacked`);
+});
+
+test.each([
+  ["nothing", () => undefined],
+  ["a FIFO", (path: string) => execFileSync("mkfifo", [path])],
+  ["a folder", (path: string) => mkdirSync(path)],
+])("metadata that is %s is reported", (_what, make) => {
+  const root = mkdtempSync(join(folder, "root-"));
+  mkdirSync(join(root, "io.containerd.metadata.v1.bolt"));
+  make(join(root, "io.containerd.metadata.v1.bolt/meta.db"));
+  expect(() => new ContainerdImages(root)).toThrow(expect.objectContaining({ code: "CONTENT_STORE" }));
+});
