@@ -153,9 +153,14 @@ export class Session {
     }
   }
 
-  /** Whether the registry turned out to speak plain HTTP, and may. A refused port of its own says nothing about another. */
+  /**
+   * Whether the registry turned out to speak plain HTTP, and may. A refused port of its own says nothing about another. A
+   * request that began beside the one that found out finds the protocol changed already.
+   */
   #isPlain(error: unknown, url: URL): boolean {
-    if (!this.#mayFallBack || url.host !== this.#api.host || url.protocol !== "https:") return false;
+    const hasFallenBack = this.#options.host.plainHttp === "fallback" && this.#api.protocol === "http:";
+    if (!(this.#mayFallBack || hasFallenBack) || url.host !== this.#api.host || url.protocol !== "https:")
+      return false;
     return isNotTls(error) || (isRefused(error) && this.#api.port === "");
   }
 

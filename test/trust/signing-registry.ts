@@ -14,6 +14,10 @@ const OTHER_DIGEST = `sha256:${"1".repeat(64)}`;
  */
 export class SigningRegistry {
   readonly digest: string;
+  /** Paths that were asked for. */
+  readonly requests: string[] = [];
+  /** Never answers while this is set. */
+  isSilent = false;
   readonly #server: Server;
   readonly #signers: { readonly a: TestSigner; readonly b: TestSigner };
   readonly #blobs = new Map<string, Buffer>();
@@ -27,6 +31,8 @@ export class SigningRegistry {
     this.#manifest = manifestOf(this.#descriptor(CONFIG, config), []);
     this.digest = sha256(this.#manifest);
     this.#server = createServer((request, response) => {
+      this.requests.push(request.url ?? "");
+      if (this.isSilent) return;
       const { status, type = "application/json", body } = this.#answer(request.url ?? "");
       response.writeHead(status, { "Content-Type": type, "Content-Length": body.length });
       response.end(request.method === "HEAD" ? undefined : body);

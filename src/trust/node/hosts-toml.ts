@@ -86,7 +86,7 @@ function hostOf(
 }
 
 function urlOf(text: string, path: string): URL {
-  const url = URL.parse(text.startsWith("http") ? text : `https://${text}`);
+  const url = URL.parse(/^[a-z]+:\/\//.test(text) ? text : `https://${text}`);
   if (url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.username === "") return url;
   throw bad(path, `${JSON.stringify(text)} is not the address of a registry`);
 }

@@ -1,0 +1,82 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { matchesImage } from "../../../../src/trust/node/exec-provider.ts";
+import { registryHosts } from "../../../../src/trust/node/hosts-toml.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const folder = temporaryFolder();
+
+function write(name: string, text: string): void {
+  mkdirSync(join(folder, name), { recursive: true });
+  writeFileSync(join(folder, name, "hosts.toml"), text);
+}
+
+describe("the servers of a registry, as containerd has them", () => {
+  test("without a folder: the registry itself, by TLS", () => {
+    expect(registryHosts([folder], "docker.io")).toMatchObject([
+      { api: "https://registry-1.docker.io/v2/", plainHttp: "never" },
+    ]);
+    expect(registryHosts([folder], "localhost:5000")).toMatchObject([
+      { api: "https://localhost:5000/v2/", plainHttp: "fallback" },
+    ]);
+  });
+
+  test("mirrors in the file's order, then the server", () => {
+    write(
+      "reg.example_5000_",
+      `server = "https://reg.example:5000"
+[host."https://mirror.example/team"]
+  capabilities = ["pull", "resolve"]
+[host."http://10.0.0.1:5001/v2"]
+  capabilities = ["pull"]
+  [host."http://10.0.0.1:5001/v2".header]
+    x-team = ["a", "b"]
+[host."https://push.example"]
+  capabilities = ["push"]
+[host."https://odd.example/api"]
+  override_path = true
+  skip_verify = true
+`,
+    );
+    expect(registryHosts([folder], "reg.example:5000")).toMatchObject([
+      { api: "https://mirror.example/team/v2/", query: { ns: "reg.example:5000" }, tls: { verify: true } },
+      { api: "http://10.0.0.1:5001/v2/", plainHttp: "only", headers: { "x-team": "a, b" } },
+      { api: "https://odd.example/api/", tls: { verify: false } },
+      { api: "https://reg.example:5000/v2/", plainHttp: "never" },
+    ]);
+    expect(registryHosts([folder], "reg.example:5000").at(-1)).not.toHaveProperty("query");
+  });
+
+  test("_default stands for every other registry", () => {
+    write("_default", '[host."https://cache.example"]\n');
+    expect(registryHosts([folder], "other.example")).toMatchObject([
+      { api: "https://cache.example/v2/", query: { ns: "other.example" } },
+      { api: "https://other.example/v2/" },
+    ]);
+  });
+
+  test.each([
+    "x = ",
+    'ca = "missing.pem"',
+    'server = "ftp://x"',
+    'server = "https://user@x"',
+    "skip_verify = 1",
+    "host = 1",
+  ])("%j is refused", (text) => {
+    write("bad.example", text);
+    expect(() => registryHosts([folder], "bad.example")).toThrow(/hosts\.toml/);
+  });
+});
+
+test.each([
+  ["*.dkr.ecr.*.amazonaws.com", "1.dkr.ecr.eu-west-1.amazonaws.com/app", true],
+  ["*.dkr.ecr.*.amazonaws.com", "dkr.ecr.eu.amazonaws.com/app", false],
+  ["*.azurecr.io", "a.b.azurecr.io/app", false],
+  ["registry.example", "registry.example/app", true],
+  ["registry.example:5000", "registry.example/app", false],
+  ["registry.example/team", "registry.example/team/app", true],
+  ["registry.example/team", "registry.example/other/app", false],
+  ["*.example", "evil.test/x.example", false],
+  ["a*c.io", "abc.io/x", true],
+])("kubelet's pattern %s and %s: %s", (pattern, image, is) => expect(matchesImage(pattern, image)).toBe(is));

@@ -1,0 +1,198 @@
+import { appendFileSync, chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { decideVerifierCall } from "../../../src/trust/verifier.ts";
+import { describeWith, root } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { newSigner, writeSettings } from "../../support/trust.ts";
+import { SigningRegistry } from "../../trust/signing-registry.ts";
+
+const TYPE = "application/vnd.oci.descriptor.v1+json";
+const UNKNOWN = `sha256:${"2".repeat(64)}`;
+
+/** containerd's image verifier plugin calls with a name and a digest, and reads an exit code and a line. */
+describeWith([root], "a call of the image verifier", {}, () => {
+  const folder = temporaryFolder();
+  const signers = { a: newSigner(), b: newSigner() };
+  const verdicts = join(folder, "verdicts");
+  let registry: SigningRegistry;
+  let settings: string;
+
+  beforeAll(async () => {
+    registry = await SigningRegistry.start(signers);
+    writeFileSync(join(folder, "a.pub"), signers.a.publicKey);
+  });
+  afterAll(async () => await registry.close());
+
+  beforeEach(() => {
+    rmSync(verdicts, { recursive: true, force: true });
+    rmSync(join(folder, "break-glass"), { force: true });
+    registry.requests.length = 0;
+    registry.isSilent = false;
+    policy({});
+    configure({});
+  });
+
+  function configure(more: Readonly<Record<string, unknown>>): void {
+    settings = writeSettings(join(folder, "settings"), {
+      policy: join(folder, "policy.json"),
+      verdict_dir: verdicts,
+      break_glass: join(folder, "break-glass"),
+      hosts_dir: join(folder, "certs.d"),
+      audit_log: join(folder, "audit.log"),
+      registries_d: join(folder, "registries.d"),
+      ...more,
+    });
+  }
+
+  function policy(scopes: Readonly<Record<string, unknown>>): void {
+    const signed = [{ type: "sigstoreSigned", keyPath: join(folder, "a.pub") }];
+    const docker = { [registry.address]: signed, ...scopes };
+    writeFileSync(
+      join(folder, "policy.json"),
+      JSON.stringify({ default: [{ type: "reject" }], transports: { docker } }),
+    );
+  }
+
+  async function call(path: string, digest = registry.digest, more: readonly string[] = []) {
+    const name = path.includes(".") ? path : `${registry.address}/${path}`;
+    const args = ["-name", name, "-digest", digest, "-stdin-media-type", TYPE, ...more];
+    return await raw(
+      args,
+      JSON.stringify({ mediaType: "application/vnd.oci.image.manifest.v1+json", digest, size: 1 }),
+    );
+  }
+
+  async function raw(args: readonly string[], stdin: string) {
+    async function* chunks() {
+      yield Buffer.from(stdin);
+    }
+    const { line, refusal } = await decideVerifierCall({ args, stdin: chunks(), environment: {} }, settings);
+    expect(refusal === undefined).toBe(line.startsWith("trust: accepted: "));
+    return line;
+  }
+
+  test("an image that is signed is accepted, and the verdict kept", async () => {
+    expect(await call("a/app:1")).toMatch(/^trust: accepted: signed by /);
+    expect(readdirSync(verdicts)).toEqual([expect.stringContaining(registry.digest.slice("sha256:".length))]);
+  });
+
+  test("by digest, as containerd passes names that have one", async () => {
+    expect(await call(`a/app@${registry.digest}`)).toMatch(/^trust: accepted/);
+  });
+
+  test.each([
+    ["none/app:1", /^trust: unsigned: no signature found/],
+    ["b/app:1", /^trust: wrong-signer: no signature satisfies/],
+    ["moved/app:1", /^trust: wrong-signer: .*digest does not match/],
+    ["other/app:1", /^trust: wrong-identity: /],
+    ["a/app:2", /^trust: wrong-identity: /],
+    ["reg.invalid/app:1", /^trust: policy: the policy rejects it \(default\)$/],
+  ])("%s is refused", async (path, line) => {
+    expect(await call(path)).toMatch(line);
+    expect(() => readdirSync(verdicts)).toThrow();
+  });
+
+  test("the digest is containerd's word: the tag is not resolved again", async () => {
+    expect(await call("a/app:1", UNKNOWN)).toMatch(/^trust: unsigned/);
+    expect(registry.requests.filter((path) => path.endsWith("/manifests/1"))).toEqual([]);
+  });
+
+  test("a scope that accepts anything is answered without the network", async () => {
+    policy({ [`${registry.address}/none`]: [{ type: "insecureAcceptAnything" }] });
+    expect(await call("none/app:1")).toMatch(/^trust: accepted: the policy accepts it without a signature$/);
+    expect(registry.requests).toEqual([]);
+  });
+
+  test("a registry that is silent: our own deadline, unless an earlier verdict is there", async () => {
+    configure({ deadline: "1s" });
+    registry.isSilent = true;
+    expect(await call("a/app:1")).toMatch(/^trust: deadline: /);
+    registry.isSilent = false;
+    configure({});
+    expect(await call("a/app:1")).toMatch(/^trust: accepted: signed by /);
+    configure({ deadline: "1s" });
+    registry.isSilent = true;
+    expect(await call("a/app:1")).toMatch(/as checked at .*the registry does not answer now$/);
+    expect(await call("a/app:1", UNKNOWN)).toMatch(/^trust: deadline: /);
+    configure({ deadline: "1s", stale_if_error: false });
+    expect(await call("a/app:1")).toMatch(/^trust: deadline: /);
+  });
+
+  test("a standard input that never ends is not waited for", async () => {
+    configure({ deadline: "300ms" });
+    const args = ["-name", "a.b/c:1", "-digest", registry.digest, "-stdin-media-type", TYPE];
+    async function* never() {
+      yield Buffer.from("{");
+      await new Promise(() => undefined);
+    }
+    const { line } = await decideVerifierCall({ args, stdin: never(), environment: {} }, settings);
+    expect(line).toMatch(/^trust: deadline: /);
+  });
+
+  test("a refusal by content is not overridden by an earlier verdict of another policy", async () => {
+    expect(await call("a/app:1")).toMatch(/^trust: accepted/);
+    policy({ [`${registry.address}/a`]: [{ type: "reject" }] });
+    expect(await call("a/app:1")).toMatch(/^trust: policy: /);
+    policy({ [`${registry.address}/a`]: [{ type: "sigstoreSigned", keyPath: join(folder, "missing.pub") }] });
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*missing\.pub/);
+  });
+
+  test("break-glass accepts one scope until its end, and is written down", async () => {
+    const write = (until: Date, scope: string) =>
+      writeFileSync(
+        join(folder, "break-glass"),
+        `until ${until.toISOString()} scope ${scope} reason key lost\n`,
+        { mode: 0o600 },
+      );
+    write(new Date(Date.now() + 60_000), `${registry.address}/none`);
+    expect(await call("none/app:1")).toMatch(/^trust: accepted: break-glass until .*: key lost$/);
+    expect(await call("b/app:1")).toMatch(/^trust: wrong-signer/);
+    const lines = readFileSync(join(folder, "audit.log"), "utf8").trim().split("\n");
+    expect(JSON.parse(lines.at(-2) ?? "")).toMatchObject({ verdict: "accepted", exception: "break-glass" });
+    write(new Date(Date.now() - 1000), `${registry.address}/none`);
+    expect(await call("none/app:1")).toMatch(/^trust: unsigned/);
+    write(new Date(Date.now() + 60_000), `${registry.address}/none`);
+    chmodSync(join(folder, "break-glass"), 0o666);
+    expect(await call("none/app:1")).toMatch(/^trust: config: .*others than root/);
+  });
+
+  describe("what is malformed refuses", () => {
+    const digest = UNKNOWN;
+    const stdin = JSON.stringify({ digest });
+    test.each<[string, string[], string]>([
+      ["no name", ["-digest", digest, "-stdin-media-type", TYPE], stdin],
+      ["no digest", ["-name", "a.b/c:1", "-stdin-media-type", TYPE], stdin],
+      ["another media type", ["-name", "a.b/c:1", "-digest", digest, "-stdin-media-type", "x"], stdin],
+      ["another digest on stdin", ["-name", "a.b/c:1", "-digest", digest, "-stdin-media-type", TYPE], "{}"],
+      [
+        "two names",
+        ["-name", "a.b/c:1", "-name", "x.y/z:1", "-digest", digest, "-stdin-media-type", TYPE],
+        stdin,
+      ],
+      ["a name that is none", ["-name", "A//b", "-digest", digest, "-stdin-media-type", TYPE], stdin],
+      ["a word", ["-name", "a.b/c:1", "x", "-digest", digest, "-stdin-media-type", TYPE], stdin],
+    ])("%s", async (_what, args, input) => {
+      expect(await raw(args, input)).toMatch(/^trust: config: the verifier call is malformed/);
+    });
+  });
+
+  test("flags of a later containerd are passed over", async () => {
+    expect(await call("a/app:1", registry.digest, ["-operation", "pull"])).toMatch(/^trust: accepted/);
+  });
+
+  test("settings that are wrong refuse", async () => {
+    appendFileSync(settings, "polcy = 1\n");
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*unknown setting "polcy"/);
+    configure({ deadline: "soon" });
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*deadline/);
+    configure({ policy: "policy.json" });
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*absolute path/);
+    configure({});
+    chmodSync(settings, 0o666);
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*others than root may write/);
+    chmodSync(settings, 0o644);
+    rmSync(settings);
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*no such file/);
+  });
+});
