@@ -334,6 +334,36 @@ describe("uploads", () => {
     expect(registry.blobs.has(`app ${digest}`)).toBe(false);
   });
 
+  it("are not accepted before the verdict on their bytes, whatever the registry has answered by then", async () => {
+    const doubtful = async function* () {
+      yield bytes;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      throw new Error("the HMAC is wrong");
+    };
+    const run = uploading(client(), "layer 0", async (upload) => {
+      await upload.send({ chunks: doubtful(), size: bytes.length });
+      await upload.commit(digest);
+    });
+    await expect(run).rejects.toThrow("the HMAC is wrong");
+    expect(registry.blobs.has(`app ${digest}`)).toBe(false);
+  });
+
+  it("are an error where the registry accepts what it did not get", async () => {
+    registry.intercept = (request, response) => {
+      if (request.method !== "PATCH") return false;
+      response.writeHead(202, { Location: "/v2/app/blobs/uploads/1" }).end();
+      return true;
+    };
+    const endless = async function* () {
+      for (;;) {
+        yield bytes;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    const run = uploading(client(), "layer 0", (upload) => upload.send({ chunks: endless(), size: 1 << 30 }));
+    await expect(run).rejects.toEqual(failing("REGISTRY", /accepted a body before it was all sent/));
+  });
+
   it("that are not finished leave nothing behind", async () => {
     const run = uploading(client(), "layer 0", async (upload) => {
       await upload.send({ chunks: pieces(bytes), size: bytes.length });

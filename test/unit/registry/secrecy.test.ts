@@ -279,6 +279,15 @@ describe("a token", () => {
     await expect(client(registry.host).manifest("v1")).rejects.toMatchObject({ code: "REGISTRY" });
   });
 
+  it("that could end a header is not sent", async () => {
+    const { registry, realm } = await protectedRegistry();
+    realm.intercept = (_request, response) => {
+      end(response, 200, Buffer.from(JSON.stringify({ token: "a\r\nX-Evil: 1" })));
+      return true;
+    };
+    await expect(client(registry.host).manifest("v1")).rejects.toMatchObject({ code: "REGISTRY" });
+  });
+
   it("is read as far as a mebibyte", async () => {
     const { registry, realm } = await protectedRegistry();
     realm.intercept = (_request, response) => {

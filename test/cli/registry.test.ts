@@ -1,0 +1,342 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
+import { describeWith, ours } from "../support/peers.ts";
+import { end, fail, TestRealm, TestRegistry, type TestRegistryOptions } from "../support/registry.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const folder = temporaryFolder();
+const files = join(folder, "files");
+let ann: KeyPairFiles;
+let bob: KeyPairFiles;
+let registry: TestRegistry;
+
+beforeAll(async () => {
+  ann = await rsaKeys(folder, "ann");
+  bob = await rsaKeys(folder, "bob");
+  mkdirSync(files);
+  // Larger than what a connection holds by itself.
+  writeFileSync(join(files, "data"), Buffer.alloc(24 << 20, "some data"));
+});
+
+beforeEach(async () => await restart());
+
+afterEach(async () => await registry.stop());
+
+async function restart(options: TestRegistryOptions = {}): Promise<void> {
+  await registry?.stop();
+  registry = await TestRegistry.start(options);
+}
+
+const at = (name: string) => `docker://${registry.host}/${name}`;
+const encrypt = (...args: readonly string[]) => [
+  "encrypt",
+  "-q",
+  "--recipient",
+  `jwe:${ann.publicKey}`,
+  ...args,
+];
+const rewrap = (...args: readonly string[]) => [
+  "rewrap",
+  "--key",
+  ann.privateKey,
+  "--recipient",
+  `jwe:${bob.publicKey}`,
+  ...args,
+];
+const tagOf = (name: string) => registry.manifests.get(name)?.bytes.toString();
+
+async function publish(name = "app:v1"): Promise<void> {
+  await succeed(encrypt("--compression", "none", `rootfs:${files}`, at(name)));
+  registry.seen.length = 0;
+}
+
+/** The bytes that a body begins with. */
+async function head(request: IncomingMessage): Promise<Buffer> {
+  return await new Promise((resolve) => request.once("data", resolve));
+}
+
+describeWith([ours], "docker://", { timeout: 60_000 }, () => {
+  test("changes recipients in place with three requests", async () => {
+    await publish();
+    await succeed(rewrap("-q", "--force", at("app:v1"), at("app:v1")));
+    expect(registry.log).toEqual(["GET", "HEAD", "PUT"].map((method) => `${method} /v2/app/manifests/v1`));
+    await succeed(["verify", "-q", "--key", bob.privateKey, at("app:v1")]);
+  });
+
+  test("sets the tag last, once, after all else", async () => {
+    await publish("one:v1");
+    await succeed(rewrap("-q", at("one:v1"), at("two:v1")));
+    const writes = registry.seen.filter(({ method }) => method === "PUT").map(({ path }) => path);
+    expect(writes).toEqual(["/v2/two/manifests/v1"]);
+    expect(registry.log.at(-1)).toBe("PUT /v2/two/manifests/v1");
+  });
+
+  test("a tag that was moved meanwhile stays as it is", async () => {
+    await publish();
+    let moved: string | undefined;
+    registry.intercept = (request) => {
+      if (request.method === "HEAD" && moved === undefined) {
+        registry.addManifest(
+          "app",
+          "v1",
+          { schemaVersion: 2, layers: [], by: "a colleague" },
+          "application/vnd.oci.image.manifest.v1+json",
+        );
+        moved = tagOf("app v1");
+      }
+      return false;
+    };
+    const { exit, stderr } = await command(rewrap("--force", at("app:v1"), at("app:v1")));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/app:v1: the tag was moved meanwhile\n/);
+    expect(tagOf("app v1")).toBe(moved);
+  });
+
+  test("a tag that appears meanwhile stays as it is", async () => {
+    let count = 0;
+    registry.intercept = (request) => {
+      if (request.method === "HEAD" && request.url?.includes("/manifests/")) count += 1;
+      if (count === 2)
+        registry.addManifest(
+          "app",
+          "v1",
+          { schemaVersion: 2, layers: [] },
+          "application/vnd.oci.image.manifest.v1+json",
+        );
+      return false;
+    };
+    const { exit, stderr } = await command(encrypt(`rootfs:${files}`, at("app:v1")));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/the tag "v1" already exists\n/);
+    expect(tagOf("app v1")).toBe('{"schemaVersion":2,"layers":[]}');
+  });
+
+  test("nothing is sent when the tag exists", async () => {
+    await publish();
+    const { exit } = await command(encrypt(`rootfs:${files}`, at("app:v1")));
+    expect(exit).toBe(1);
+    expect(registry.log).toEqual(["HEAD /v2/app/manifests/v1"]);
+  });
+
+  test("a download goes on where it broke", async () => {
+    await publish();
+    let cuts = 0;
+    registry.intercept = (request, response) => {
+      const digest = /blobs\/(sha256:\w+)$/.exec(request.url ?? "")?.[1];
+      const bytes = registry.blobs.get(`app ${digest}`);
+      if (request.method !== "GET" || bytes === undefined || bytes.length < 1 << 20 || cuts === 2)
+        return false;
+      cuts += 1;
+      const start = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+      const range = { "Content-Range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` };
+      response.writeHead(start === 0 ? 200 : 206, {
+        "Content-Length": bytes.length - start,
+        ...(start > 0 && range),
+      });
+      response.write(bytes.subarray(start, start + (5 << 20)), () => response.destroy());
+      return true;
+    };
+    await succeed(["decrypt", "-q", "--key", ann.privateKey, at("app:v1"), at("plain:v1")]);
+    const ranges = registry.seen.flatMap(({ headers }) => headers.range ?? []);
+    expect(cuts).toBe(2);
+    expect(ranges).toHaveLength(2);
+  });
+
+  test("an upload that broke begins again, with another key and nonce", async () => {
+    const heads: Buffer[] = [];
+    registry.intercept = async (request) => {
+      if (request.method !== "PATCH" || Number(request.headers["content-length"]) < 1 << 20) return false;
+      if (heads.length === 2) return false;
+      heads.push((await head(request)).subarray(0, 64));
+      request.socket.destroy();
+      return true;
+    };
+    await succeed(encrypt("--compression", "none", `rootfs:${files}`, at("app:v1")));
+    const [first, second] = heads;
+    expect(heads).toHaveLength(2);
+    expect(first?.equals(second ?? Buffer.alloc(0))).toBe(false);
+    await succeed(["verify", "-q", "--key", ann.privateKey, at("app:v1")]);
+  });
+
+  test("an upload that breaks each time is given up with what was sent of which layer", async () => {
+    registry.intercept = async (request) => {
+      if (request.method !== "PATCH" || Number(request.headers["content-length"]) < 1 << 20) return false;
+      await head(request);
+      request.socket.destroy();
+      return true;
+    };
+    const { exit, stderr } = await command(encrypt("--compression", "none", `rootfs:${files}`, at("app:v1")));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(
+      /error: the connection to \S+ broke after \S+ \S+ of layer 0, 3 times\n.*a proxy may limit time or size\n$/,
+    );
+    expect(tagOf("app v1")).toBeUndefined();
+  });
+
+  test.each([
+    ["--retry-times 0", ["--retry-times", "0"], /answered 503$/m, 1],
+    ["--retry-times 1", ["--retry-times", "1"], /answered 503, 2 times$/m, 2],
+    ["no option", [], /answered 503, 5 times$/m, 5],
+  ])("with %s a server that is not ready is asked so often", async (_title, args, message, count) => {
+    registry.intercept = (_request, response) => {
+      response.setHeader("Retry-After", "0");
+      end(response, 503);
+      return true;
+    };
+    const { exit, stderr } = await command(["inspect", ...args, at("app:v1")]);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(registry.seen).toHaveLength(count);
+  });
+
+  test("a token that ends in the middle of an upload is had anew", async () => {
+    const realm = await TestRealm.start();
+    await restart({ realm: realm.url });
+    realm.registries.push(registry);
+    let ends = 0;
+    registry.intercept = (request) => {
+      if (request.method === "PATCH" && ends++ === 0) registry.tokens.clear();
+      return false;
+    };
+    try {
+      await succeed(encrypt(`rootfs:${files}`, at("app:v1")));
+      expect(tagOf("app v1")).toBeDefined();
+    } finally {
+      await realm.stop();
+    }
+  });
+
+  test("a password goes to no other host, whether by a redirect or by an upload's address", async () => {
+    await restart({ user: { name: "ann", password: "hush" } });
+    const other = await TestRegistry.start();
+    const uploads = new Map<string, Buffer>();
+    other.intercept = async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const [path = "", query] = (request.url ?? "").split("?digest=");
+      if (request.method === "PATCH") uploads.set(path, Buffer.concat(chunks));
+      if (request.method === "PUT")
+        registry.blobs.set(`app ${decodeURIComponent(query ?? "")}`, uploads.get(path) ?? Buffer.alloc(0));
+      response.setHeader("Location", path);
+      if (request.method === "GET")
+        end(response, 200, Buffer.from(registry.blobs.get(`app ${path.slice(1)}`) ?? ""));
+      else end(response, request.method === "PATCH" ? 202 : 201);
+      return true;
+    };
+    let count = 0;
+    registry.intercept = (request, response) => {
+      if (request.headers.authorization === undefined) return false;
+      const digest = /blobs\/(sha256:\w+)$/.exec(request.url ?? "")?.[1];
+      if (request.method === "POST")
+        response.writeHead(202, { Location: `${other.origin}/up-${count++}` }).end();
+      else if (request.method === "GET" && digest !== undefined)
+        response.writeHead(307, { Location: `${other.origin}/${digest}` }).end();
+      else return false;
+      return true;
+    };
+    try {
+      await succeed(encrypt("--creds", "ann:hush", `rootfs:${files}`, at("app:v1")));
+      await succeed(["verify", "-q", "--creds", "ann:hush", "--key", ann.privateKey, at("app:v1")]);
+      expect(other.log.some((line) => line.startsWith("PATCH"))).toBe(true);
+      expect(other.log.some((line) => line.startsWith("GET"))).toBe(true);
+      expect(other.seen.map(({ authorization }) => authorization)).not.toContainEqual(expect.anything());
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test("plain HTTP is named where TLS is insisted on", async () => {
+    const { exit, stderr } = await command(["inspect", "--tls-verify=true", at("app:v1")]);
+    expect(exit).toBe(1);
+    expect(stderr).toBe(
+      `ctd-decoder: error: ${registry.host} speaks plain HTTP\nctd-decoder: hint: say --tls-verify=false if that is meant\n`,
+    );
+  });
+
+  test("encrypted layers that a registry refuses come with a hint", async () => {
+    registry.intercept = (request, response) => {
+      if (request.method !== "PUT" || !request.url?.includes("/manifests/")) return false;
+      request.resume().on("end", () => fail(response, 400, "MANIFEST_INVALID"));
+      return true;
+    };
+    const { exit, stderr } = await command(encrypt(`rootfs:${files}`, at("app:v1")));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(ONE_ERROR);
+    expect(stderr).toMatch(/some registries take no encrypted layers; this one may be one of them\n$/);
+  });
+
+  test("signatures of the old digest are noted, with the command that signs", async () => {
+    await publish();
+    const { digest } = JSON.parse(await succeed(["inspect", "--json", at("app:v1")]));
+    registry.addManifest(
+      "app",
+      `${digest.replace(":", "-")}.sig`,
+      { schemaVersion: 2, layers: [] },
+      "application/vnd.oci.image.manifest.v1+json",
+    );
+    const { exit, stderr } = await command(rewrap("--json", "--force", at("app:v1"), at("app:v1")));
+    expect(exit).toBe(0);
+    expect(stderr).toMatch(/^ctd-decoder: note: .*ctd-decoder sign --key/m);
+  });
+
+  test("interrupted, it leaves the tag as it was and no upload behind", async () => {
+    await publish();
+    const before = tagOf("app v1");
+    const stalled = Promise.withResolvers<void>();
+    registry.intercept = async (request) => {
+      if (request.method !== "PATCH" || Number(request.headers["content-length"]) < 1 << 20) return false;
+      await new Promise((resolve) => request.once("data", resolve));
+      request.pause();
+      stalled.resolve();
+      return true;
+    };
+    const child = spawn(
+      ours.command,
+      encrypt("--force", "--compression", "none", `rootfs:${files}`, at("app:v1")),
+      { stdio: "pipe" },
+    );
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    const ended = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
+    await stalled.promise;
+    child.kill("SIGINT");
+    expect(await ended).toBe("SIGINT");
+    expect(stderr).toMatch(/interrupted/);
+    expect(tagOf("app v1")).toBe(before);
+    expect(registry.log.filter((line) => line.startsWith("DELETE"))).not.toEqual([]);
+  });
+
+  test("an answer to all bytes is no verdict: a forged layer is not committed", async () => {
+    await publish();
+    const [name, manifest] = [...registry.manifests].find(([key]) => key === "app v1") ?? [];
+    const document = JSON.parse(manifest?.bytes.toString() ?? "");
+    const [layer] = document.layers;
+    const bytes = Buffer.from(registry.blobs.get(`app ${layer.digest}`) ?? "");
+    bytes.writeUInt8(bytes.readUInt8(1000) ^ 1, 1000);
+    layer.digest = registry.addBlob("app", bytes);
+    registry.addManifest("app", "v1", document, manifest?.mediaType ?? "");
+    registry.seen.length = 0;
+    expect(name).toBe("app v1");
+    const { exit, stderr } = await command([
+      "decrypt",
+      "--key",
+      ann.privateKey,
+      at("app:v1"),
+      at("plain:v1"),
+    ]);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/HMAC does not match/);
+    // The configuration alone became a blob.
+    expect([...registry.blobs.keys()].filter((key) => key.startsWith("plain "))).toHaveLength(1);
+    expect(tagOf("plain v1")).toBeUndefined();
+    const verify = await command(["verify", "--json", "--key", ann.privateKey, at("app:v1")]);
+    expect(verify.exit).toBe(1);
+    expect(verify.stdout.toString()).toMatch(/AUTHENTICATION/);
+  });
+});
