@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readSmallFile } from "../io/file.ts";
 import { LIMITS } from "../limits.ts";
 import { REF_NAME } from "../spec/manifest.ts";
+import { TRANSPORTS } from "../transport/transports.ts";
 import { type Command, commandOf, dashed, type Options } from "./command.ts";
 import { HELP, OTHER_FLAGS, PROGRAM_FLAGS } from "./help.ts";
 
@@ -82,13 +83,13 @@ function names(options: Options): string[] {
   return Object.keys(options).map((name) => `--${name}`);
 }
 
-const TRANSPORTS = ["oci:", "oci-archive:", "docker-archive:", "rootfs:", "tar:"];
+const PREFIXES = TRANSPORTS.map(({ name }) => (name === "docker" ? "docker://" : `${name}:`));
 
 /** "o" → transports, "oci:a" → folders and files, "oci:app:" → the tags of the layout in app. */
 function images(current: string): string[] {
   const [transport = "", path, tag] = /^([^:]*:)([^:]*)(:)?/.exec(current)?.slice(1) ?? [];
-  if (path === undefined) return TRANSPORTS;
-  if (!TRANSPORTS.includes(transport)) return [];
+  if (path === undefined) return PREFIXES;
+  if (!PREFIXES.includes(transport)) return [];
   if (tag !== undefined) return tags(path).map((name) => `${transport}${path}:${name}`);
   const onlyFolders = transport === "oci:" || transport === "rootfs:";
   const here = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";

@@ -40,6 +40,11 @@ export async function openArchiveFile(
   try {
     progress.begin({ kind: "reading", bytes: undefined });
     let range = path === "-" ? await spool(readPipe(STDIN, "standard input")) : await regularFile(path);
+    if (path === "-" && range.size === 0) {
+      throw new DecoderError("BAD_IMAGE", "standard input is empty", {
+        hint: "the program that writes to it may have failed: look for its message",
+      });
+    }
     const compression = compressionOf(await readHead(range, MAGIC_BYTES));
     if (compression !== "none") range = await spool(decompress(compression, readBlob(range), name));
     return { range, name, close };

@@ -300,6 +300,15 @@ describeWith([ours], "results", {}, () => {
 });
 
 describeWith([ours], "pipes", {}, () => {
+  test.each([["inspect"], ["verify", "--key", "keys/node.pem"]])(
+    "%s of an empty pipe says so",
+    async (...args) => {
+      const { exit, stdout, stderr } = await command([...args, "-"], { cwd });
+      expect({ exit, stdout: stdout.length }).toEqual({ exit: 1, stdout: 0 });
+      expect(stderr).toMatch(/^ctd-decoder: error: standard input is empty\nctd-decoder: hint: .*failed/);
+    },
+  );
+
   test("an archive goes through commands from end to end", async () => {
     const encrypt = await command(["encrypt", "--recipient", `jwe:${keys.publicKey}`, `oci:${plain}`, "-"]);
     expect(encrypt.stderr).toMatch(/encrypted 2 layers into oci-archive:-\n/);

@@ -26,6 +26,10 @@ export const INSPECT: Command = {
       does: "shows those of an image in a registry",
     },
     {
+      command: "skopeo inspect --raw docker://registry/app:enc | ctd-decoder inspect -",
+      does: "shows those of a manifest from standard input",
+    },
+    {
       command: "ctd-decoder inspect --keys /etc/containerd/ocicrypt/keys oci:app:enc",
       does: "shows which key of a node opens which layer",
     },
