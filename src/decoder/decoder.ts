@@ -60,8 +60,7 @@ async function openingsFor(
     settings,
   }: { readonly options: DecoderOptions; readonly settings: SchemeSettings },
 ): Promise<AsyncGenerator<Opening>> {
-  if (tenants.tenantKeys === undefined && tenants.sealedDirectory === undefined)
-    return openings(layers, keys, settings);
+  if (Object.keys(tenants).length === 0) return openings(layers, keys, settings);
   const { tenantOpenings } = await import("../tenants/tenancy.ts");
   const context = { contentStore: store.contentStore, environment: settings.environment };
   return tenantOpenings(layers, keys, (groups, set) => openings(groups, set, settings), {

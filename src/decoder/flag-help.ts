@@ -58,6 +58,10 @@ export const FLAG_HELP: Readonly<Record<FlagName, FlagHelp>> = {
     value: "NAME",
     help: "this node's name, for --tenant-keys (default: the one in the kubelet's certificate)",
   },
+  "key-scopes": {
+    value: "FILE",
+    help: "keys of the folder open only layers of the repositories that FILE binds them to",
+  },
   "sealed-dir": {
     value: "DIR",
     help: "write a seal record of each layer to DIR, for the gate at container creation",

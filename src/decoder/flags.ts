@@ -63,6 +63,7 @@ export const FLAGS = {
   "tenant-keys": takes("tenants", "tenantKeys", toTenantKeys),
   kubeconfig: takes("tenants", "kubeconfig", toText),
   "node-name": takes("tenants", "nodeName", toText),
+  "key-scopes": takes("tenants", "keyScopes", toText),
   "sealed-dir": takes("tenants", "sealedDirectory", toText),
   "audit-log": takes("audit", "auditLog", toText),
   "audit-required": turns("audit", "auditRequired", true),

@@ -1,5 +1,6 @@
 import type { FoundLayer } from "../containerd/payload.ts";
 import { storeOf } from "../containerd/store/lookup.ts";
+import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { OpenedLayer } from "../layer/open.ts";
@@ -12,6 +13,8 @@ export interface TenantOptions {
   readonly tenantKeys?: "kubelet";
   readonly kubeconfig?: string;
   readonly nodeName?: string;
+  /** File that binds keys of the node's folder to repositories; undefined binds none. */
+  readonly keyScopes?: string;
   /** Folder for seal records; undefined writes none. */
   readonly sealedDirectory?: string;
 }
@@ -46,7 +49,8 @@ export async function* tenantOpenings<T extends Opening>(
 ): AsyncGenerator<T> {
   const seen: (readonly FoundLayer[])[] = [];
   try {
-    yield* sealed(open(remembering(groups, seen), nodeKeys), "node", options);
+    const [scoped, all] = await scopedKeys(groups, nodeKeys, options);
+    yield* sealed(open(remembering(all, seen), scoped), "node", options);
     return;
   } catch (error) {
     const canGoOn =
@@ -62,6 +66,20 @@ export async function* tenantOpenings<T extends Opening>(
   } finally {
     destroyKeys(keys);
   }
+}
+
+/** The node's keys that may open this layer. Groups are read on only where a scope asks for the layer's repositories. */
+async function scopedKeys(
+  groups: Iterable<readonly FoundLayer[]>,
+  keys: KeySet,
+  { keyScopes, contentStore }: TenantOptions & TenancyContext,
+): Promise<[KeySet, Iterable<readonly FoundLayer[]>]> {
+  if (keyScopes === undefined) return [keys, groups];
+  const all = [...groups];
+  const digest = digestOf(all.flat()[0]);
+  const { keysInScope, readScopes } = await import("./scopes.ts");
+  const { repositories } = new ContainerdMetadata(storeOf(digest, contentStore)).unpacking(digest);
+  return [keysInScope(keys, readScopes(keyScopes), repositories), all];
 }
 
 async function* sealed<T extends Opening>(
