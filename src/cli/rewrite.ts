@@ -107,5 +107,22 @@ function summary(
   ].join("; ");
   const missing = absent.map(({ digest, platform }) => printable(platform ?? digest)).join(", ");
   const leftOut = absent.length > 0 ? `left out, since SOURCE lacks it: ${missing}\n` : "";
-  return `${what}\n${leftOut}${digest}\n`;
+  return `${what}\n${recipientLines(layers)}${leftOut}${digest}\n`;
+}
+
+const CHANGES = ["added", "kept", "removed"] as const;
+/** Recipients that one line names. The others are counted. */
+const RECIPIENTS_SHOWN = 8;
+
+/** One line each for the recipients that were added, kept and removed, of all layers together. */
+function recipientLines(layers: RewriteResult["layers"]): string {
+  return CHANGES.map((change) => {
+    const all = layers.flatMap(({ recipients }) => recipients?.[change] ?? []);
+    const names = new Set(
+      all.map(({ scheme, algorithm, id = "(unnamed)" }) => `${scheme}: ${algorithm ?? ""} ${id}`),
+    );
+    const shown = [...names].slice(0, RECIPIENTS_SHOWN).map((name) => printable(name));
+    const more = names.size > shown.length ? `, and ${names.size - shown.length} more` : "";
+    return names.size === 0 ? "" : `recipients ${change}: ${shown.join(", ")}${more}\n`;
+  }).join("");
 }

@@ -114,7 +114,7 @@ async function addition(
   opener: LayerOpener | undefined,
 ): Promise<LayerChange> {
   if (adder !== undefined && opener !== undefined) {
-    return rewrapped(layer, await opener.open(layer), adder, "add");
+    return rewrapped(layer, await opener.open(layer), adder);
   }
   throw new DecoderError(
     "BAD_MEDIA_TYPE",

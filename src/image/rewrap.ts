@@ -1,4 +1,6 @@
+import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
+import { Removal } from "../keywrap/removal.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import type { OpenedLayer } from "../layer/open.ts";
@@ -10,15 +12,21 @@ import { type Into, type LayerChange, type RewriteResult, rewriteImage } from ".
 import { type ChosenLayer, chooseEncryptedLayers, type Selection } from "./select.ts";
 import type { ImageTree } from "./tree.ts";
 
+/** How the recipients of layers change. Recipients have the forms of `encrypt`: "jwe:pub.pem". */
+export interface RecipientChanges {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Removes all recipients but the added ones. */
+  readonly isOnly: boolean;
+}
+
 export interface RewrapOptions {
   readonly source: SourceReference;
   readonly into: Into;
   readonly running: Running;
-  readonly keys: KeySet;
-  /** "jwe:pub.pem" and the like. */
-  readonly recipients: readonly string[];
-  /** Whether the layers' present recipients stay. */
-  readonly keep: boolean;
+  /** Keys that open the layers. Not needed when recipients are only removed. */
+  readonly keys?: KeySet;
+  readonly recipients: RecipientChanges;
   readonly settings: WrapSettings;
   readonly selection: Selection;
 }
@@ -26,13 +34,15 @@ export interface RewrapOptions {
 /**
  * Wraps the keys of encrypted layers for other recipients. Layer data and layer keys stay the same, so former recipients
  * who kept them can still read the layers.
- * @throws DecoderError BAD_RECIPIENT, NO_KEY, NOT_FOUND when no chosen layer is encrypted, and what reading and writing
- * throw; the destination is then as it was
+ * @throws DecoderError BAD_RECIPIENT, also for a layer that nobody could open any more, NO_KEY, NOT_FOUND when no chosen layer is
+ * encrypted, and what reading and writing throw; the destination is then as it was
  */
 export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult> {
-  const { source, selection, into, running } = options;
-  const wrapper = await LayerWrapper.prepare(options.recipients, options.settings);
-  const opener = new LayerOpener(options.keys, options.settings);
+  const { source, selection, into, running, recipients, settings, keys } = options;
+  const removal = await Removal.prepare(recipients.removed, settings);
+  const wrapper =
+    recipients.added.length === 0 ? null : await LayerWrapper.prepare(recipients.added, settings);
+  const opener = keys && new LayerOpener(keys, settings);
   const rewriting = {
     encrypts: true,
     opensSlowly: source.opensSlowly,
@@ -41,30 +51,38 @@ export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult
     plan: async (tree: ImageTree) => {
       const changes: LayerChange[] = [];
       for (const layer of chooseEncryptedLayers(tree, selection)) {
-        const opened = await opener.open(layer);
-        changes.push(rewrapped(layer, opened, wrapper, options.keep ? "add" : "replace"));
+        const before = layer.descriptor.annotations ?? {};
+        const kept = recipients.isOnly ? withoutWrappedKeys(before) : await removal.apply(before);
+        if (wrapper !== null && opener !== undefined)
+          changes.push(rewrapped(layer, await opener.open(layer), wrapper, kept));
+        else changes.push(reduced(layer, kept));
       }
+      removal.checkAllFound();
       return changes;
     },
   };
   try {
     return await rewriteImage(rewriting, into, running);
   } finally {
-    opener.close();
+    opener?.close();
   }
 }
 
-/** The change that adds recipients to a layer, or replaces its recipients. The layer's data is not touched. */
+function withoutWrappedKeys(annotations: Readonly<Record<string, string>>): Record<string, string> {
+  const kept = Object.entries(annotations).filter(([name]) => !name.startsWith(KEYS_PREFIX));
+  return Object.fromEntries(kept);
+}
+
+/**
+ * The change that adds recipients to a layer. The layer's data is not touched.
+ * @param kept the layer's annotations, with the recipients that stay
+ */
 export function rewrapped(
   { node, position, descriptor }: ChosenLayer,
   opened: OpenedLayer,
   wrapper: LayerWrapper,
-  mode: "add" | "replace",
+  kept: Readonly<Record<string, string>> = descriptor.annotations ?? {},
 ): LayerChange {
-  const old = Object.entries(descriptor.annotations ?? {});
-  const kept = Object.fromEntries(
-    mode === "add" ? old : old.filter(([name]) => !name.startsWith(KEYS_PREFIX)),
-  );
   return {
     node,
     position,
@@ -74,6 +92,32 @@ export function rewrapped(
       const transfer = await workshop.copy(descriptor);
       const added = await wrapper.wrap(opened.privateOptions.bytes, kept);
       return { transfer, descriptor: { ...descriptor, annotations: { ...kept, ...added } } };
+    },
+  };
+}
+
+/** The change that only removes recipients. */
+function reduced(
+  { node, position, descriptor }: ChosenLayer,
+  kept: Readonly<Record<string, string>>,
+): LayerChange {
+  if (!Object.keys(kept).some((name) => name.startsWith(KEYS_PREFIX))) {
+    throw new DecoderError(
+      "BAD_RECIPIENT",
+      `nobody could open layer ${position} any more: all its recipients are removed`,
+      {
+        hint: "name a new recipient as well: --recipient jwe:FILE",
+      },
+    );
+  }
+  return {
+    node,
+    position,
+    descriptor,
+    action: "rewrapped",
+    async work(workshop) {
+      const transfer = await workshop.copy(descriptor);
+      return { transfer, descriptor: { ...descriptor, annotations: kept } };
     },
   };
 }

@@ -13,6 +13,9 @@ export interface CertificateRules {
 
 export const STRICT: CertificateRules = { allowExpired: false, allowCa: false, allowKeyUsage: false };
 
+/** For certificates that are only compared or tested with. */
+export const LENIENT: CertificateRules = { allowExpired: true, allowCa: true, allowKeyUsage: true };
+
 /** A refused certificate; `reason` continues "the recipient jwe:FILE …". */
 export interface Refusal {
   readonly reason: string;

@@ -76,7 +76,11 @@ export interface WrapSettings extends SchemeSettings {
 export interface Wrapper {
   /** The annotation's name after `org.opencontainers.image.enc.keys.`: "jwe", "provider.kms". */
   readonly annotation: string;
-  wrap(options: Uint8Array): Promise<Uint8Array>;
+  /**
+   * @param present ids of recipients that the layer's other packets name, who need no packet again
+   * @returns the packet; null when every recipient is present
+   */
+  wrap(options: Uint8Array, present?: ReadonlySet<string>): Promise<Uint8Array | null>;
 }
 
 export interface WrapScheme {
@@ -99,4 +103,17 @@ export interface RecipientInfo {
 export interface DescribeScheme {
   /** @throws DecoderError BAD_PACKET */
   describe(packet: Bytes): readonly RecipientInfo[] | Promise<readonly RecipientInfo[]>;
+  /**
+   * Reads a recipient's public key or certificate, and returns the ids by which packets may name it.
+   * @param recipient the text after `jwe:` and its like
+   * @returns an empty list when the scheme's packets name no recipients
+   * @throws DecoderError BAD_RECIPIENT
+   */
+  idsOf(recipient: string, settings: WrapSettings): Promise<readonly string[]>;
+  /**
+   * Removes recipients from a packet, without a key.
+   * @returns null when none is left
+   * @throws DecoderError BAD_PACKET
+   */
+  without(packet: Bytes, isRemoved: (recipient: RecipientInfo) => boolean): Bytes | null;
 }

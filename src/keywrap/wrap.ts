@@ -1,8 +1,9 @@
 import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
+import { describeLayer } from "./describe.ts";
 import type { Wrapper, WrapSettings } from "./scheme.ts";
-import { SCHEMES } from "./schemes.ts";
+import { SCHEMES, type SchemeRow } from "./schemes.ts";
 
 /** Wraps layers' private options for a fixed set of recipients of any schemes. */
 export class LayerWrapper {
@@ -20,10 +21,8 @@ export class LayerWrapper {
   static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<LayerWrapper> {
     const byScheme = new Map<string, string[]>();
     for (const recipient of new Set(recipients)) {
-      const colon = recipient.indexOf(":");
-      const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
-      if (!SCHEMES.some((row) => row.name === scheme) || value === "") throw unknownRecipient(recipient);
-      byScheme.set(scheme, [...(byScheme.get(scheme) ?? []), value]);
+      const { row, value } = parseRecipient(recipient);
+      byScheme.set(row.name, [...(byScheme.get(row.name) ?? []), value]);
     }
     if (byScheme.size === 0)
       throw new DecoderError("BAD_RECIPIENT", "there is no recipient to encrypt for", { hint: forms() });
@@ -37,7 +36,8 @@ export class LayerWrapper {
 
   /**
    * Wraps one layer's private options.
-   * @param existing the layer's annotations, whose packets stay before the new ones
+   * @param existing the layer's annotations, whose packets stay before the new ones; recipients whom they name get no packet
+   * again
    * @returns annotation name → packets in base64, separated by commas
    */
   async wrap(
@@ -47,12 +47,20 @@ export class LayerWrapper {
     const annotations: Record<string, string> = {};
     for (const wrapper of this.#wrappers) {
       const name = KEYS_PREFIX + wrapper.annotation;
-      const packet = encodeBase64(await wrapper.wrap(privateOptions));
       const before = existing[name];
-      annotations[name] = before ? `${before},${packet}` : packet;
+      const packet = await wrapper.wrap(privateOptions, await idsIn(name, before));
+      if (packet === null) continue;
+      const text = encodeBase64(packet);
+      annotations[name] = before ? `${before},${text}` : text;
     }
     return annotations;
   }
+}
+
+/** The ids of recipients that an annotation names. */
+async function idsIn(name: string, value: string | undefined): Promise<ReadonlySet<string>> {
+  const packets = value === undefined ? [] : await describeLayer({ [name]: value });
+  return new Set(packets.flatMap(({ recipients }) => recipients.flatMap(({ id }) => id ?? [])));
 }
 
 /** The forms of recipients: "jwe:FILE, pkcs7:CERT or …". */
@@ -65,8 +73,13 @@ function forms(): string {
   return `a recipient is ${recipientForms()}`;
 }
 
-function unknownRecipient(recipient: string): DecoderError {
-  return new DecoderError("BAD_RECIPIENT", `the recipient ${JSON.stringify(recipient)} is of no known kind`, {
+/** Splits a recipient at its first colon. @throws DecoderError BAD_RECIPIENT */
+export function parseRecipient(recipient: string): { readonly row: SchemeRow; readonly value: string } {
+  const colon = recipient.indexOf(":");
+  const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
+  const row = SCHEMES.find(({ name }) => name === scheme);
+  if (row !== undefined && value !== "") return { row, value };
+  throw new DecoderError("BAD_RECIPIENT", `the recipient ${JSON.stringify(recipient)} is of no known kind`, {
     hint: forms(),
   });
 }

@@ -9,7 +9,7 @@ import { TAR_TYPE } from "../containerd/stream-processors.ts";
 import { encodeField } from "../encoding/protobuf.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { AsymmetricKey, KeySet } from "../keys/keyset.ts";
-import type { CertificateRules } from "../keys/recipient-certificate.ts";
+import { LENIENT } from "../keys/recipient-certificate.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { SCHEMES } from "../keywrap/schemes.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
@@ -38,9 +38,6 @@ export interface SelfTestOptions {
 const LAYER_BYTES = 10_000;
 const TIMEOUT_MS = 60_000;
 const MESSAGE_CHARS = 2000;
-
-/** The certificates are the node's own. The layer is only a test. */
-const ANY_CERTIFICATE: CertificateRules = { allowExpired: true, allowCa: true, allowKeyUsage: true };
 
 interface Recipient {
   readonly key: string;
@@ -126,7 +123,7 @@ async function tryKey(recipient: string, options: SelfTestOptions): Promise<Pick
 }
 
 async function encryptFor(recipient: string, plaintext: Uint8Array, settings: WrapSettings) {
-  const wrapper = await LayerWrapper.prepare([recipient], { ...settings, certificates: ANY_CERTIFICATE });
+  const wrapper = await LayerWrapper.prepare([recipient], { ...settings, certificates: LENIENT });
   const { ciphertext, descriptor } = await sealLayer(plaintext, TAR_TYPE, wrapper);
   return { ciphertext, payload: payloadOf(descriptor) };
 }

@@ -72,7 +72,7 @@ describeWith([ours], "the command line", {}, () => {
     ],
     [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "rootfs:out"], /can't be written/],
     [["decrypt", "oci:encrypted", "oci:out"], /no private key/],
-    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no recipient/],
+    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no change of recipients/],
     [["layer", "--key", "keys/node.pem"], /either/],
     [["layer", "--key", "keys/node.pem", "--descriptor", "x", "oci:encrypted"], /either/],
     [["layer", "--key", "keys/node.pem", "oci:encrypted"], /several platforms/],

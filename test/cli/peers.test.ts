@@ -61,7 +61,7 @@ describe.each([skopeo, skopeoNew])("$name", (tool) => {
       const other = await rsaKeys(join(folder, "keys"), `other-${count}`);
       const [encrypted, rewrapped] = [fresh(), fresh()];
       await copyImage(tool, `oci:${plain}:v1`, `oci:${encrypted}:v1`, { recipients: [recipient()] });
-      const change = ["--key", keys.privateKey, "--recipient", `jwe:${other.publicKey}`];
+      const change = ["--only", "--key", keys.privateKey, "--recipient", `jwe:${other.publicKey}`];
       await succeed(["rewrap", "-q", ...change, `oci:${encrypted}`, `oci:${rewrapped}:v1`]);
       const open = async (key: string) =>
         await copyImage(tool, `oci:${rewrapped}:v1`, `oci:${fresh()}:v1`, { keys: [key] });

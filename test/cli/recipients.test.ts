@@ -29,6 +29,8 @@ async function makeCertificate(): Promise<void> {
     "/CN=node",
     "-days",
     "2",
+    "-addext",
+    "basicConstraints=critical,CA:FALSE",
     ...files,
   ]);
 }

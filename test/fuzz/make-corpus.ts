@@ -136,7 +136,7 @@ save(
   }),
 );
 const [wrapper] = await prepare([join(CORPUS, "keys/certificate.pem")], WRAP_SETTINGS);
-if (wrapper) save("cms/peers", await wrapper.wrap(options));
+if (wrapper) save("cms/peers", (await wrapper.wrap(options)) ?? "");
 
 save("pgp/message", await seal(pgp.toPublic(), literal()));
 save("pgp/two-recipients", await seal([pgp.toPublic(), pgpRsa.toPublic()], literal()));

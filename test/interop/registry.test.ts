@@ -100,7 +100,15 @@ describeWith([registry, skopeo, ours], "with a plain docker-registry", { timeout
       `oci:${plain}:v1`,
       at("place:v1"),
     ]);
-    const rewrap = ["rewrap", "--json", "--key", ann.privateKey, "--recipient", `jwe:${bob.publicKey}`];
+    const rewrap = [
+      "rewrap",
+      "--only",
+      "--json",
+      "--key",
+      ann.privateKey,
+      "--recipient",
+      `jwe:${bob.publicKey}`,
+    ];
     expect(await command([...rewrap, at("place:v1"), at("place:v1")])).toMatchObject({
       exit: 1,
       stderr: expect.stringMatching(/the tag "v1" already exists\n.*--force/),
@@ -355,6 +363,7 @@ describeWith(
       ]);
       const rewrap = [
         "rewrap",
+        "--only",
         "--json",
         "--creds",
         ANN.creds,

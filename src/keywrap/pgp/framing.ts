@@ -53,6 +53,18 @@ export function readPackets(bytes: Bytes): Packet[] {
   return packets;
 }
 
+/** Writes packets in the current format with definite lengths of five octets (RFC 9580 §4.2.1.3). */
+export function writePackets(packets: readonly Packet[]): Bytes {
+  return concat(
+    ...packets.flatMap(({ tag, body }) => {
+      const header = new Uint8Array(6);
+      header.set([0xc0 | tag, 0xff]);
+      new DataView(header.buffer).setUint32(2, body.length);
+      return [header, body];
+    }),
+  );
+}
+
 type Located = Packet & { readonly end: number };
 
 /** RFC 9580 §4.2.2: the header octet gives the size of the length. The form "to the end" is for data packets only. */

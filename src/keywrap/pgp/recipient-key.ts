@@ -12,10 +12,7 @@ import { exportFromGpg } from "./gpg.ts";
  * @throws DecoderError BAD_RECIPIENT unless exactly one key can be encrypted for
  */
 export async function readRecipientKey(recipient: string, settings: WrapSettings): Promise<PublicKey> {
-  const data = isFile(recipient)
-    ? await readRecipientFile({ scheme: "pgp", file: recipient })
-    : await exportFromGpg(recipient, settings);
-  const keys = await parseKeys(data, recipient);
+  const keys = await readRecipientKeys(recipient, settings);
   if (keys.some((key) => key.isPrivate())) {
     const hint =
       "give the public key (gpg --export KEYID), and keep the secret one where images are decrypted";
@@ -36,6 +33,14 @@ export async function readRecipientKey(recipient: string, settings: WrapSettings
     );
   }
   return key;
+}
+
+/** Reads all keys of a file or name, also unusable ones. @throws DecoderError BAD_RECIPIENT */
+export async function readRecipientKeys(recipient: string, settings: WrapSettings): Promise<readonly Key[]> {
+  const data = isFile(recipient)
+    ? await readRecipientFile({ scheme: "pgp", file: recipient })
+    : await exportFromGpg(recipient, settings);
+  return await parseKeys(data, recipient);
 }
 
 /** Whether a recipient is a file, a pipe or standard input rather than a name. */

@@ -8,7 +8,21 @@ export async function prepare(
   settings: WrapSettings,
 ): Promise<readonly Wrapper[]> {
   const keys = await Promise.all(recipients.map((recipient) => readRecipientKey(recipient, settings)));
-  return [{ annotation: "pgp", wrap: (options) => wrapFor(keys, options) }];
+  const distinct = [...new Map(keys.map((key) => [key.getFingerprint(), key])).values()];
+  return [
+    {
+      annotation: "pgp",
+      async wrap(options, present) {
+        const missing = distinct.filter((key) => !idsOf(key).some((id) => present?.has(id)));
+        return missing.length === 0 ? null : await wrapFor(missing, options);
+      },
+    },
+  ];
+}
+
+/** The ids of a key and its subkeys, as packets name them. */
+function idsOf(key: PublicKey): string[] {
+  return key.getKeys().flatMap((it) => [`0x${it.getKeyID().toHex()}`, `0x${it.getFingerprint()}`]);
 }
 
 /**

@@ -8,3 +8,13 @@ export function describe(packet: Bytes): readonly RecipientInfo[] {
     algorithm: "hash" in recipient ? describeRecipient(recipient) : "unknown",
   }));
 }
+
+/** Packets name no recipients. */
+export async function idsOf(): Promise<readonly string[]> {
+  return [];
+}
+
+/** All recipients look alike, so that a packet loses none of them or all. */
+export function without(packet: Bytes, isRemoved: (recipient: RecipientInfo) => boolean): Bytes | null {
+  return describe(packet).some((recipient) => !isRemoved(recipient)) ? packet : null;
+}

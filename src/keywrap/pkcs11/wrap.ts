@@ -26,7 +26,7 @@ export async function prepare(files: readonly string[], settings: WrapSettings):
   for (const file of files) {
     const key = await readRecipientKey({ scheme: "pkcs11", file }, hash, settings);
     requireRoom({ file, key }, hash, OPTIONS_BYTES);
-    recipients.push({ file, key });
+    if (!recipients.some((other) => other.key.equals(key))) recipients.push({ file, key });
   }
   return [{ annotation: "pkcs11", wrap: async (options) => wrapFor(recipients, hash, options) }];
 }

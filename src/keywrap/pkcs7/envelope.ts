@@ -30,7 +30,8 @@ const AUTH_ENVELOPED_DATA = "2a864886f70d0109100117";
 /** RFC 5652 §6.1: there is no version 1. RFC 5083 §2.1 defines version 0 only. */
 const ENVELOPED_VERSIONS = [0, 2, 3, 4];
 
-const SET = 0x31;
+/** Tag of the SET of recipients. */
+export const RECIPIENTS_TAG = 0x31;
 const CONTEXT_0_PRIMITIVE = 0x80;
 const CONTEXT_2 = 0xa2;
 
@@ -57,7 +58,7 @@ export function readEnvelope(packet: Bytes): Envelope {
   throw malformed("it is neither EnvelopedData nor AuthEnvelopedData");
 }
 
-function withoutArmour(packet: Bytes): Bytes {
+export function withoutArmour(packet: Bytes): Bytes {
   if (Buffer.compare(packet.subarray(0, ARMOUR.length), ARMOUR) !== 0) return packet;
   const [block] = parsePem(Buffer.from(packet).toString("latin1"), 1);
   if (!block?.body || !ARMOUR_LABELS.includes(block.label)) throw malformed("its armour does not hold CMS");
@@ -70,7 +71,7 @@ function readEnvelopedData(element: BerElement): Envelope {
   if (version === null || !ENVELOPED_VERSIONS.includes(version))
     throw malformed("its EnvelopedData has an unknown version");
   fields.optional(TAG.CONTEXT_0); // originatorInfo
-  const recipients = readRecipients(fields.required(SET));
+  const recipients = readRecipients(fields.required(RECIPIENTS_TAG));
   const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
   fields.optional(TAG.CONTEXT_1); // unprotectedAttrs
   fields.end();
@@ -82,7 +83,7 @@ function readAuthEnvelopedData(element: BerElement): Envelope {
   const version = readSmallInteger(fields.required(TAG.INTEGER));
   if (version !== 0) throw malformed("its AuthEnvelopedData has an unknown version");
   fields.optional(TAG.CONTEXT_0); // originatorInfo
-  const recipients = readRecipients(fields.required(SET));
+  const recipients = readRecipients(fields.required(RECIPIENTS_TAG));
   const content = readEncryptedContentInfo(fields.required(TAG.SEQUENCE));
   const attributes = fields.optional(TAG.CONTEXT_1);
   const mac = fields.required(TAG.OCTET_STRING).content;
@@ -94,7 +95,7 @@ function readAuthEnvelopedData(element: BerElement): Envelope {
 /** RFC 5083 §2.2: attributes are authenticated with the tag of a SET OF in place of [1]. */
 function asSet(attributes: BerElement): Bytes {
   const set = attributes.whole.slice();
-  set[0] = SET;
+  set[0] = RECIPIENTS_TAG;
   return set;
 }
 

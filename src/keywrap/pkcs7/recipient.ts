@@ -42,6 +42,19 @@ export function keyIdentity(keyId: Uint8Array): string {
   return `key id ${keyId.toHex()}`;
 }
 
+/** RFC 5280 §4.1.2.2 and §4.2.1.2: serial numbers and key identifiers have at most 20 octets. */
+const ID_OCTETS = 32;
+
+/** Names a certificate in messages: "issuer CN=node-1 serial 2a". @throws DecoderError BAD_PACKET for a malformed name */
+export function certificateId(issuer: BerElement, serial: BerElement): string {
+  return `issuer ${nameText(issuer)} serial ${serial.content.subarray(0, ID_OCTETS).toHex()}`;
+}
+
+/** Names a key in messages by its subjectKeyIdentifier: "key id 4f…". */
+export function keyId(id: Uint8Array): string {
+  return `key id ${id.subarray(0, ID_OCTETS).toHex()}`;
+}
+
 /** A recipient in messages: "rsaEncryption issuer CN=node-1 serial 2a". */
 export function recipientText({ algorithm, id }: Recipient): string {
   return id === undefined ? algorithm : `${algorithm} ${id}`;
@@ -77,12 +90,9 @@ function readIssuerAndSerial(rid: BerElement): Identified {
   const issuer = fields.required(TAG.SEQUENCE);
   const serial = fields.required(TAG.INTEGER);
   fields.end();
-  // RFC 5280 §4.1.2.2: a serial number has at most 20 octets.
-  const id = `issuer ${nameText(issuer)} serial ${serial.content.subarray(0, 32).toHex()}`;
-  return { id, identity: issuerIdentity(issuer.whole, serial.whole) };
+  return { id: certificateId(issuer, serial), identity: issuerIdentity(issuer.whole, serial.whole) };
 }
 
 function readKeyId(rid: BerElement): Identified {
-  const identity = keyIdentity(rid.content);
-  return { id: `key id ${rid.content.subarray(0, 32).toHex()}`, identity };
+  return { id: keyId(rid.content), identity: keyIdentity(rid.content) };
 }

@@ -5,6 +5,7 @@ import { readCertificateFile } from "../../keys/public-key.ts";
 import { badRecipient } from "../../keys/recipient.ts";
 import { rsaSizeProblem } from "../../keys/rsa.ts";
 import type { Wrapper, WrapSettings } from "../scheme.ts";
+import { certificateId } from "./recipient.ts";
 
 /**
  * Wraps for certificates in the form that all peers read (fullsailor/pkcs7): EnvelopedData, PKCS#1 v1.5, and AES-128-GCM with the
@@ -16,12 +17,23 @@ interface CertificateRecipient {
   /** Whole DER elements. */
   readonly issuer: Bytes;
   readonly serial: Bytes;
+  /** By which packets name it. */
+  readonly id: string;
 }
 
 /** Wraps for RSA certificates, all in one packet; see {@link WrapScheme}. */
 export async function prepare(files: readonly string[], settings: WrapSettings): Promise<readonly Wrapper[]> {
   const recipients = await Promise.all(files.map((file) => readRecipient(file, settings)));
-  return [{ annotation: "pkcs7", wrap: async (options) => writeEnvelope(options, recipients) }];
+  const distinct = [...new Map(recipients.map((recipient) => [recipient.id, recipient])).values()];
+  return [
+    {
+      annotation: "pkcs7",
+      async wrap(options, present) {
+        const missing = distinct.filter(({ id }) => !present?.has(id));
+        return missing.length === 0 ? null : writeEnvelope(options, missing);
+      },
+    },
+  ];
 }
 
 async function readRecipient(file: string, settings: WrapSettings): Promise<CertificateRecipient> {
@@ -33,7 +45,7 @@ async function readRecipient(file: string, settings: WrapSettings): Promise<Cert
   }
   const problem = rsaSizeProblem(key.asymmetricKeyDetails?.modulusLength ?? 0);
   if (problem !== null) throw badRecipient(recipient, `is ${problem}`);
-  return { publicKey: key, issuer: issuer.whole, serial: serial.whole };
+  return { publicKey: key, issuer: issuer.whole, serial: serial.whole, id: certificateId(issuer, serial) };
 }
 
 const DATA = writeOid("2a864886f70d010701");

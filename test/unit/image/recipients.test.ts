@@ -46,8 +46,7 @@ describe("recipients", () => {
       into,
       running: { progress: SILENT },
       keys,
-      keep: false,
-      recipients: [bench.b.recipient],
+      recipients: { added: [bench.b.recipient], removed: [], isOnly: true },
       settings: SETTINGS,
       selection: EVERYTHING,
     });
@@ -68,13 +67,16 @@ describe("recipients", () => {
   });
 
   test.each([
-    { keep: false, opened: [false, true] },
-    { keep: true, opened: [true, true] },
-  ])("are changed by rewrap, keep: $keep", async ({ keep, opened }) => {
+    { what: "added", removed: [], isOnly: false, opened: [true, true] },
+    { what: "the only ones", removed: [], isOnly: true, opened: [false, true] },
+    { what: "replaced", removed: ["a"], isOnly: false, opened: [false, true] },
+  ] as const)("are changed by rewrap: $what", async ({ removed, isOnly, opened }) => {
     const [source, path] = [await bench.encrypted(bench.image([await layer("x")])), bench.fresh()];
     const keys = await keySet(bench.a);
     const into = { destination: parseDestination(`oci:${path}:v1`), replace: false };
-    const options = { into, keys, keep, recipients: [bench.b.recipient], settings: SETTINGS };
+    const old = removed.map((name) => bench[name].recipient);
+    const recipients = { added: [bench.b.recipient], removed: old, isOnly };
+    const options = { into, keys, recipients, settings: SETTINGS };
     const running = { progress: SILENT };
     await rewrapImage({ ...options, source: parseSource(`oci:${source}`), running, selection: EVERYTHING });
     expect(manifest(path).layers[0].digest).toBe(manifest(source).layers[0].digest);

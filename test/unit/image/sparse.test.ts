@@ -68,8 +68,7 @@ describe.each(selections)("of a sparse image, %s", (_, selection) => {
       ...options,
       into,
       keys,
-      keep: false,
-      recipients: [bench.b.recipient],
+      recipients: { added: [bench.b.recipient], removed: [], isOnly: true },
     });
     expect(rewrapped.absent).toEqual([{ digest: missing, platform: "linux/arm64" }]);
     const decrypted = bench.fresh();
