@@ -1,4 +1,4 @@
-import { decode } from "./decoder/decoder.ts";
+import { decode, MEDIA_TYPE_VARIABLE } from "./decoder/decoder.ts";
 import { parseDecoderFlags } from "./decoder/flags.ts";
 import { DecoderError } from "./errors.ts";
 import { conclude, concludeAsCommand } from "./exit.ts";
@@ -34,7 +34,10 @@ async function main(args: readonly string[]): Promise<void> {
   if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {
     return runCommand(args);
   }
-  return decodeLayer(args).catch((error) => explain(error, args));
+  return decodeLayer(args).catch(async (error) => {
+    if (process.env[MEDIA_TYPE_VARIABLE]) (await import("./process/linger.ts")).startLingering();
+    return explain(error, args);
+  });
 }
 
 async function runCommand(args: readonly string[]): Promise<void> {

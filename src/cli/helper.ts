@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import { HELPER } from "../keys/token/module-protocol.ts";
+import { LINGER } from "../process/linger.ts";
 
 interface Helper {
   serve(): Promise<void>;
@@ -8,6 +9,7 @@ interface Helper {
 /** Name on the command line → the helper process's work. */
 const HELPERS: ReadonlyMap<string | undefined, () => Promise<Helper>> = new Map([
   [HELPER, () => import("../keys/token/module-server.ts")],
+  [LINGER, () => import("../process/linger.ts")],
 ]);
 
 /** Runs this program as its own helper process. Helpers are not commands, and their command line is not parsed. */

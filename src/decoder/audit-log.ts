@@ -46,25 +46,16 @@ const TEXT_CHARS = 512;
 /** An `Audit` that appends one line of JSON for the layer to a file. */
 export class AuditLog {
   readonly #options: AuditLogOptions;
-  #descriptor: LayerDescriptor | undefined;
   #isWritten = false;
 
   constructor(options: AuditLogOptions) {
     this.#options = options;
   }
 
-  *watch(groups: Iterable<readonly FoundLayer[]>): Iterable<readonly FoundLayer[]> {
-    for (const group of groups) {
-      this.#descriptor ??= group[0]?.descriptor;
-      yield group;
-    }
-  }
-
   authentic({ descriptor }: FoundLayer, { by }: OpenedLayer, bytes: number): void {
-    this.#descriptor = descriptor;
     this.#write({
       verdict: "authentic",
-      ...this.#layer(),
+      ...this.#layer(descriptor),
       scheme: by.scheme,
       ...(by.recipient === undefined ? {} : { recipient: cut(by.recipient) }),
       ...keyFields(by.key),
@@ -72,12 +63,12 @@ export class AuditLog {
     });
   }
 
-  refused(error: unknown): void {
+  refused(error: unknown, layer: LayerDescriptor | undefined): void {
     if (this.#isWritten) return;
     const isKnown = error instanceof DecoderError;
     const verdict = isKnown ? { verdict: error.code, message: cut(error.message) } : { verdict: "INTERNAL" };
     try {
-      this.#write({ ...verdict, ...this.#layer() });
+      this.#write({ ...verdict, ...this.#layer(layer) });
     } catch {
       // The layer is refused anyway, and the caller must see that reason.
     }
@@ -103,9 +94,9 @@ export class AuditLog {
     }
   }
 
-  #layer(): Pick<AuditRecord, "layer" | "mediaType" | "image"> {
-    if (this.#descriptor === undefined) return {};
-    const { digest, mediaType, annotations } = this.#descriptor;
+  #layer(descriptor: LayerDescriptor | undefined): Pick<AuditRecord, "layer" | "mediaType" | "image"> {
+    if (descriptor === undefined) return {};
+    const { digest, mediaType, annotations } = descriptor;
     const [reference, manifest] = [annotations[IMAGE_REFERENCE], annotations[MANIFEST_DIGEST]];
     const image = {
       ...(reference === undefined ? {} : { reference: cut(reference) }),

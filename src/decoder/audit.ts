@@ -1,5 +1,5 @@
 import type { ReleaseMode } from "../cipher/release.ts";
-import type { FoundLayer } from "../containerd/payload.ts";
+import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
 import type { OpenedLayer } from "../layer/open.ts";
 
 export interface AuditOptions {
@@ -9,25 +9,26 @@ export interface AuditOptions {
   readonly auditRequired: boolean;
   /** Whether containerd, not the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
   readonly trustCriAnnotations: boolean;
+  /** Whether refusals also go to the system's log. */
+  readonly journal: boolean;
 }
 
 /** The record of a decoder call. Of `authentic` and `refused`, the first call is the verdict. */
 export interface Audit {
-  /** Passes the layers through and notes the first one, so that a refusal can name it. */
-  watch(groups: Iterable<readonly FoundLayer[]>): Iterable<readonly FoundLayer[]>;
   /**
    * Call before anything that waits for the verdict is released.
    * @param bytes size of the layer
    * @throws DecoderError AUDIT, if the line is required
    */
   authentic(found: FoundLayer, layer: OpenedLayer, bytes: number): void;
-  refused(error: unknown): void;
+  /** @param layer the one that was refused, if it is known */
+  refused(error: unknown, layer: LayerDescriptor | undefined): void;
 }
 
 /** Names the audit log where no flag does. */
 export const AUDIT_VARIABLE = "OCICRYPT_AUDIT_LOG";
 
-const NO_AUDIT: Audit = { watch: (groups) => groups, authentic: () => {}, refused: () => {} };
+const NO_AUDIT: Audit = { authentic: () => {}, refused: () => {} };
 
 /**
  * Starts the audit that was asked for. Without one, no more code is loaded.

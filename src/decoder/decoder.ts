@@ -13,8 +13,8 @@ import { releaseOpened } from "./release.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The layer's media type, as containerd passes it to every stream processor. */
-const MEDIA_TYPE_VARIABLE = "STREAM_PROCESSOR_MEDIATYPE";
+/** The layer's media type. containerd sets it for every stream processor, so a call that has it comes from containerd. */
+export const MEDIA_TYPE_VARIABLE = "STREAM_PROCESSOR_MEDIATYPE";
 
 /** One decoder call: what containerd passes → keys → the layer's key → verified plaintext. */
 export async function decode(
@@ -25,9 +25,10 @@ export async function decode(
 ): Promise<void> {
   const { keys: keyOptions, store, providers, release, audit: auditOptions } = options;
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
+  const seen: FoundLayer[] = [];
   try {
     const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE]);
-    const trusted = await trustedLayers(audit.watch(layers), options, environment);
+    const trusted = await trustedLayers(noting(layers, seen), options, environment);
     const keys = await loadKeys(keyOptions, parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
@@ -35,8 +36,19 @@ export async function decode(
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
-    audit.refused(error);
+    const layer = seen[0]?.descriptor;
+    audit.refused(error, layer);
+    if (auditOptions.journal && environment[MEDIA_TYPE_VARIABLE])
+      (await import("./journal.ts")).reportRefusal(error, layer);
     throw error;
+  }
+}
+
+/** Passes the layers through and notes them, so that a refusal can name the first one. */
+function* noting(groups: Handover["layers"], seen: FoundLayer[]): Handover["layers"] {
+  for (const group of groups) {
+    seen.push(...group);
+    yield group;
   }
 }
 

@@ -71,6 +71,7 @@ export const FLAG_HELP: Readonly<Record<FlagName, FlagHelp>> = {
     help: "append a line of JSON for each layer to FILE (default $OCICRYPT_AUDIT_LOG)",
   },
   "audit-required": { help: "release nothing if that line can't be written" },
+  "no-journal": { help: "do not report refused layers to the system's log" },
   "trust-cri-annotations": {
     help: "trust the image name in annotations: containerd wrote it, not the image's author",
   },

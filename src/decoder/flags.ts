@@ -67,6 +67,7 @@ export const FLAGS = {
   "sealed-dir": takes("tenants", "sealedDirectory", toText),
   "audit-log": takes("audit", "auditLog", toText),
   "audit-required": turns("audit", "auditRequired", true),
+  "no-journal": turns("audit", "journal", false),
   "trust-cri-annotations": turns("audit", "trustCriAnnotations", true),
   "trust-policy": takes("trust", "policyFile", toText),
 } as const satisfies Readonly<Record<string, Flag>>;
@@ -119,7 +120,7 @@ export function defaultOptions(): Mutable {
       verifyDigest: false,
       maxExpansion: DEFAULT_EXPANSION,
     },
-    audit: { auditRequired: false, trustCriAnnotations: false },
+    audit: { auditRequired: false, trustCriAnnotations: false, journal: true },
     trust: {},
     tenants: {},
   };

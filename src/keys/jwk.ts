@@ -1,9 +1,13 @@
 import { decodeBase64Url } from "../encoding/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
-import { CURVE_BYTES, ecKey, type KeyLabels, type KeyResult, rsaKeyFromNumbers } from "./private-key.ts";
-
-/** The reason why a public key is skipped. */
-export const PUBLIC_KEY = "a public key";
+import {
+  CURVE_BYTES,
+  ecKey,
+  type KeyLabels,
+  type KeyResult,
+  PUBLIC_KEY,
+  rsaKeyFromNumbers,
+} from "./private-key.ts";
 
 /** RFC 7518 §6.3.2, in the order of RFC 8017's RSAPrivateKey. */
 const RSA_NUMBERS = ["n", "e", "d", "p", "q", "dp", "dq", "qi"] as const;

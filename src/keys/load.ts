@@ -2,7 +2,6 @@ import type { Bytes } from "../encoding/bytes.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector, type ParameterName } from "./collector.ts";
 import type { KeySet, Parameters } from "./keyset.ts";
-import { passwordLookup } from "./passwords.ts";
 import { walkKeys } from "./walk.ts";
 
 export interface KeyOptions {
@@ -41,7 +40,7 @@ export async function loadKeys(options: KeyOptions, payload: Parameters = new Ma
   let advice = NO_KEYS_PATH;
   const parameters = new Map<string, (Bytes | null)[]>();
   if (options.keysPath !== undefined) {
-    const passwordsOf = passwordLookup(options.keyPasswordsPath);
+    const passwordsOf = await passwords(options.keyPasswordsPath);
     const shared = sharedPasswords(payload);
     const files = walkKeys(options.keysPath, {
       allowExternalSymlinks: options.allowExternalSymlinks,
@@ -94,4 +93,11 @@ function sharedPasswords(payload: Parameters): Secret[] {
       distinct.push(new Secret(password.slice()));
   }
   return distinct;
+}
+
+/** Most nodes have no encrypted keys, and don't load what reads their passwords. */
+async function passwords(path: string | undefined): Promise<(keyName: string) => Secret[]> {
+  if (path === undefined) return () => [];
+  const { passwordLookup } = await import("./passwords.ts");
+  return passwordLookup(path);
 }

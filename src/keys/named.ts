@@ -6,9 +6,9 @@ import { readNamedFile } from "../io/named-file.ts";
 import { LIMITS } from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
-import { PUBLIC_KEY } from "./jwk.ts";
 import type { KeySet, SkippedKey } from "./keyset.ts";
 import { passwordIn } from "./passwords.ts";
+import { PUBLIC_KEY } from "./private-key.ts";
 import { privateHalfHint } from "./recipient.ts";
 
 /** "key.pem", optionally with the place of its password. */

@@ -16,6 +16,9 @@ import { Secret } from "../secret.ts";
 import type { AsymmetricKey, Curve, Unusable } from "./keyset.ts";
 import { bitLength, rsaSizeProblem, withoutZeros } from "./rsa.ts";
 
+/** The reason why a public key is skipped. */
+export const PUBLIC_KEY = "a public key";
+
 /** OIDs as hex content octets (RFC 8017 A.1, RFC 5480 §2.1.1). */
 const RSA_ENCRYPTION = "2a864886f70d010101";
 const EC_PUBLIC_KEY = "2a8648ce3d0201";

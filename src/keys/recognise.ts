@@ -4,9 +4,8 @@ import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
 import { Secret } from "../secret.ts";
-import { PUBLIC_KEY, parseJwks } from "./jwk.ts";
 import type { AsymmetricKey, Certificate, PgpKeyring, TokenKeyFile, Unusable } from "./keyset.ts";
-import { isEncryptedPkcs8, parsePrivateKey } from "./private-key.ts";
+import { isEncryptedPkcs8, PUBLIC_KEY, parsePrivateKey } from "./private-key.ts";
 
 /** One thing that a file of unknown kind holds. */
 export type Found =
@@ -64,7 +63,7 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
   const text = decodeUtf8(data);
   if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) return [keyring(data, source)];
   if (text.includes("-----BEGIN ")) return await fromPem(text, source);
-  if (/^\s*\{/.test(text)) return fromJson(data, text, source.origin);
+  if (/^\s*\{/.test(text)) return await fromJson(data, text, source.origin);
   if (/^pkcs11\s*:/m.test(text)) return [tokenKey(data, source.origin)];
   return [unusable("not a key of a known kind")];
 }
@@ -104,7 +103,8 @@ function fromDecrypted(der: Bytes | Unusable, origin: string): Found {
   return found(key);
 }
 
-function fromJson(data: Bytes, text: string, origin: string): Found[] {
+async function fromJson(data: Bytes, text: string, origin: string): Promise<Found[]> {
+  const { parseJwks } = await import("./jwk.ts");
   const results = parseJwks(data, origin);
   if (results !== null) return results.map(found);
   return [isPkcs11(data, text) ? tokenKey(data, origin) : unusable("JSON, but not a JWK or a JWK set")];

@@ -45,7 +45,8 @@ export class HelperProcess {
   /** @param name which of the program's helpers */
   constructor(name: string, options: HelperOptions) {
     try {
-      this.#child = spawn(process.execPath, [...ownScript(), HELPER_COMMAND, name], {
+      const [program, ...args] = ownCommand(name);
+      this.#child = spawn(program, args, {
         stdio: ["pipe", "ignore", options.showErrors ? "inherit" : "ignore", "pipe", "pipe"],
         env: { ...options.environment },
       });
@@ -116,7 +117,8 @@ export class HelperProcess {
   }
 }
 
-/** The executable carries its code with it and needs no script. */
-function ownScript(): string[] {
-  return IS_COMPILED ? [] : [fileURLToPath(new URL("../main.ts", import.meta.url))];
+/** The command that runs this program as its own helper. The executable carries its code with it, and needs no script. */
+export function ownCommand(helper: string): [program: string, ...args: string[]] {
+  const script = IS_COMPILED ? [] : [fileURLToPath(new URL("../main.ts", import.meta.url))];
+  return [process.execPath, ...script, HELPER_COMMAND, helper];
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { copyImage, layersOf } from "../support/images.ts";
 import { type KeyFiles, writeKeys } from "../support/keys.ts";
@@ -19,10 +20,13 @@ import { testedRelease } from "./release.ts";
 
 export const release = testedRelease();
 
+/** How often each refused image is pulled: containerd's race with a failing decoder shows in some of a hundred pulls. */
+const REFUSALS = Number(process.env["REFUSALS"] ?? 10);
+
 /** `describe` for tests that need a node; `title` says how it pulls. */
 export function describeNode(title: string, start: Start, body: (suite: NodeSuite) => void): void {
   const needs = [root, busybox, registry, skopeo, skopeoNew, ours, ...release.needs];
-  describeWith(needs, `containerd ${release.version}, ${title}`, { timeout: 60_000 }, () =>
+  describeWith(needs, `containerd ${release.version}, ${title}`, { timeout: 60_000 + 2_000 * REFUSALS }, () =>
     body(new NodeSuite(start)),
   );
 }
@@ -114,20 +118,14 @@ export class NodeSuite {
     expect(await this.node.runImage(reference)).toBe(this.listing);
   }
 
-  /**
-   * Ten refusals in a row that leave nothing behind. Now and then containerd reports an error of its own instead of the
-   * decoder's, which is to be seen at least once.
-   */
+  /** Refusals in a row, each with the decoder's own reason. They leave nothing behind. */
   async expectRefused(tag: string, pull: Pull, message: RegExp): Promise<void> {
     const reference = await this.push(tag);
-    const errors: string[] = [];
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const outcome = await pull(this.node, reference);
-      expect(outcome).toBeTypeOf("string");
-      errors.push(outcome ?? "");
-    }
-    expect(errors.filter((error) => message.test(error))).not.toEqual([]);
-    expect(this.node.decoders()).toEqual([]);
+    const errors: (string | null)[] = [];
+    for (let attempt = 0; attempt < REFUSALS; attempt++) errors.push(await pull(this.node, reference));
+    expect(errors.filter((error) => error === null || !message.test(error))).toEqual([]);
+    // What keeps standard output open past a failing exit ends by itself.
+    while (this.node.decoders().length > 0) await sleep(50);
     await this.node.collectGarbage();
     expect(await this.node.snapshots()).toEqual([]);
   }

@@ -37,17 +37,31 @@ describeNode("pulling through the CRI with a payload", { localPull: true }, (sui
     await suite.expectPullsAndRuns("by-skopeo", byCri);
   });
 
-  test("a wrong key is refused ten times of ten", async () => {
+  test("a wrong key is refused", async () => {
     setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
     await suite.expectRefused("by-skopeo", byCri, /ctd-decoder: error: no key/);
   });
 
-  test("no key is refused ten times of ten", async () => {
+  test("no key is refused", async () => {
     setKey(suite.node);
     await suite.expectRefused("by-skopeo", byCri, /ctd-decoder: error: no key/);
   });
 
-  test("a forged plain-tar layer with the right diff ID is refused ten times of ten", async () => {
+  test("a forged plain-tar layer with the right diff ID is refused", async () => {
+    tamper(suite.layout, "plain", "by-skopeo", "forged");
+    await suite.expectRefused("forged", byCri, /ctd-decoder: error: /);
+  });
+});
+
+describeNode("streaming, with a payload", { localPull: true, args: ["--release=stream"] }, (suite) => {
+  beforeAll(() => suite.encrypt(skopeo, "plain", "by-skopeo"));
+
+  test("a wrong key is refused", async () => {
+    setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
+    await suite.expectRefused("by-skopeo", byCri, /ctd-decoder: error: no key/);
+  });
+
+  test("a forged plain-tar layer with the right diff ID is refused, though it was written but for its tail", async () => {
     tamper(suite.layout, "plain", "by-skopeo", "forged");
     await suite.expectRefused("forged", byCri, /ctd-decoder: error: /);
   });

@@ -12,8 +12,9 @@ export interface DecoderCall {
   /** For fd 3, which isn't open at all without it. */
   readonly payload?: Uint8Array;
   readonly args?: readonly string[];
-  /** In addition to PATH and STREAM_PROCESSOR_MEDIATYPE: containerd's own environment is no bigger as a service. */
+  /** In addition to PATH: containerd's own environment is no bigger as a service. */
   readonly env?: Readonly<Record<string, string>>;
+  /** containerd sets it always. With one, a refusal keeps standard output open for a moment (test/cli/refusal.test.ts). */
   readonly mediaType?: string;
   readonly cwd?: string;
   /** Bytes of one write to stdin and to fd 3; all at once by default. */
@@ -33,7 +34,7 @@ export async function decode(decoder: Peer, call: DecoderCall): Promise<Finished
       : [stdin.read, stdout.write, stderr.write],
     env: {
       PATH: process.env["PATH"],
-      STREAM_PROCESSOR_MEDIATYPE: call.mediaType ?? "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+      ...(call.mediaType !== undefined && { STREAM_PROCESSOR_MEDIATYPE: call.mediaType }),
       ...call.env,
     },
     ...(call.cwd === undefined ? {} : { cwd: call.cwd }),

@@ -38,26 +38,28 @@ describe("the verdict", () => {
   test("is the first one: a failure after it adds no line", () => {
     const audit = start();
     audit.authentic(found("sha256:a"), opened(), 10);
-    audit.refused(new DecoderError("IO", "the reader went away"));
+    audit.refused(new DecoderError("IO", "the reader went away"), undefined);
     expect(lines()).toMatchObject([{ verdict: "authentic", layer: "sha256:a", bytes: 10 }]);
   });
 
-  test("names the descriptor that opened, not the first one that was found", () => {
+  test("names the descriptor that opened", () => {
     const audit = start();
-    for (const _ of audit.watch([[found("sha256:first")], [found("sha256:opened")]]));
     audit.authentic(found("sha256:opened"), opened(), 10);
     expect(lines()).toMatchObject([{ layer: "sha256:opened" }]);
   });
 
-  test("of a refusal names the first descriptor that was found", () => {
-    const audit = start();
-    for (const _ of audit.watch([[found("sha256:first"), found("sha256:second")], [found("sha256:third")]]));
-    audit.refused(new DecoderError("NO_KEY", "no key here"));
-    expect(lines()).toMatchObject([{ verdict: "NO_KEY", message: "no key here", layer: "sha256:first" }]);
+  test("of a refusal names the layer, if it is known", () => {
+    start().refused(new DecoderError("NO_KEY", "no key here"), found("sha256:first").descriptor);
+    start().refused(new DecoderError("NO_PAYLOAD", "none"), undefined);
+    expect(lines()).toMatchObject([
+      { verdict: "NO_KEY", message: "no key here", layer: "sha256:first" },
+      { verdict: "NO_PAYLOAD" },
+    ]);
+    expect(lines()[1]).not.toHaveProperty("layer");
   });
 
   test("of an internal error does not show its message, which might quote a secret", () => {
-    start().refused(new Error("hunter2"));
+    start().refused(new Error("hunter2"), undefined);
     expect(lines()).toMatchObject([{ verdict: "INTERNAL" }]);
     expect(readFileSync(file, "utf8")).not.toContain("hunter2");
   });
@@ -86,5 +88,5 @@ test("a line that can't be written stops the release only where it is required",
     expect.objectContaining({ code: "AUDIT" }),
   );
   start({ ...missing, isRequired: false }).authentic(found("sha256:a"), opened(), 1);
-  start(missing).refused(new DecoderError("NO_KEY", "no key here"));
+  start(missing).refused(new DecoderError("NO_KEY", "no key here"), undefined);
 });

@@ -13,7 +13,7 @@ const DEFAULTS: DecoderOptions = {
     verifyDigest: false,
     maxExpansion: { times: 200, atLeast: 1024 ** 3 },
   },
-  audit: { auditRequired: false, trustCriAnnotations: false },
+  audit: { auditRequired: false, trustCriAnnotations: false, journal: true },
   trust: {},
   tenants: {},
 };
@@ -85,6 +85,7 @@ describe("what each flag sets", () => {
     [["--spool-memory", "2M"], withOptions("release", { spoolMemory: 2 * 1024 ** 2 })],
     [["--spool-memory", "1G"], withOptions("release", { spoolMemory: 1024 ** 3 })],
     [["--audit-log", "/a"], withOptions("audit", { auditLog: "/a" })],
+    [["--no-journal"], withOptions("audit", { journal: false })],
     [["--audit-required"], withOptions("audit", { auditRequired: true })],
     [
       ["--trust-policy", "/p"],

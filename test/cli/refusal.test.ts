@@ -1,0 +1,140 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { describeWith, ours, root } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const MEDIA_TYPE = { STREAM_PROCESSOR_MEDIATYPE: "application/vnd.oci.image.layer.v1.tar+encrypted" };
+const folder = temporaryFolder();
+
+function fifo(name: string): { read: number; write: number } {
+  const path = join(mkdtempSync(join(folder, "pipe-")), name);
+  execFileSync("mkfifo", [path]);
+  const both = openSync(path, constants.O_RDWR);
+  const ends = { read: openSync(path, constants.O_RDONLY), write: openSync(path, constants.O_WRONLY) };
+  closeSync(both);
+  return ends;
+}
+
+/** Fills a pipe, so that the next one who writes to it waits. */
+function fill(fd: number): void {
+  const path = `/proc/self/fd/${fd}`;
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  try {
+    for (;;) writeSync(writer, Buffer.alloc(4096));
+  } catch {
+    closeSync(writer);
+  }
+}
+
+const childrenOf = ({ pid }: ChildProcess) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+const filesOf = (pid: string) =>
+  Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]));
+/** Whether it sleeps in a system call that writes to a pipe. */
+const isWriting = ({ pid }: ChildProcess) => readFileSync(`/proc/${pid}/wchan`, "utf8").includes("pipe_");
+
+describeWith([ours], "a decoder that refuses a layer", { timeout: 120_000 }, () => {
+  /** Starts a decoder that waits while it reports its failure. */
+  async function failing(env: NodeJS.ProcessEnv): Promise<{
+    child: ChildProcess;
+    end: () => Promise<{ exit: number; stdout: string }>;
+  }> {
+    const [stdout, stderr, payload] = [fifo("stdout"), fifo("stderr"), fifo("payload")];
+    fill(stderr.write);
+    const child = spawn(ours.command, ["--no-journal"], {
+      stdio: ["ignore", stdout.write, stderr.write, payload.read],
+      env: { PATH: process.env["PATH"], ...env },
+    });
+    const exited = new Promise<number>((resolve) => child.on("exit", (code) => resolve(code ?? -1)));
+    for (const fd of [stdout.write, stderr.write, payload.read]) closeSync(fd);
+    writeSync(payload.write, "garbage");
+    closeSync(payload.write);
+    while (!isWriting(child)) await sleep(10);
+    const end = async () => {
+      const drained = read(stderr.read);
+      const stdoutEnd = read(stdout.read);
+      const exit = await exited;
+      await drained;
+      return { exit, stdout: await stdoutEnd };
+    };
+    return { child, end };
+  }
+
+  test("leaves a helper for containerd that holds its standard output and nothing else, and ends by itself", async () => {
+    const { child, end } = await failing(MEDIA_TYPE);
+    const helpers = childrenOf(child);
+    expect(helpers).toHaveLength(1);
+    const [helper = ""] = helpers;
+    const [own, its] = [filesOf(String(child.pid)), filesOf(helper)];
+    expect(its["1"]).toBe(own["1"]);
+    const others = Object.entries(its).filter(([fd]) => fd !== "1");
+    for (const [, target] of others) expect(target).not.toMatch(/^pipe:|\/(stdout|stderr|payload)$/);
+    expect(readFileSync(`/proc/${helper}/environ`, "utf8")).toBe("");
+    expect(await end()).toEqual({ exit: 1, stdout: "" });
+    while (existsSync(`/proc/${helper}`)) await sleep(10);
+  });
+
+  test("leaves none for another caller", async () => {
+    const { child, end } = await failing({});
+    expect(childrenOf(child)).toEqual([]);
+    expect(await end()).toEqual({ exit: 1, stdout: "" });
+  });
+});
+
+describeWith([ours, root], "the system's log", { timeout: 60_000 }, () => {
+  /** Calls the decoder where logger(1) is a script that writes its arguments to a file. */
+  async function logged(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string[] | undefined> {
+    const place = mkdtempSync(join(folder, "logger-"));
+    const [script, log, done] = [join(place, "logger"), join(place, "log"), join(place, "done")];
+    writeFileSync(script, `#!/bin/sh\nprintf '%s\\n' "$@" >${log}\n: >${done}\n`, { mode: 0o755 });
+    const command = `mount --bind ${script} "$(readlink -f /usr/bin/logger)"; "$0" "$@"; echo "exit $?"`;
+    const stdout = execFileSync("unshare", ["--mount", "sh", "-c", command, ours.command, ...args], {
+      env: { PATH: process.env["PATH"], ...env },
+      stdio: ["ignore", "pipe", "ignore"],
+      encoding: "utf8",
+    });
+    expect(stdout).toBe("exit 1\n");
+    if (env["STREAM_PROCESSOR_MEDIATYPE"] === undefined || args.includes("--no-journal"))
+      return existsSync(done) ? [] : undefined;
+    while (!existsSync(done)) await sleep(10);
+    return readFileSync(log, "utf8").trimEnd().split("\n");
+  }
+
+  test("has the refusal of a call by containerd, on one line", async () => {
+    const line = await logged(MEDIA_TYPE, "--no-content-store");
+    expect(line?.slice(0, 5)).toEqual(["-t", "ctd-decoder", "-p", "daemon.err", "--"]);
+    expect(line?.[5]).toMatch(/^refused layer \(unknown\): NO_PAYLOAD: containerd passed no payload/);
+    expect(line).toHaveLength(6);
+  });
+
+  describe("has nothing", () => {
+    test("of another caller's", async () => {
+      expect(await logged({}, "--no-content-store")).toBeUndefined();
+    });
+
+    test("when that is switched off", async () => {
+      expect(await logged(MEDIA_TYPE, "--no-content-store", "--no-journal")).toBeUndefined();
+    });
+  });
+});
+
+async function read(fd: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of new Socket({ fd, readable: true, writable: false })) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
