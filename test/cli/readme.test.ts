@@ -26,7 +26,12 @@ async function runAll(commands: string, cwd: string, shell = bash) {
 }
 
 test("each section with commands is known here", () => {
-  expect([...SECTIONS.keys()]).toEqual(["Try it", "Install on a node", "Publish an encrypted image"]);
+  expect([...SECTIONS.keys()]).toEqual([
+    "Try it",
+    "Install on a node",
+    "Publish an encrypted image",
+    "In CI",
+  ]);
 });
 
 describe("Try it", () => {
@@ -41,7 +46,7 @@ describe("Try it", () => {
   });
 });
 
-describeWith([ours, registry], "Publish an encrypted image", { timeout: 60_000 }, () => {
+describeWith([ours, registry], "Publish an encrypted image", {}, () => {
   const folder = temporaryFolder();
   let server: DockerRegistry;
 
@@ -71,6 +76,32 @@ describeWith([ours, registry], "Publish an encrypted image", { timeout: 60_000 }
     expect(next.stdout.toString()).toContain("complete and unchanged");
     const before = await runAll("ctd-decoder verify --key node.pem oci:app:1.0-next", folder);
     expect(before.exit).toBe(1);
+  });
+
+  test("the recipe for CI, and that it notices another recipient", async () => {
+    const set = `REGISTRY=${server.host}; export COSIGN_PASSWORD=`;
+    const made = await runAll(
+      `${set}
+      ctd-decoder keygen --format jwk node.jwk
+      ctd-decoder keygen --format jwk backup.jwk
+      ctd-decoder keygen --for signing cosign.key
+      mv cosign.key.pub cosign.pub
+      for key in node backup; do sed 's/.*"kid": *"\\([^"]*\\)".*/jwe:\\1/; t; d' $key.jwk.pub; done > recipients.txt`,
+      folder,
+    );
+    expect(made.exit, made.stderr).toBe(0);
+    const [block = ""] = SECTIONS.get("In CI") ?? [];
+    const { exit, stdout, stderr } = await runAll(`${set}\n${block}`, folder);
+    expect(exit, `${stdout}\n${stderr}`).toBe(0);
+    expect(readFileSync(join(folder, "digest"), "utf8")).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+
+    const without = block
+      .replace("-r jwe:backup.jwk.pub ", "")
+      .replaceAll("backup", "node")
+      .replaceAll("-ci", "-ci2");
+    const refused = await runAll(`${set}\n${without}`, folder);
+    expect(refused.exit).toBe(1);
+    expect(refused.stderr).toMatch(/ is not encrypted for jwe:/);
   });
 });
 
