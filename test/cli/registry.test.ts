@@ -1,10 +1,14 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import type { IncomingMessage } from "node:http";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { certify } from "../support/certificates.ts";
 import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
-import { describeWith, ours } from "../support/peers.ts";
+import { sha256, tar } from "../support/images.ts";
+import { putPlatforms } from "../support/layouts.ts";
+import { describeWith, openssl, ours } from "../support/peers.ts";
 import { end, fail, TestRealm, TestRegistry, type TestRegistryOptions } from "../support/registry.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -338,5 +342,70 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     const verify = await command(["verify", "--json", "--key", ann.privateKey, at("app:v1")]);
     expect(verify.exit).toBe(1);
     expect(verify.stdout.toString()).toMatch(/AUTHENTICATION/);
+  });
+
+  test("goes through a proxy, which sees no request", async () => {
+    const heads: string[] = [];
+    const proxy = createServer();
+    proxy.on("connect", (request, socket) => {
+      heads.push(`${request.url} ${request.headers["proxy-authorization"]}`);
+      const target = connect(registry.port, "127.0.0.1", () => socket.write("HTTP/1.1 200 OK\r\n\r\n"));
+      socket.on("error", () => target.destroy()).pipe(target);
+      target.on("error", () => socket.destroy()).pipe(socket);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as AddressInfo;
+    await publish();
+    // By its form, 0.0.0.0 is another machine: for this one no proxy is asked.
+    const host = `0.0.0.0:${registry.port}`;
+    const env = { HTTP_PROXY: `http://eve:hush@127.0.0.1:${port}` };
+    try {
+      const options = ["-q", "--plain-http", "--key", ann.privateKey];
+      await succeed(["verify", ...options, `docker://${host}/app:v1`], { env });
+      const direct = await command(["verify", ...options, `docker://${host}/app:v1`], {
+        env: { ...env, NO_PROXY: "0.0.0.0" },
+      });
+      expect(direct.exit).toBe(0);
+      expect([...new Set(heads)]).toEqual([`${host} Basic ${Buffer.from("eve:hush").toString("base64")}`]);
+    } finally {
+      proxy.closeAllConnections();
+      await new Promise((resolve) => proxy.close(resolve));
+    }
+  });
+
+  test("writes an index after its manifests", async () => {
+    const layout = join(folder, "platforms");
+    const bytes = await tar({ hello: Buffer.from("hello") });
+    putPlatforms(layout, [{ bytes, compression: "none", diffId: sha256(bytes) }]);
+    await succeed(encrypt(`oci:${layout}:v1`, at("app:v1")));
+    const puts = registry.log.filter((line) => line.startsWith("PUT /v2/app/manifests/"));
+    expect(puts.slice(0, -1).every((line) => line.includes("/sha256:"))).toBe(true);
+    expect(puts.at(-1)).toBe("PUT /v2/app/manifests/v1");
+    await succeed(["verify", "-q", "--key", ann.privateKey, at("app:v1")]);
+  });
+});
+
+describeWith([ours, openssl], "docker:// over TLS", { timeout: 60_000 }, () => {
+  test("shows the client's certificate to the registry that wants it", async () => {
+    const made = await certify(join(folder, "mutual"));
+    const certs = join(folder, "certs");
+    mkdirSync(certs);
+    writeFileSync(join(certs, "ca.crt"), made.authority);
+    writeFileSync(join(certs, "me.cert"), made.cert);
+    await restart({
+      tls: {
+        cert: made.cert,
+        key: made.key,
+        ca: made.authority,
+        requestCert: true,
+        rejectUnauthorized: true,
+      },
+    });
+    const incomplete = await command(encrypt("--cert-dir", certs, `rootfs:${files}`, at("app:v1")));
+    expect(incomplete.stderr).toMatch(/me\.key, the key of me\.cert, is missing/);
+    writeFileSync(join(certs, "me.key"), made.key, { mode: 0o600 });
+    await succeed(encrypt("--cert-dir", certs, `rootfs:${files}`, at("app:v1")));
+    rmSync(join(certs, "me.cert"));
+    expect(await command(["inspect", "--cert-dir", certs, at("app:v1")])).toMatchObject({ exit: 1 });
   });
 });
