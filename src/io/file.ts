@@ -51,3 +51,21 @@ export function readFully(fd: number, buffer: Uint8Array, position: number | nul
   }
   return length;
 }
+
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * Passes a whole regular file to `use`, a piece at a time; the piece is overwritten by the next. A stream would cost a short
+ * command as much as all the rest.
+ * @throws Error, of the system or for another kind of file: `describeSystemError` words it
+ */
+export function readPieces(path: string, use: (piece: Uint8Array) => void): void {
+  const { fd } = openRegularFile(path);
+  try {
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    for (let length = readFully(fd, buffer, null); length > 0; length = readFully(fd, buffer, null))
+      use(buffer.subarray(0, length));
+  } finally {
+    closeSync(fd);
+  }
+}

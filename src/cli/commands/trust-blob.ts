@@ -73,4 +73,12 @@ function showReport(ui: Ui, report: FileReport): void {
 }
 
 /** cosign's name of the same. */
-export const VERIFY_BLOB: Command = { ...TRUST_BLOB, name: "verify-blob", summary: "the same as trust blob" };
+export const VERIFY_BLOB: Command = {
+  ...TRUST_BLOB,
+  name: "verify-blob",
+  summary: "the same as trust blob",
+  examples: TRUST_BLOB.examples.map(({ command, does }) => ({
+    command: command.replace("trust blob", "verify-blob"),
+    does,
+  })),
+};

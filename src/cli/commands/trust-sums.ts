@@ -50,7 +50,7 @@ export const TRUST_SUMS: Command = {
     const bytes = readWhole(file, LIMITS.sumsBytes);
     const signer = await signerOf(args, { name: file, bytes });
     const sums = readSums(bytes, algorithm, file);
-    const all = await compareSums(sums, algorithm, args.text("base") ?? dirname(file));
+    const all = compareSums(sums, algorithm, args.text("base") ?? dirname(file));
     const results = args.flag("ignore-missing") ? all.filter(({ result }) => result !== "missing") : all;
     const report = { file, algorithm, ...(signer !== undefined && { signer }), results };
     ui.result(

@@ -1,6 +1,6 @@
 import { createHash, createVerify, type KeyObject, verify } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { DecoderError, describeSystemError } from "../../errors.ts";
+import { readPieces } from "../../io/file.ts";
 import { LIMITS } from "../../limits.ts";
 
 export type HashName = "sha256" | "sha384" | "sha512";
@@ -44,13 +44,13 @@ function verifyBytes(
 export function fileMessage(path: string): Message {
   let known: string | undefined;
   /** Passes every byte to `use`, and compares the whole with what the first reading saw. */
-  const read = async (use: (chunk: Uint8Array) => void) => {
+  const read = (use: (piece: Uint8Array) => void) => {
     const hash = createHash("sha256");
     try {
-      for await (const chunk of createReadStream(path)) {
-        hash.update(chunk);
-        use(chunk);
-      }
+      readPieces(path, (piece) => {
+        hash.update(piece);
+        use(piece);
+      });
     } catch (error) {
       throw unreadable(path, error);
     }
@@ -62,13 +62,13 @@ export function fileMessage(path: string): Message {
   return {
     async digest(algorithm) {
       const hash = createHash(algorithm);
-      const sha256 = await read((chunk) => hash.update(chunk));
+      const sha256 = read((chunk) => hash.update(chunk));
       return algorithm === "sha256" ? sha256 : hash.digest();
     },
     async verify(key, hash, signature) {
-      if (hash === null) return verifyBytes(await wholeFile(path, read), key, hash, signature);
+      if (hash === null) return verifyBytes(wholeFile(path, read), key, hash, signature);
       const verifier = createVerify(hash);
-      await read((chunk) => verifier.update(chunk));
+      read((chunk) => verifier.update(chunk));
       try {
         return verifier.verify(key, signature);
       } catch {
@@ -79,20 +79,17 @@ export function fileMessage(path: string): Message {
 }
 
 /** RFC 8032 §5.1.7 hashes the message twice, with the signature first: it can't be streamed. */
-async function wholeFile(
-  path: string,
-  read: (use: (chunk: Uint8Array) => void) => Promise<Uint8Array>,
-): Promise<Uint8Array> {
+function wholeFile(path: string, read: (use: (piece: Uint8Array) => void) => Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  await read((chunk) => {
+  read((chunk) => {
     length += chunk.length;
     if (length > LIMITS.ed25519FileBytes) {
       throw new DecoderError("LIMIT", `${path} is too large for an Ed25519 signature`, {
         hint: `Ed25519 needs the whole file in memory, and the most is ${LIMITS.ed25519FileBytes} bytes`,
       });
     }
-    chunks.push(chunk);
+    chunks.push(chunk.slice());
   });
   return Buffer.concat(chunks);
 }

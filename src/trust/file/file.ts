@@ -1,6 +1,6 @@
-import { closeSync, createReadStream } from "node:fs";
+import { closeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
-import { openRegularFile, readSmallFile } from "../../io/file.ts";
+import { openRegularFile, readPieces, readSmallFile } from "../../io/file.ts";
 import { Digester } from "../../spec/digester.ts";
 
 /** @throws DecoderError NOT_FOUND, IO for anything but a regular file that can be read */
@@ -22,11 +22,10 @@ export function readWhole(path: string, most: number): Uint8Array<ArrayBuffer> {
 }
 
 /** `sha256:<hex>` or `sha512:<hex>` of a regular file of any size. @throws DecoderError NOT_FOUND, IO */
-export async function digestFile(path: string, algorithm: "sha256" | "sha512"): Promise<string> {
-  checkRegular(path);
+export function digestFile(path: string, algorithm: "sha256" | "sha512"): string {
   const digester = new Digester(algorithm);
   try {
-    for await (const chunk of createReadStream(path)) digester.update(chunk);
+    readPieces(path, (piece) => digester.update(piece));
   } catch (cause) {
     throw unreadable(path, cause);
   }

@@ -64,20 +64,13 @@ function readLine(line: string, algorithm: SumAlgorithm, where: string): Sum {
  * @param folder what the names are relative to
  * @returns a result for each sum, in their order
  */
-export async function compareSums(
-  sums: readonly Sum[],
-  algorithm: SumAlgorithm,
-  folder: string,
-): Promise<SumResult[]> {
-  const results: SumResult[] = [];
-  for (const { name, hex } of sums)
-    results.push({ name, result: await compare(join(folder, name), algorithm, hex) });
-  return results;
+export function compareSums(sums: readonly Sum[], algorithm: SumAlgorithm, folder: string): SumResult[] {
+  return sums.map(({ name, hex }) => ({ name, result: compare(join(folder, name), algorithm, hex) }));
 }
 
-async function compare(path: string, algorithm: SumAlgorithm, hex: string): Promise<SumResult["result"]> {
+function compare(path: string, algorithm: SumAlgorithm, hex: string): SumResult["result"] {
   try {
-    return (await digestFile(path, algorithm)) === `${algorithm}:${hex}` ? "matches" : "differs";
+    return digestFile(path, algorithm) === `${algorithm}:${hex}` ? "matches" : "differs";
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
     return error.code === "NOT_FOUND" ? "missing" : "unreadable";
