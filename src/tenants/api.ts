@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { Agent, request } from "node:https";
+import { Agent, type RequestOptions, request } from "node:https";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
@@ -90,51 +90,14 @@ export class KubeApi {
   }
 
   /** One request with a deadline over all of it. Proxies and redirects are not followed: both would get the token. */
-  async #send(path: string): Promise<{ status: number; body: Uint8Array }> {
-    const { server, serverName, ca, client, token } = await this.#open();
+  async #send(path: string): Promise<Answer> {
+    const access = await this.#open();
     this.#agent ??= new Agent({ keepAlive: true, maxSockets: 4 });
     this.#requests += 1;
     const signal = AbortSignal.timeout(LIMITS.apiTimeoutMs);
-    const url = new URL(server + path);
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: Uint8Array }>();
-    const sent = request(
-      url,
-      {
-        agent: this.#agent,
-        signal,
-        ca: Buffer.from(ca),
-        ...(serverName !== undefined && { servername: serverName }),
-        ...(client !== undefined && {
-          cert: Buffer.from(client.certificate),
-          key: Buffer.from(client.key.bytes),
-        }),
-        headers: {
-          accept: "application/json",
-          "accept-encoding": "identity",
-          "user-agent": "ctd-decoder",
-          ...(token !== undefined && {
-            authorization: `Bearer ${Buffer.from(token.bytes).toString("latin1")}`,
-          }),
-        },
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        response.on("data", (chunk: Buffer) => {
-          size += chunk.length;
-          if (size <= LIMITS.apiAnswerBytes) return void chunks.push(chunk);
-          reject(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
-          response.destroy();
-        });
-        response.on("error", reject);
-        response.on("aborted", () => reject(broken("its answer broke off")));
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
-      },
-    );
-    sent.on("error", reject);
-    sent.end();
+    const url = new URL(access.server + path);
     try {
-      return await promise;
+      return await exchange(url, { agent: this.#agent, signal, ...optionsOf(access) });
     } catch (error) {
       if (error instanceof DecoderError) throw error;
       const why = signal.aborted
@@ -145,6 +108,48 @@ export class KubeApi {
       });
     }
   }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+function optionsOf({ serverName, ca, client, token }: ApiAccess): RequestOptions {
+  return {
+    ca: Buffer.from(ca),
+    ...(serverName !== undefined && { servername: serverName }),
+    ...(client !== undefined && {
+      cert: Buffer.from(client.certificate),
+      key: Buffer.from(client.key.bytes),
+    }),
+    headers: {
+      accept: "application/json",
+      "accept-encoding": "identity",
+      "user-agent": "ctd-decoder",
+      ...(token !== undefined && { authorization: `Bearer ${Buffer.from(token.bytes).toString("latin1")}` }),
+    },
+  };
+}
+
+function exchange(url: URL, options: RequestOptions): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const sent = request(url, options, (response) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    response.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= LIMITS.apiAnswerBytes) return void chunks.push(chunk);
+      reject(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
+      response.destroy();
+    });
+    response.on("error", reject);
+    response.on("aborted", () => reject(broken("its answer broke off")));
+    response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+  });
+  sent.on("error", reject);
+  sent.end();
+  return promise;
 }
 
 function checked(name: string): string {

@@ -117,6 +117,25 @@ describeNode("with two tenants on it", { processors: "zstd apart", args: ARGS },
     });
   });
 
+  describe("a base that one tenant encrypts and the other has plain", () => {
+    const base = `${REGISTRY}/tenant-b/base:v1`;
+    beforeAll(() => pushAs("plain", base));
+
+    test("is everybody's when the plain image came first", async () => {
+      expect(await byCri(suite.node, base)).toBeNull();
+      expect(await byCri(suite.node, A_IMAGE)).toBeNull();
+      expect(await cluster.runAs("tenant-b", base)).toMatchObject({ exit: 0 });
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+    });
+
+    test("is its owner's when the encrypted image came first", async () => {
+      expect(await byCri(suite.node, A_IMAGE)).toBeNull();
+      expect(await byCri(suite.node, base)).toBeNull();
+      expectDenied(await cluster.runAs("tenant-b", base));
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+    });
+  });
+
   describe("what was allowed", () => {
     beforeEach(async () => {
       expect(await byCri(suite.node, A_IMAGE)).toBeNull();
