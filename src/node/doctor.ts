@@ -98,8 +98,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
     searchPath,
   );
-  const tests =
-    keys === undefined ? [] : await testKeys({ ...options, keysPath }, keys, decoder, searchPath, findings);
+  const { settings } = options;
+  const tests = keys && (await testKeys({ keys, keysPath, decoder, searchPath, settings }, findings));
   const root = config?.root ?? USUAL_ROOT;
   const image = await attempt(findings, () => inspect(options, keys, root));
   if (image !== undefined) findings.push(...unopenedLayers(image));
@@ -115,7 +115,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     providers.findings,
   ].flatMap((it) => it ?? []);
   return {
-    healthy: isHealthy(all) && tests.every(({ problem }) => problem === undefined),
+    healthy: isHealthy(all) && (tests ?? []).every(({ problem }) => problem === undefined),
     containerd: {
       ...(running && { running: { pid: running.pid, executable: running.executable } }),
       ...(printed !== "" && { version: printed }),
@@ -125,7 +125,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     ...(decoderReport && { decoder: decoderReport }),
     ...(keyReport && { keys: keyReport }),
     providers,
-    selfTest: tests,
+    selfTest: tests ?? [],
     ...(image && { image }),
     refusals,
     findings,
@@ -165,13 +165,16 @@ async function loadKeysAs(decoder: StreamProcessor | undefined, keysPath: string
   });
 }
 
-async function testKeys(
-  { settings, keysPath }: DoctorOptions & { readonly keysPath: string },
-  keys: KeySet,
-  decoder: StreamProcessor | undefined,
-  searchPath: string,
-  findings: Finding[],
-): Promise<SelfTest[]> {
+interface TestOptions {
+  readonly keys: KeySet;
+  readonly keysPath: string;
+  readonly decoder: StreamProcessor | undefined;
+  readonly searchPath: string;
+  readonly settings: WrapSettings;
+}
+
+async function testKeys(options: TestOptions, findings: Finding[]): Promise<readonly SelfTest[]> {
+  const { keys, keysPath, decoder, searchPath, settings } = options;
   const program = decoder && findExecutable(decoder.path, searchPath);
   if (decoder === undefined || program === undefined) {
     findings.push({
@@ -185,7 +188,8 @@ async function testKeys(
   const environment = { ...settings.environment, PATH: searchPath, ...Object.fromEntries(variables) };
   // The last --decryption-keys-path counts.
   const args = [...decoder.args, "--decryption-keys-path", keysPath];
-  return await selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
+  const testing = selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
+  return (await attempt(findings, () => testing)) ?? [];
 }
 
 async function inspect(

@@ -46,9 +46,12 @@ interface Recipient {
   readonly recipient?: string;
 }
 
-/** Encrypts a small layer for each key and runs the decoder on it. Public keys go to a temporary folder. */
+/**
+ * Encrypts a small layer for each key and runs the decoder on it. Public keys go to a temporary folder.
+ * @throws DecoderError IO if there is no place for that folder
+ */
 export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
-  const folder = await mkdtemp(join(tmpdir(), "ctd-decoder-doctor-"));
+  const folder = await temporaryFolder();
   try {
     const results: SelfTest[] = [];
     for (const { key, scheme, recipient } of await recipientsOf(options, folder)) {
@@ -58,6 +61,17 @@ export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
     return results;
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function temporaryFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), "ctd-decoder-doctor-"));
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot make a folder in ${tmpdir()}: ${describeSystemError(cause)}`, {
+      cause,
+      hint: "name one that can be written in the environment variable TMPDIR",
+    });
   }
 }
 
