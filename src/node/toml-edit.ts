@@ -43,10 +43,17 @@ export function removeProcessor(text: string, id: string, parse: Parse): string 
   const wanted = withoutProcessor(parse(text), id);
   const headers = [...text.matchAll(/^[ \t]*\[/gm)].map(({ index }) => index);
   const ends = [...headers, text.length];
-  const candidates = headers.flatMap((from) =>
-    ends.filter((to) => to > from).map((to) => text.slice(0, from) + text.slice(to)),
-  );
-  return firstProven(candidates, wanted, (it) => withoutProcessor(parse(it), undefined));
+  const spans = headers.flatMap((from) => ends.filter((to) => to > from).map((to) => ({ from, to })));
+  spans.sort((one, other) => one.to - one.from - (other.to - other.from));
+  return firstProven(without(text, spans), wanted, (it) => withoutProcessor(parse(it), undefined));
+}
+
+/** One text for each span, without it. */
+function* without(
+  text: string,
+  spans: readonly { readonly from: number; readonly to: number }[],
+): Generator<string> {
+  for (const { from, to } of spans) yield text.slice(0, from) + text.slice(to);
 }
 
 /** An empty `stream_processors` means the same as none. */
@@ -56,14 +63,17 @@ function withoutProcessor(table: Table, id: string | undefined): Table {
   return kept.length === 0 ? rest : { ...rest, stream_processors: Object.fromEntries(kept) };
 }
 
-function firstProven(candidates: readonly string[], wanted: Table, parse: Parse): string | undefined {
-  return candidates.slice(0, MAX_TRIES).find((candidate) => {
+function firstProven(candidates: Iterable<string>, wanted: Table, parse: Parse): string | undefined {
+  let tries = 0;
+  for (const candidate of candidates) {
+    if (tries++ >= MAX_TRIES) return undefined;
     try {
-      return hasSameMeaning(parse(candidate), wanted);
+      if (hasSameMeaning(parse(candidate), wanted)) return candidate;
     } catch {
-      return false;
+      // Cut in the middle of something.
     }
-  });
+  }
+  return undefined;
 }
 
 /** Whether two values of TOML are equal, in whatever order their keys are. */

@@ -1,0 +1,67 @@
+import { parse } from "smol-toml";
+import { describe, expect, test } from "vitest";
+import { addImport, hasSameMeaning, removeImport, removeProcessor } from "../../../src/node/toml-edit.ts";
+
+const PATH = "/c/ctd-decoder.toml";
+
+describe("an import is added once, last, and nothing else changes", () => {
+  test.each([
+    ["", `imports = ["${PATH}"]\n`],
+    ["version = 2 # two\n[a]\n", `version = 2 # two\nimports = ["${PATH}"]\n[a]\n`],
+    ["x = '''\nversion = 2\n'''\n", `imports = ["${PATH}"]\nx = '''\nversion = 2\n'''\n`],
+    ["imports = []", `imports = ["${PATH}"]`],
+    ["imports = [ 'a' ]", `imports = [ 'a' , "${PATH}"]`],
+    ["imports = ['a',\n  # ]\n]\n", `imports = ['a',\n  # ]\n"${PATH}"]\n`],
+    ["imports = ['a]b']", `imports = ['a]b', "${PATH}"]`],
+  ])("%j", (before, after) => {
+    expect(addImport(before, PATH)).toBe(after);
+    const { imports = [], ...rest } = parse(before);
+    expect(parse(after)).toEqual({ ...rest, imports: [...(imports as string[]), PATH] });
+  });
+
+  test("or not at all", () => {
+    expect(addImport('"impo\\u0072ts" = []', PATH)).toBeUndefined();
+  });
+});
+
+describe("an import is removed, and nothing else changes", () => {
+  test.each([
+    [`version = 2\nimports = ["${PATH}"]\n# mine\n`, "version = 2\n# mine\n"],
+    [`imports = ['${PATH}', "a"]`, 'imports = ["a"]'],
+    [`imports = ["a", "${PATH}"]`, 'imports = ["a"]'],
+    [`imports = ["a",\n  "${PATH}", # ours\n  "b",\n]`, 'imports = ["a",\n  "b",\n]'],
+    [`# "${PATH}"\nimports = ["${PATH}"]\nx = "${PATH}"\n`, `# "${PATH}"\nx = "${PATH}"\n`],
+  ])("%j", (before, after) => expect(removeImport(before, PATH)).toBe(after));
+
+  test("or not at all", () => {
+    expect(removeImport(`imports = ["/c/ctd-\\u0064ecoder.toml"]`, PATH)).toBeUndefined();
+  });
+});
+
+describe("a processor is removed, and nothing else changes", () => {
+  const table = '[stream_processors."x"]\n  accepts = [\n    "a",\n  ]\n  path = "p"\n';
+  test.each([
+    [`${table}[b]\n`, "[b]\n"],
+    [`[stream_processors]\n  ${table}`, "[stream_processors]\n"],
+    [`a = 1\n\n${table}\n[stream_processors."y"]\n`, 'a = 1\n\n[stream_processors."y"]\n'],
+    [`t = """\n${table}"""\n${table}`, `t = """\n${table}"""\n`],
+  ])("%j", (before, after) => expect(removeProcessor(before, "x", parse)).toBe(after));
+
+  test.each([
+    ["an inline table", 'stream_processors = { x = { path = "p" } }\n'],
+    ["a dotted key", 'stream_processors.x.path = "p"\n'],
+  ])("or not at all: %s", (_what, text) => expect(removeProcessor(text, "x", parse)).toBeUndefined());
+});
+
+test.each<[unknown, unknown, boolean]>([
+  [{ a: 1, b: [1] }, { b: [1], a: 1 }, true],
+  [{ a: [1, 2] }, { a: [2, 1] }, false],
+  [{ a: 1 }, { a: 1, b: 2 }, false],
+  [{ a: [] }, { a: {} }, false],
+  [{ a: "1" }, { a: 1 }, false],
+  [parse("a = 2026-01-01"), parse("a = 2026-01-01"), true],
+  [parse("a = 2026-01-01"), parse("a = 2026-01-02"), false],
+  [parse("a = nan"), parse("a = nan"), true],
+])("%j and %j mean the same: %s", (one, other, expected) =>
+  expect(hasSameMeaning(one, other)).toBe(expected),
+);
