@@ -2,7 +2,7 @@ import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
 import { storeOf } from "../containerd/store/lookup.ts";
 import { DecoderError } from "../errors.ts";
 import { isEncryptionAnnotation } from "../spec/annotations.ts";
-import { trustedDescriptors } from "../trust/gate.ts";
+import { requireTrusted } from "../trust/gate.ts";
 import type { DecoderOptions } from "./flags.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -11,7 +11,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
 
 /**
- * `--trust-policy`: those layers that an accepted manifest names in the same way.
+ * `--trust-policy`: the first of the layers that an accepted image names in the same way.
  * @throws DecoderError UNTRUSTED, CONFIG, BAD_KEY, CONTENT_STORE
  */
 export async function acceptedLayers(
@@ -20,32 +20,36 @@ export async function acceptedLayers(
   options: DecoderOptions,
   environment: Environment,
 ): Promise<readonly (readonly FoundLayer[])[]> {
-  const trusted = new Map<string, Promise<ReadonlySet<string>>>();
+  let refusal: unknown;
   for (const group of groups) {
-    const kept: FoundLayer[] = [];
     for (const found of group) {
-      const { digest, annotations } = found.descriptor;
-      if (digest === undefined) throw unnamed();
-      if (!trusted.has(digest)) {
-        const layer = {
-          digest,
-          store: storeOf(digest, options.store.contentStore),
-          imageReference: options.audit.trustCriAnnotations ? annotations[IMAGE_REFERENCE] : undefined,
-        };
-        const descriptors = trustedDescriptors(layer, policyFile, environment);
-        trusted.set(
-          digest,
-          descriptors.then((them) => new Set(them.map(meaningOf))),
-        );
+      try {
+        await check(found.descriptor, policyFile, options, environment);
+        return [[found]];
+      } catch (error) {
+        if (!(error instanceof DecoderError) || error.code !== "UNTRUSTED") throw error;
+        refusal ??= error;
       }
-      if ((await trusted.get(digest))?.has(meaningOf(found.descriptor))) kept.push(found);
     }
-    if (kept.length > 0) return [kept];
   }
-  throw new DecoderError(
-    "UNTRUSTED",
-    "the image is trusted, but its manifest has another key for this layer than what was handed over",
-  );
+  throw refusal;
+}
+
+async function check(
+  descriptor: LayerDescriptor,
+  policyFile: string,
+  options: DecoderOptions,
+  environment: Environment,
+): Promise<void> {
+  const { digest, annotations } = descriptor;
+  if (digest === undefined) throw unnamed();
+  const layer = {
+    digest,
+    store: storeOf(digest, options.store.contentStore),
+    imageReference: options.audit.trustCriAnnotations ? annotations[IMAGE_REFERENCE] : undefined,
+  };
+  const meaning = meaningOf(descriptor);
+  await requireTrusted(layer, (it) => meaningOf(it) === meaning, policyFile, environment);
 }
 
 /** What decides about the plaintext: the media type, the wrapped keys and the public options. */

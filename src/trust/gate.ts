@@ -4,7 +4,7 @@ import { namesOf } from "../containerd/store/sources.ts";
 import { goField, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
 import { LIMITS } from "../limits.ts";
-import { parseName } from "../registry/name.ts";
+import { parseName, type RegistryName } from "../registry/name.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/read-policy.ts";
@@ -23,24 +23,22 @@ export interface GatedLayer {
 }
 
 /**
- * The descriptors of a layer in manifests that the policy accepts, or that belong to an index that it accepts. No others
- * may be used: anybody can write a manifest that names this layer with a key of his own.
+ * Checks that a manifest which the policy accepts, or one of an index that it accepts, names the layer in this way. Another
+ * manifest's descriptor must not be used: anybody can write a manifest that names this layer with a key of his own.
+ * @param isMeant whether a manifest's descriptor of the layer is the one that is about to be used
  * @param policyFile a policy, or a trust.toml
- * @throws DecoderError UNTRUSTED when no accepted manifest names the layer; CONFIG, BAD_KEY
+ * @throws DecoderError UNTRUSTED when there is no such manifest; CONFIG, BAD_KEY
  */
-export async function trustedDescriptors(
+export async function requireTrusted(
   layer: GatedLayer,
+  isMeant: (descriptor: NamedLayer) => boolean,
   policyFile: string,
   environment: Environment,
-): Promise<readonly NamedLayer[]> {
+): Promise<void> {
   const settings = readGateSettings(policyFile);
   const gate = new Gate(layer, settings, environment, await loadPolicy(settings.policy, settings));
-  const trusted: NamedLayer[] = [];
   for (const manifest of documentsNaming(layer.store, layer.digest)) {
-    const descriptors = layersIn(manifest.bytes, layer.digest);
-    if (descriptors.length > 0 && (await gate.accepts(manifest))) trusted.push(...descriptors);
-    // One accepted manifest is enough: further ones would be others' images that share the layer.
-    if (trusted.length > 0) return trusted;
+    if (layersIn(manifest.bytes, layer.digest).some(isMeant) && (await gate.accepts(manifest))) return;
   }
   throw gate.refusal();
 }
@@ -80,7 +78,7 @@ class Gate {
     const why = [...this.#reasons].slice(0, SHOWN_REASONS).join("; ");
     return new DecoderError(
       "UNTRUSTED",
-      `no image with this layer is trusted: ${why || `no manifest in ${this.#layer.store} names ${this.#layer.digest}`}`,
+      `no image with this layer is trusted: ${why || `no manifest in ${this.#layer.store} names ${this.#layer.digest} with this key`}`,
     );
   }
 
@@ -98,24 +96,50 @@ class Gate {
     const sources = namesOf(store, digest);
     const names = [...sources, ...(imageReference === undefined ? [] : [imageReference])];
     if (names.length === 0) this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
-    const { checkOnNode } = await import("./node-check.ts");
-    for (const text of names) {
-      this.#checks += 1;
-      if (this.#checks > LIMITS.gateChecks) return false;
-      try {
-        const { registry, repository } = parseName(text);
-        // The CRI plugin also records images by their ID, "sha256:<hex>", which would read as a name of Docker Hub.
-        if (!text.startsWith(`${registry}/`)) continue;
-        const name = { repository, registry, digest };
-        const verdict = await checkOnNode({ name, digest }, this.#settings, this.#environment);
-        if (verdict.accepted) return true;
-        this.#reasons.add(`${text}: ${verdict.reason} (${verdict.scope})`);
-      } catch (error) {
-        if (!(error instanceof DecoderError) || !PASSING.has(error.code)) throw error;
-        this.#reasons.add(`${text}: ${error.message}`);
-      }
+    for (const text of names) if (await this.#isAccepted(text, digest)) return true;
+    return false;
+  }
+
+  async #isAccepted(text: string, digest: string): Promise<boolean> {
+    const parsed = nameIn(text);
+    // The CRI plugin also records images by their ID, "sha256:<hex>", which would read as a name of Docker Hub.
+    if (parsed === undefined || !text.startsWith(`${parsed.registry}/`)) return false;
+    const { registry, repository } = parsed;
+    if (await this.#ask({ registry, repository, digest }, text)) return true;
+    // containerd's label of a pulled blob leaves the port out. A guessed port must be proved by a signature.
+    for (const it of this.#policy.policy.registries) {
+      if (!it.startsWith(`${registry}:`)) continue;
+      if (await this.#ask({ registry: it, repository, digest }, `${it}/${repository}`, true)) return true;
     }
     return false;
+  }
+
+  async #ask(
+    name: RegistryName & { readonly digest: string },
+    text: string,
+    isGuess = false,
+  ): Promise<boolean> {
+    this.#checks += 1;
+    if (this.#checks > LIMITS.gateChecks) return false;
+    const { checkOnNode } = await import("./node-check.ts");
+    try {
+      const verdict = await checkOnNode({ name, digest: name.digest }, this.#settings, this.#environment);
+      if (verdict.accepted && (!isGuess || verdict.signer !== undefined)) return true;
+      this.#reasons.add(`${text}: ${verdict.reason} (${verdict.scope})`);
+    } catch (error) {
+      if (!(error instanceof DecoderError) || !PASSING.has(error.code)) throw error;
+      this.#reasons.add(`${text}: ${error.message}`);
+    }
+    return false;
+  }
+}
+
+function nameIn(text: string): RegistryName | undefined {
+  try {
+    return parseName(text);
+  } catch (error) {
+    if (error instanceof DecoderError) return undefined;
+    throw error;
   }
 }
 

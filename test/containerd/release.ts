@@ -61,7 +61,13 @@ export function configOf(release: Release, folder: string, options: NodeOptions)
     `address = "${folder}/containerd.sock"`,
     isV2 ? `[plugins."${cri}"]` : `[plugins."${cri}".containerd]`,
     `snapshotter = "native"`,
-    ...(isV2 ? [`use_local_image_pull = ${options.localPull ?? false}`, ...TRANSFER_CONFIG] : []),
+    ...(isV2
+      ? [
+          `use_local_image_pull = ${options.localPull ?? false}`,
+          ...TRANSFER_CONFIG,
+          ...verifierConfig(folder),
+        ]
+      : []),
     "",
   ].join("\n");
 }
@@ -71,6 +77,15 @@ const TRANSFER_CONFIG = [
   `platform = "linux/${process.arch === "x64" ? "amd64" : process.arch}"`,
   `snapshotter = "native"`,
 ];
+
+/** An empty or missing folder verifies nothing, and forbids nothing. */
+function verifierConfig(folder: string): string[] {
+  return [
+    `[plugins."io.containerd.image-verifier.v1.bindir"]`,
+    `bin_dir = "${folder}/verifiers"`,
+    `per_verifier_timeout = "30s"`,
+  ];
+}
 
 /** What `ctd-decoder config` never prints: an ID of its own for zstd layers. */
 export function zstdApart(release: Release, path: string, args: readonly string[]): string {

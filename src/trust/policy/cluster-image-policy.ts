@@ -48,6 +48,8 @@ class ClusterImagePolicies implements Policy {
     this.#settings = settings;
   }
 
+  readonly registries: readonly string[] = [];
+
   get rules(): readonly PolicyRule[] {
     return this.#rules.map(({ name, globs, demands }) => ({
       scope: `${name} (${globs.join(", ")})`,

@@ -44,6 +44,11 @@ class ContainersPolicy implements Policy {
     this.#settings = settings;
   }
 
+  get registries(): readonly string[] {
+    const scopes = [...(this.#transports.get("docker")?.keys() ?? [])];
+    return [...new Set(scopes.map((scope) => scope.split("/", 1)[0] ?? ""))].filter((it) => it !== "");
+  }
+
   get rules(): readonly PolicyRule[] {
     const rows: PolicyRule[] = [];
     for (const [transport, scopes] of this.#transports)

@@ -53,6 +53,8 @@ class KubewardenPolicy implements Policy {
     this.#settings = settings;
   }
 
+  readonly registries: readonly string[] = [];
+
   get rules(): readonly PolicyRule[] {
     return this.#entries.map(({ image, demands }) => ({
       scope: `images ${JSON.stringify(image)}`,

@@ -8,6 +8,8 @@ export interface Policy {
   requirementFor(place: ImagePlace): Decision;
   /** Every scope with its requirement in words, for `trust lint`; nothing but the policy is read. */
   readonly rules: readonly PolicyRule[];
+  /** Registries that it names, with their ports; formats with patterns name none. */
+  readonly registries: readonly string[];
 }
 
 /** A format's name, and the `kind` of its objects. */
