@@ -104,4 +104,6 @@ async function main(): Promise<void> {
   if (fates.survived > 0) process.exitCode = 1;
 }
 
+// The copies and the tests in them end with this process.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 await main();

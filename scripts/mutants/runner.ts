@@ -85,16 +85,19 @@ export class Runner {
         detached: true,
       });
       let isHung = false;
+      const stop = () => child.pid !== undefined && process.kill(-child.pid, "SIGKILL");
+      process.once("exit", stop);
       const watchdog = setTimeout(
         () => {
           isHung = true;
-          if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+          stop();
         },
         Math.min(limitMs, 2 ** 31 - 1),
       );
       child.on("error", reject);
       child.on("close", (code) => {
         clearTimeout(watchdog);
+        process.off("exit", stop);
         resolve(isHung ? "hung" : code === 0 ? "survived" : "caught");
       });
     });
