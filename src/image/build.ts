@@ -4,10 +4,11 @@ import { Digester } from "../spec/digester.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
 import { type Compression, OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import { type FileRange, MemoryBlobs, wholeFile } from "../transport/blob.ts";
-import { gzip } from "../transport/gzip.ts";
+import { gzipBlocks } from "../transport/gzip.ts";
 import { counted } from "../transport/progress.ts";
 import { type ImageSource, StoredImage } from "../transport/source.ts";
 import type { FilesReference } from "../transport/transport.ts";
+import { LayerPool } from "./layer-pool.ts";
 import type { Running } from "./progress.ts";
 
 export interface BuildOptions {
@@ -49,17 +50,24 @@ export async function buildImage(
   compression: CompressionSettings,
   running: Running,
 ): Promise<ImageSource> {
+  const { progress, threads, signal } = running;
   const files = await reference.open(running);
-  const staging = await Staging.create();
-  const close = async () => await staging.remove();
+  const pool = new LayerPool(threads);
+  const stop = () => void pool.close();
+  signal?.addEventListener("abort", stop);
+  let staging: Staging | undefined;
+  const close = async () => await staging?.remove();
   try {
-    running.progress.begin({ kind: "packing", bytes: files.bytes });
-    const layer = await buildLayer(counted(files.tar, running.progress), compression, staging.newFile());
+    staging = await Staging.create();
+    progress.begin({ kind: "packing", bytes: files.bytes });
+    const layer = await buildLayer(counted(files.tar, progress), compression, pool, staging.newFile());
     return imageOf(layer, options, close);
   } catch (error) {
     await close();
     throw error;
   } finally {
+    signal?.removeEventListener("abort", stop);
+    await pool.close();
     await files.close();
   }
 }
@@ -67,13 +75,14 @@ export async function buildImage(
 async function buildLayer(
   tar: AsyncIterable<Uint8Array>,
   { kind = "gzip", level }: CompressionSettings,
+  pool: LayerPool,
   path: string,
 ): Promise<BuiltLayer> {
   const [diffId, digest] = [new Digester(), new Digester()];
   const hashed = diffId.tap(tar);
   // "keep" means "none" here: files have no compression to keep.
   const isCompressed = kind === "gzip";
-  const layer = isCompressed ? gzip(hashed, level) : hashed;
+  const layer = isCompressed ? compressed(hashed, level, pool) : hashed;
   const size = await writeDurably(path, digest.tap(layer));
   return {
     file: wholeFile(path, size),
@@ -81,6 +90,36 @@ async function buildLayer(
     diffId: diffId.digest(),
     compression: isCompressed ? "gzip" : "none",
   };
+}
+
+/** Compresses blocks on all threads of the pool, and yields them in order. */
+async function* compressed(
+  tar: AsyncIterable<Uint8Array>,
+  level: number,
+  pool: LayerPool,
+): AsyncGenerator<Uint8Array> {
+  const members: Promise<Uint8Array>[] = [];
+  for await (const block of gzipBlocks(tar)) {
+    const member = compressedBlock(block, level, pool);
+    // An error is thrown when the block's turn comes; not at all if an earlier one has failed.
+    member.catch(() => undefined);
+    members.push(member);
+    // One more than threads, so that none waits while this one reads.
+    if (members.length <= pool.size) continue;
+    const first = members.shift();
+    if (first !== undefined) yield await first;
+  }
+  for (const member of members) yield await member;
+}
+
+async function compressedBlock(
+  block: Uint8Array<ArrayBuffer>,
+  level: number,
+  pool: LayerPool,
+): Promise<Uint8Array> {
+  const { member } = await pool.run({ kind: "compress", block, level }, () => undefined);
+  if (member === undefined) throw new Error("bug: a block was not compressed");
+  return member;
 }
 
 function imageOf(

@@ -8,7 +8,7 @@ import type { Compression } from "../spec/media-types.ts";
 import { type BlobLocation, checkedChunks } from "../transport/blob.ts";
 import { type BlobOutput, type WrittenBlob, writeBlob } from "../transport/blob-output.ts";
 import { decompress } from "../transport/compression.ts";
-import { gzip } from "../transport/gzip.ts";
+import { gzip, gzipMember } from "../transport/gzip.ts";
 import { verifyLayer } from "./verify-job.ts";
 
 /**
@@ -54,6 +54,14 @@ export interface VerifyJob extends LayerInput {
   readonly diffId: string | undefined;
 }
 
+/** Compresses one block of a layer in the making. */
+export interface CompressJob {
+  readonly kind: "compress";
+  /** Given to the thread: the caller has it no more. */
+  readonly block: Uint8Array<ArrayBuffer>;
+  readonly level: number;
+}
+
 /** From one compression to another. If both are the same, the bytes stay as they are. */
 export interface Recompression {
   readonly from: Compression;
@@ -61,12 +69,14 @@ export interface Recompression {
   readonly level: number;
 }
 
-export type LayerJob = CopyJob | EncryptJob | DecryptJob | VerifyJob;
+export type LayerJob = CopyJob | EncryptJob | DecryptJob | VerifyJob | CompressJob;
 
 /** The blob that was written, or the one that was read when the job writes none. */
 export interface LayerOutput extends WrittenBlob {
   /** Only after "encrypt". */
   readonly encrypted?: EncryptedOptions;
+  /** Only after "compress": the block as one gzip member. */
+  readonly member?: Uint8Array<ArrayBuffer>;
 }
 
 type Chunks = AsyncIterable<Uint8Array>;
@@ -78,6 +88,7 @@ type Chunks = AsyncIterable<Uint8Array>;
  * @throws DecoderError for whatever can be wrong with a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
+  if (job.kind === "compress") return await compress(job);
   const input = new JobInput(job, onBytes);
   switch (job.kind) {
     case "copy":
@@ -111,6 +122,11 @@ class JobInput {
       yield chunk;
     }
   }
+}
+
+async function compress({ block, level }: CompressJob): Promise<LayerOutput> {
+  const member = await gzipMember(block, level);
+  return { digest: "", size: member.length, member };
 }
 
 async function copy({ output, descriptor, name }: CopyJob, input: JobInput): Promise<LayerOutput> {

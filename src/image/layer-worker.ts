@@ -26,7 +26,7 @@ async function work(job: LayerJob): Promise<void> {
     unreported = 0;
     const output = await runJob(job, onBytes);
     post({ kind: "bytes", count: unreported });
-    post({ kind: "done", output });
+    post({ kind: "done", output }, output.member === undefined ? [] : [output.member.buffer]);
     output.encrypted?.privateOptions.fill(0);
   } catch (error) {
     post({ kind: "failed", ...describe(error) });
@@ -59,6 +59,6 @@ function describe(error: unknown): Omit<Extract<FromWorker, { kind: "failed" }>,
   };
 }
 
-function post(message: FromWorker): void {
-  parentPort?.postMessage(message);
+function post(message: FromWorker, given: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, given);
 }

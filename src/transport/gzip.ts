@@ -3,51 +3,72 @@ import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
 import { IS_COMPILED } from "../process/runtime.ts";
 
-/** Tar gives a chunk for every header and file: gathered, since each costs the stream below as much as a large one. */
-const CHUNK_BYTES = 64 * 1024;
-
 /**
- * Compresses with zlib as WebAssembly: the same bytes on every machine and runtime, so that layers are reproducible. The
- * header has no name, no time, and Unix as the operating system.
+ * So many bytes become one gzip member (RFC 1952 §2.2: a file is a series of members). Members don't depend on each other,
+ * so any number of threads gives the same bytes. Each member starts without a window, which costs 0.1 to 0.4 % of size.
  */
+const BLOCK_BYTES = 4 * 1024 * 1024;
+
+/** Compresses on this thread. @throws what `chunks` throws */
 export async function* gzip(chunks: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<Uint8Array> {
-  await loadZlib();
-  const { readable, writable } = new CompressionStreamZlib("gzip", { level });
-  const writer = writable.getWriter();
-  const writing = feed(writer, chunks);
-  writing.catch((error) => writer.abort(error).catch(() => undefined));
-  yield* readable;
-  await writing;
+  for await (const block of gzipBlocks(chunks)) yield await gzipMember(block, level);
 }
 
-async function feed(
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-  chunks: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  for await (const chunk of sliced(chunks)) {
-    await writer.ready;
-    await writer.write(chunk);
+/**
+ * Compresses one block with zlib as WebAssembly: the same bytes on every machine and runtime, so that layers are
+ * reproducible. The header has no name, no time, and Unix as the operating system.
+ */
+export async function gzipMember(block: Uint8Array, level: number): Promise<Uint8Array<ArrayBuffer>> {
+  await loadZlib();
+  const { readable, writable } = new CompressionStreamZlib("gzip", { level });
+  const writing = feed(writable.getWriter(), block);
+  writing.catch(() => undefined);
+  const parts: Uint8Array[] = [];
+  for await (const part of readable) parts.push(part);
+  await writing;
+  return joined(parts);
+}
+
+/** In memory of its own, which can be given to another thread. */
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
   }
+  return bytes;
+}
+
+async function feed(writer: WritableStreamDefaultWriter<Uint8Array>, block: Uint8Array): Promise<void> {
+  await writer.write(block);
   await writer.close();
 }
 
-/** The same bytes in chunks of one size, the last one aside. */
-async function* sliced(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let buffer = new Uint8Array(CHUNK_BYTES);
+/**
+ * The same bytes in the blocks that become members: all of one size but the last, and one even of no bytes. Each block has
+ * memory of its own.
+ */
+export async function* gzipBlocks(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let buffer = new Uint8Array(BLOCK_BYTES);
   let filled = 0;
+  let hasBlocks = false;
   for await (const chunk of chunks) {
     for (let start = 0; start < chunk.length; ) {
-      const part = chunk.subarray(start, start + CHUNK_BYTES - filled);
+      const part = chunk.subarray(start, start + BLOCK_BYTES - filled);
       buffer.set(part, filled);
       filled += part.length;
       start += part.length;
-      if (filled < CHUNK_BYTES) continue;
+      if (filled < BLOCK_BYTES) continue;
       yield buffer;
-      buffer = new Uint8Array(CHUNK_BYTES);
+      hasBlocks = true;
+      buffer = new Uint8Array(BLOCK_BYTES);
       filled = 0;
     }
   }
-  if (filled > 0) yield buffer.subarray(0, filled);
+  if (filled > 0 || !hasBlocks) yield buffer.slice(0, filled);
 }
 
 let loading: Promise<void> | undefined;

@@ -1,7 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { gunzipSync } from "node:zlib";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { digestOf } from "../../../src/spec/digester.ts";
-import { gzip } from "../../../src/transport/gzip.ts";
+import { gzip, gzipBlocks, gzipMember } from "../../../src/transport/gzip.ts";
 
 /** Compressible, and the same on every machine. */
 const TEXT = Buffer.from(Array.from({ length: 300_000 }, (_, i) => 97 + ((i * i) % 23) + (i % 7)));
@@ -53,4 +54,36 @@ test("an error of the source comes through", async () => {
     for await (const _ of gzip(failing(), 6));
   };
   await expect(drain()).rejects.toThrow("the disk is gone");
+});
+
+describe("more than a block", () => {
+  const BLOCK = 4 * 1024 * 1024;
+  /** Two blocks and a bit, the second unlike the first. */
+  const LARGE = Buffer.concat([
+    Buffer.alloc(BLOCK, TEXT),
+    Buffer.alloc(BLOCK, TEXT.subarray(1000)),
+    TEXT.subarray(0, 12_345),
+  ]);
+
+  test("becomes a member for each 4 MiB, which any decoder of gzip takes as one", async () => {
+    const whole = await compress(LARGE, 1_000_003, 6);
+    const members = await Promise.all(
+      [0, BLOCK, 2 * BLOCK].map(async (start) => await gzipMember(LARGE.subarray(start, start + BLOCK), 6)),
+    );
+    expect(whole.equals(Buffer.concat(members))).toBe(true);
+    expect(gunzipSync(whole).equals(LARGE)).toBe(true);
+    const cli = execFileSync("gzip", ["-dc"], { input: whole, maxBuffer: 2 * LARGE.length });
+    expect(cli.equals(LARGE)).toBe(true);
+    expect(digestOf(whole)).toBe("sha256:fee39df0a6cf6df9dd1881be45ce8477133cd4290202a91d49e3c04a3a34e481");
+  });
+
+  test.each([
+    ["nothing", 0, [0]],
+    ["one block", BLOCK, [BLOCK]],
+    ["one byte more", BLOCK + 1, [BLOCK, 1]],
+  ])("%s is cut into blocks of these sizes", async (_, length, sizes) => {
+    const blocks: number[] = [];
+    for await (const block of gzipBlocks(cut(LARGE.subarray(0, length), 70_001))) blocks.push(block.length);
+    expect(blocks).toEqual(sizes);
+  });
 });
