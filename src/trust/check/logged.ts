@@ -61,7 +61,9 @@ function readEntry(bytes: Uint8Array): Entry {
       `its log entry is malformed: ${error instanceof SyntaxError ? error.message : "it is not JSON"}`,
     );
   }
-  const kind = `${at(body, "kind")} ${at(body, "apiVersion")}`;
+  // An object need not become a text: its own toString may be anything.
+  const names = [at(body, "kind"), at(body, "apiVersion")].map((it) => (typeof it === "string" ? it : "?"));
+  const kind = names.join(" ");
   const read = KINDS.get(kind);
   if (read === undefined) throw untrusted(`its log entry is of the unsupported kind ${JSON.stringify(kind)}`);
   return read(at(body, "spec"));

@@ -205,6 +205,7 @@ describe("each part of a log entry is compared", () => {
     ["when the log was not yet trusted", { entry: { at: Date.parse("2019-01-01") } }, /not signed by a log/],
     ["after the certificate ended", { entry: { at: SIGNED_AT + HOUR } }, /was valid from/],
     ["of another kind", { body: (it) => ({ ...it, kind: "rpm" }) }, /unsupported kind/],
+    ["of a kind that is no text", { body: (it) => ({ ...it, kind: { toString: 1 } }) }, /unsupported kind/],
     ["of another version", { body: (it) => ({ ...it, apiVersion: "0.0.9" }) }, /unsupported kind/],
     [
       "of other content",

@@ -1,0 +1,56 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { compareSums, readSums } from "../../../../src/trust/file/sums.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const sum = (text: string, algorithm = "sha256") => createHash(algorithm).update(text).digest("hex");
+const A = sum("a");
+const read = (text: string, algorithm: "sha256" | "sha512" = "sha256") =>
+  readSums(Buffer.from(text), algorithm, "SUMS");
+
+beforeAll(() => {
+  mkdirSync(join(folder, "bin"));
+  writeFileSync(join(folder, "bin/tool"), "a");
+  writeFileSync(join(folder, "two words"), "b");
+});
+
+test("reads the forms of sha256sum and of the BSDs", () => {
+  const both = [
+    { name: "bin/tool", hex: A },
+    { name: "two words", hex: A },
+  ];
+  expect(read(`${A}  bin/tool\n${A.toUpperCase()} *two words\n`)).toEqual(both);
+  expect(read(`SHA256 (bin/tool) = ${A}\r\nSHA256 (two words) = ${A}`)).toEqual(both);
+});
+
+test.each([
+  ["", /is empty/],
+  ["\n", /line 1/],
+  [`${A}  a\n# comment\n`, /line 2/],
+  [`${A}  a\n\n${A}  b\n`, /line 2/],
+  [`${A.slice(1)}  a`, /line 1/],
+  [`${sum("a", "sha512")}  a`, /line 1/],
+  [`${A} a`, /line 1/],
+  [`${A}  /etc/passwd`, /outside the folder/],
+  [`${A}  bin/../../x`, /outside the folder/],
+  [`${A}  a\n${sum("b")}  a`, /two sums of one file/],
+  [`SHA512 (a) = ${A}`, /line 1/],
+])("refuses %j", (text, why) => {
+  expect(() => read(text)).toThrow(why);
+});
+
+test("compares files, whatever is wrong with some", () => {
+  const lines = [`${A}  bin/tool`, `${A}  two words`, `${A}  gone`, `${A}  bin`];
+  expect(compareSums(read(lines.join("\n")), "sha256", folder).map(({ result }) => result)).toEqual([
+    "matches",
+    "differs",
+    "missing",
+    "unreadable",
+  ]);
+  expect(compareSums(read(`${sum("a", "sha512")}  bin/tool`, "sha512"), "sha512", folder)).toEqual([
+    { name: "bin/tool", result: "matches" },
+  ]);
+});

@@ -1,0 +1,49 @@
+import { generateKeyPairSync } from "node:crypto";
+import { expect, test } from "vitest";
+import { Secret } from "../../../../src/secret.ts";
+import { readSigningKey, writeCosignKey } from "../../../../src/trust/sign/cosign-key.ts";
+
+const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const secret = (text: string) => new Secret(new Uint8Array(Buffer.from(text)));
+const read = (pem: string, password?: string) =>
+  readSigningKey(Buffer.from(pem), password === undefined ? undefined : secret(password), "cosign.key");
+const pem = (json: object) =>
+  `-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----\n${Buffer.from(JSON.stringify(json)).toString("base64")}\n-----END ENCRYPTED COSIGN PRIVATE KEY-----\n`;
+const box = (params: object, kdf = "scrypt") => ({
+  kdf: { name: kdf, params, salt: "AAAA" },
+  cipher: { name: "nacl/secretbox", nonce: Buffer.alloc(24).toString("base64") },
+  ciphertext: Buffer.alloc(40).toString("base64"),
+});
+
+test("a key opens with the password it was written with, and with no other", () => {
+  const written = writeCosignKey(privateKey, secret("right"));
+  expect(written).not.toContain("right");
+  expect(read(written, "right").privateKey.equals(privateKey)).toBe(true);
+  expect(() => read(written, "wrong")).toThrow(/password is wrong/);
+  expect(() => read(written)).toThrow(/needs a password/);
+  expect(read(writeCosignKey(privateKey, secret("")), "").privateKey.equals(privateKey)).toBe(true);
+});
+
+test("PKCS#8 and SEC 1 are read, public keys are not", () => {
+  const plain = privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+  expect(read(plain).privateKey.equals(privateKey)).toBe(true);
+  expect(read(privateKey.export({ format: "pem", type: "sec1" }).toString()).publicKey.algorithm).toBe("ec");
+  const locked = privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "pw" });
+  expect(read(locked.toString(), "pw").privateKey.equals(privateKey)).toBe(true);
+  expect(() => read(locked.toString())).toThrow(/needs a password/);
+  const { publicKey } = read(plain);
+  expect(() => read(publicKey.key.export({ format: "pem", type: "spki" }).toString())).toThrow(
+    /not a private key/,
+  );
+  expect(() => read("nothing")).toThrow(/no private key/);
+});
+
+test.each([
+  ["a derivation that would take all memory", box({ N: 2 ** 30, r: 8, p: 1 }), /more scrypt work/],
+  ["a derivation that would take all day", box({ N: 1024, r: 8, p: 100_000 }), /more scrypt work/],
+  ["no cost", box({}), /malformed/],
+  ["another derivation", box({ N: 2, r: 1, p: 1 }, "argon2"), /unsupported way/],
+  ["no box", { ...box({ N: 2, r: 1, p: 1 }), ciphertext: "AAAA" }, /malformed/],
+])("%s is refused", (_what, json, why) => {
+  expect(() => read(pem(json), "pw")).toThrow(why);
+});
