@@ -30,7 +30,7 @@ export async function findCredential(
   repository: string,
 ): Promise<CredentialSearch> {
   if (places.given !== undefined) {
-    return { credential: parsePair(places.given, places.givenBy ?? "--creds"), lookedIn: [], unreadable: [] };
+    return { credential: parsePair(places.given, places.givenBy), lookedIn: [], unreadable: [] };
   }
   const named = places.file ?? (places.environment["REGISTRY_AUTH_FILE"] || undefined);
   const paths = named === undefined ? defaultFiles(places.environment) : [named];
@@ -47,7 +47,7 @@ export async function findCredential(
 }
 
 /** @throws DecoderError USAGE for what has no password */
-export function parsePair(text: string, option: string): Credential {
+export function parsePair(text: string, option = "--creds"): Credential {
   const colon = text.indexOf(":");
   if (colon < 1) {
     throw new DecoderError("USAGE", `${option} takes USER:PASSWORD`, {

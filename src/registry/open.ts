@@ -1,7 +1,7 @@
 import { LIMITS } from "../limits.ts";
 import { certificatesFor } from "./certificates.ts";
 import { type ClientOptions, RegistryClient } from "./client.ts";
-import { findCredential } from "./credentials.ts";
+import { findCredential, parsePair } from "./credentials.ts";
 import type { RegistryHost } from "./host.ts";
 import { DOCKER_HUB, type RegistryName } from "./name.ts";
 import { isLoopback } from "./origin.ts";
@@ -29,13 +29,18 @@ export interface RegistryAccess {
 /** The server behind Docker Hub's name. */
 const HUB_SERVER = "registry-1.docker.io";
 
-/** A client as people's commands use it: one server, their own credentials and certificates. */
+/**
+ * A client as people's commands use it: one server, their own credentials and certificates.
+ * @throws DecoderError USAGE, CONFIG
+ */
 export function openClient(
   { registry, repository }: RegistryName,
   access: RegistryAccess,
   options: Pick<ClientOptions, "access" | "mountFrom" | "onWarning" | "signal">,
 ): RegistryClient {
   const { environment, credentials: given, credentialsOption: givenBy, authFile: file, retries } = access;
+  // A mistake on the command line is reported whether or not the registry asks for credentials.
+  if (given !== undefined) parsePair(given, givenBy);
   const places = {
     environment,
     ...(given !== undefined && { given }),

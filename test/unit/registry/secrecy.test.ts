@@ -72,6 +72,14 @@ describe("a password", () => {
     expect(registry.seen.map(({ authorization }) => authorization)).toEqual([undefined, basic, basic]);
   });
 
+  it("that is malformed is reported before any request", async () => {
+    const registry = await start();
+    expect(() => client(registry.host, { credentials: "ann", credentialsOption: "--src-creds" })).toThrow(
+      expect.objectContaining({ code: "USAGE", message: "--src-creds takes USER:PASSWORD" }),
+    );
+    expect(registry.seen).toEqual([]);
+  });
+
   it("is not sent to a registry that does not ask", async () => {
     const registry = await start();
     await client(registry.host).manifest("v1");
