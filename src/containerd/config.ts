@@ -21,7 +21,7 @@ export interface ContainerdConfig {
   readonly plugins: Table;
 }
 
-export interface ConfigFile {
+interface ConfigFile {
   readonly path: string;
   /** 1 if the file has no version. */
   readonly version: number;

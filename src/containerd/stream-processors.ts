@@ -38,7 +38,7 @@ export const BUILT_IN: ReadonlyMap<string, StreamProcessor> = new Map([
 ]);
 
 /** The command line of a stream processor. */
-export interface DecoderCommand {
+interface DecoderCommand {
   readonly path: string;
   readonly keysPath: string;
   /** Value of OCICRYPT_KEYPROVIDER_CONFIG. */
@@ -86,14 +86,14 @@ function processor(
   };
 }
 
-export interface StanzaOptions extends DecoderCommand {
+interface StanzaOptions extends DecoderCommand {
   /** The containerd that reads the file. */
   readonly containerd: Series;
   /** One processor that also decompresses, instead of two. */
   readonly returnsTar: boolean;
 }
 
-export interface StanzaFile {
+interface StanzaFile {
   readonly containerd: Series;
   /** undefined: a file without a version. */
   readonly version: number | undefined;

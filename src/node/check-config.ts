@@ -8,7 +8,7 @@ import { expectPayload, ignoredSettings, OLD_SECTION } from "./check-payload.ts"
 import { argsOf, checkProcessors, type FileLookup } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
 
-export interface ConfigCheckOptions {
+interface ConfigCheckOptions {
   /** The containerd that reads the file; undefined: one that the file's version is meant for. */
   readonly version?: ContainerdVersion;
   /** Finds what the processors name. */

@@ -13,7 +13,7 @@ const FIRST_WITH_PAYLOAD: ReadonlyMap<number, number> = new Map([
   [2, 2],
 ]);
 
-export interface PayloadExpectation {
+interface PayloadExpectation {
   /** Whether the CRI passes a payload to the decoder. */
   readonly isPassed: boolean;
   /** Why it does not; empty if it does. */

@@ -28,7 +28,7 @@ import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
 
-export interface DoctorOptions {
+interface DoctorOptions {
   /** containerd's configuration; undefined: the running containerd's, else the file at a usual path. */
   readonly configFile?: string;
   readonly version?: ContainerdVersion;
@@ -59,7 +59,7 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
 }
 
-export interface ContainerdReport {
+interface ContainerdReport {
   readonly running?: Pick<RunningContainerd, "pid" | "executable">;
   /** Output of `containerd --version`. */
   readonly version?: string;

@@ -19,7 +19,7 @@ import { isStillPending, type Restart, restartOrUndo } from "./restart.ts";
 import { Service } from "./service.ts";
 import { removeLeftovers, Transaction } from "./transaction.ts";
 
-export interface InstallOptions {
+interface InstallOptions {
   /** Where the node's file system is mounted: "/" for this machine. */
   readonly root: string;
   /** The program to install, on this machine. */
@@ -47,7 +47,7 @@ export interface InstallReport {
   readonly isDryRun: boolean;
 }
 
-export interface InstalledPath {
+interface InstalledPath {
   readonly path: string;
   readonly isChanged: boolean;
   /** What changes in a text, in the form of `diff -u`; only of a dry run. */

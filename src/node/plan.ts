@@ -28,7 +28,7 @@ export interface ConfigPlan {
   readonly findings: readonly Finding[];
 }
 
-export interface PlanOptions {
+interface PlanOptions {
   /** Path of the program on the node. */
   readonly program: string;
   readonly distribution: Distribution;

@@ -12,7 +12,7 @@ export interface ProviderReport {
   readonly findings: readonly Finding[];
 }
 
-export interface ProviderRow {
+interface ProviderRow {
   readonly name: string;
   /** Path of the command, or address of the service. */
   readonly where: string;

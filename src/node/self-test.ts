@@ -26,7 +26,7 @@ export interface SelfTest {
   readonly untested?: string;
 }
 
-export interface SelfTestOptions {
+interface SelfTestOptions {
   readonly keys: KeySet;
   readonly keysPath: string;
   /** The decoder, with the args that containerd passes. */

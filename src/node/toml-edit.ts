@@ -2,7 +2,7 @@ import { parseToml } from "../encoding/toml.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 /** @throws Error for invalid text */
-export type Parse = (text: string) => Table;
+type Parse = (text: string) => Table;
 
 /**
  * Edits of an operator's TOML that keep its comments and layout. Each edit tries places where a key may be and returns the

@@ -29,7 +29,7 @@ const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
 /** Name of an installed file that an operator edited, when the installation replaces it. */
 const EDITED_SUFFIX = ".edited";
 
-export interface TransactionOptions {
+interface TransactionOptions {
   readonly changes: readonly FileChange[];
   /** Folder of private keys, to create for root alone. */
   readonly keysFolder: string;

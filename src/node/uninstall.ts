@@ -22,7 +22,7 @@ import { Service } from "./service.ts";
 import { removeImport } from "./toml-edit.ts";
 import { removeLeftovers } from "./transaction.ts";
 
-export interface UninstallOptions {
+interface UninstallOptions {
   readonly root: string;
   readonly keepsKeys: boolean;
   readonly restart: boolean;
@@ -40,7 +40,7 @@ export interface UninstallReport {
   readonly isDryRun: boolean;
 }
 
-export interface UninstalledPath {
+interface UninstalledPath {
   readonly path: string;
   readonly action: "restored" | "removed" | "edited" | "kept";
 }
