@@ -10,26 +10,38 @@ const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
 const FIRST_BUFFER_BYTES = 8 * 1024;
 
 /** Reads the payload; null when containerd passed none, or an empty one. @throws DecoderError BAD_PAYLOAD, LIMIT */
-export function readPayloadBytes(): Uint8Array<ArrayBuffer> | null {
-  const fd = openPayload();
-  if (fd === null) return null;
+export async function readPayloadBytes(): Promise<Uint8Array<ArrayBuffer> | null> {
+  const bytes = await readPayload();
+  return bytes === null || bytes.length === 0 ? null : bytes;
+}
+
+async function readPayload(): Promise<Uint8Array<ArrayBuffer> | null> {
+  if (process.platform === "win32") {
+    const pipe = process.env[WINDOWS_PIPE_VARIABLE];
+    return pipe ? readAndClose(openSync(pipe, "r")) : null;
+  }
+  const stat = statOf(PAYLOAD_FD);
+  // Without a payload, 3 may be a descriptor of the runtime, such as an eventpoll.
+  if (stat?.isFile()) return readAndClose(PAYLOAD_FD);
+  if (stat?.isFIFO()) return readAndClose(reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD);
+  return stat?.isSocket() ? await readSocketPayload(PAYLOAD_FD) : null;
+}
+
+/** Node.js, as a launcher, makes a socket where it is asked for a pipe. */
+async function readSocketPayload(fd: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { readSocket } = await import("./payload-socket.ts");
+  const bytes = readSocket(fd, LIMITS.payloadBytes + 1, LIMITS.payloadWaitMs);
+  if (bytes === null) throw endless();
+  if (bytes.length > LIMITS.payloadBytes) throw tooLarge();
+  return bytes;
+}
+
+function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
   try {
-    const bytes = readToEnd(fd);
-    return bytes.length === 0 ? null : bytes;
+    return readToEnd(fd);
   } finally {
     closeSync(fd);
   }
-}
-
-function openPayload(): number | null {
-  if (process.platform === "win32") {
-    const pipe = process.env[WINDOWS_PIPE_VARIABLE];
-    return pipe ? openSync(pipe, "r") : null;
-  }
-  const stat = statOf(PAYLOAD_FD);
-  // Without a payload, 3 may be a descriptor of the runtime, such as an eventpoll. Node.js makes sockets where asked for pipes.
-  if (stat?.isFile() || stat?.isSocket()) return PAYLOAD_FD;
-  return stat?.isFIFO() ? (reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD) : null;
 }
 
 function statOf(fd: number): Stats | null {

@@ -87,7 +87,7 @@ async function receive(
   store: DecoderOptions["store"],
   mediaType: string | undefined,
 ): Promise<Handover> {
-  const payload = readPayloadBytes();
+  const payload = await readPayloadBytes();
   if (payload !== null) {
     const { descriptor, parameters } = parsePayload(payload);
     return { layers: [[{ descriptor }]], parameters };

@@ -122,11 +122,14 @@ export class NodeSuite {
   async expectRefused(tag: string, pull: Pull, message: RegExp): Promise<void> {
     const reference = await this.push(tag);
     const errors: (string | null)[] = [];
-    for (let attempt = 0; attempt < REFUSALS; attempt++) errors.push(await pull(this.node, reference));
+    for (let attempt = 0; attempt < REFUSALS; attempt++) {
+      errors.push(await pull(this.node, reference));
+      // Otherwise containerd may remove a snapshot of the last pull while the next one builds on it.
+      await this.node.collectGarbage();
+    }
     expect(errors.filter((error) => error === null || !message.test(error))).toEqual([]);
     // What keeps standard output open past a failing exit ends by itself.
     while (this.node.decoders().length > 0) await sleep(50);
-    await this.node.collectGarbage();
     expect(await this.node.snapshots()).toEqual([]);
   }
 

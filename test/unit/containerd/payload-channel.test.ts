@@ -16,7 +16,7 @@ function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void)
     LIMITS.payloadBytes = 200_000;
     LIMITS.payloadWaitMs = 300;
     try {
-      const bytes = readPayloadBytes();
+      const bytes = await readPayloadBytes();
       process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
     } catch (error) {
       process.stdout.write(JSON.stringify({ code: error.code }));
@@ -98,4 +98,8 @@ test("a pipe that nobody closes is given up", async () => {
   expect(await read(fd)).toEqual({ code: "BAD_PAYLOAD" });
   closeSync(fd);
   closeSync(write);
+});
+
+test("a socket that its launcher, such as Node.js, never closes is given up", async () => {
+  expect(await read("pipe", (channel) => channel.write("some bytes"))).toEqual({ code: "BAD_PAYLOAD" });
 });
