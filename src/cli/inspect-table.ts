@@ -54,8 +54,8 @@ function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
     if (problem !== undefined) return [`${printable(scheme)}: ${style.bad(printable(problem))}`];
     if (recipients.length === 0) return [`${printable(scheme)}: recipients not named in the image`];
     return recipients.map(
-      ({ algorithm, id }) =>
-        `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}`,
+      ({ algorithm, id, files = [] }) =>
+        `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}${files.length === 0 ? "" : style.good(`, which is ${printable(files.join(", "))}`)}`,
     );
   });
   return [...lines, ...trouble(encryption, style), ...openers(encryption, style)].map(

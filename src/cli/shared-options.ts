@@ -117,8 +117,10 @@ export function schemeSettings(args: Arguments): WrapSettings {
 }
 
 /** The keys that the command line names, or undefined if it names none. @throws DecoderError BAD_KEY, USAGE */
-export async function namedKeys(args: Arguments): Promise<KeySet | undefined> {
-  const files = args.texts("key");
+export async function namedKeys(
+  args: Arguments,
+  files: readonly string[] = args.texts("key"),
+): Promise<KeySet | undefined> {
   const options = keyOptions(args);
   if (files.length === 0 && options.keysPath === undefined) return undefined;
   const { loadKeys } = await import("../keys/load.ts");

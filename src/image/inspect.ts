@@ -2,6 +2,7 @@ import { LAYER_CIPHER, parsePublicOptions } from "../cipher/options.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { describeLayer, type PacketInfo } from "../keywrap/describe.ts";
+import type { KnownRecipients } from "../keywrap/known-recipients.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
@@ -16,8 +17,10 @@ export interface InspectOptions {
   readonly source: SourceReference;
   /** Empty: all. */
   readonly platforms: readonly string[];
-  /** To tell which of them opens which layer. */
+  /** Private keys, to report which of them opens which layer. */
   readonly keys?: KeySet;
+  /** Public keys, to report which recipients they are. */
+  readonly known?: KnownRecipients;
   readonly settings: SchemeSettings;
   readonly signal?: AbortSignal;
 }
@@ -87,21 +90,28 @@ export async function inspectSource(
 async function describe(
   tree: Node,
   platforms: readonly string[],
-  { keys, settings }: Pick<InspectOptions, "keys" | "settings">,
+  { keys, known, settings }: Pick<InspectOptions, "keys" | "known" | "settings">,
 ): Promise<ImageInfo> {
   const { digest, mediaType } = tree.descriptor;
   const openers = keys && new Openers(keys, settings);
+  const compared = { openers, known };
   const described: PlatformInfo[] = [];
-  for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, openers));
+  for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, compared));
   return { digest, mediaType, platforms: described, others: [...others(tree)] };
 }
 
-async function describeManifest(node: ManifestNode, openers: Openers | undefined): Promise<PlatformInfo> {
+/** Keys that recipients are compared with. */
+interface Compared {
+  readonly openers: Openers | undefined;
+  readonly known: KnownRecipients | undefined;
+}
+
+async function describeManifest(node: ManifestNode, compared: Compared): Promise<PlatformInfo> {
   const layers: LayerInfo[] = [];
   for (const [position, descriptor] of node.document.value.layers.entries()) {
     const { digest, size, mediaType } = descriptor;
     const encryption = parseLayerType(mediaType)?.encrypted
-      ? { encryption: await describeEncryption(descriptor, openers) }
+      ? { encryption: await describeEncryption(descriptor, compared) }
       : {};
     layers.push({ position, digest, size, mediaType, ...encryption });
   }
@@ -111,10 +121,10 @@ async function describeManifest(node: ManifestNode, openers: Openers | undefined
 
 async function describeEncryption(
   descriptor: Descriptor,
-  openers: Openers | undefined,
+  { openers, known }: Compared,
 ): Promise<EncryptionInfo> {
   const annotations = descriptor.annotations ?? {};
-  const info = { ...cipherOf(annotations), packets: await describeLayer(annotations) };
+  const info = { ...cipherOf(annotations), packets: await describeLayer(annotations, known) };
   if (openers === undefined) return info;
   const opens = await openers.of(descriptor);
   return { ...info, opens: opens.length > 0 ? opens : null };

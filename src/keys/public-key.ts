@@ -8,6 +8,7 @@ import { parsePrivateKey } from "./private-key.ts";
 import { badRecipient, isPrivate, type NamedRecipient, readRecipientFile } from "./recipient.ts";
 import { type CertificateRules, certificateProblem, endEntity, STRICT } from "./recipient-certificate.ts";
 import { rsaSizeProblem } from "./rsa.ts";
+import { parseSshPublicKey } from "./ssh-key.ts";
 
 export interface PublicKey {
   readonly key: KeyObject;
@@ -32,6 +33,8 @@ export function parsePublicKey(
 ): PublicKey {
   const text = Buffer.from(data).toString("latin1");
   if (/^\s*\{/.test(text)) return fromJwk(parseJsonObject(data), recipient);
+  const ssh = parseSshPublicKey(text);
+  if (ssh !== null) return fromJwk(ssh, recipient);
   const key = text.includes("-----BEGIN ")
     ? fromPem(parsePem(text, PEM_BLOCKS), recipient, rules)
     : fromDer(data, recipient, rules);

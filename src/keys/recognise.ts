@@ -1,6 +1,6 @@
 import type { PieceBudget } from "../budget.ts";
 import { type Bytes, decodeUtf8 } from "../encoding/bytes.ts";
-import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
+import { readElement, readOid, readOnly, readSequence, readSmallInteger, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
 import { Secret } from "../secret.ts";
@@ -56,6 +56,7 @@ async function fromDer(der: Bytes, source: Source): Promise<Found> {
   const key = parsePrivateKey(der, { origin });
   if (key !== null) return found(key);
   if (isCertificate(der)) return { kind: "certificate", certificate: { der, origin } };
+  if (isPkcs12(der)) return unusable(PKCS12);
   return unusable(isPublicKey(der) ? PUBLIC_KEY : "DER, but neither a private key nor a certificate");
 }
 
@@ -64,6 +65,7 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
   if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) return [keyring(data, source)];
   if (text.includes("-----BEGIN ")) return await fromPem(text, source);
   if (/^\s*\{/.test(text)) return await fromJson(data, text, source.origin);
+  if (/^(?:ssh-|ecdsa-sha2-|sk-)\S+ AAAA/.test(text)) return [unusable(PUBLIC_KEY)];
   if (/^pkcs11\s*:/m.test(text)) return [tokenKey(data, source.origin)];
   return [unusable("not a key of a known kind")];
 }
@@ -87,6 +89,10 @@ async function fromPemBlock(block: PemBlock, source: Source): Promise<Found> {
   if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) {
     const { decryptTraditional } = await import("./encrypted-key.ts");
     return fromDecrypted(await decryptTraditional(block, source), origin);
+  }
+  if (label === "OPENSSH PRIVATE KEY") {
+    const { parseSshPrivateKey } = await import("./ssh-key.ts");
+    return found(parseSshPrivateKey(body, { origin }));
   }
   if (PEM_PRIVATE_KEYS.has(label)) return found(parsePrivateKey(body, { origin }));
   // `openssl x509 -trustout` appends the purposes that a certificate is trusted for.
@@ -142,6 +148,17 @@ function withoutByteOrderMark(text: Bytes): Bytes {
 function isCertificate(der: Bytes): boolean {
   const [tbs, algorithm, signature] = readSequence(der) ?? [];
   return tbs?.tag === TAG.SEQUENCE && algorithm?.tag === TAG.SEQUENCE && signature?.tag === TAG.BIT_STRING;
+}
+
+const PKCS12 =
+  "a PKCS#12 file (to convert it: openssl pkcs12 -in FILE -nodes -out KEY.pem; old ones also need -legacy)";
+const PKCS7_DATA_OIDS = new Set(["2a864886f70d010701", "2a864886f70d010702"]);
+
+/** RFC 7292 §4: SEQUENCE { INTEGER 3, ContentInfo of data or signedData, … }. */
+function isPkcs12(der: Bytes): boolean {
+  const [version, content] = readSequence(der) ?? [];
+  if (readSmallInteger(version) !== 3 || content?.tag !== TAG.SEQUENCE) return false;
+  return PKCS7_DATA_OIDS.has(readOid(readElement(content.content) ?? undefined) ?? "");
 }
 
 /** RFC 5280 §4.1.2.7 SubjectPublicKeyInfo, or the two numbers of PKCS#1. */

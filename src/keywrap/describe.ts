@@ -1,6 +1,7 @@
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
+import type { KnownRecipients } from "./known-recipients.ts";
 import type { DescribeScheme, RecipientInfo } from "./scheme.ts";
 import { schemeOf } from "./schemes.ts";
 import { packetsOf } from "./unwrap.ts";
@@ -13,8 +14,15 @@ export interface PacketInfo {
   readonly problem?: string;
 }
 
-/** Lists a layer's recipients, as far as its annotations name them without a key. A malformed packet is reported, not thrown. */
-export async function describeLayer(annotations: Readonly<Record<string, string>>): Promise<PacketInfo[]> {
+/**
+ * Lists a layer's recipients, as far as its annotations name them without a key. A malformed packet is reported,
+ * not thrown.
+ * @param known public keys to compare the recipients with
+ */
+export async function describeLayer(
+  annotations: Readonly<Record<string, string>>,
+  known?: KnownRecipients,
+): Promise<PacketInfo[]> {
   const packets: PacketInfo[] = [];
   for (const [annotation, value] of Object.entries(annotations)) {
     if (!annotation.startsWith(KEYS_PREFIX)) continue;
@@ -28,7 +36,15 @@ export async function describeLayer(annotations: Readonly<Record<string, string>
     for (const packet of packetsOf(scheme, value))
       packets.push({ scheme, ...(await describePacket(packet, describe)) });
   }
-  return packets;
+  return known === undefined ? packets : packets.map((packet) => withFiles(packet, known));
+}
+
+function withFiles(packet: PacketInfo, known: KnownRecipients): PacketInfo {
+  const recipients = packet.recipients.map((recipient) => {
+    const files = known.filesOf(packet.scheme, recipient);
+    return files.length === 0 ? recipient : { ...recipient, files };
+  });
+  return { ...packet, recipients };
 }
 
 async function describePacket(

@@ -98,6 +98,8 @@ export interface RecipientInfo {
   readonly algorithm?: string;
   /** A `kid`, a key ID, or issuer and serial number. */
   readonly id?: string;
+  /** Files with the recipient's public key or certificate, of those that were compared. */
+  readonly files?: readonly string[];
 }
 
 export interface DescribeScheme {

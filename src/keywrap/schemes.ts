@@ -29,7 +29,7 @@ export const SCHEMES: readonly SchemeRow[] = [
   {
     name: "jwe",
     recipient: "jwe:FILE",
-    openedBy: ["keys"],
+    openedBy: ["keys", "tokenKeys"],
     testedWith: "keys",
     unwrap: async () => jwe,
     wrap: () => import("./jwe/wrap.ts"),

@@ -17,7 +17,7 @@ export const INSPECT: Command = {
   },
   notes: [
     "With keys, the output also says which key opens which layer. SOURCE may be - for an archive, a manifest or an index on standard input.",
-    "Recipients have the names that the image gives them. A JWE names a recipient by its kid; (unnamed) is a recipient without one. --key shows whether a certain key opens the layer.",
+    "Recipients have the names that the image gives them. A JWE names a recipient by its kid; (unnamed) is a recipient without one. --key shows whether a private key opens the layer, or which recipient a public key or certificate is.",
   ],
   examples: [
     { command: "ctd-decoder inspect oci:app:enc", does: "shows every layer and its recipients" },
@@ -36,12 +36,17 @@ export const INSPECT: Command = {
   ],
   async run(args, ui) {
     const source = parseSource(args.operand(0), transportSettings(args));
-    const keys = await namedKeys(args);
+    const { KnownRecipients } = await import("../../keywrap/known-recipients.ts");
+    const [settings, known] = [schemeSettings(args), new KnownRecipients()];
+    const others: string[] = [];
+    for (const file of args.texts("key")) if (!(await known.add(file, settings))) others.push(file);
+    const keys = await namedKeys(args, others);
     const { inspectImage } = await import("../../image/inspect.ts");
     const options = {
       source,
       platforms: platforms(args),
-      settings: schemeSettings(args),
+      settings,
+      known,
       ...(keys && { keys }),
     };
     const info = await interruptible((signal) => inspectImage({ ...options, signal }));

@@ -52,7 +52,9 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   for (const { recipient, key } of candidates)
     context.record({ recipient: describeRecipient(recipient), key, outcome: "the key does not fit" });
-  return null;
+  if (context.keys.tokenKeys.length === 0) return null;
+  const { openOnTokens } = await import("./token.ts");
+  return await openOnTokens(jwe, content, context);
 }
 
 /** Finds the pairs of recipient and key worth a try, those with the same `kid` first. Records the reason for all others. */

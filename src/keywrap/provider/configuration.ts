@@ -62,11 +62,28 @@ export function findProvider(
   }
   const providers = goField(readConfiguration(file), "key-providers") ?? {};
   if (!isObject(providers)) throw mistake(file, "key-providers", "is not an object");
-  if (!Object.hasOwn(providers, name)) {
+  const entry = entryFor(name, providers);
+  if (entry === undefined) {
     const hint = `only the key provider "${inWords(name)}" opens it: add it to key-providers in ${file}`;
     return { kind: "none", reason: `${file} has no such key provider`, hint };
   }
-  return new EntryReader(file, name, providers[name]).provider();
+  return new EntryReader(file, entry, providers[entry]).provider();
+}
+
+/** The entry for names that no other entry has. Go reads it as a provider that nobody names. */
+export const CATCH_ALL = "*";
+
+/**
+ * The entry for a provider's name: its own, else one that lists the name in `aliases`, else the catch-all. Providers are renamed,
+ * but the images that were encrypted before keep the old name. Only the administrator's entries are ever asked.
+ */
+function entryFor(name: string, providers: JsonObject): string | undefined {
+  if (name !== CATCH_ALL && Object.hasOwn(providers, name)) return name;
+  const renamed = Object.keys(providers).find((entry) => {
+    const aliases = goField(providers[entry], "aliases");
+    return Array.isArray(aliases) && aliases.includes(name);
+  });
+  return renamed ?? (Object.hasOwn(providers, CATCH_ALL) ? CATCH_ALL : undefined);
 }
 
 function readConfiguration(file: string): JsonObject {

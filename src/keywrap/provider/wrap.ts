@@ -1,6 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { Wrapper, WrapSettings } from "../scheme.ts";
-import { findProvider, type Provider } from "./configuration.ts";
+import { CATCH_ALL, findProvider, type Provider } from "./configuration.ts";
 import { callProvider, isReserved, WRAP, wrapRequest } from "./protocol.ts";
 
 /** ocicrypt passes this to a provider that was named without attributes. */
@@ -36,6 +36,11 @@ function configured(name: string, settings: WrapSettings): Provider {
     });
   }
   const provider = findProvider(name, settings.environment);
+  if (provider.kind !== "none" && provider.name === CATCH_ALL) {
+    throw new DecoderError("BAD_RECIPIENT", `provider:${name} has no entry of its own`, {
+      hint: `the entry "${CATCH_ALL}" only decrypts: name one of the other key providers`,
+    });
+  }
   if (provider.kind === "none")
     throw new DecoderError("BAD_RECIPIENT", `provider:${name} can't be used: ${provider.reason}`, {
       hint: `configure it in the file that OCICRYPT_KEYPROVIDER_CONFIG names`,

@@ -153,3 +153,24 @@ describe("a file that can't be used", () => {
     }
   });
 });
+
+describe("a provider that was renamed", () => {
+  const named = (more: string) =>
+    `{"key-providers":{"new":{"grpc":"new:1","aliases":["old","older"]},"broken":{"aliases":"kms"}${more}}}`;
+
+  test.each(["new", "old", "older"])("is found as %s", (name) => {
+    expect(find(named(""), name)).toMatchObject({ name: "new", target: "new:1" });
+  });
+
+  test("an entry of its own goes before an alias, and an alias before the catch-all", () => {
+    const all = named(',"old":{"grpc":"own:1"},"*":{"grpc":"all:1"}');
+    expect(find(all, "old")).toMatchObject({ target: "own:1" });
+    expect(find(all, "older")).toMatchObject({ target: "new:1" });
+    expect(find(all, "unheard-of")).toMatchObject({ name: "*", target: "all:1" });
+  });
+
+  test("without alias and catch-all there is none, whatever the name", () => {
+    for (const name of ["other", "kms", "*", "aliases", "constructor"])
+      expect(find(named(""), name)).toMatchObject({ kind: "none", hint: expect.stringContaining(file) });
+  });
+});

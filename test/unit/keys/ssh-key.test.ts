@@ -1,0 +1,76 @@
+import { execFileSync } from "node:child_process";
+import { createPublicKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { KeyCollector } from "../../../src/keys/collector.ts";
+import { parsePublicKey } from "../../../src/keys/public-key.ts";
+import { thumbprint, thumbprintOf } from "../../../src/keys/thumbprint.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const read = (path: string) => new Uint8Array(readFileSync(path));
+
+function generate(name: string, ...args: string[]): string {
+  const path = join(folder, name);
+  execFileSync("ssh-keygen", ["-q", "-C", "a comment", "-f", path, ...args]);
+  return path;
+}
+
+async function collect(path: string) {
+  const collector = new KeyCollector(false);
+  await collector.add(read(path), "key", []);
+  return collector;
+}
+
+describe.each([
+  ["rsa", ["-t", "rsa", "-b", "2048"]],
+  ["p256", ["-t", "ecdsa", "-b", "256"]],
+  ["p384", ["-t", "ecdsa", "-b", "384"]],
+  ["p521", ["-t", "ecdsa", "-b", "521"]],
+] as const)("OpenSSH keys, %s", (name, args) => {
+  test("both halves are read as what ssh-keygen says they are", async () => {
+    const path = generate(name, "-N", "", ...args);
+    const spki = execFileSync("ssh-keygen", ["-e", "-m", "PKCS8", "-f", `${path}.pub`]);
+    const expected = thumbprint({ ...createPublicKey(spki).export({ format: "jwk" }) });
+    const { keys } = await collect(path);
+    expect(keys.map(thumbprintOf)).toEqual([expected]);
+    const { jwk } = parsePublicKey(read(`${path}.pub`), { scheme: "jwe", file: "key" });
+    expect(thumbprint(jwk)).toBe(expected);
+  });
+});
+
+test("an encrypted key is refused with the command that converts it", async () => {
+  const path = generate("locked", "-t", "ecdsa", "-N", "secret");
+  const { keys, skipped } = await collect(path);
+  expect(keys).toEqual([]);
+  expect(skipped[0]?.reason).toContain("ssh-keygen -p -m PKCS8");
+});
+
+test("an Ed25519 key can't open layers", async () => {
+  const path = generate("ed", "-t", "ed25519", "-N", "");
+  expect((await collect(path)).skipped[0]?.reason).toMatch(/type that can't open layers/);
+  expect(() => parsePublicKey(read(`${path}.pub`), { scheme: "jwe", file: "key" })).toThrow();
+});
+
+test("every cut of a key is refused", async () => {
+  const path = generate("cut", "-t", "ecdsa", "-N", "");
+  const [, base64 = ""] = /-----\n([\s\S]*?)-----END/.exec(readFileSync(path, "utf8")) ?? [];
+  const body = Buffer.from(base64, "base64");
+  for (let length = 0; length < body.length - 40; length += 7) {
+    const text = `-----BEGIN OPENSSH PRIVATE KEY-----\n${body.subarray(0, length).toString("base64")}\n-----END OPENSSH PRIVATE KEY-----\n`;
+    const collector = new KeyCollector(false);
+    await collector.add(new Uint8Array(Buffer.from(text)), "key", []);
+    expect(collector.keys).toEqual([]);
+  }
+});
+
+test("a PKCS#12 file is refused with the command that converts it", async () => {
+  const path = generate("for-p12", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "");
+  const output = join(folder, "key.p12");
+  const certificate = join(folder, "key.crt");
+  execFileSync("openssl", ["req", "-x509", "-key", path, "-subj", "/CN=x", "-out", certificate]);
+  const files = ["-inkey", path, "-in", certificate, "-out", output];
+  execFileSync("openssl", ["pkcs12", "-export", "-passout", "pass:x", ...files]);
+  expect((await collect(output)).skipped[0]?.reason).toContain("openssl pkcs12 -in");
+});
