@@ -35,7 +35,9 @@ export function parseSshPrivateKey(body: Bytes, labels: KeyLabels): KeyResult {
 }
 
 function privateKeyIn(fields: Fields, labels: KeyLabels): KeyResult {
-  if (fields.number() !== fields.number()) return MALFORMED;
+  // Two equal check numbers show that the part was decrypted with the right key.
+  const checks = [fields.number(), fields.number()];
+  if (checks[0] !== checks[1]) return MALFORMED;
   const type = fields.text();
   if (type === "ssh-rsa") {
     const [n, e, d, qi, p, q] = Array.from({ length: 6 }, () => fields.bytes());
