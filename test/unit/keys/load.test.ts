@@ -35,6 +35,7 @@ test("nothing at all", async () => {
     tokenKeys: [],
     parameters: new Map(),
     skipped: [],
+    advice: expect.stringContaining("without --decryption-keys-path"),
   });
 });
 
@@ -100,6 +101,7 @@ test("encrypted keys of the directory: by a file of the same name, or by any pas
 test("encrypted keys of the payload: by the password at the same place", async () => {
   const privkeys = [bytes(encrypted("one")), bytes(encrypted("two")), bytes(encrypted("three"))];
   const passwords = [bytes("one"), bytes("wrong"), null];
+  const right = [bytes("one"), bytes("two"), bytes("three")];
   const { keys, skipped } = await loadKeys(
     LENIENT,
     new Map([
@@ -109,6 +111,15 @@ test("encrypted keys of the payload: by the password at the same place", async (
   );
   expect(keys.map(({ origin }) => origin)).toEqual(["payload privkeys[0]"]);
   expect(skipped.map(({ origin }) => origin)).toEqual(["payload privkeys[1]", "payload privkeys[2]"]);
+  const all = new Map([
+    ["privkeys", privkeys],
+    ["privkeys-passwords", right],
+  ]);
+  expect((await loadKeys(LENIENT, all)).keys.map(({ origin }) => origin)).toEqual([
+    "payload privkeys[0]",
+    "payload privkeys[1]",
+    "payload privkeys[2]",
+  ]);
 });
 
 test("not more than 16 passwords of the payload are tried on a directory's key", async () => {

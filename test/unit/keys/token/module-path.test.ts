@@ -9,12 +9,14 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 const folder = temporaryFolder();
 const at = (path: string) => join(folder, path);
 
-for (const directory of ["lib/sub", "distribution", "other", "home"])
+for (const directory of ["lib/sub", "library", "distribution", "other", "home"])
   mkdirSync(at(directory), { recursive: true });
 const files = [
   "lib/libhsm2.a",
   "lib/libhsm2.la",
   "lib/libhsm2.so",
+  "lib/libhsm2.so.evil",
+  "library/libhsm2.so",
   "lib/libhsm.so.1",
   "lib/sub/libdeep.so",
   "lib/my-hsm.so",
@@ -50,7 +52,8 @@ describe("a module-path", () => {
     ["another module", "lib/libhsm2.so", ["lib/libhsm.so.1"]],
     ["a directory without the slash", "lib/libhsm2.so", ["lib"]],
     ["a directory above", "lib/sub/libdeep.so", ["lib/"]],
-    ["a path with the same beginning", "lib/libhsm2.so", ["li/", "lib/libhsm2.s"]],
+    ["a module with the same beginning", "lib/libhsm2.so.evil", ["lib/libhsm2.so"]],
+    ["a directory with the same beginning", "library/libhsm2.so", ["lib/", "lib"]],
   ])("is not allowed by %s", (_what, path, allowed) => {
     expect(() => find(byPath(path), policy(allowed))).toThrow(failure);
   });

@@ -12,6 +12,8 @@ import { b64u } from "../../../support/jwe.ts";
 
 const bytes = (value: unknown) =>
   new Uint8Array(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)));
+const parameters = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, i]));
 const header = (value: unknown) => b64u(JSON.stringify(value));
 const refused = expect.objectContaining({ code: "BAD_PACKET" });
 const [IV, TEXT, TAG, KEY] = [b64u("iv"), b64u("ciphertext"), b64u("tag"), b64u("key")];
@@ -87,6 +89,9 @@ describe("what is malformed is refused, and not quoted", () => {
     ["a protected header that is a list", { ...FLAT, protected: header([]) }],
     ["an unprotected header that is text", { ...FLAT, unprotected: "hunter2" }],
     ["a recipient's header that is a list", { ...FLAT, header: [] }],
+    ["65 parameters in the protected header", { ...FLAT, protected: header(parameters(65)) }],
+    ["65 parameters in the unprotected header", { ...FLAT, unprotected: parameters(65) }],
+    ["65 parameters in a recipient's header", { ...FLAT, header: parameters(65) }],
     ["no iv", { ...FLAT, iv: undefined }],
     ["a ciphertext with padding", { ...FLAT, ciphertext: "aHVudGVyMg==" }],
     ["a tag that is a number", { ...FLAT, tag: 5 }],
@@ -140,6 +145,8 @@ describe("the content encryption", () => {
     ["compressed for the second", [{ enc: "A256GCM" }, { enc: "A256GCM", zip: "DEF" }]],
     ["with critical extensions", [{ enc: "A256GCM", crit: ["x"] }]],
     ["with an empty list of them", [{ enc: "A256GCM", crit: [] }]],
+    ["with critical extensions that are not a list", [{ enc: "A256GCM", crit: "x" }]],
+    ["with critical extensions that are null", [{ enc: "A256GCM", crit: null }]],
   ])("%s is refused", (_what, headers) => expect(() => contentAlgorithm(parse(...headers))).toThrow(refused));
 });
 

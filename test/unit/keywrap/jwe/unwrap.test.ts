@@ -43,6 +43,17 @@ async function open(packet: Uint8Array, ...keys: (KeyObject | ReturnType<typeof 
 const opens = { text: PLAIN.toString() };
 const refused = expect.objectContaining({ code: "BAD_PACKET" });
 
+test("an RSA key that was imported for one hash also opens a recipient with the other", async () => {
+  const specs = (first: string, second: string) => [
+    { key: OTHER_RSA.publicKey, alg: first },
+    { key: RSA.publicKey, alg: second },
+  ];
+  for (const [first, second] of [RSA_ALGS, RSA_ALGS.toReversed()] as [string, string][]) {
+    const packet = general(generalJwe(specs(first, second), PLAIN));
+    expect((await open(packet, RSA.privateKey)).text).toBe(PLAIN.toString());
+  }
+});
+
 describe("every algorithm", () => {
   const pairs = [
     ...RSA_ALGS.map((alg) => ({ alg, kind: "RSA-2048" })),
