@@ -48,7 +48,7 @@ const CASES: readonly Case[] = [
   [
     "a truncated archive",
     async () => stored((await archiveOf(layoutEntries())).subarray(0, 2500)),
-    /damaged or cut off/,
+    /not a complete tar archive|has no oci-layout/,
   ],
   [
     "a truncated compressed archive",
@@ -58,11 +58,11 @@ const CASES: readonly Case[] = [
   [
     "a layer with other bytes",
     () => replaced(0, (path) => writeFileSync(path, Buffer.alloc(goodTar.length))),
-    /sha256:[0-9a-f]{64} holds other bytes/,
+    /sha256:[0-9a-f]{64} have another digest/,
   ],
-  ["a layer of another size", () => replaced(0, (path) => writeFileSync(path, "short")), /has 5 bytes, not/],
+  ["a layer of another size", () => replaced(0, (path) => writeFileSync(path, "short")), /has 5 bytes, but/],
   ["a missing layer", () => replaced(1, () => undefined), /sha256:[0-9a-f]{64} is missing/],
-  ["a layer that is a folder", () => replaced(1, (path) => mkdirSync(path)), /no regular file/],
+  ["a layer that is a folder", () => replaced(1, (path) => mkdirSync(path)), /not a regular file/],
   [
     "a layer that is a link to nothing",
     () => replaced(1, (path) => symlinkSync("/nowhere", path)),
@@ -71,7 +71,7 @@ const CASES: readonly Case[] = [
   [
     "a layer that is a device",
     () => replaced(1, (path) => symlinkSync("/dev/zero", path)),
-    /no regular file/,
+    /not a regular file/,
   ],
   [
     "a missing configuration",
@@ -117,7 +117,7 @@ const CASES: readonly Case[] = [
       })),
     /digest/,
   ],
-  ["an entry that promises 10 GiB", () => stored(promisingMuch("index.json")), /damaged or cut off/],
+  ["an entry that promises 10 GiB", () => stored(promisingMuch("index.json")), /not a complete tar archive/],
   [
     "a layer that promises 10 GiB",
     () =>
@@ -125,7 +125,7 @@ const CASES: readonly Case[] = [
         ...it,
         layers: (it["layers"] as object[]).map((layer) => ({ ...layer, size: 10 * 1024 ** 3 })),
       })),
-    /not the 10737418240/,
+    /but the image says 10737418240/,
   ],
   [
     "a manifest that promises 10 GiB",
@@ -135,7 +135,7 @@ const CASES: readonly Case[] = [
       truncateSync(blobPath(layout, rootOf(layout).digest), 10 * 1024 ** 3);
       return `oci:${layout}`;
     },
-    /4194304 are the most/,
+    /at most 4194304/,
   ],
   [
     "100,000 layers",
@@ -147,7 +147,7 @@ const CASES: readonly Case[] = [
       tagRoot(layout, writeBlob(layout, OCI_MANIFEST, Buffer.from(text)));
       return `oci:${layout}`;
     },
-    /are the most/,
+    /at most 4194304/,
   ],
   [
     "more layers than a container has",
@@ -178,10 +178,10 @@ const CASES: readonly Case[] = [
   [
     "a picture",
     () => stored(Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), Buffer.alloc(5000, 7)])),
-    /no tar archive/,
+    /not a complete tar archive/,
   ],
-  ["a tar archive of something else", () => stored(goodTar), /no OCI image archive/],
-  ["an empty file", () => stored(Buffer.alloc(0)), /no OCI image archive/],
+  ["a tar archive of something else", () => stored(goodTar), /not an OCI image archive/],
+  ["an empty file", () => stored(Buffer.alloc(0)), /not an OCI image archive/],
   [
     "an empty folder",
     () => {
@@ -192,14 +192,16 @@ const CASES: readonly Case[] = [
     /no image layout/,
   ],
   ["a file for a folder", () => `oci:${stored(goodTar).slice("oci-archive:".length)}`, /no image layout/],
-  ["a folder for a file", () => `oci-archive:${good}`, /no regular file/],
-  ["a device", () => "oci-archive:/dev/zero", /no regular file/],
+  ["a folder for a file", () => `oci-archive:${good}`, /not a regular file/],
+  ["a device", () => "oci-archive:/dev/zero", /not a regular file/],
 ];
 
 describeWith([ours], "an image that no tool makes is one error, and changes nothing:", {}, () => {
   test.each(CASES)("%s", async (_, make, message) => {
     const source = await make();
     const target = copyLayout(good, fresh());
+    // A blob that the destination has need not be in the source.
+    rmSync(blobPath(target, readDocument(target, rootOf(target)).config.digest));
     const before = snapshot(target);
     for (const place of [`oci:${target}:new`, `oci-archive:${target}/new.tar`]) {
       const { exit, stdout, stderr } = await command([
