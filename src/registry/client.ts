@@ -6,7 +6,7 @@ import { digestOf } from "../spec/digester.ts";
 import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
 import { isTag } from "./name.ts";
-import { contentLength } from "./ranges.ts";
+import { contentLength, nextPage } from "./ranges.ts";
 import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
 import { refusal } from "./refusal.ts";
 import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
@@ -156,9 +156,7 @@ export class RegistryClient {
     });
     const { response } = attempted;
     const isList = response.status === 200 && plainType(response.header("content-type")) !== "text/html";
-    const all = isList
-      ? parseReferrers(await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`))
-      : await this.#fallbackReferrers(attempted, digest);
+    const all = isList ? await this.#listed(response) : await this.#fallbackReferrers(attempted, digest);
     return artifactType === undefined ? all : all.filter((entry) => entry.artifactType === artifactType);
   }
 
@@ -253,6 +251,29 @@ export class RegistryClient {
       headers: { Accept: ACCEPT },
       scopes: this.scopes,
     });
+  }
+
+  /** All pages of a list of referrers, as far as the limit. */
+  async #listed(first: Attempted["response"]): Promise<Referrer[]> {
+    const all: Referrer[] = [];
+    let response = first;
+    for (;;) {
+      const found = parseReferrers(
+        await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`),
+      );
+      all.push(...found);
+      const next = nextPage(response.header("link"), response.url);
+      // A page without any would lead on for ever.
+      if (next === undefined || found.length === 0 || all.length >= LIMITS.referrers) break;
+      const attempted = await this.send({
+        method: "GET",
+        to: next,
+        headers: { Accept: ACCEPT },
+        scopes: this.scopes,
+      });
+      response = await this.#expect(attempted, [200], { what: "more referrers" });
+    }
+    return all.slice(0, LIMITS.referrers);
   }
 
   async #fallbackReferrers(attempted: Attempted, digest: string): Promise<Referrer[]> {

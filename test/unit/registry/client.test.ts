@@ -461,6 +461,22 @@ describe("referrers", () => {
     expect(await client().referrers(subject.digest)).toEqual([entry]);
   });
 
+  it("are read page by page", async () => {
+    const entries = ["a", "b"].map((text) => ({
+      mediaType: OCI_MANIFEST,
+      digest: sha256(Buffer.from(text)),
+      size: 1,
+    }));
+    registry.intercept = (request, response) => {
+      const page = request.url?.includes("page=2") ? 1 : 0;
+      response.setHeader("Content-Type", OCI_INDEX);
+      if (page === 0) response.setHeader("Link", `<${request.url}?page=2>; rel="next"`);
+      end(response, 200, Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [entries[page]] })));
+      return true;
+    };
+    expect(await client().referrers(subject.digest)).toEqual(entries);
+  });
+
   it("are none where neither is there", async () => {
     expect(await client().referrers(subject.digest)).toEqual([]);
   });
