@@ -15,7 +15,7 @@ import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.t
 
 export interface InspectOptions {
   readonly source: SourceReference;
-  /** Empty: all. */
+  /** "linux/arm64/v8"; empty: all platforms. */
   readonly platforms: readonly string[];
   /** Private keys, to report which of them opens which layer. */
   readonly keys?: KeySet;
@@ -29,7 +29,7 @@ export interface ImageInfo {
   readonly digest: string;
   readonly mediaType: string;
   readonly platforms: readonly PlatformInfo[];
-  /** What is about the images and not run: attestations, signatures. And entries whose manifests are not at hand. */
+  /** Entries that are not run: attestations, signatures, and what the source lacks. */
   readonly others: readonly OtherInfo[];
 }
 
@@ -58,11 +58,11 @@ export interface LayerInfo {
 }
 
 export interface EncryptionInfo {
-  /** Undefined when the public options can't be read: `problem` says why. */
+  /** Undefined if the public options can't be read, for the reason in `problem`. */
   readonly cipher?: string;
   readonly problem?: string;
   readonly packets: readonly PacketInfo[];
-  /** Which keys open it, when keys were given: null when none does. */
+  /** The given keys that open it; null if none does; undefined if none was given. */
   readonly opens?: readonly OpensInfo[] | null;
 }
 

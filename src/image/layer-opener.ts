@@ -33,13 +33,13 @@ export class LayerOpener {
     }
   }
 
-  /** Zeroes all that was opened. */
+  /** Zeroes the secrets of all opened layers. */
   close(): void {
     for (const layer of this.#opened) layer.close();
   }
 }
 
-/** The layer's options for a job. Its key is zeroed when the layer is closed, so the job must have ended by then. */
+/** The layer's options for a job. Closing the layer zeroes its key, so the job must end before. */
 export function layerKey({ options: { key, ...options } }: OpenedLayer): LayerKey {
   return { ...options, key: key.bytes };
 }

@@ -17,9 +17,9 @@ import { type ChosenLayer, chooseLayers, EVERYTHING } from "./select.ts";
 import { nameOf, readTree } from "./tree.ts";
 
 export interface LayerOfImage {
-  /** From 0, or from -1 backwards. */
+  /** Position from 0, or from -1 backwards. */
   readonly position: number;
-  /** "linux/arm64", needed when the image is for several. */
+  /** "linux/arm64". Required if the image has several platforms. */
   readonly platform?: string;
 }
 
@@ -39,7 +39,7 @@ export interface Extraction {
 
 /**
  * Writes the plaintext of one layer of an image. Nothing is written before all of the layer is authenticated.
- * @throws DecoderError NOT_FOUND, USAGE when the platform is not clear, and what reading and opening throw
+ * @throws DecoderError NOT_FOUND, USAGE when a platform must be named, and what reading and opening throw
  */
 export async function extractLayer(
   source: ImageSource,
@@ -74,7 +74,7 @@ async function oneLayer(source: ImageSource, { position, platform }: LayerOfImag
   if (layer === undefined) throw new DecoderError("NOT_FOUND", "the image has no layers");
   if (others.length > 0) {
     const names = [layer, ...others].map(({ node }) => nameOf(node)).join(", ");
-    throw new DecoderError("USAGE", "the image is for several platforms, and none is named", {
+    throw new DecoderError("USAGE", "the image has several platforms; one must be named", {
       hint: `name one with --platform: ${names}`,
     });
   }
@@ -91,7 +91,7 @@ function requireEncrypted(mediaType: string, layer: string): void {
   );
 }
 
-/** Refuses to write once the signal has said to stop. */
+/** A sink that refuses to write after the signal. */
 function stoppableSink(output: Sink, signal: AbortSignal | undefined): Sink {
   return {
     write: (bytes) => {
@@ -102,8 +102,8 @@ function stoppableSink(output: Sink, signal: AbortSignal | undefined): Sink {
 }
 
 /**
- * Decrypts a layer that comes as a stream, as the stream processor does, but with the descriptor from a file.
- * @throws DecoderError as a decoder call does
+ * Decrypts a layer from a stream, as the stream processor does. The descriptor comes from a file.
+ * @throws DecoderError what a decoder call throws
  */
 export async function decryptStream(
   descriptor: Descriptor,

@@ -13,19 +13,19 @@ import type { Descriptor } from "../spec/descriptor.ts";
 export interface OpensInfo {
   readonly scheme: string;
   readonly recipient?: string;
-  /** A file, with what in it: "node.pem". */
+  /** The key's file, and which key of the file: "node.pem". */
   readonly key?: string;
   /** The name of an RSA or EC key, as `keygen` and `doctor` print it. */
   readonly kid?: string;
 }
 
-/** Keys that are tried together, on the wrapped keys of these schemes. */
+/** Keys that are tried together on the wrapped keys of these schemes. */
 interface Group {
   readonly keys: KeySet;
   readonly schemes: readonly string[];
 }
 
-/** Tells which keys of a set open a layer: all of them, where `openLayer` is content with the first. */
+/** Finds all keys of a set that open a layer, where `openLayer` ends with the first. */
 export class Openers {
   readonly #keys: KeySet;
   readonly #groups: readonly Group[];
@@ -37,7 +37,7 @@ export class Openers {
     this.#settings = settings;
   }
 
-  /** At most in the time that one layer may take: keys whose turn would come later are not told. */
+  /** Takes at most the time that one layer may take. Keys that would be tried later are left out. */
   async of(descriptor: Descriptor): Promise<OpensInfo[]> {
     const suffixes = Object.keys(descriptor.annotations ?? {})
       .filter((name) => name.startsWith(KEYS_PREFIX))

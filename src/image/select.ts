@@ -11,19 +11,19 @@ import {
   nameOf,
 } from "./tree.ts";
 
-/** Which layers of which platforms are meant; everything else is kept as it is. */
+/** Chooses layers of an image. All other layers are kept as they are. */
 export interface Selection {
-  /** "linux/arm64/v8"; empty: all. */
+  /** "linux/arm64/v8"; empty: all platforms. */
   readonly platforms: readonly string[];
-  /** Positions in each platform's manifest, from the end when negative; empty: all. */
+  /** Positions in each platform's manifest, counted from the end if negative; empty: all layers. */
   readonly layers: readonly number[];
-  /** So many layers from the first are left out. */
+  /** Number of first layers that are left out. */
   readonly exceptBase: number;
 }
 
 export const EVERYTHING: Selection = { platforms: [], layers: [], exceptBase: 0 };
 
-/** A layer, by where it stands. */
+/** A layer and its place. */
 export interface ChosenLayer {
   readonly node: ManifestNode;
   readonly position: number;
@@ -31,8 +31,8 @@ export interface ChosenLayer {
 }
 
 /**
- * The chosen layers of the images in the tree; attestations and signatures have none.
- * @throws DecoderError NOT_FOUND for a platform or a position that isn't there
+ * The chosen layers of the images in the tree. Attestations and signatures are never chosen.
+ * @throws DecoderError NOT_FOUND for a platform or a position that does not exist
  */
 export function chooseLayers(tree: Node, selection: Selection): ChosenLayer[] {
   return chooseManifests(tree, selection.platforms).flatMap((node) => {
@@ -58,7 +58,7 @@ export function chooseEncryptedLayers(tree: Node, selection: Selection): ChosenL
   );
 }
 
-/** The images in the tree that are for one of the platforms, or all. @throws DecoderError NOT_FOUND */
+/** The images for one of the platforms; all images if no platform is given. @throws DecoderError NOT_FOUND */
 export function chooseManifests(tree: Node, platforms: readonly string[]): ManifestNode[] {
   const images = [...manifestsOf(tree)].filter((node) => node.role === "image");
   if (platforms.length === 0) return images;
@@ -90,7 +90,7 @@ function positions(node: ManifestNode, { layers, exceptBase }: Selection): Set<n
   );
 }
 
-/** os/architecture[/variant]; what isn't named may be anything, and arm64's only variant, v8, often isn't. */
+/** Compares os/architecture[/variant]. A variant that is not given matches any. arm64's only variant, v8, is often omitted. */
 function matches({ platform }: ManifestNode, wanted: string): boolean {
   if (platform === undefined) return false;
   const [os, architecture, variant] = wanted.toLowerCase().split("/");

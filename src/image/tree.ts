@@ -66,7 +66,7 @@ const MANIFEST_TYPES: ReadonlySet<string> = new Set([OCI_MANIFEST, DOCKER_MANIFE
 const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 
 export interface TreeOptions {
-  /** Whether a configuration is read where only that names the platform. */
+  /** Whether a configuration is read to find a platform that the index does not name. */
   readonly readsConfigurations: boolean;
 }
 

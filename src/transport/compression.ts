@@ -12,7 +12,7 @@ const MAGIC: readonly { readonly compression: Compression; readonly bytes: Uint8
   { compression: "gzip", bytes: Uint8Array.of(0x1f, 0x8b) },
   { compression: "zstd", bytes: Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd) },
 ];
-/** So many first bytes tell a compression. */
+/** Number of first bytes that identify a compression. */
 export const MAGIC_BYTES = 4;
 
 /** A file's compression by its first bytes. */
@@ -22,9 +22,10 @@ export function compressionOf(head: Uint8Array): Compression {
 }
 
 /**
- * The uncompressed bytes, by the runtime's own zlib: what comes out is the same everywhere, and it is faster. All of
- * `chunks` is read, whatever happens, so that a digest which is checked on the way has the first word.
- * @throws DecoderError BAD_IMAGE naming `name` for damaged data; what `chunks` throws
+ * Decompresses with the runtime's own zlib, which is faster; its output is the same everywhere. All of `chunks` is read even
+ * if the data are damaged, so that a wrong digest, checked on the way, is reported first.
+ * @param name the data in messages
+ * @throws DecoderError BAD_IMAGE for damaged data; what `chunks` throws
  */
 export async function* decompress(
   compression: Compression,
@@ -44,7 +45,7 @@ export async function* decompress(
     if (frames?.isWhole === false) throw new Error("the data end in the middle of a frame");
   } catch (error) {
     await feeding.done;
-    throw new DecoderError("BAD_IMAGE", `${name} is damaged: it is no complete ${compression} data`, {
+    throw new DecoderError("BAD_IMAGE", `${name} is damaged: it is not complete ${compression} data`, {
       cause: error,
     });
   } finally {
@@ -60,7 +61,7 @@ async function* followed(chunks: Chunks, frames: ZstdFrames): AsyncGenerator<Uin
   }
 }
 
-/** Writes chunks to a stream that may stop listening before the last one: at a compressed stream's own end. */
+/** Writes chunks to a stream that may end before the last chunk, at the end of the compressed data. */
 class Feeding {
   readonly done: Promise<void>;
   readonly #stream: Transform;

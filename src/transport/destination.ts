@@ -9,8 +9,8 @@ import type { ImageSource } from "./source.ts";
  */
 export interface ImageDestination {
   /**
-   * Takes a blob or manifest of `source` over as it is without having its bytes sent. The media type tells a manifest
-   * from a blob.
+   * Takes a blob or manifest of `source` over as it is without having its bytes sent. The media type
+   * distinguishes a manifest from a blob.
    * @returns undefined when the bytes must be sent
    */
   take(descriptor: Descriptor, source: ImageSource): Promise<Transfer | undefined>;

@@ -13,11 +13,11 @@ import { compressionOf, MAGIC_BYTES } from "./compression.ts";
 import { DOCKER_MANIFEST_FILE, type SavedImage } from "./docker-manifest.ts";
 import { parseObject } from "./documents.ts";
 
-/** At most so many names are listed in a hint. */
+/** The most names that a hint lists. */
 const LISTED_NAMES = 20;
 
 /**
- * An image of `docker save`. It is an OCI image but for the manifest, which is made here.
+ * Reads an image of `docker save`. All but its manifest is as in an OCI image; the manifest is made here.
  * @param name "busybox:1.36", "@1" for the second image, or undefined for the only one
  * @throws DecoderError BAD_IMAGE, NOT_FOUND, USAGE, LIMIT, IO
  */
@@ -49,7 +49,7 @@ export async function readDockerImage(
   return { root: blobs.add(OCI_MANIFEST, writeJson(manifest)), blobs };
 }
 
-/** The configuration's list of layers, by the digests of their uncompressed forms. @throws DecoderError BAD_IMAGE */
+/** The diff IDs in a configuration: digests of the uncompressed layers. @throws DecoderError BAD_IMAGE */
 export function readDiffIds(config: Uint8Array, name: string): readonly string[] {
   const rootfs = (parseObject(config, name).value as unknown as ImageConfig).rootfs;
   const diffIds: unknown = isObject(rootfs) ? rootfs.diff_ids : undefined;

@@ -16,7 +16,7 @@ export const NEW_INDEX: Document<Index> = {
   style: { indent: "", tail: "", escapesHtml: false },
 };
 
-/** At most so many names are listed in a hint. */
+/** The most names that a hint lists. */
 const LISTED_NAMES = 20;
 
 /** "blobs/sha256/<hex>". @throws DecoderError BAD_DESCRIPTOR for a digest that can't be a file name */

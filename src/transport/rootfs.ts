@@ -7,8 +7,8 @@ import type { NewTarEntry, TarHeader, TarType } from "./tar.ts";
 const PERMISSIONS = 0o7777;
 
 /**
- * The files below a folder as tar entries: sorted, owners by number, times in whole seconds, so that the same files give
- * the same archive. Hard links are kept, sockets left out.
+ * The files below a folder as tar entries. They are sorted, with numeric owners and times in whole seconds, so the same files
+ * give the same archive. Hard links are kept; sockets are left out.
  * @throws DecoderError NOT_FOUND, IO
  */
 export async function* rootfsEntries(folder: string): AsyncGenerator<NewTarEntry> {
@@ -37,14 +37,14 @@ async function* below(
 
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    // By bytes, not by the user's language.
+    // Sorted by bytes, whatever the locale is.
     return (await readdir(folder)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   } catch (error) {
     throw unreadable(folder, error);
   }
 }
 
-/** @param links "device:inode" → the name under which a file of several names came first */
+/** @param links "device:inode" → the first name of a file that has several */
 async function describe(
   path: string,
   name: string,
@@ -91,7 +91,7 @@ function specialType(found: {
   return found.isCharacterDevice() ? "character-device" : undefined;
 }
 
-/** Linux's makedev(3), for numbers of up to 32 bits. */
+/** The parts of a device number of up to 32 bits, as in Linux's makedev(3). */
 function deviceNumbers(rdev: number): Pick<TarHeader, "devmajor" | "devminor"> {
   return { devmajor: (rdev >>> 8) & 0xfff, devminor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }

@@ -8,7 +8,7 @@ import type { FilesSource, ImageSource } from "./source.ts";
  * be used that way.
  */
 export interface Transport {
-  /** What stands before the first colon: "oci-archive". */
+  /** The part before the first colon: "oci-archive". */
   readonly name: string;
   /** "oci-archive:FILE[:TAG]", for help and hints. */
   readonly syntax: string;

@@ -71,7 +71,7 @@ export const TRANSPORTS: readonly Transport[] = [
   },
 ];
 
-/** Alone, it stands for an archive on standard input or output; as a FILE, for that stream. */
+/** Alone, it means an archive on standard input or output; as FILE, it means that stream. */
 const PIPE = "-";
 
 export const STANDARD_INPUT: SourceReference = {

@@ -17,13 +17,14 @@ beforeAll(async () => {
   layer = await tar({ a: Buffer.from("layer") });
 });
 
-type Content = Uint8Array | { readonly link: string };
+type Content = Uint8Array | { readonly link: string } | { readonly hardLink: string };
 
 async function write(files: Readonly<Record<string, Content>>): Promise<string> {
   const archive = pack();
   for (const [name, content] of Object.entries(files)) {
     if (content instanceof Uint8Array) archive.entry({ name }, Buffer.from(content));
-    else archive.entry({ name, type: "symlink", linkname: content.link });
+    else if ("link" in content) archive.entry({ name, type: "symlink", linkname: content.link });
+    else archive.entry({ name, type: "link", linkname: content.hardLink });
   }
   archive.finalize();
   const chunks: Buffer[] = [];
@@ -139,6 +140,14 @@ test.each([
       "manifest.json": list(image(["l"])),
       "c.json": config(diffId(layer)),
       l: { link: "../../etc/passwd" },
+    }),
+  ],
+  [
+    "a layer that is a hard link to itself",
+    () => ({
+      "manifest.json": list(image(["l"])),
+      "c.json": config(diffId(layer)),
+      l: { hardLink: "l" },
     }),
   ],
   [
