@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { DecoderError, errnoOf } from "./errors.ts";
-import { LIMITS } from "./limits.ts";
+import * as LIMITS from "./limits.ts";
 import { printable } from "./text.ts";
 
 const NAME = "ctd-decoder";

@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../encoding/base64.ts";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 

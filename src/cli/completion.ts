@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { REF_NAME } from "../spec/manifest.ts";
 import { TRANSPORTS } from "../transport/transports.ts";
 import { type Command, commandOf, dashed, type Options } from "./command.ts";

@@ -1,4 +1,4 @@
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { guardRuntime, parseRuntimeCall, writeRuntimeLog } from "../tenants/runtime-gate.ts";
 import { readSettings, SETTINGS_FILE } from "../tenants/settings.ts";
 

@@ -6,7 +6,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { recipientForms } from "../keywrap/wrap.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Backoff } from "../process/runtime.ts";
 
 /** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (containerd docs, stream processors). */

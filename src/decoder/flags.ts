@@ -3,7 +3,7 @@ import type { StoreOptions } from "../containerd/store/lookup.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeyOptions } from "../keys/load.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { TenantOptions } from "../tenants/tenancy.ts";
 import type { AuditOptions } from "./audit.ts";
 import type { Expansion, ReleaseOptions } from "./release.ts";

@@ -2,7 +2,7 @@ import { isAuthenticFile } from "../cipher/authenticator.ts";
 import type { FoundLayer } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import type { OpenedLayer } from "../layer/open.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 
 /** A descriptor of the layer whose wrapped key was opened. */
 export interface Opening {

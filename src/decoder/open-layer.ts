@@ -4,7 +4,7 @@ import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { openLayer } from "../layer/open.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Judge, Opening } from "./judge.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { type Bytes, concat } from "./bytes.ts";
 import { type DerElement, TAG } from "./der.ts";
 

@@ -5,7 +5,7 @@ import { kidOf } from "../keys/thumbprint.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type KeyKind, SCHEMES, schemeOf } from "../keywrap/schemes.ts";
 import { openLayer } from "../layer/open.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { endingAtOnce } from "../process/signals.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";

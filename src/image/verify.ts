@@ -3,7 +3,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import { describeLayer } from "../keywrap/describe.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { endingAtOnce } from "../process/signals.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { OCI_CONFIG, parseLayerType } from "../spec/media-types.ts";

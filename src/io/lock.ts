@@ -2,7 +2,7 @@ import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { hostName, isAlive } from "./staging.ts";
 
 const LOCK_FILE = ".ctd-decoder.lock";

@@ -1,7 +1,7 @@
 import { PieceBudget } from "../budget.ts";
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import type { AsymmetricKey, Certificate, KeySet, PgpKeyring, SkippedKey, TokenKeyFile } from "./keyset.ts";
 import { type Found, recognise } from "./recognise.ts";

@@ -11,7 +11,7 @@ import {
   TAG,
 } from "../encoding/der.ts";
 import type { PemBlock } from "../encoding/pem.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import type { Unusable } from "./keyset.ts";
 

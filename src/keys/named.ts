@@ -3,7 +3,7 @@ import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { Input } from "../io/input.ts";
 import { readNamedFile } from "../io/named-file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
 import type { KeySet, SkippedKey } from "./keyset.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 
 /** Finds the password of a key file: the file with the same relative name below the passwords path. */

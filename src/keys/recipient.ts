@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readNamedFile } from "../io/named-file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 
 /** A recipient that the user named: "jwe" and "node.pem.pub" of `jwe:node.pem.pub`. */
 export interface NamedRecipient {

@@ -1,5 +1,5 @@
 import type { Bytes } from "../encoding/bytes.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { RsaKey } from "./keyset.ts";
 
 /** RFC 8017 §7.2.1: 00 ‖ 02 ‖ at least eight non-zero padding octets ‖ 00 ‖ message. */

@@ -11,7 +11,7 @@ import {
 import { sep } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readFully } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 
 export interface KeyFile {
   /** Path relative to the keys path, or the file's own name when the keys path is a file. */

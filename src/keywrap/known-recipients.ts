@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { RecipientInfo, WrapSettings } from "./scheme.ts";
 import { SCHEMES } from "./schemes.ts";
 

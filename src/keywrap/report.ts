@@ -1,6 +1,6 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Attempt, KeyName } from "./scheme.ts";
 
 export interface RecordedAttempt extends Attempt {

@@ -3,7 +3,7 @@ import { decodeBase64 } from "../encoding/base64.ts";
 import type { Bytes } from "../encoding/bytes.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { RecordedAttempt } from "./report.ts";
 import type { Opened, SchemeSettings, UnwrapContext } from "./scheme.ts";

@@ -6,7 +6,7 @@ import { Bolt, type Bucket } from "../containerd/store/metadata.ts";
 import { isObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { openRegularFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { writeWhole } from "./changes.ts";
 import type { NodeRoot } from "./node-root.ts";
 

@@ -105,7 +105,7 @@ function explain(node: NodeRoot, path: string, { end, complaint }: Outcome): Fai
   if (code === ILLEGAL_INSTRUCTION || (end.kind === "signal" && end.signal === "SIGILL"))
     return {
       problem: "the processor lacks an instruction that it needs",
-      hint: `install the build for ${build}-baseline, which needs SSE4.2 only`,
+      hint: "every x64 build needs SSE4.2, and none needs AVX: no build runs on this processor",
     };
   const [, glibc] = /GLIBC_([0-9.]+)'? not found/.exec(complaint) ?? [];
   if (glibc !== undefined)

@@ -2,7 +2,7 @@ import type { Agent as HttpAgent } from "node:http";
 import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { connectionError, type PeerCertificate, timedOut } from "./connection-error.ts";
 import type { TlsSettings } from "./host.ts";
 import { hostAndPort } from "./origin.ts";

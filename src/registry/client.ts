@@ -1,6 +1,6 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { checkedDigest, parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
 import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { decodeBase64 } from "../encoding/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import type { Credential } from "./host.ts";
 import { DOCKER_HUB } from "./name.ts";

@@ -1,6 +1,6 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
 import { HUB_SERVER, secretOf } from "./credential-files.ts";

@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { DecoderError, errnoOf } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Agents } from "./agent.ts";
 import { connectionError, isCertificateError, timedOut } from "./connection-error.ts";
 import { hostAndPort } from "./origin.ts";

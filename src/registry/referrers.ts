@@ -1,5 +1,5 @@
 import { isObject, parseJsonObject } from "../encoding/json.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 

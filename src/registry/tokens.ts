@@ -1,6 +1,6 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import type { Challenge } from "./challenge.ts";
 import { secretOf } from "./credential-files.ts";

@@ -1,6 +1,6 @@
 import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { parseDigest } from "../spec/digest.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";

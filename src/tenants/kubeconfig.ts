@@ -5,7 +5,7 @@ import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts"
 import { parseYaml } from "../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { Secret } from "../secret.ts";
 

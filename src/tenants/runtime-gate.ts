@@ -5,7 +5,7 @@ import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { readSmallFile } from "../io/file.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
 import { KubeApi } from "./api.ts";
 import { type Allowed, admit, type ContainerRequest } from "./gate.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import { parseDigest } from "../spec/digest.ts";
 

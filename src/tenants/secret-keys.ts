@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
 import { KeyCollector } from "../keys/collector.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
 import type { KubeApi } from "./api.ts";
 import type { Pod } from "./pods.ts";

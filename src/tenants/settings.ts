@@ -1,7 +1,7 @@
 import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { SEALED_DIRECTORY } from "./seal-record.ts";
 import { VERDICTS_DIRECTORY } from "./verdicts.ts";
 

@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { Archive } from "./archive.ts";
 import { type ArchiveFile, openArchiveFile } from "./archive-file.ts";
 import { type BlobStore, MemoryBlobs, missingBlob, readHead } from "./blob.ts";

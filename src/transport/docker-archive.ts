@@ -1,7 +1,7 @@
 import { isObject } from "../encoding/json.ts";
 import { parseJson, writeJson } from "../encoding/json-document.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { Digester } from "../spec/digester.ts";

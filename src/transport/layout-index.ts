@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { CONTAINERD_NAME, type Index, type IndexEntry, REF_NAME } from "../spec/manifest.ts";
 import { type BlobStore, readSmall, sizeOf } from "./blob.ts";

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Index } from "../spec/manifest.ts";
 import { type BlobStore, missingBlob, wholeFile } from "./blob.ts";
 import type { Document } from "./documents.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import type { RemoteDocument } from "../registry/document.ts";
 import { type RegistryName, referenceOf } from "../registry/name.ts";

@@ -1,4 +1,4 @@
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
 import { type BlobLocation, type BlobStore, readSmall } from "./blob.ts";

@@ -3,7 +3,7 @@ import { layersIn, type NamedLayer } from "../containerd/store/manifests.ts";
 import { namesOf } from "../containerd/store/sources.ts";
 import { goField, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { parseName, type RegistryName } from "../registry/name.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";

@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { checkSignature } from "./check/signature.ts";
 import type { Findings } from "./find/attachments.ts";
 import type { FoundSignature, SignatureVerdict, SignedImage } from "./found.ts";

@@ -3,7 +3,7 @@ import { dirname, isAbsolute } from "node:path";
 import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import type { PolicySettings } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
 

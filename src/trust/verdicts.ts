@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import type { Requirement, SignedBy, TrustFile } from "./requirement.ts";
 import { leavesOf } from "./requirement-tree.ts";

@@ -2,7 +2,7 @@ import { goField, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, type ErrorCode } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { Output } from "../io/output.ts";
-import { LIMITS } from "../limits.ts";
+import * as LIMITS from "../limits.ts";
 import { parseName } from "../registry/name.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { printable, printableJson } from "../text.ts";

@@ -336,7 +336,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
         "no SSE4.2",
         "#!/bin/busybox sh\nkill -ILL $$\n",
         {},
-        /the processor lacks an instruction.*\n.*-baseline/,
+        /the processor lacks an instruction.*\n.*needs SSE4\.2/,
       ],
       [
         "an old glibc",

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { expect, test } from "vitest";
-import { LIMITS } from "../../src/limits.ts";
+import * as LIMITS from "../../src/limits.ts";
 import { PROJECT } from "../support/peers.ts";
 
 /** Fails with the error that `expression` makes, in a process of its own. */

@@ -3,7 +3,7 @@ import { DecoderError } from "../../errors.ts";
 import { exists, writeDurably } from "../../io/staging.ts";
 import type { KeyPairKind } from "../../keys/generate.ts";
 import type { Curve } from "../../keys/keyset.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";

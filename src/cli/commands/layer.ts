@@ -4,7 +4,7 @@ import { readSmallFile } from "../../io/file.ts";
 import { Input } from "../../io/input.ts";
 import { Output } from "../../io/output.ts";
 import { PipeOutput } from "../../io/pipe.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Arguments } from "../arguments.ts";

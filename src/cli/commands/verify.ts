@@ -1,7 +1,7 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import type { LayerPlace, VerifyResult } from "../../image/verify.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { printable } from "../../text.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";

@@ -1,6 +1,6 @@
 import { FileInput } from "../../io/file-input.ts";
 import type { Input } from "../../io/input.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { openBlobs } from "./open-blobs.ts";
 
 /** The path of a blob in a store. @param digest a checked one */

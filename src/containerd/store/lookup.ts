@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { DecoderError } from "../../errors.ts";
 import type { Input } from "../../io/input.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
 import type { FoundLayer, Handover, LayerBlob } from "../payload.ts";
 import { type Blob, blobPath, identify } from "./blobs.ts";

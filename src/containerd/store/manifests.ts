@@ -3,7 +3,7 @@ import { Budget } from "../../budget.ts";
 import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import { openRegularFile, readFully } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { DIGEST_ALGORITHMS, parseDigest } from "../../spec/digest.ts";
 import { parseLayerType } from "../../spec/media-types.ts";
 import { type LayerDescriptor, parseDescriptor } from "../payload.ts";

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describeSystemError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
 
 /** A blob of a content store that a process has open. */

@@ -2,7 +2,7 @@ import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
 

@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openRegularFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { METADATA, SCHEMA } from "./leases.ts";
 import { Bolt } from "./metadata.ts";
 

@@ -4,7 +4,7 @@ import { isObject } from "../../encoding/json.ts";
 import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { type Pkcs11Uri, parsePkcs11Uri } from "./uri.ts";
 
 /** A PKCS#11 key file: `pkcs11: {uri: "pkcs11:…"}` and `module: {env: {NAME: value}}`. */

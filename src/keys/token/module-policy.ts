@@ -3,7 +3,7 @@ import { isAbsolute, join } from "node:path";
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Parameters } from "../keyset.ts";
 import { parseYamlMapping } from "./key-file.ts";
 

@@ -2,7 +2,7 @@ import { decodeBase64Url } from "../../encoding/base64.ts";
 import { type Bytes, decodeUtf8 } from "../../encoding/bytes.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 
 type Header = JsonObject;
 

@@ -1,6 +1,6 @@
 import type { Bytes } from "../../encoding/bytes.ts";
 import type { AsymmetricKey } from "../../keys/keyset.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { CekUnwrapper } from "./cek.ts";

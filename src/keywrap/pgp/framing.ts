@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { type Bytes, concat } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 
 /** An OpenPGP packet without its header. */
 export interface Packet {

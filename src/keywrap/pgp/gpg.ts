@@ -1,5 +1,5 @@
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { type CommandResult, runCommand } from "../../process/command.ts";
 import type { WrapSettings } from "../scheme.ts";
 

@@ -1,6 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { PgpKeyring } from "../../keys/keyset.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { Attempt } from "../scheme.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";

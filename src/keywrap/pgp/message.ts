@@ -1,4 +1,4 @@
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { AEAD_MODES, CIPHERS } from "./algorithms.ts";
 import { malformed, type Packet, readPackets, TAG } from "./framing.ts";
 import { readSessionKeyPacket, type SessionKeyPacket } from "./session-key-packet.ts";

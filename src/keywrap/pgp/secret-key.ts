@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import type { PgpKeyring, Unusable } from "../../keys/keyset.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { config, type SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { UnwrapContext } from "../scheme.ts";
 

@@ -3,7 +3,7 @@ import type { Bytes } from "../../encoding/bytes.ts";
 import { goField, isObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import type { OaepHash } from "../../keys/token/module-protocol.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 
 /** Names as ocicrypt writes them. It omitted sha1 before it had a choice. */
 const HASHES: ReadonlyMap<unknown, OaepHash> = new Map<unknown, OaepHash>([

@@ -2,7 +2,7 @@ import { Fields, malformed } from "../../encoding/ber.ts";
 import type { Bytes } from "../../encoding/bytes.ts";
 import { readOid, TAG } from "../../encoding/der.ts";
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
 import { CBC, readCbc } from "./content-cbc.ts";
 import { GCM, readGcm } from "./content-gcm.ts";

@@ -4,7 +4,7 @@ import { TAG, writeElement } from "../../encoding/der.ts";
 import { usualKeyId } from "../../keys/certificate.ts";
 import { readCertificateFile } from "../../keys/public-key.ts";
 import { LENIENT } from "../../keys/recipient-certificate.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { RecipientInfo } from "../scheme.ts";
 import { RECIPIENTS_TAG, readEnvelope, withoutArmour } from "./envelope.ts";
 import { certificateId, keyId, type Recipient, readRecipient } from "./recipient.ts";

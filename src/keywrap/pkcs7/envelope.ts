@@ -2,7 +2,7 @@ import { type BerElement, Fields, malformed, readBer, readChildren, readOctets }
 import type { Bytes } from "../../encoding/bytes.ts";
 import { readOid, readSmallInteger, TAG } from "../../encoding/der.ts";
 import { parsePem } from "../../encoding/pem.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { type Recipient, readRecipient } from "./recipient.ts";
 
 /** A packet's structure. Nothing in it has been judged yet. */

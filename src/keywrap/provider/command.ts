@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { describeSystemError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { type CommandResult, runCommand } from "../../process/command.ts";
 import { findExecutable } from "../../process/find-executable.ts";
 import type { SchemeSettings } from "../scheme.ts";

@@ -2,7 +2,7 @@ import { isAbsolute } from "node:path";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, type ErrorDetails } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { printable } from "../../text.ts";
 import type { SchemeSettings } from "../scheme.ts";
 

@@ -8,7 +8,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { decodeFields, encodeField } from "../../encoding/protobuf.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import { type GrpcProvider, inWords, providerError } from "./configuration.ts";
 import { tlsCredentials } from "./tls.ts";

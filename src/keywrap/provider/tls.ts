@@ -3,7 +3,7 @@ import { checkServerIdentity, connect, createSecureContext, type SecureContext }
 import { CallCredentials, ChannelCredentials, experimental } from "@grpc/grpc-js";
 import { type DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { SchemeSettings } from "../scheme.ts";
 import { providerError, type TlsOptions } from "./configuration.ts";
 

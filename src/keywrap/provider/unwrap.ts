@@ -1,5 +1,5 @@
 import type { Bytes } from "../../encoding/bytes.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
 import { findProvider, inWords, providerError } from "./configuration.ts";

@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/openpgp.ts";
 import type { TrustFile } from "../requirement.ts";
 import { untrusted } from "./message.ts";

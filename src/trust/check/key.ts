@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 import { parsePem } from "../../encoding/pem.ts";
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { TrustFile } from "../requirement.ts";
 import type { Message } from "./message.ts";
 

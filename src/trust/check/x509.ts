@@ -7,7 +7,7 @@ import {
   readSequence,
   TAG,
 } from "../../encoding/der.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { untrusted } from "./message.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

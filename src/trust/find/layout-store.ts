@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import { type IndexEntry, REF_NAME } from "../../spec/manifest.ts";
 import { type BlobStore, readSmall } from "../../transport/blob.ts";

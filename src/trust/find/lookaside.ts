@@ -5,7 +5,7 @@ import { isObject } from "../../encoding/json.ts";
 import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { FoundSignature } from "../found.ts";
 import type { ImageName } from "../policy/image-name.ts";
 import { scopesOf } from "../policy/scopes.ts";

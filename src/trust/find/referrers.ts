@@ -1,4 +1,4 @@
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import type { FoundSignature } from "../found.ts";
 import type { ArtifactStore } from "./artifact-store.ts";

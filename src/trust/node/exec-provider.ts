@@ -3,7 +3,7 @@ import { isObject, parseJsonObject } from "../../encoding/json.ts";
 import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { runCommand } from "../../process/command.ts";
 import { secretOf } from "../../registry/credential-files.ts";
 import type { Credential } from "../../registry/host.ts";

@@ -4,7 +4,7 @@ import { isObject } from "../../encoding/json.ts";
 import { parseToml } from "../../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import { certificatesFor } from "../../registry/certificates.ts";
 import type { ClientPair, RegistryHost, TlsSettings } from "../../registry/host.ts";
 import { DOCKER_HUB } from "../../registry/name.ts";

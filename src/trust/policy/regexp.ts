@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 
 /** What Go's RE2 lacks (backreferences, look-around), and what it reads otherwise than JavaScript (POSIX classes). */
 const UNSUPPORTED = /\\[1-9]|\\k<|\(\?(?:[=!]|<[=!])|\[\[?:/;

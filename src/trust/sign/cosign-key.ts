@@ -5,7 +5,7 @@ import { isObject } from "../../encoding/json.ts";
 import { type PemBlock, parsePem } from "../../encoding/pem.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError } from "../../errors.ts";
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
 import { allowedKey, type PublicKey } from "../check/key.ts";
 

@@ -1,4 +1,4 @@
-import { LIMITS } from "../../limits.ts";
+import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import { REF_NAME } from "../../spec/manifest.ts";
 import { readSmall } from "../../transport/blob.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/options.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 
 const b64 = (length: number, fill = 1) => Buffer.alloc(length, fill).toString("base64");

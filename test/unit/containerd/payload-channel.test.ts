@@ -12,7 +12,7 @@ const folder = temporaryFolder();
 function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void): Promise<unknown> {
   const program = `
     import { readPayloadBytes } from "${PROJECT}src/containerd/payload-channel.ts";
-    import { LIMITS } from "${PROJECT}src/limits.ts";
+    import * as LIMITS from "${PROJECT}src/limits.ts";
     LIMITS.payloadBytes = 200_000;
     LIMITS.payloadWaitMs = 300;
     try {

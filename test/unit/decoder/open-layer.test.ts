@@ -5,7 +5,7 @@ import type { FoundLayer } from "../../../src/containerd/payload.ts";
 import { openings } from "../../../src/decoder/open-layer.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { claim, type Encrypted, encryptFor } from "../../support/encrypted.ts";
 import { type KeyFiles, writeKeys } from "../../support/keys.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { OCI_INDEX } from "../../../src/spec/media-types.ts";
 import { blobPath, writeBlob } from "../../support/images.ts";
 import { copyLayout, putIndex, putManifest, rootOf, tagRoot } from "../../support/layouts.ts";

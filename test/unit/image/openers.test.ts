@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { Openers } from "../../../src/image/openers.ts";
 import { kidOf } from "../../../src/keys/thumbprint.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { KEYS_PREFIX } from "../../../src/spec/annotations.ts";
 import type { Descriptor } from "../../../src/spec/descriptor.ts";
 import { encryptFor } from "../../support/encrypted.ts";

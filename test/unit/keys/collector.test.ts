@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { KeyCollector } from "../../../src/keys/collector.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

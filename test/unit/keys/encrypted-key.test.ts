@@ -5,7 +5,7 @@ import { PieceBudget } from "../../../src/budget.ts";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
 import { type PemBlock, parsePem } from "../../../src/encoding/pem.ts";
 import * as encryptedKey from "../../../src/keys/encrypted-key.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

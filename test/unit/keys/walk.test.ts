@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DecoderError } from "../../../src/errors.ts";
 import { walkKeys } from "../../../src/keys/walk.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();

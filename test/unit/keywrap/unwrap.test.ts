@@ -6,7 +6,7 @@ import { DecoderError } from "../../../src/errors.ts";
 import type { KeySet } from "../../../src/keys/keyset.ts";
 import { SCHEMES, schemeOf } from "../../../src/keywrap/schemes.ts";
 import { packetsOf, unwrapLayer } from "../../../src/keywrap/unwrap.ts";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { asymmetricKey, flattenedJwe, general, generalJwe, keySet } from "../../support/jwe.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { digestOf } from "../../../src/spec/digester.ts";
 import { readSmall } from "../../../src/transport/blob.ts";
 import { parseSource } from "../../../src/transport/reference.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { LIMITS } from "../../../src/limits.ts";
+import * as LIMITS from "../../../src/limits.ts";
 import { parseIndex, parseManifest } from "../../../src/transport/documents.ts";
 
 const DIGEST = `sha256:${"0".repeat(64)}`;

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Blob, identify } from "../../../../src/containerd/store/blobs.ts";
 import { FileInput } from "../../../../src/io/file-input.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import { flipBit, plainBytes } from "../../../support/layer.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 

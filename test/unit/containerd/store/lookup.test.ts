@@ -15,7 +15,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { FoundLayer } from "../../../../src/containerd/payload.ts";
 import { searchStore } from "../../../../src/containerd/store/lookup.ts";
 import { Input } from "../../../../src/io/input.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import type { Descriptor } from "../../../../src/spec/descriptor.ts";
 import { ContentStore } from "../../../support/content-store.ts";
 import { plainBytes } from "../../../support/layer.ts";

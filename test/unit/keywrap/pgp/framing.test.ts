@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DecoderError } from "../../../../src/errors.ts";
 import { readPackets } from "../../../../src/keywrap/pgp/framing.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import { bytes, packet } from "./messages.ts";
 
 const body = (length: number) => new Uint8Array(length).map((_, index) => index);

@@ -11,7 +11,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { DecoderError } from "../../../../src/errors.ts";
 import { unwrap } from "../../../../src/keywrap/pgp/unwrap.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import {
   bytes,
   contextWith,

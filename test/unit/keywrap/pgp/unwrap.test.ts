@@ -10,7 +10,7 @@ import {
 } from "openpgp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { unwrap } from "../../../../src/keywrap/pgp/unwrap.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import {
   bytes,
   contextWith,

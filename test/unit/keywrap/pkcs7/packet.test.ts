@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { readBer } from "../../../../src/encoding/ber.ts";
 import { TAG, writeElement, writeOid } from "../../../../src/encoding/der.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import {
   type Bytes,
   contextFor,

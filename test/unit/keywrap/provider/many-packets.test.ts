@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { unwrapLayer } from "../../../../src/keywrap/unwrap.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import { KEYS_PREFIX } from "../../../../src/spec/annotations.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { base64, contextFor, requestsIn, script, settingsFor } from "./support.ts";

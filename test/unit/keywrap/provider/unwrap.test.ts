@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { describe as describePacket } from "../../../../src/keywrap/provider/describe.ts";
 import { unwrap } from "../../../../src/keywrap/provider/unwrap.ts";
 import type { SchemeSettings } from "../../../../src/keywrap/scheme.ts";
-import { LIMITS } from "../../../../src/limits.ts";
+import * as LIMITS from "../../../../src/limits.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { base64, contextFor, OPTIONS, requestsIn, script, settingsFor } from "./support.ts";
 
