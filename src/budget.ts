@@ -7,7 +7,7 @@ export interface Allowance {
   readonly clockMs?: number;
 }
 
-export interface Spent {
+interface Spent {
   readonly attempts: number;
   readonly cpuMs: number;
   readonly clockMs: number;

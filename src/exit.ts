@@ -56,7 +56,7 @@ function unfinished(): Error {
  * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. A reader that went
  * away (EPIPE) is told nothing: it is not there.
  */
-export function fail(error: unknown): void {
+function fail(error: unknown): void {
   process.exitCode = FAILURE;
   isConcluded = true;
   if (error instanceof DecoderError) {

@@ -22,7 +22,7 @@ export interface EncryptedOptions {
 }
 
 /** What is known of a layer before it is encrypted. */
-export interface PlainLayer {
+interface PlainLayer {
   /** Of the plaintext; computed if it is undefined. */
   readonly digest?: string | undefined;
   /** Bytes, about: a large layer's ciphertext is hashed on a thread of its own. */

@@ -19,7 +19,7 @@ import type { LayerOptions } from "./options.ts";
 const WITHHELD_BYTES = 64 * 1024;
 
 /** A layer that is too large to be opened at once. The last four fields are those of the release policy. */
-export interface LargeLayer {
+interface LargeLayer {
   /** What was read while the layer's size was unknown. */
   readonly head: Uint8Array;
   readonly input: ByteSource;

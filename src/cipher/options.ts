@@ -11,10 +11,10 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export const LAYER_CIPHER = "AES_256_CTR_HMAC_SHA256";
 export const KEY_BYTES = 32;
 export const NONCE_BYTES = 16;
-export const HMAC_BYTES = 32;
+const HMAC_BYTES = 32;
 
 /** What anybody may read of a layer's encryption. */
-export interface PublicOptions {
+interface PublicOptions {
   readonly hmac: Bytes;
   readonly nonce: Bytes | null;
 }

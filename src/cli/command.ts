@@ -42,7 +42,7 @@ export interface Option {
   readonly group?: string;
 }
 
-export interface Example {
+interface Example {
   /** A command line that works as it stands, given the files it names. */
   readonly command: string;
   /** What it does: a sentence without a full stop. */

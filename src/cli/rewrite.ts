@@ -43,7 +43,7 @@ export interface CommonOptions<Source = SourceReference> {
 }
 
 /** What one of them does. Every mistake on the command line is found before the work begins. */
-export interface RewriteSteps<Source> {
+interface RewriteSteps<Source> {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
   /** Parses SOURCE. @throws DecoderError USAGE */

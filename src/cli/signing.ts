@@ -11,7 +11,7 @@ const LAYOUT = "oci:";
 const REGISTRY = "docker://";
 const ARCHIVES = /^(?:[a-z]+-archive:|-$)/;
 
-export interface SignedPlace {
+interface SignedPlace {
   /** The name that signatures are for: what nodes pull. */
   readonly name: string;
   open(signal: AbortSignal | undefined): Promise<SignatureStore>;

@@ -11,7 +11,7 @@ import type { Descriptor } from "../spec/descriptor.ts";
 export const PAYLOAD_TYPE = "io.containerd.ocicrypt.v1.Payload";
 
 /** What containerd passes with a layer (imgcrypt `Payload`). */
-export interface Payload {
+interface Payload {
   readonly descriptor: LayerDescriptor;
   /** Keys and passwords that the pulling client passed along. */
   readonly parameters: Parameters;

@@ -139,7 +139,7 @@ function renderProcessor(id: string, { accepts, returns, path, args, env }: Stre
 }
 
 /** A basic string of TOML: as in JSON, except that DEL is escaped too. */
-export function quote(text: string): string {
+function quote(text: string): string {
   return JSON.stringify(text).replaceAll("\u007f", "\\u007f");
 }
 

@@ -30,7 +30,7 @@ interface AuditRecord {
   readonly milliseconds: number;
 }
 
-export interface AuditLogOptions {
+interface AuditLogOptions {
   readonly file: string;
   /** Whether a line that can't be written is an error. */
   readonly isRequired: boolean;

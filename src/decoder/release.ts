@@ -27,7 +27,7 @@ export interface Expansion {
   readonly atLeast: number;
 }
 
-export interface Streams {
+interface Streams {
   readonly input: Input;
   readonly output: Output;
   /** Whether a large layer may be read from the blob that containerd has open. */

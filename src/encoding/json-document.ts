@@ -2,13 +2,6 @@
  * JSON documents that are read, changed in a few places and written back. Numbers keep their digits and the text keeps its
  * style, so undoing a change restores the original bytes and digest.
  */
-export type JsonValue =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly JsonValue[]
-  | { readonly [name: string]: JsonValue };
 
 /** A document's layout. */
 export interface JsonStyle {
@@ -20,12 +13,12 @@ export interface JsonStyle {
   readonly escapesHtml: boolean;
 }
 
-export interface JsonDocument {
+interface JsonDocument {
   readonly value: unknown;
   readonly style: JsonStyle;
 }
 
-export const COMPACT: JsonStyle = { indent: "", tail: "", escapesHtml: false };
+const COMPACT: JsonStyle = { indent: "", tail: "", escapesHtml: false };
 
 /** ECMAScript's "JSON.parse source text access", which TypeScript does not declare yet. */
 const json: {

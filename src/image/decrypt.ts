@@ -10,7 +10,7 @@ import { type Into, type LayerChange, type RewriteResult, rewriteImage } from ".
 import { type ChosenLayer, chooseEncryptedLayers, type Selection } from "./select.ts";
 import type { ImageTree } from "./tree.ts";
 
-export interface DecryptOptions {
+interface DecryptOptions {
   readonly source: SourceReference;
   readonly into: Into;
   readonly running: Running;

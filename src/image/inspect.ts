@@ -13,7 +13,7 @@ import { Openers, type OpensInfo } from "./openers.ts";
 import { chooseManifests } from "./select.ts";
 import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
-export interface InspectOptions {
+interface InspectOptions {
   readonly source: SourceReference;
   /** "linux/arm64/v8"; empty: all platforms. */
   readonly platforms: readonly string[];
@@ -39,7 +39,7 @@ export interface PlatformInfo {
   readonly layers: readonly LayerInfo[];
 }
 
-export interface OtherInfo {
+interface OtherInfo {
   readonly digest: string;
   readonly mediaType: string;
   readonly platform?: string;

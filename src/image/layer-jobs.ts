@@ -33,19 +33,19 @@ export interface CopyJob extends LayerInput {
   readonly output: BlobOutput;
 }
 
-export interface EncryptJob extends LayerInput {
+interface EncryptJob extends LayerInput {
   readonly kind: "encrypt";
   readonly output: BlobOutput;
   readonly recompress: Recompression;
 }
 
-export interface DecryptJob extends LayerInput {
+interface DecryptJob extends LayerInput {
   readonly kind: "decrypt";
   readonly output: BlobOutput;
   readonly options: LayerKey;
 }
 
-export interface VerifyJob extends LayerInput {
+interface VerifyJob extends LayerInput {
   readonly kind: "verify";
   readonly options: LayerKey;
   /** Compression of the plaintext. */
@@ -55,7 +55,7 @@ export interface VerifyJob extends LayerInput {
 }
 
 /** Compresses one block of a layer in the making. */
-export interface CompressJob {
+interface CompressJob {
   readonly kind: "compress";
   /** Given to the thread: the caller has it no more. */
   readonly block: Uint8Array<ArrayBuffer>;
@@ -63,7 +63,7 @@ export interface CompressJob {
 }
 
 /** From one compression to another. If both are the same, the bytes stay as they are. */
-export interface Recompression {
+interface Recompression {
   readonly from: Compression;
   readonly to: Compression;
   readonly level: number;

@@ -16,7 +16,7 @@ import { LayerOpener } from "./layer-opener.ts";
 import { type ChosenLayer, chooseLayers, EVERYTHING } from "./select.ts";
 import { nameOf, readTree } from "./tree.ts";
 
-export interface LayerOfImage {
+interface LayerOfImage {
   /** Position from 0, or from -1 backwards. */
   readonly position: number;
   /** "linux/arm64". Required if the image has several platforms. */
@@ -24,13 +24,13 @@ export interface LayerOfImage {
 }
 
 /** How a layer's key is found. */
-export interface Opening {
+interface Opening {
   readonly keys: KeySet;
   readonly settings: SchemeSettings;
 }
 
 /** Where the plaintext goes, and how much ciphertext may wait for the verdict in memory. */
-export interface Extraction {
+interface Extraction {
   readonly output: Sink;
   readonly spoolMemory: number;
   readonly spoolDirectory: string | undefined;

@@ -9,10 +9,10 @@ import type { ImageSource } from "../transport/source.ts";
 import type { ImageTree, IndexNode, ManifestNode, Node } from "./tree.ts";
 
 /** Returns a manifest's new form, or the same object to keep its bytes. */
-export type EditManifest = (node: ManifestNode) => Manifest;
+type EditManifest = (node: ManifestNode) => Manifest;
 
 /** A tree's new root, which the destination's commit writes. */
-export interface Rebuilt {
+interface Rebuilt {
   readonly root: IndexEntry;
   readonly bytes: Uint8Array;
 }

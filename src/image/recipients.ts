@@ -3,7 +3,7 @@ import type { RecipientInfo } from "../keywrap/scheme.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 
 /** One recipient of a layer, as far as its wrapped key names it. */
-export interface Recipient extends RecipientInfo {
+interface Recipient extends RecipientInfo {
   /** The annotation's suffix: "jwe", "provider.kms". */
   readonly scheme: string;
 }

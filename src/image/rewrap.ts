@@ -20,7 +20,7 @@ export interface RecipientChanges {
   readonly isOnly: boolean;
 }
 
-export interface RewrapOptions {
+interface RewrapOptions {
   readonly source: SourceReference;
   readonly into: Into;
   readonly running: Running;

@@ -38,7 +38,7 @@ export interface Into {
 }
 
 /** The work of one command on an image. */
-export interface Rewriting {
+interface Rewriting {
   /** Whether the new image has encrypted layers in any case. */
   readonly encrypts: boolean;
   /** Whether opening costs work that would be lost if the destination can't be written. */
@@ -58,7 +58,7 @@ export interface LayerChange extends ChosenLayer {
 }
 
 /** A layer whose blob is in the destination. */
-export interface MadeLayer {
+interface MadeLayer {
   readonly descriptor: Descriptor;
   readonly transfer: BlobTransfer;
 }
@@ -80,7 +80,7 @@ export interface RewriteResult {
   readonly hadReferrers: boolean;
 }
 
-export interface KeptBlob {
+interface KeptBlob {
   readonly digest: string;
   /** In bytes. */
   readonly size: number;

@@ -49,7 +49,7 @@ export interface ManifestNode extends NodeBase {
 }
 
 /** An entry of an unknown type, which is kept as it is. */
-export interface OtherNode extends NodeBase {
+interface OtherNode extends NodeBase {
   readonly kind: "other";
 }
 
@@ -57,7 +57,7 @@ export interface OtherNode extends NodeBase {
  * An entry that the source names but does not hold. `ctr images export` and `docker save` write the whole index, but the
  * blobs of the local platform only.
  */
-export interface AbsentNode extends NodeBase {
+interface AbsentNode extends NodeBase {
   readonly kind: "absent";
 }
 
@@ -65,7 +65,7 @@ const INDEX_TYPES: ReadonlySet<string> = new Set([OCI_INDEX, DOCKER_MANIFEST_LIS
 const MANIFEST_TYPES: ReadonlySet<string> = new Set([OCI_MANIFEST, DOCKER_MANIFEST]);
 const CONFIG_TYPES: ReadonlySet<string> = new Set([OCI_CONFIG, DOCKER_CONFIG]);
 
-export interface TreeOptions {
+interface TreeOptions {
   /** Whether a configuration is read to find a platform that the index does not name. */
   readonly readsConfigurations: boolean;
 }

@@ -6,7 +6,7 @@ import { decompress } from "../transport/compression.ts";
 import { tarEntries } from "../transport/tar.ts";
 
 /** What a layer's plaintext should be. */
-export interface ExpectedPlaintext {
+interface ExpectedPlaintext {
   /** The plaintext in messages. */
   readonly name: string;
   readonly compression: Compression;

@@ -17,7 +17,7 @@ import type { LayerReport, Running } from "./progress.ts";
 import { type ChosenLayer, chooseEncryptedLayers, chooseLayers, type Selection } from "./select.ts";
 import { type AbsentInfo, absentIn, type ImageTree, type ManifestNode, nameOf, readTree } from "./tree.ts";
 
-export interface VerifyOptions {
+interface VerifyOptions {
   readonly source: SourceReference;
   readonly running: Running;
   readonly keys: KeySet;
@@ -38,7 +38,7 @@ export interface VerifyResult {
   readonly bytes: number;
 }
 
-export interface LayerRecipients extends LayerPlace {
+interface LayerRecipients extends LayerPlace {
   /** Who can decrypt the layer, as the image names them: "jwe:KID", or the scheme alone if the packet names nobody. */
   readonly names: readonly string[];
 }
@@ -50,7 +50,7 @@ export interface LayerPlace {
   readonly digest: string;
 }
 
-export interface VerifyFailure extends LayerPlace {
+interface VerifyFailure extends LayerPlace {
   readonly code: ErrorCode;
   readonly message: string;
   /** What to do about it. */

@@ -7,7 +7,7 @@ import type { LayerInput, LayerJob, LayerOutput } from "./layer-jobs.ts";
 import type { LayerPool } from "./layer-pool.ts";
 import type { BlobTransfer, Progress } from "./progress.ts";
 
-export interface WorkshopOptions {
+interface WorkshopOptions {
   readonly source: ImageSource;
   readonly destination: ImageDestination;
   readonly pool: LayerPool;

@@ -18,10 +18,10 @@ import type { Unusable } from "./keyset.ts";
 /** Encrypted private keys: PKCS#8 with PBES2 (RFC 8018 §6.2), and OpenSSL's traditional encrypted PEM. */
 
 /** The decrypted DER, or why there is none. A wrong password mostly shows as bad padding, rarely as garbage. */
-export type Decrypted = Bytes | Unusable;
+type Decrypted = Bytes | Unusable;
 
 /** The passwords to try, and the processor time that all keys together may take for it. */
-export interface Attempts {
+interface Attempts {
   readonly passwords: readonly Secret[];
   readonly budget: PieceBudget;
 }
@@ -83,11 +83,7 @@ export async function decryptPkcs8(der: Bytes, attempts: Attempts): Promise<Decr
 }
 
 /** Decrypts data of PBES2. @param algorithm its AlgorithmIdentifier */
-export async function decryptPbes2(
-  algorithm: DerElement,
-  data: Bytes,
-  attempts: Attempts,
-): Promise<Decrypted> {
+async function decryptPbes2(algorithm: DerElement, data: Bytes, attempts: Attempts): Promise<Decrypted> {
   const [scheme, parameters] = readChildren(algorithm.content) ?? [];
   if (readOid(scheme) !== PBES2 || parameters === undefined) {
     return {

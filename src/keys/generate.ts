@@ -7,7 +7,7 @@ export type KeyPairKind =
   | { readonly type: "rsa" /** Size of the modulus. */; readonly bits: number }
   | { readonly type: "ec"; readonly curve: Curve };
 
-export interface KeyPair {
+interface KeyPair {
   /** PKCS#8 and SPKI in PEM, or JWKs. */
   readonly privateKey: string;
   readonly publicKey: string;

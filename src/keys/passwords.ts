@@ -7,7 +7,7 @@ import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 
 /** Finds the password of a key file: the file with the same relative name below the passwords path. */
-export type PasswordLookup = (keyName: string) => Secret[];
+type PasswordLookup = (keyName: string) => Secret[];
 
 /** @throws DecoderError BAD_KEY when the path itself can't be used */
 export function passwordLookup(path: string | undefined): PasswordLookup {

@@ -10,7 +10,7 @@ import { type CertificateRules, certificateProblem, endEntity, STRICT } from "./
 import { rsaSizeProblem } from "./rsa.ts";
 import { parseSshPublicKey } from "./ssh-key.ts";
 
-export interface PublicKey {
+interface PublicKey {
   readonly key: KeyObject;
   /** The public key alone as a JWK: kty, n, e or crv, x, y. */
   readonly jwk: JsonObject;
@@ -42,7 +42,7 @@ export function parsePublicKey(
 }
 
 /** A certificate to encrypt for, and its key. */
-export type RecipientCertificate = CertificateFields & { readonly key: KeyObject };
+type RecipientCertificate = CertificateFields & { readonly key: KeyObject };
 
 /** Reads a recipient's certificate, as PEM or DER. @throws DecoderError BAD_RECIPIENT */
 export async function readCertificateFile(

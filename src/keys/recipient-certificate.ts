@@ -17,7 +17,7 @@ export const STRICT: CertificateRules = { allowExpired: false, allowCa: false, a
 export const LENIENT: CertificateRules = { allowExpired: true, allowCa: true, allowKeyUsage: true };
 
 /** A refused certificate; `reason` continues "the recipient jwe:FILE …". */
-export interface Refusal {
+interface Refusal {
   readonly reason: string;
   readonly hint?: string;
 }

@@ -16,7 +16,7 @@ export type Found =
   | ({ readonly kind: "unusable" } & Unusable);
 
 /** Where data came from, and what may be tried to decrypt it. */
-export interface Source {
+interface Source {
   readonly origin: string;
   readonly passwords: readonly Secret[];
   /** Processor time for the passwords of all keys together. */

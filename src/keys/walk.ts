@@ -13,13 +13,13 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readFully } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 
-export interface KeyFile {
+interface KeyFile {
   /** Path relative to the keys path, or the file's own name when the keys path is a file. */
   readonly name: string;
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-export interface WalkOptions {
+interface WalkOptions {
   /** Follows symlinks that lead out of the directory. */
   readonly allowExternalSymlinks: boolean;
   readonly onSkip: (name: string, reason: string) => void;

@@ -87,6 +87,7 @@ export interface WrapScheme {
   /**
    * Reads and checks the recipients once, before any layer is touched.
    * @param recipients the texts after `jwe:` and its like, in the order given
+   * @returns one wrapper for each annotation, since a second one would replace the packet of the first
    * @throws DecoderError BAD_RECIPIENT, which names the unusable recipient
    */
   prepare(recipients: readonly string[], settings: WrapSettings): Promise<readonly Wrapper[]>;

@@ -18,7 +18,7 @@ export interface UnwrappedKey extends Opened {
 }
 
 /** The work that finding one layer's key may take. */
-export const LAYER_ALLOWANCE: Allowance = {
+const LAYER_ALLOWANCE: Allowance = {
   attempts: LIMITS.unwrapAttempts,
   cpuMs: LIMITS.unwrapCpuMs,
   clockMs: LIMITS.unwrapClockMs,

@@ -6,7 +6,7 @@ import { PUBLIC_OPTIONS } from "../spec/annotations.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { encryptedType, parseLayerType } from "../spec/media-types.ts";
 
-export interface SealedLayer {
+interface SealedLayer {
   readonly ciphertext: Uint8Array;
   readonly descriptor: Descriptor;
 }

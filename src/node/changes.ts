@@ -25,7 +25,7 @@ export interface FileChange {
   readonly content: Content;
 }
 
-export type Content =
+type Content =
   | { readonly text: string }
   /** Path of a file of this machine. */
   | { readonly copyOf: string };

@@ -15,7 +15,7 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
 }
 
-export type CommandEnd =
+type CommandEnd =
   | { readonly kind: "exit"; readonly code: number }
   | { readonly kind: "signal"; readonly signal: string }
   | { readonly kind: "deadline" }

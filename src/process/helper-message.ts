@@ -9,7 +9,7 @@ export interface HelperMessage {
 
 export const LENGTHS_BYTES = 8;
 /** Both parts together; either side ends when the other announces more. */
-export const MESSAGE_BYTES = 1024 * 1024;
+const MESSAGE_BYTES = 1024 * 1024;
 
 export const NO_BODY = new Uint8Array(0);
 

@@ -10,7 +10,7 @@ import {
 } from "./helper-message.ts";
 
 /** The helper's descriptors. What foreign code prints on 1 and 2 can't be taken for an answer. */
-export const HELPER_FDS = { requests: 0, answers: 3, lifeline: 4 } as const;
+const HELPER_FDS = { requests: 0, answers: 3, lifeline: 4 } as const;
 
 /**
  * Foreign code may block this thread for ever, and then nobody reads that the parent is gone. Another thread waits for

@@ -25,7 +25,7 @@ export type HelperEnd =
   | { readonly kind: "garbled" }
   | { readonly kind: "not started"; readonly cause: unknown };
 
-export type HelperAnswer = (HelperMessage & { readonly kind: "answer" }) | HelperEnd;
+type HelperAnswer = (HelperMessage & { readonly kind: "answer" }) | HelperEnd;
 
 /** Where the answers come in; `helper-server.ts` has the child's side of the descriptors. */
 const ANSWERS = 3;

@@ -23,7 +23,7 @@ type Connected = (error: Error | null, socket?: Socket) => void;
  * All that is reached on a registry's word (its token server, the store of its blobs) is trusted by the same authorities.
  * The client's certificate is shown to the registry's own origin only.
  */
-export interface Connections {
+interface Connections {
   readonly api: URL;
   readonly tls: TlsSettings;
   readonly environment: Environment;

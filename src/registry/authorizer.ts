@@ -5,7 +5,7 @@ import type { HttpResponse } from "./http.ts";
 import { basic, bearer, isUsable, type Token, type TokenServer } from "./tokens.ts";
 
 /** Whom access is asked of, and to what. */
-export interface Access {
+interface Access {
   readonly api: URL;
   /** For messages: "reg.example/app". */
   readonly target: string;

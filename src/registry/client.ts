@@ -25,7 +25,7 @@ export interface ClientOptions extends Omit<SessionOptions, "target"> {
 }
 
 /** What is there, as far as the registry says. */
-export interface Presence {
+interface Presence {
   readonly digest: string | undefined;
   readonly size: number | undefined;
 }

@@ -14,7 +14,7 @@ export interface CredentialFile {
 }
 
 /** What a file names for a repository: an entry of its own, or the helper that has it. */
-export type FileAnswer =
+type FileAnswer =
   | { readonly kind: "entry"; readonly credential: Credential }
   | { readonly kind: "helper"; readonly helper: string };
 

@@ -18,7 +18,7 @@ const TOKEN_USER = "<token>";
 const NOT_FOUND = /credentials not found in native keychain/;
 
 /** A helper that a file of credentials names. */
-export interface NamedHelper {
+interface NamedHelper {
   readonly helper: string;
   /** The file. */
   readonly origin: string;

@@ -9,7 +9,7 @@ import type { Credential, CredentialSearch } from "./host.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where credentials are looked for. */
-export interface CredentialPlaces {
+interface CredentialPlaces {
   readonly environment: Environment;
   /** "USER:PASSWORD", from the command line: nothing else is looked at. */
   readonly given?: string;

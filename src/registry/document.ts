@@ -24,7 +24,7 @@ const VAGUE: ReadonlySet<string> = new Set([
 ]);
 
 /** What came with a document's bytes. */
-export interface Received {
+interface Received {
   readonly contentType: string | undefined;
   /** Docker-Content-Digest. */
   readonly digest: string | undefined;

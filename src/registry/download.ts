@@ -7,7 +7,7 @@ import type { HttpResponse } from "./http.ts";
 import { contentLength, contentRangeStart } from "./ranges.ts";
 import { backoff, pause } from "./retry.ts";
 
-export type BlobRange = Pick<Descriptor, "digest" | "size">;
+type BlobRange = Pick<Descriptor, "digest" | "size">;
 
 /**
  * The bytes of a blob, exactly `size` of them. A connection that breaks is made anew, at the registry, and goes on where the

@@ -6,7 +6,7 @@ import type { HttpResponse } from "./http.ts";
 import { type Attempted, retryAfter } from "./retry.ts";
 
 /** A request that a registry refused, for messages. */
-export interface Refused {
+interface Refused {
   /** "127.0.0.1:5000" */
   readonly host: string;
   /** "127.0.0.1:5000/app" */

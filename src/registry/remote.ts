@@ -15,7 +15,7 @@ export interface RemoteRepository {
 }
 
 /** What a search for credentials came to: secrets as bytes, and the error of a search that failed. */
-export type PlainSearch =
+type PlainSearch =
   | (Omit<CredentialSearch, "credential"> & { readonly credential?: PlainCredential })
   | { readonly code: ErrorCode; readonly message: string; readonly hint: string | undefined };
 

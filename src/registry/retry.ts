@@ -10,7 +10,7 @@ const FIRST_WAIT_MS = 500;
 /** Waits differ by a fifth, so that clients that failed together don't come back together. */
 const SPREAD = 0.2;
 
-export interface RetryOptions {
+interface RetryOptions {
   /** In all, the first one included. */
   readonly attempts: number;
   readonly signal?: AbortSignal;

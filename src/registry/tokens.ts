@@ -17,7 +17,7 @@ export interface Token {
   readonly scopes: ReadonlySet<string>;
 }
 
-export interface TokenRequest {
+interface TokenRequest {
   readonly challenge: Challenge;
   /** The registry, against whose address a realm is checked. */
   readonly api: URL;
@@ -29,7 +29,7 @@ export interface TokenRequest {
 }
 
 /** Sends a request to a token server. Redirects are not followed: the answer is a secret. */
-export type SendToRealm = (
+type SendToRealm = (
   request: Pick<HttpRequest, "method" | "url" | "headers" | "body">,
 ) => Promise<HttpResponse>;
 

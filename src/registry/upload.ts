@@ -8,7 +8,7 @@ import type { HttpResponse } from "./http.ts";
 import { backoff, PASSING, pause } from "./retry.ts";
 
 /** The bytes of a blob in the making. `size` in bytes, where it is known beforehand. */
-export interface UploadBody {
+interface UploadBody {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly size?: number;
 }

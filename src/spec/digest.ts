@@ -10,7 +10,7 @@ const ALGORITHMS: ReadonlyMap<string, number> = new Map([
   ["sha512", 128],
 ]);
 
-export interface Digest {
+interface Digest {
   readonly algorithm: string;
   readonly hex: string;
 }

@@ -22,7 +22,7 @@ export interface ContainerRequest {
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
 }
 
-export interface GateSettings {
+interface GateSettings {
   /** Folder of the content store. */
   readonly store: string;
   readonly schemes: SchemeSettings;
@@ -32,7 +32,7 @@ export interface GateSettings {
   readonly exempt: ReadonlySet<string>;
 }
 
-export interface GateParts {
+interface GateParts {
   readonly records: SealRecords;
   readonly verdicts: Verdicts;
   /** Opens the connection only when a sealed layer makes it necessary. */

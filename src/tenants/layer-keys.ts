@@ -8,7 +8,7 @@ import { type Pod, parsePod } from "./pods.ts";
 import { proofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
 import { readTenantKeys, SECRET_TYPE } from "./secret-keys.ts";
 
-export interface TenantKeySource {
+interface TenantKeySource {
   /** Folder of the content store. */
   readonly store: string;
   /** Kubeconfig of the kubelet; undefined looks at the usual places. */
@@ -19,7 +19,7 @@ export interface TenantKeySource {
 }
 
 /** Keys for one layer, and the Pods whose Secrets they are from. */
-export interface LayerKeys {
+interface LayerKeys {
   readonly keys: KeySet;
   /** "tenant-a/app", for the audit log. */
   readonly pods: readonly string[];
@@ -57,7 +57,7 @@ async function waitingPods(api: KubeApi, node: string, repositories: readonly st
 }
 
 /** What a seal record says beside chain and proof. */
-export interface Sealing {
+interface Sealing {
   readonly store: string;
   readonly digest: string;
   readonly owner: SealRecord["owner"];

@@ -15,7 +15,7 @@ import { storeOf, type TenantSettings } from "./settings.ts";
 import { Verdicts } from "./verdicts.ts";
 
 /** What runc was called with, as far as the gate reads it. */
-export interface RuntimeCall {
+interface RuntimeCall {
   /** Folder with the bundle's config.json. */
   readonly bundle: string;
   readonly containerId: string;

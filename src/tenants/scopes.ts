@@ -6,7 +6,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import * as LIMITS from "../limits.ts";
 
 /** Binds keys of the node's folder to the repositories whose layers they may open. */
-export interface KeyScope {
+interface KeyScope {
   /** Pattern of files below the keys folder: "tenant-a/**". */
   readonly keys: string;
   /** Patterns of repositories, the host without a port: "registry.example.com/tenant-a/*". */

@@ -14,7 +14,7 @@ export const SECRET_TYPE = "ctd-decoder.dev/image-keys";
 const FILE_CHARS = 64;
 
 /** Keys of Pods' Secrets, and which of the Pods' Secrets gave any. */
-export interface TenantKeys {
+interface TenantKeys {
   readonly keys: KeySet;
   /** "tenant-a/app-key", in the order asked. */
   readonly secrets: readonly string[];

@@ -19,7 +19,7 @@ export interface TenantOptions {
   readonly sealedDirectory?: string;
 }
 
-export interface TenancyContext {
+interface TenancyContext {
   /** As --content-store names it; undefined takes the store whose blobs containerd has open. */
   readonly contentStore: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -31,7 +31,7 @@ interface Opening {
 }
 
 /** Opens a layer's descriptors with a set of keys: the decoder's own way. */
-export type Openings<T extends Opening> = (
+type Openings<T extends Opening> = (
   groups: Iterable<readonly FoundLayer[]>,
   keys: KeySet,
 ) => AsyncGenerator<T>;

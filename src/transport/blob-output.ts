@@ -11,7 +11,7 @@ export interface FileOutput {
 }
 
 /** A blob of a registry. */
-export interface UploadOutput {
+interface UploadOutput {
   readonly kind: "upload";
   readonly remote: RemoteRepository;
 }
@@ -23,7 +23,7 @@ export function fileOf(output: BlobOutput): string {
 }
 
 /** A blob in the making. */
-export interface NewBlob {
+interface NewBlob {
   /** Throws to give the blob up: its last chunk is only final once the iteration has ended without an error. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /** In bytes; undefined where compression decides it. */

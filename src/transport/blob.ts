@@ -18,13 +18,13 @@ export interface FileRange {
 }
 
 /** A small blob that was made here. */
-export interface MemoryBlob {
+interface MemoryBlob {
   readonly kind: "memory";
   readonly bytes: Uint8Array;
 }
 
 /** A blob of a registry. */
-export interface RemoteBlob {
+interface RemoteBlob {
   readonly kind: "remote";
   readonly remote: RemoteRepository;
   readonly digest: string;
@@ -98,7 +98,7 @@ export function sizeOf(location: BlobLocation): number {
  * not be relied on before the iteration has ended without an error.
  * @throws DecoderError SIZE_MISMATCH, DIGEST_MISMATCH, NOT_FOUND, IO
  */
-export async function* readChecked(store: BlobStore, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+async function* readChecked(store: BlobStore, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
   const location = await locateChecked(store, descriptor);
   yield* checkedChunks(location, descriptor);
 }

@@ -9,14 +9,12 @@ import type {
 import { STANDARD_INPUT, STANDARD_OUTPUT, TRANSPORTS } from "./transports.ts";
 
 /** What a user may write for an image to read, for help texts and hints. */
-export const SOURCE_SYNTAX = `${syntaxOf("source")}, or - for an archive on standard input`;
-/** What a user may write for files that an image is made of. */
-export const FILES_SYNTAX = syntaxOf("files");
+const SOURCE_SYNTAX = `${syntaxOf("source")}, or - for an archive on standard input`;
 /** What a user may write for an image to be written. */
-export const DESTINATION_SYNTAX = `${syntaxOf("destination")}, or - for standard output`;
+const DESTINATION_SYNTAX = `${syntaxOf("destination")}, or - for standard output`;
 
 const SOURCE_HINT = `an image is ${SOURCE_SYNTAX}`;
-const MATERIAL_HINT = `${SOURCE_HINT}; rootfs:DIR and tar:FILE are files to make one of`;
+const MATERIAL_HINT = `${SOURCE_HINT}; files to make one of are ${syntaxOf("files")}`;
 const DESTINATION_HINT = `a destination is ${DESTINATION_SYNTAX}`;
 
 /** Without credentials of one's own, certificates or proxies. */

@@ -22,7 +22,7 @@ const DOCUMENT_TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /** A tag, and the repository that it belongs to. */
-export interface RegistryTag extends RegistryName {
+interface RegistryTag extends RegistryName {
   readonly tag: string;
 }
 

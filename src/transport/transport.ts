@@ -31,7 +31,7 @@ export interface TransportSettings {
  * Where an image is, as the user names it. A reference is only a name: until it is opened, it touches neither disk nor
  * network. What a transport needs to reach it (credentials, TLS) is bound when the name is parsed.
  */
-export interface ImageReference {
+interface ImageReference {
   /** The name in its transport's notation: "oci:app:1.0". Messages and results show it. */
   readonly text: string;
   /** Whether the image comes through standard input, or goes to standard output. */

@@ -4,7 +4,7 @@ import { scopesOf } from "./policy/scopes.ts";
 import { readOwned } from "./settings.ts";
 
 /** An exception from the policy that ends by itself. */
-export interface Exception {
+interface Exception {
   /** Milliseconds since 1970. */
   readonly until: number;
   /** As in containers-policy.json: a registry, namespace, repository or image. */
@@ -17,7 +17,7 @@ const LINE =
   /^until (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) scope (\S+) reason (\S.*)$/;
 
 /** The exceptions that a file's lines make. Whatever is not such a line makes none. */
-export function parseExceptions(text: string): Exception[] {
+function parseExceptions(text: string): Exception[] {
   return text.split("\n").flatMap((line) => {
     const [, time = "", scope = "", reason = ""] = LINE.exec(line.trim()) ?? [];
     const until = Date.parse(time);

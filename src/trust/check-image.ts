@@ -6,7 +6,7 @@ import type { SignedBy } from "./requirement.ts";
 import { openTarget } from "./target.ts";
 import { verifyImage } from "./verify-image.ts";
 
-export interface CheckPlaces {
+interface CheckPlaces {
   readonly access: RegistryAccess;
   /** Folders of signatures. */
   readonly folders: readonly string[];

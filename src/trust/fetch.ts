@@ -12,7 +12,7 @@ import type { FoundSignature } from "./found.ts";
 import { openTarget } from "./target.ts";
 
 /** What was copied. */
-export interface FetchReport {
+interface FetchReport {
   readonly image: string;
   readonly digest: string;
   /** Paths of the files. */

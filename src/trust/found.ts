@@ -34,25 +34,25 @@ export interface SimpleSignature extends Found, OldMaterial {
 }
 
 /** Form C of cosign 2: a DSSE envelope (JSON) under the tag `sha256-<hex>.att`. */
-export interface FoundEnvelope extends Found, OldMaterial {
+interface FoundEnvelope extends Found, OldMaterial {
   readonly form: "envelope";
   readonly envelope: Uint8Array;
 }
 
 /** Forms B and C of cosign 3: a Sigstore bundle (JSON). */
-export interface FoundBundle extends Found {
+interface FoundBundle extends Found {
   readonly form: "bundle";
   readonly bundle: Uint8Array;
 }
 
 /** Form D: an OpenPGP signed message out of a lookaside. */
-export interface GpgSignature extends Found {
+interface GpgSignature extends Found {
   readonly form: "gpg";
   readonly message: Uint8Array;
 }
 
 /** Found, but unreadable or of a kind that is not supported: never counts. */
-export interface UnreadableSignature extends Found {
+interface UnreadableSignature extends Found {
   readonly form: "unreadable";
   readonly problem: string;
 }

@@ -14,7 +14,7 @@ import { Verdicts } from "./verdicts.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A layer that is about to be decrypted. */
-export interface GatedLayer {
+interface GatedLayer {
   readonly digest: string;
   /** containerd's content store. */
   readonly store: string;

@@ -7,7 +7,7 @@ import type { Requirement, SignedBy } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
 
 /** One found signature against one demand. */
-export interface CheckedSignature {
+interface CheckedSignature {
   /** Label of the demand. */
   readonly demand: string;
   readonly where: string;
@@ -27,10 +27,10 @@ export interface Judgement {
   readonly ignored: readonly { readonly where: string; readonly reason: string }[];
 }
 
-export type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
+type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
 
 /** Whether a signature of this form can satisfy a demand at all. */
-export function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): boolean {
+function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): boolean {
   if (form === "unreadable") return false;
   if (signer.kind === "gpg" || form === "gpg") return signer.kind === "gpg" && form === "gpg";
   if (form === "bundle") return true;

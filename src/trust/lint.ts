@@ -7,7 +7,7 @@ import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
 import { checkWriters } from "./settings.ts";
 
 /** A finding about a policy, in the form of all checks. */
-export interface PolicyFinding {
+interface PolicyFinding {
   readonly severity: "error" | "warning" | "note";
   readonly message: string;
   readonly hint?: string;

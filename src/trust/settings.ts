@@ -67,7 +67,7 @@ export function readGateSettings(path: string): TrustSettings {
 }
 
 /** @throws DecoderError CONFIG */
-export function parseSettings(bytes: Uint8Array, path: string): TrustSettings {
+function parseSettings(bytes: Uint8Array, path: string): TrustSettings {
   return toSettings(toTable(bytes, path), path);
 }
 

@@ -14,7 +14,7 @@ import { pulledName } from "./policy/image-name.ts";
 import type { ImagePlace } from "./policy/policy.ts";
 
 /** An image whose signatures are to be checked, and the place that holds it. */
-export interface TrustTarget {
+interface TrustTarget {
   readonly place: ImagePlace;
   /** Reads the manifest or index, whose digest everything is about; once. */
   resolve(): Promise<SignedImage>;

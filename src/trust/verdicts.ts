@@ -10,7 +10,7 @@ import type { Requirement, SignedBy, TrustFile } from "./requirement.ts";
 import { leavesOf } from "./requirement-tree.ts";
 
 /** An image that was accepted. Refusals are not kept. */
-export interface StoredVerdict {
+interface StoredVerdict {
   /** Full name that the policy was asked about. */
   readonly name: string;
   readonly digest: string;

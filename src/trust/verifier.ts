@@ -13,7 +13,7 @@ import { readTrustSettings, SETTINGS_FILE, type TrustSettings } from "./settings
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A call of containerd's image verifier plugin "bindir" (its docs/image-verification.md). */
-export interface VerifierCall {
+interface VerifierCall {
   readonly args: readonly string[];
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly environment: Environment;
@@ -38,7 +38,7 @@ export async function answerVerifierCall(
   return refusal;
 }
 
-export interface Answer {
+interface Answer {
   /** `trust: unsigned: no signature found for …` */
   readonly line: string;
   readonly refusal?: DecoderError;
@@ -102,10 +102,7 @@ function messageOf(error: unknown): string {
  * adds are passed over, with their values.
  * @throws DecoderError CONFIG
  */
-export async function readCall(
-  args: readonly string[],
-  stdin: AsyncIterable<Uint8Array>,
-): Promise<NodeImage> {
+async function readCall(args: readonly string[], stdin: AsyncIterable<Uint8Array>): Promise<NodeImage> {
   const flags = readFlags(args);
   const [name, digest, type] = ["name", "digest", "stdin-media-type"].map((it) => flags.get(it));
   if (name === undefined || digest === undefined) throw malformed("it has no -name or no -digest");

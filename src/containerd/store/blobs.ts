@@ -9,7 +9,7 @@ export function blobPath(store: string, digest: string): string {
 }
 
 /** A blob of a content store, by its path. */
-export interface BlobPlace {
+interface BlobPlace {
   readonly digest: string;
   readonly path: string;
 }
@@ -21,7 +21,7 @@ export interface Blob {
   readonly file: FileInput;
 }
 
-export interface Identified {
+interface Identified {
   readonly blobs: readonly Blob[];
   /** Whether the input was read to its end: then what is left is equal to it. Otherwise nothing was taken from it. */
   readonly isRead: boolean;

@@ -15,7 +15,7 @@ export interface NamedLayer extends LayerDescriptor {
   readonly digest: string;
 }
 
-export interface Scan {
+interface Scan {
   readonly layers: readonly NamedLayer[];
   /** False when the limits left out a part of the store. */
   readonly isComplete: boolean;

@@ -4,7 +4,7 @@ import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
 
 /** A blob of a content store that a process has open. */
-export interface OpenBlob {
+interface OpenBlob {
   /** The store's folder, the one with `blobs` in it. */
   readonly store: string;
   readonly digest: string;
@@ -12,7 +12,7 @@ export interface OpenBlob {
   readonly path: string;
 }
 
-export interface OpenBlobs {
+interface OpenBlobs {
   readonly blobs: readonly OpenBlob[];
   /** Who was asked, for messages: "process 812 (containerd)". */
   readonly asked: string;

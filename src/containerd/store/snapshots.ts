@@ -16,7 +16,7 @@ const UNCOMPRESSED_LABEL = "containerd.io/uncompressed";
 const READINGS = 8;
 
 /** What containerd's metadata say about a layer that is being unpacked. */
-export interface Unpacking {
+interface Unpacking {
   /** "registry.example.com/tenant-a/app": every repository that brought the blob. */
   readonly repositories: readonly string[];
   /** Chain IDs that pulls which hold the blob are making right now. */

@@ -20,7 +20,7 @@ export function namesOf(store: string, digest: string): readonly string[] {
 }
 
 /** An image as containerd's metadata has it. */
-export interface StoredImageName {
+interface StoredImageName {
   readonly namespace: string;
   /** `registry.example.com:5000/shop/app:1.0`, or what else a client called it. */
   readonly name: string;

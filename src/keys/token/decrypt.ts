@@ -7,7 +7,7 @@ import type { OaepHash } from "./module-protocol.ts";
 import { type OpenKey, openKey, type TokenKey } from "./token-key.ts";
 
 /** A ciphertext of RSA-OAEP with an empty label (RFC 8017 §7.1). */
-export interface OaepCiphertext {
+interface OaepCiphertext {
   /** The hash of OAEP and of its MGF1. */
   readonly hash: OaepHash;
   /** As long as the key's modulus. */
@@ -17,7 +17,7 @@ export interface OaepCiphertext {
 }
 
 /** A ciphertext that a token opened. */
-export interface TokenPlaintext<C extends OaepCiphertext> {
+interface TokenPlaintext<C extends OaepCiphertext> {
   readonly plaintext: Secret;
   readonly ciphertext: C;
   /** For messages: `node.yaml (token "hsm-1")`. */

@@ -24,7 +24,7 @@ export interface TokenSettings {
 }
 
 /** A module to load. */
-export interface ModulePlace {
+interface ModulePlace {
   /** The real path. */
   readonly path: string;
   /** Variables in addition to the process's own. */
@@ -68,7 +68,7 @@ export class TimeBudget {
 const CLOSE_MS = 2000;
 
 /** A token's refusal, as the name of a CKR code. */
-export interface Refused {
+interface Refused {
   readonly refused: string;
 }
 

@@ -1,7 +1,7 @@
 import type { Curve } from "../../keys/keyset.ts";
 
 /** Key management algorithms (RFC 7518 §4.1) of ocicrypt's writers. Unlisted ones are refused. */
-export type KeyAlgorithm =
+type KeyAlgorithm =
   | { readonly type: "rsa"; readonly hash: "SHA-1" | "SHA-256" }
   | { readonly type: "ecdh"; readonly kekBytes: 16 | 24 | 32 };
 

@@ -1,5 +1,5 @@
 /** Public-key algorithms (RFC 9580 §9.1) for session keys. Unlisted ones are refused. */
-export interface KeyAlgorithm {
+interface KeyAlgorithm {
   readonly name: string;
   readonly type: "rsa" | "elgamal" | "ecdh" | "x25519" | "x448";
 }
@@ -14,7 +14,7 @@ export const KEY_ALGORITHMS: ReadonlyMap<number, KeyAlgorithm> = new Map<number,
 ]);
 
 /** Symmetric algorithms (RFC 9580 §9.3) for the content: AES, and those for old keys that do not prefer AES. */
-export interface Cipher {
+interface Cipher {
   /** openpgp.js's name. */
   readonly name: "aes128" | "aes192" | "aes256" | "tripledes" | "cast5";
   readonly keyBytes: number;

@@ -28,7 +28,7 @@ export function describeRecipient({ hash, blob }: Pkcs11Recipient): string {
 }
 
 /** A recipient that no allowed key can open. It does not stop the others. */
-export interface UnusableRecipient {
+interface UnusableRecipient {
   readonly reason: string;
 }
 

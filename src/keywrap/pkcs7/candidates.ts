@@ -4,7 +4,7 @@ import { mayBeFor } from "../../keys/rsa.ts";
 import { issuerIdentity, type KeyTransportRecipient, keyIdentity, type Recipient } from "./recipient.ts";
 
 /** A key that may open a recipient's part of a packet. */
-export interface Candidate {
+interface Candidate {
   readonly recipient: Recipient;
   readonly keyTransport: KeyTransportRecipient;
   readonly key: RsaKey;

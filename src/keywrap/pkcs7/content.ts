@@ -10,7 +10,7 @@ import type { EncryptedContent } from "./envelope.ts";
 import { dotted } from "./name.ts";
 
 /** Encrypted content, checked as far as possible without the content key. */
-export interface SealedContent {
+interface SealedContent {
   /** Length of the content key in bytes. */
   readonly keyLength: number;
   /** Returns the private options. Null when the key is wrong or the packet was changed, which look alike. */

@@ -6,7 +6,7 @@ import * as LIMITS from "../../limits.ts";
 import { type Recipient, readRecipient } from "./recipient.ts";
 
 /** A packet's structure. Nothing in it has been judged yet. */
-export interface Envelope {
+interface Envelope {
   readonly recipients: readonly Recipient[];
   readonly content: EncryptedContent;
 }

@@ -36,7 +36,7 @@ export interface TlsOptions {
 export type Provider = CommandProvider | GrpcProvider;
 
 /** Why there is no provider of a name, and what to do about it. */
-export interface NoProvider {
+interface NoProvider {
   readonly kind: "none";
   readonly reason: string;
   readonly hint: string;

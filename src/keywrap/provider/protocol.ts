@@ -7,7 +7,7 @@ import { callCommand } from "./command.ts";
 import { type Provider, providerError } from "./configuration.ts";
 
 /** An operation of the key provider protocol (ocicrypt, docs/keyprovider.md). */
-export interface Operation {
+interface Operation {
   readonly name: "keywrap" | "keyunwrap";
   /** Method of the gRPC service keyprovider.KeyProviderService. */
   readonly method: "WrapKey" | "UnWrapKey";

@@ -28,7 +28,7 @@ const ANY_PURPOSE = "551d2500";
 const DIGITAL_SIGNATURE = 0x80;
 const CERTIFICATE_SIGN = 0x04;
 
-export interface ChainDemand {
+interface ChainDemand {
   /** OID of the extended key usage that the leaf must have. */
   readonly purpose: string;
   /** Certificates that may stand between; nothing about them is believed. */

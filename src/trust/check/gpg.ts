@@ -4,7 +4,7 @@ import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/o
 import type { TrustFile } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 
-export interface VerifiedGpgMessage {
+interface VerifiedGpgMessage {
   /** What was signed. */
   readonly content: Uint8Array;
   /** Fingerprint of the primary key, lower-case hexadecimal. */

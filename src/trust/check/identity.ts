@@ -10,7 +10,7 @@ interface Subject {
 }
 
 /** Whom a certificate names. */
-export interface CertificateNames {
+interface CertificateNames {
   readonly subjects: readonly Subject[];
   /** The OIDC issuer that Fulcio asked; undefined in certificates of other authorities. */
   readonly issuer: string | undefined;

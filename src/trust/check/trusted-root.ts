@@ -9,7 +9,7 @@ import { type PublicKey, readPublicKey } from "./key.ts";
 import { type Certificate, parseCertificate } from "./x509.ts";
 
 /** Milliseconds since 1970, both ends included. */
-export interface Validity {
+interface Validity {
   readonly start: number;
   readonly end: number;
 }
@@ -38,13 +38,6 @@ export interface TrustedRoot {
   readonly certificateLogs: readonly TrustedLog[];
   readonly timestampAuthorities: readonly TrustedAuthority[];
 }
-
-export const NO_TRUST: TrustedRoot = {
-  logs: [],
-  authorities: [],
-  certificateLogs: [],
-  timestampAuthorities: [],
-};
 
 const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "application/vnd.dev.sigstore.trustedroot+json;version=0.1",

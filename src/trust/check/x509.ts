@@ -12,7 +12,7 @@ import { untrusted } from "./message.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-export interface Extension {
+interface Extension {
   readonly isCritical: boolean;
   /** What the extension's OCTET STRING holds. */
   readonly value: Bytes;

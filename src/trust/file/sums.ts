@@ -6,7 +6,7 @@ import { digestFile } from "./file.ts";
 export type SumAlgorithm = "sha256" | "sha512";
 
 /** One line of a checksum file. */
-export interface Sum {
+interface Sum {
   /** Path below the folder of the files, as the line has it. */
   readonly name: string;
   /** Lower-case hexadecimal. */

@@ -18,7 +18,7 @@ export interface SignaturePlaces {
 }
 
 /** What kinds of signatures a requirement may be satisfied by. */
-export interface Wanted {
+interface Wanted {
   readonly attached: boolean;
   readonly kinds: readonly TagKind[];
   readonly gpg: boolean;

@@ -17,8 +17,8 @@ const CHAIN = "dev.sigstore.cosign/chain";
 const REKOR_BUNDLE = "dev.sigstore.cosign/bundle";
 const TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp";
 
-export const SIMPLE_SIGNING_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json";
-export const ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json";
+const SIMPLE_SIGNING_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json";
+const ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json";
 
 export type TagKind = "sig" | "att";
 
@@ -40,7 +40,7 @@ export async function findByTag(store: ArtifactStore, digest: string, kind: TagK
 }
 
 /** The layers of a manifest of signatures or attestations, wherever it was found. */
-export async function readLayers(
+async function readLayers(
   store: ArtifactStore,
   manifest: ArtifactManifest | undefined,
   name: string,

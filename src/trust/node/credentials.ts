@@ -6,7 +6,7 @@ import { askExecProviders, type ExecProviders } from "./exec-provider.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The credentials that a node has of its own. containerd hands a verifier none. */
-export interface NodeCredentials {
+interface NodeCredentials {
   /** `auth_file` of trust.toml: comes first. */
   readonly authFile: string | undefined;
   /** kubelet's credential providers, which clouds use; undefined where kubelet has none. */

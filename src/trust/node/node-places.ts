@@ -15,7 +15,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** A deadline of seconds leaves no time for more. */
 const ATTEMPTS = 2;
 
-export interface NodePlaces extends SignaturePlaces {
+interface NodePlaces extends SignaturePlaces {
   close(): Promise<void>;
 }
 

@@ -22,7 +22,7 @@ export interface ContainersRule {
   compile(use: RuleUse): Requirement;
 }
 
-export interface RuleUse {
+interface RuleUse {
   /** Whether the scope, a repository or one image of it, stands for the identity that bundles lack. */
   readonly scopeIsIdentity: boolean;
 }

@@ -15,7 +15,7 @@ export interface Policy {
 /** A format's name, and the `kind` of its objects. */
 export const CLUSTER_IMAGE_POLICY = "ClusterImagePolicy";
 
-export type PolicyFormat = "containers-policy.json" | "Kubewarden settings" | typeof CLUSTER_IMAGE_POLICY;
+type PolicyFormat = "containers-policy.json" | "Kubewarden settings" | typeof CLUSTER_IMAGE_POLICY;
 
 /** Where an image is, as policies address it. */
 export type ImagePlace =

@@ -16,6 +16,3 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
 export function predicateTypeUri(type: string): string {
   return SHORT_NAMES.get(type) ?? type;
 }
-
-/** Short names, for help texts. */
-export const PREDICATE_NAMES: readonly string[] = [...SHORT_NAMES.keys()];

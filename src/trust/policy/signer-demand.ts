@@ -12,7 +12,7 @@ import { wholeMatch } from "./regexp.ts";
 import { readTrustFile } from "./trust-file.ts";
 
 /** A signer as the command line names one: keys, or a certificate's identity. */
-export interface SignerChoice {
+interface SignerChoice {
   readonly keys: readonly string[];
   readonly subject: string | undefined;
   readonly subjectRegexp: string | undefined;
@@ -22,7 +22,7 @@ export interface SignerChoice {
   readonly workflow: ReadonlyMap<WorkflowClaim, string>;
 }
 
-export interface SignerDemands {
+interface SignerDemands {
   readonly trustedRoot: TrustFile | undefined;
   readonly annotations: ReadonlyMap<string, string>;
   /** undefined: required for certificates only. */

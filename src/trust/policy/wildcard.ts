@@ -1,7 +1,7 @@
 import { formatImageName, type ImageName, repositoryOf } from "./image-name.ts";
 
 /** How far `*` reaches in a format's patterns; `**` reaches everywhere, and `?` takes one character in both. */
-export type StarReach = "everything" | "one path component";
+type StarReach = "everything" | "one path component";
 
 /** Whether a pattern matches a whole text, in time proportional to both lengths. */
 export function matchesWildcard(pattern: string, text: string, reach: StarReach): boolean {
