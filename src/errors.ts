@@ -1,46 +1,46 @@
 /**
- * What went wrong, as a closed set: tests, the audit log and the exit read the code, never the text.
+ * What went wrong. The set is closed: tests, the audit log and the exit read the code, never the text.
  */
 export type ErrorCode =
   | "USAGE" // the command line
-  | "NO_PAYLOAD" // containerd passed none and none could be found
-  | "BAD_PAYLOAD" // fd 3 held something else than a payload
-  | "BAD_DESCRIPTOR" // the descriptor, or its digest, size or media type
+  | "NO_PAYLOAD" // containerd passed no payload, and no descriptor could be found
+  | "BAD_PAYLOAD" // fd 3 held something other than a payload
+  | "BAD_DESCRIPTOR" // a malformed descriptor, digest, size or media type
   | "BAD_MEDIA_TYPE" // not an encrypted layer
-  | "BAD_ANNOTATION" // an annotation that is missing or can't be decoded
-  | "BAD_PACKET" // a wrapped key that is malformed or not allowed
-  | "BAD_OPTIONS" // layer options (cipher, hmac, nonce, symkey) that can't be right
+  | "BAD_ANNOTATION" // a missing or undecodable annotation
+  | "BAD_PACKET" // a malformed or refused wrapped key
+  | "BAD_OPTIONS" // invalid layer options (cipher, hmac, nonce, symkey)
   | "BAD_KEY" // a key, certificate or password file
-  | "BAD_RECIPIENT" // a recipient that can't be encrypted for
+  | "BAD_RECIPIENT" // a recipient that the layer can't be encrypted for
   | "NO_KEY" // no key here opens the layer
-  | "AUTHENTICATION" // the layer is not what was encrypted
-  | "SIZE_MISMATCH" // more or fewer bytes than the descriptor says
-  | "DIGEST_MISMATCH" // other bytes than the descriptor says
+  | "AUTHENTICATION" // the layer was changed after it was encrypted
+  | "SIZE_MISMATCH" // the size differs from the descriptor's
+  | "DIGEST_MISMATCH" // the digest differs from the descriptor's
   | "LIMIT" // a cap of limits.ts
   | "PROVIDER" // a key provider failed
   | "PKCS11" // a token, a module or their configuration failed
   | "REGISTRY" // a registry refused, broke off, or could not be reached
-  | "UNAUTHORIZED" // a registry wants credentials, other ones, or rights that these don't give
+  | "UNAUTHORIZED" // a registry refused the credentials, or there were none
   | "CONTENT_STORE" // containerd's content store could not answer
-  | "BAD_IMAGE" // an image, layout or archive that is malformed
-  | "NOT_FOUND" // a source, tag, platform or layer that isn't there
-  | "EXISTS" // a destination that is there already
+  | "BAD_IMAGE" // a malformed image, layout or archive
+  | "NOT_FOUND" // a source, tag, platform or layer that does not exist
+  | "EXISTS" // a destination that already exists
   | "CONFIG" // a configuration file
   | "UNHEALTHY" // a check found something wrong
   | "RESTART_PENDING" // containerd still runs with its old configuration
-  | "UNTRUSTED" // no signature that the policy, key or identity demands
-  | "TENANTS" // Pods and Secrets, a seal record, or a container that may not use a layer
+  | "UNTRUSTED" // the required signatures are missing or invalid
+  | "TENANTS" // a Pod, Secret or seal record failed, or a container may not use a layer
   | "AUDIT" // the audit log could not be written
-  | "INTERRUPTED" // by the user, before anything was changed
+  | "INTERRUPTED" // the user stopped the program before it changed anything
   | "IO"; // reading or writing failed
 
 export interface ErrorDetails {
-  /** What to do about it: printed as a line of its own. */
+  /** What to do about the error, printed on a line of its own. */
   readonly hint?: string;
   readonly cause?: unknown;
 }
 
-/** The only error that is thrown on purpose. Its message and hint are shown to people: no secret, no MAC, no stack. */
+/** The only error thrown on purpose. Users see its message and hint, which never contain a secret, MAC or stack. */
 export class DecoderError extends Error {
   override readonly name = "DecoderError";
   readonly code: ErrorCode;
@@ -62,20 +62,20 @@ export function errnoOf(error: unknown): string | undefined {
 const ERRNO_TEXT: Readonly<Record<string, string>> = {
   E2BIG: "its arguments are too long",
   EACCES: "permission denied",
-  EEXIST: "it exists already",
+  EEXIST: "it already exists",
   EISDIR: "it is a directory",
   ELOOP: "too many symbolic links",
   EMFILE: "too many open files",
-  ENOEXEC: "it is no program",
+  ENOEXEC: "it is not a program",
   ENOENT: "no such file or directory",
   ENOSPC: "no space left on the device",
-  ENOTDIR: "a part of the path is no directory",
+  ENOTDIR: "a parent is not a directory",
   EPERM: "operation not permitted",
   EPIPE: "the reader went away",
   EROFS: "the file system is read-only",
 };
 
-/** A system error in words, without the paths and stack that runtimes put in. */
+/** Describes a system error in words, without the paths and stack that runtimes include. */
 export function describeSystemError(error: unknown): string {
   const errno = errnoOf(error);
   if (errno !== undefined) return ERRNO_TEXT[errno] ?? errno;

@@ -53,8 +53,8 @@ function unfinished(): Error {
 }
 
 /**
- * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. A reader that went
- * away (EPIPE) is told nothing: it is not there.
+ * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. Nothing is
+ * printed for a reader that went away (EPIPE).
  */
 function fail(error: unknown): void {
   process.exitCode = FAILURE;

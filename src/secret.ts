@@ -1,10 +1,10 @@
 const HIDDEN = "[secret]";
 
-/** Bytes that must not be printed. `destroy` zeroes them; use after that throws. */
+/** Bytes that must not be printed. `destroy` zeroes them, and any later use throws. */
 export class Secret {
   #bytes: Uint8Array<ArrayBuffer> | null;
 
-  /** Takes the bytes over: the caller keeps no other use of them. */
+  /** Takes ownership of the bytes. The caller must not use them any more. */
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.#bytes = bytes;
   }

@@ -3,7 +3,7 @@ import type { FileInput } from "../io/file-input.ts";
 import type { Secret } from "../secret.ts";
 import type { LayerOptions } from "./options.ts";
 
-/** A pipe holds 64 KiB, so a read returns no more; and a chunk of this size stays in the processor's cache between steps. */
+/** A pipe holds 64 KiB, so a read returns no more. A chunk of this size stays in the processor's cache between steps. */
 export const CHUNK_BYTES = 64 * 1024;
 /** The size of an HMAC-SHA256, and of a SHA-256. */
 export const HASH_BYTES = 32;
@@ -53,7 +53,7 @@ export interface Authenticator {
   push(length: number): void;
   /** The HMAC of everything taken in, followed by the SHA-256 if that was asked for. */
   digest(): Uint8Array;
-  /** Ends the work at any point. */
+  /** Stops the work at any point. */
   close(): void;
 }
 

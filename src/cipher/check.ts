@@ -42,7 +42,7 @@ export class CiphertextCheck {
     if (size !== undefined && this.#count > size) {
       throw new DecoderError(
         "SIZE_MISMATCH",
-        `size mismatch: more bytes arrive than the ${size} that the descriptor says`,
+        `size mismatch: more bytes arrive than the ${size} in the descriptor`,
         { hint: CHANGED },
       );
     }

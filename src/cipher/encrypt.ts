@@ -17,15 +17,15 @@ export interface EncryptedOptions {
   readonly privateOptions: Uint8Array;
   /** `{"cipher":…,"hmac":…,"cipheroptions":{}}`: the annotation's content before base64. */
   readonly publicOptions: Uint8Array;
-  /** Of the ciphertext: "sha256:<hex>". */
+  /** Digest of the ciphertext, "sha256:<hex>". */
   readonly digest: string;
 }
 
 /** What is known of a layer before it is encrypted. */
 interface PlainLayer {
-  /** Of the plaintext; computed if it is undefined. */
+  /** Digest of the plaintext. It is computed if undefined. */
   readonly digest?: string | undefined;
-  /** Bytes, about: a large layer's ciphertext is hashed on a thread of its own. */
+  /** Approximate size in bytes. A large layer's ciphertext is hashed on a thread of its own. */
   readonly size?: number;
 }
 
@@ -44,7 +44,7 @@ export class LayerEncryptor {
     this.#authenticator = (size > WORKER_BYTES ? workerAuthenticator : inlineAuthenticator)(this.#key, true);
   }
 
-  /** Plaintext in, as many bytes of ciphertext out. */
+  /** Takes plaintext and returns as many bytes of ciphertext. */
   update(plaintext: Uint8Array): Uint8Array {
     this.#hash?.update(plaintext);
     const ciphertext = this.#cipher.update(plaintext);

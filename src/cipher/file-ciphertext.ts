@@ -9,9 +9,9 @@ const NONCE_BYTES = 12;
 const FIRST_TAGS = 1024;
 
 /**
- * The ciphertext between its two readings, left in the file that it is read from. Others may write there: what is read
- * the second time is known for the same by a tag of each piece, a GMAC (NIST SP 800-38D §3) under a key that lives and
- * ends with this object, which costs a tenth of what SHA-256 does, and far less than to copy the layer.
+ * The ciphertext between its two readings, left in the file that it is read from. The file may change between them. Each piece
+ * gets a GMAC (NIST SP 800-38D §3) on the first read, which is checked on the second. The key lives as long as this object. A
+ * GMAC costs a tenth of SHA-256, and far less than a copy of the layer.
  */
 export class FileCiphertext implements TwiceReadCiphertext {
   readonly #file: FileInput;
@@ -23,7 +23,7 @@ export class FileCiphertext implements TwiceReadCiphertext {
     this.#file = file;
   }
 
-  /** Takes note of the next piece: of {@link CHUNK_BYTES}, but for the last. */
+  /** Records the next piece. Every piece but the last has {@link CHUNK_BYTES}. */
   append(bytes: Uint8Array): void {
     const index = this.#bytes / CHUNK_BYTES;
     if (!Number.isInteger(index)) throw new Error("bug: a piece after one that is not whole");
@@ -37,13 +37,13 @@ export class FileCiphertext implements TwiceReadCiphertext {
     this.#bytes += bytes.length;
   }
 
-  /** @throws DecoderError IO, also when the file is not what it was: nothing of a changed piece is given out */
+  /** Yields no byte of a changed piece. @throws DecoderError IO, also when the file has changed */
   *pieces(): Generator<Uint8Array> {
     const buffer = new Uint8Array(CHUNK_BYTES);
     for (let index = 0; index * CHUNK_BYTES < this.#bytes; index++) {
       const position = index * CHUNK_BYTES;
       const piece = firstOf(buffer, Math.min(CHUNK_BYTES, this.#bytes - position));
-      // Of a file that was cut too little is read, and the tag is not that of what was in the buffer before.
+      // A truncated file fills only a part of the buffer. The tag does not match the bytes left from before.
       this.#file.readAt(piece, position);
       const noted = this.#tags.subarray(index * TAG_BYTES, (index + 1) * TAG_BYTES);
       if (!timingSafeEqual(this.#tagOf(index, piece), noted)) {
@@ -59,7 +59,7 @@ export class FileCiphertext implements TwiceReadCiphertext {
     this.#key.fill(0);
   }
 
-  /** The piece's place is the nonce: with a key of this object's own none comes twice. */
+  /** The piece's index is the nonce. It never repeats, since this object has a key of its own. */
   #tagOf(index: number, piece: Uint8Array): Uint8Array {
     const nonce = Buffer.alloc(NONCE_BYTES);
     nonce.writeUInt32BE(index);

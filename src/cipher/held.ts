@@ -7,12 +7,12 @@ const BLOCK_BYTES = 1024 * 1024;
 export interface TwiceReadCiphertext {
   /** Takes the next bytes. @throws DecoderError IO */
   append(bytes: Uint8Array): void;
-  /** All that was appended, in order; each piece is gone when the next is asked for. @throws DecoderError IO */
+  /** Yields everything that was appended, in order. Each piece is valid until the next. @throws DecoderError IO */
   pieces(): Iterable<Uint8Array>;
   close(): void;
 }
 
-/** In memory up to a limit, what is beyond in a nameless file. */
+/** Ciphertext held in memory up to a limit, and beyond it in a nameless file. */
 export class HeldCiphertext implements TwiceReadCiphertext {
   readonly #blocks: Uint8Array[] = [];
   readonly #memoryLimit: number;
@@ -21,7 +21,7 @@ export class HeldCiphertext implements TwiceReadCiphertext {
   #spool: Spool | undefined;
   #spooled = 0;
 
-  /** @param directory of the file, as Spool takes it */
+  /** @param directory the file's folder, undefined for the default */
   constructor(memoryLimit: number, directory: string | undefined) {
     this.#memoryLimit = memoryLimit;
     this.#directory = directory;

@@ -17,12 +17,12 @@ export const SLOTS = 16;
 
 export const CELL = { PRODUCED: 0, CONSUMED: 1, OWNER: 2, FINISHED: 3, LENGTHS: 4 } as const;
 
-/** Who computes: a worker that begins after the filling thread gave up waiting for it must not. */
+/** Which thread computes. A worker that starts after the filling thread gave up on it must not compute. */
 export const OWNER = { NOBODY: 0, WORKER: 1, CALLER: 2 } as const;
 
-/** The length that ends the layer. */
+/** The slot length that marks the end of the layer. */
 const END = 0;
-/** What PRODUCED is once the layer is given up. */
+/** The value of PRODUCED once the layer is abandoned. */
 const ABANDONED = -1;
 
 export function newRing(withSha256: boolean): HmacRing {
@@ -60,7 +60,7 @@ export class RingConsumer {
     this.#hasher = new CiphertextHasher(key, ring.withSha256);
   }
 
-  /** Takes in all that is there; true once the layer has ended and the digest stands in the ring. */
+  /** Takes in all filled slots. Returns true once the layer has ended and the ring holds the digest. */
   drain(): boolean {
     for (; this.#consumed < Atomics.load(this.#control, CELL.PRODUCED); this.#consumed++) {
       const length = Atomics.load(this.#control, CELL.LENGTHS + (this.#consumed % SLOTS));
@@ -75,7 +75,7 @@ export class RingConsumer {
     return false;
   }
 
-  /** Drains until the end, sleeping while there is nothing, or until the other side gives up. */
+  /** Drains until the layer ends or the other side gives up. Sleeps while the ring is empty. */
   run(): void {
     while (Atomics.load(this.#control, CELL.PRODUCED) !== ABANDONED && !this.drain()) {
       Atomics.wait(this.#control, CELL.PRODUCED, this.#consumed);
@@ -83,7 +83,7 @@ export class RingConsumer {
   }
 }
 
-/** Ends `run`. It is said where the consumer sleeps: said elsewhere, one that is about to sleep would miss it. */
+/** Ends `run`. The signal uses the cell that the consumer sleeps on, since a consumer about to sleep would miss another. */
 export function abandon(control: Int32Array): void {
   signal(control, CELL.PRODUCED, ABANDONED);
 }

@@ -18,9 +18,9 @@ import type { LayerOptions } from "./options.ts";
 /** What "stream" withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
 
-/** A layer that is too large to be opened at once. The last four fields are those of the release policy. */
+/** A layer that is too large to open in one step. The last four fields are those of the release policy. */
 interface LargeLayer {
-  /** What was read while the layer's size was unknown. */
+  /** Ciphertext that was read while the layer's size was unknown. */
   readonly head: Uint8Array;
   readonly input: ByteSource;
   readonly output: Sink;
@@ -49,8 +49,8 @@ export async function decryptLarge(large: LargeLayer): Promise<void> {
 }
 
 /**
- * Authenticates the ciphertext and holds it. Only when the HMAC holds, the ciphertext is read again and decrypted.
- * What is decrypted is what was authenticated, whatever happens to the input meanwhile.
+ * Authenticates the ciphertext and holds it. Once the HMAC holds, the ciphertext is read again and decrypted.
+ * The decrypted bytes are always the authenticated ones, even if the input changes in between.
  */
 async function afterVerifying(large: LargeLayer, authenticator: Authenticator): Promise<void> {
   const held = newTwiceRead(large);
@@ -64,7 +64,7 @@ async function afterVerifying(large: LargeLayer, authenticator: Authenticator): 
   }
 }
 
-/** A file's bytes need not be copied to be read again. */
+/** A file can be read twice without a copy. */
 function newTwiceRead({ input, spoolMemory, spoolDirectory }: LargeLayer): TwiceReadCiphertext {
   return input instanceof FileInput
     ? new FileCiphertext(input)
@@ -94,8 +94,8 @@ async function whileVerifying(large: LargeLayer, authenticator: Authenticator): 
 }
 
 /**
- * Writes plaintext that nobody else holds, and returns its memory at once: left to the garbage collector, the chunks of a
- * large layer pile up. A whole chunk has memory of its own (with a few bytes more), outside Buffer's pool.
+ * Writes plaintext that has no other reference, and frees its memory immediately. Left to the garbage collector, the chunks
+ * of a large layer pile up. A whole chunk has memory of its own (with a few bytes more), outside Buffer's pool.
  */
 async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
   await output.write(plaintext);
@@ -103,7 +103,7 @@ async function writeOnce(output: Sink, plaintext: Uint8Array): Promise<void> {
   if (buffer instanceof ArrayBuffer && byteLength === CHUNK_BYTES) buffer.transfer(0);
 }
 
-/** Reads the ciphertext to its end. Each piece goes to the authenticator, then to `use`, and is gone after that. */
+/** Reads the ciphertext to its end. Each piece goes to the authenticator, then to `use`, and is then overwritten. */
 async function authenticate(
   { head, input, check }: LargeLayer,
   authenticator: Authenticator,

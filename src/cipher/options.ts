@@ -24,7 +24,7 @@ export interface LayerOptions {
   readonly key: Secret;
   readonly nonce: Bytes;
   readonly hmac: Bytes;
-  /** Of what the encrypting tool was given, which may be the uncompressed layer: to report, not to enforce. */
+  /** Digest of the encrypting tool's input, which may be the uncompressed layer. It is reported, not enforced. */
   readonly digest: string | undefined;
 }
 
@@ -45,7 +45,10 @@ export function parsePublicOptions(annotations: Readonly<Record<string, string>>
       `the annotation ${PUBLIC_OPTIONS} is not base64 of a JSON object`,
     );
   if (goField(options, "cipher") !== LAYER_CIPHER) {
-    throw new DecoderError("BAD_OPTIONS", `the layer's cipher is not ${LAYER_CIPHER}, the only one there is`);
+    throw new DecoderError(
+      "BAD_OPTIONS",
+      `the layer's cipher is not ${LAYER_CIPHER}, the only supported one`,
+    );
   }
   const hmac = bytesField(options, "hmac", "the public options'");
   if (hmac?.length !== HMAC_BYTES) throw wrongLength("the public options' hmac", hmac, HMAC_BYTES);
@@ -86,7 +89,7 @@ function agreedNonce(open: Bytes | null, wrapped: Bytes | null): Bytes {
   if (open !== null && Buffer.compare(open, nonce) !== 0) {
     throw new DecoderError(
       "BAD_OPTIONS",
-      "the public nonce differs from the wrapped one: somebody changed the annotations",
+      "the public nonce differs from the wrapped one: the annotations were changed",
     );
   }
   return nonce;
@@ -97,7 +100,7 @@ function nonceOf(options: JsonObject, whose: string): Bytes | null {
   if (cipherOptions === undefined || cipherOptions === null) return null;
   if (!isObject(cipherOptions))
     throw new DecoderError("BAD_OPTIONS", `${whose} cipheroptions are not a JSON object`);
-  // A map in Go, not a struct: the name's case counts.
+  // Go reads this object as a map, not a struct, so names are case-sensitive.
   const nonce = bytesField({ nonce: cipherOptions["nonce"] }, "nonce", whose);
   if (nonce !== null && nonce.length !== NONCE_BYTES) throw wrongLength(`${whose} nonce`, nonce, NONCE_BYTES);
   return nonce;

@@ -5,14 +5,14 @@ import type { LayerOptions } from "./options.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** "verified": not one byte of plaintext leaves before the HMAC over the whole layer holds. "stream": all but the tail. */
+/** "verified" releases plaintext only after the HMAC over the whole layer holds. "stream" withholds only the tail until then. */
 export type ReleaseMode = "verified" | "stream";
 
 export interface ReleasePolicy {
   readonly mode: ReleaseMode;
   /** Bytes of ciphertext held in memory. The rest goes to a temporary file, unless the input can be read twice. */
   readonly spoolMemory: number;
-  /** Folder of that file; undefined for the default. */
+  /** The temporary file's folder; undefined for the default. */
   readonly spoolDirectory: string | undefined;
   /**
    * Called with the layer's size once all of it is authenticated, before plaintext leaves; with "stream", before the tail
@@ -22,15 +22,15 @@ export interface ReleasePolicy {
 }
 
 /**
- * WebCrypto opens a layer up to this size at once, which saves loading node:crypto. Above it, touching all memory twice
- * costs more than that.
+ * WebCrypto opens a layer of up to this size in one step, which saves loading node:crypto. Above this size, the second pass
+ * over memory costs more than loading it.
  */
 const AT_ONCE_BYTES = 1024 * 1024;
 /** First guess for a layer of unknown size. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
 
 /**
- * Reads a layer's ciphertext, verifies it and writes the plaintext. Everyone who hands out plaintext does it through here.
+ * Reads a layer's ciphertext, verifies it and writes the plaintext. All plaintext is released through this function.
  * @returns the size of the plaintext, which is that of the ciphertext
  * @throws DecoderError AUTHENTICATION, SIZE_MISMATCH, DIGEST_MISMATCH; IO when reading, writing or spooling fails
  */
@@ -70,7 +70,7 @@ export async function openInMemory(
     crypto.subtle.importKey("raw", key.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
     crypto.subtle.importKey("raw", key.bytes, "AES-CTR", false, ["decrypt"]),
   ]);
-  // All 16 bytes of the nonce count up, as in Go's cipher.NewCTR: a length of 128 bits.
+  // The counter spans all 16 bytes of the nonce, as in Go's cipher.NewCTR.
   const counter = { name: "AES-CTR", counter: nonce, length: 128 };
   const [isAuthentic, plaintext] = await Promise.all([
     crypto.subtle.verify("HMAC", macKey, hmac, ciphertext),
@@ -79,7 +79,7 @@ export async function openInMemory(
   return isAuthentic ? new Uint8Array(plaintext) : null;
 }
 
-/** Reads the whole layer if it is no larger than `limit`, else some of its beginning. */
+/** Reads the whole layer if it has at most `limit` bytes, otherwise only its beginning. */
 async function readHead(
   input: ByteSource,
   limit: number,

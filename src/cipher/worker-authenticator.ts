@@ -4,18 +4,18 @@ import type { Secret } from "../secret.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { abandon, CELL, newRing, OWNER, RingConsumer, SLOTS, signal, slotOf, slotsOf } from "./hmac-ring.ts";
 
-/** A worker that hasn't begun by then (no memory, no thread) is not waited for: the caller computes. */
+/** Wait for a worker to start. If it does not (no memory, no thread), the caller computes. */
 const START_MS = 2000;
-/** A worker that began and then makes no progress for so long has died. */
+/** A started worker that makes no progress for this long has died. */
 const STALL_MS = 60_000;
 
-/** In the executable the parts lie in one folder, but the worker, which is started by name, keeps its path. */
+/** The executable bundles all parts in one folder, but the worker, which is started by name, keeps its path. */
 const WORKER_URL = new URL(
   import.meta.url.endsWith(".ts") ? "./hmac-worker.ts" : "./cipher/hmac-worker.js",
   import.meta.url,
 );
 
-/** On a thread of its own, which takes milliseconds to start: for layers that repay it. */
+/** Computes on a thread of its own. The thread takes milliseconds to start, so it suits only large layers. */
 export function workerAuthenticator(key: Secret, withSha256 = false): Authenticator {
   const ring = newRing(withSha256);
   const control = new Int32Array(ring.control);

@@ -39,7 +39,7 @@ export interface VerifyResult {
 }
 
 interface LayerRecipients extends LayerPlace {
-  /** Who can decrypt the layer, as the image names them: "jwe:KID", or the scheme alone if the packet names nobody. */
+  /** Who can decrypt the layer, as the image names them: "jwe:KID", or the scheme alone if the packet names no recipient. */
   readonly names: readonly string[];
 }
 

@@ -1,15 +1,15 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { openRegularFile } from "./file.ts";
 
-/** O_NONBLOCK: a FIFO that nobody reads must fail rather than wait. */
+/** O_NONBLOCK makes opening a FIFO without a reader fail instead of wait. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
 const MODE = 0o600;
 const LINE_FEED = 0x0a;
 
 /**
- * Appends a line to a file that others append to as well. With O_APPEND, one write is one piece (POSIX write(2)). A line that
- * a full disk cut short is ended first: it must not swallow this one.
- * @throws Error of the system, or when only a part of the line could be written
+ * Appends a line to a file that other processes also append to. With O_APPEND, each write is atomic (POSIX write(2)). A full
+ * disk may have cut the last line short. That line is ended first, so that the new one stays separate.
+ * @throws Error from the system, or when only a part of the line could be written
  */
 export function appendLine(path: string, line: string): void {
   const fd = openSync(path, FLAGS, MODE);
@@ -30,7 +30,7 @@ function isLastLineCut(fd: number, path: string): boolean {
     const last = new Uint8Array(1);
     return readSync(reader, last, 0, 1, stat.size - 1) === 1 && last[0] !== LINE_FEED;
   } catch {
-    // The log may be written but not read here. It is then taken to be whole.
+    // This user may be able to write the log but not read it. The last line is then assumed whole.
     return false;
   } finally {
     if (reader !== undefined) closeSync(reader);

@@ -1,18 +1,18 @@
 import type { ByteSource } from "./input.ts";
 
-/** Reads chunks that arrive one by one, such as those of a blob or a network stream, as one run of bytes. */
+/** Presents a sequence of chunks, such as a blob or a network stream, as one byte source. */
 export class ChunkInput implements ByteSource {
   readonly size: number | undefined;
   readonly #chunks: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
 
-  /** @param size in bytes, where it is known */
+  /** @param size in bytes, if known */
   constructor(chunks: AsyncIterable<Uint8Array>, size?: number) {
     this.size = size;
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** @throws what the chunks throw */
+  /** @throws whatever the chunks throw */
   async read(buffer: Uint8Array, offset = 0): Promise<number> {
     while (this.#rest.length === 0) {
       const { done, value } = await this.#chunks.next();
@@ -25,7 +25,7 @@ export class ChunkInput implements ByteSource {
     return taken.length;
   }
 
-  /** Ends the chunks, wherever they are. */
+  /** Stops the chunks at any point. */
   async close(): Promise<void> {
     await this.#chunks.return?.();
   }

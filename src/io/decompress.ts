@@ -5,32 +5,32 @@ import { beginsZstd, ZstdFrames } from "../encoding/zstd-frames.ts";
 import { DecoderError } from "../errors.ts";
 import type { Output, Sink } from "./output.ts";
 
-/** Bytes that one step of decompressing gives at most. */
+/** Maximum output of one decompression step, in bytes. */
 const CHUNK_BYTES = 64 * 1024;
-/** Held back until the data proved whole: more than a tar's end-of-archive and padding (10 KiB). */
+/** Bytes withheld until the data proves complete. A tar's end-of-archive and padding take less (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
 
-/** Decompresses gzip or zstd data, whichever it is, on its way to an output. */
+/** Detects gzip or zstd data, and decompresses it into an output. */
 export class Expander implements Sink {
   readonly #output: Output;
   readonly #maxBytes: number;
   #decompressor: Transform | undefined;
-  /** When the decompressor is done, in whatever way. */
+  /** Resolves when the decompressor closes, after success or failure. */
   #closed: Promise<unknown> | undefined;
   #frames: ZstdFrames | undefined;
   #count = 0;
   #withheld = Buffer.alloc(0);
   #failure: unknown;
 
-  /** @param maxBytes what may come out at most */
+  /** @param maxBytes largest decompressed size */
   constructor(output: Output, maxBytes: number) {
     this.#output = output;
     this.#maxBytes = maxBytes;
   }
 
   /**
-   * @throws DecoderError BAD_IMAGE for damaged data, LIMIT when too much comes out, IO when the output fails; all but the
-   * last 64 KiB may have been written then
+   * By the time it throws, all but the last 64 KiB may have been written.
+   * @throws DecoderError BAD_IMAGE for damaged data, LIMIT for too large a result, IO when the output fails
    */
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return;
@@ -39,7 +39,7 @@ export class Expander implements Sink {
     await this.#settled(new Promise<void>((resolve) => this.#decompressor?.write(bytes, () => resolve())));
   }
 
-  /** The end of the data. @throws as write does */
+  /** Ends the data and writes what was withheld. @throws as write does */
   async finish(): Promise<void> {
     if (this.#decompressor === undefined) throw unknownCompression();
     const ended = once(this.#decompressor, "end");
@@ -72,7 +72,7 @@ export class Expander implements Sink {
     return zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES });
   }
 
-  /** Called by the stream, which would make any error a crash: it is kept until whoever waits can throw it. */
+  /** The stream calls this. An error thrown here would crash the process, so it is kept for the waiting caller. */
   #take(chunk: Buffer, decompressor: Transform): void {
     if (this.#failure !== undefined) return;
     try {
@@ -88,7 +88,7 @@ export class Expander implements Sink {
     }
   }
 
-  /** Waits for a step, which a stream that failed never ends. */
+  /** Waits for a step, or for the stream to close: a failed stream never ends its step. */
   async #settled(step: Promise<unknown>): Promise<void> {
     await Promise.race([step.catch(() => undefined), this.#closed]);
     if (this.#failure === undefined) return;
@@ -99,18 +99,18 @@ export class Expander implements Sink {
 function unknownCompression(): DecoderError {
   return new DecoderError(
     "BAD_IMAGE",
-    "the decrypted layer is neither gzip nor zstd data, as its media type says",
+    "the decrypted layer is not gzip or zstd data, contrary to its media type",
   );
 }
 
 function damaged(): DecoderError {
-  return new DecoderError("BAD_IMAGE", "the decrypted layer's compressed data are damaged or end too early", {
-    hint: "they are what was encrypted, so the image was made from a damaged layer",
+  return new DecoderError("BAD_IMAGE", "the decrypted layer's compressed data is damaged or ends too early", {
+    hint: "the data was already damaged when it was encrypted: rebuild the image from an intact layer",
   });
 }
 
 function tooLarge(maxBytes: number): DecoderError {
   return new DecoderError("LIMIT", `the layer decompresses to more than ${maxBytes} bytes`, {
-    hint: "if it is to be trusted, allow more with --max-expansion",
+    hint: "if you trust the layer, allow more with --max-expansion",
   });
 }

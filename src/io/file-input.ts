@@ -3,7 +3,7 @@ import { DecoderError, describeSystemError } from "../errors.ts";
 import { openRegularFile, readFully } from "./file.ts";
 import { Input } from "./input.ts";
 
-/** The bytes of a regular file, no more than it had when it was opened: in order, and once more from any place. */
+/** Reads a regular file in order, and again from any position. Bytes added after it was opened are ignored. */
 export class FileInput extends Input {
   override readonly size: number;
   readonly #fd: number;
@@ -18,20 +18,24 @@ export class FileInput extends Input {
   }
 
   /**
-   * @param name of the file, for messages
-   * @throws Error as openRegularFile
+   * @param name the file's name in messages
+   * @throws as openRegularFile does
    */
   static open(path: string, name: string): FileInput {
     const { fd, size } = openRegularFile(path);
     return new FileInput(fd, name, size);
   }
 
-  /** The same open file, from its beginning. */
+  /** Returns an input that reads the same open file from its beginning. */
   again(): FileInput {
     return new FileInput(this.#fd, this.#name, this.size);
   }
 
-  /** Fills all of `buffer` from a place in the file, and tells how much of it; less only at the end. @throws DecoderError IO */
+  /**
+   * Fills `buffer` from a position in the file.
+   * @returns the number of bytes, fewer than the buffer holds only at the end of the file
+   * @throws DecoderError IO
+   */
   readAt(buffer: Uint8Array, position: number): number {
     const wanted = Math.min(buffer.length, Math.max(0, this.size - position));
     try {
@@ -45,7 +49,7 @@ export class FileInput extends Input {
     closeSync(this.#fd);
   }
 
-  /** Less than was asked for is the end, also of a file that was cut and grows again. */
+  /** A short read ends the input, even if the file was truncated and grows again. */
   protected override next(buffer: Uint8Array, offset: number, length: number): number {
     const isWhole = offset === 0 && length === buffer.length;
     const count = this.readAt(isWhole ? buffer : buffer.subarray(offset, offset + length), this.#position);

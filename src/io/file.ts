@@ -1,18 +1,18 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
-/** O_NONBLOCK: opening a FIFO would wait for a writer. */
+/** O_NONBLOCK, because opening a FIFO would otherwise wait for a writer. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
 /**
- * Opens a regular file to read; `size` in bytes, as it is now.
- * @throws Error, of the system or for another kind of file: `describeSystemError` words it
+ * Opens a regular file for reading. `size` is its current size in bytes.
+ * @throws Error from the system, or for another kind of file; `describeSystemError` describes both
  */
 export function openRegularFile(path: string): { readonly fd: number; readonly size: number } {
   const fd = openSync(path, OPEN_FLAGS);
   try {
     const stat = fstatSync(fd);
     if (stat.isDirectory()) throw new Error("it is a directory");
-    if (!stat.isFile()) throw new Error("it is no regular file");
+    if (!stat.isFile()) throw new Error("it is not a regular file");
     return { fd, size: stat.size };
   } catch (error) {
     closeSync(fd);
@@ -21,8 +21,8 @@ export function openRegularFile(path: string): { readonly fd: number; readonly s
 }
 
 /**
- * The whole of a regular file, in memory of its own.
- * @throws Error, of the system or for another kind of file or one above the limit: `describeSystemError` words it
+ * Reads a whole regular file into memory of its own.
+ * @throws Error from the system, for another kind of file, or for one above the limit; `describeSystemError` describes each
  */
 export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayBuffer> {
   const { fd, size } = openRegularFile(path);
@@ -37,9 +37,9 @@ export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayB
 }
 
 /**
- * Fills `buffer` from a place in a file, or with `null` from where its descriptor stands.
- * @returns the number of bytes, fewer than the buffer holds only where the file ends
- * @throws Error of the system
+ * Fills `buffer` from a position in a file, or from the descriptor's own offset if `position` is null.
+ * @returns the number of bytes, fewer than the buffer holds only at the end of the file
+ * @throws Error from the system
  */
 export function readFully(fd: number, buffer: Uint8Array, position: number | null): number {
   let length = 0;
@@ -55,9 +55,9 @@ export function readFully(fd: number, buffer: Uint8Array, position: number | nul
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * Passes a whole regular file to `use`, a piece at a time; the piece is overwritten by the next. A stream would cost a short
- * command as much as all the rest.
- * @throws Error, of the system or for another kind of file: `describeSystemError` words it
+ * Passes a whole regular file to `use`, piece by piece. Each piece overwrites the one before it. Loading Node's streams would
+ * double the run time of a short command.
+ * @throws Error from the system, or for another kind of file; `describeSystemError` describes both
  */
 export function readPieces(path: string, use: (piece: Uint8Array) => void): void {
   const { fd } = openRegularFile(path);

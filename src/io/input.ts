@@ -2,31 +2,35 @@ import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../process/runtime.ts";
 
-/** A run of bytes that is read once, from its beginning. */
+/** A sequence of bytes that is read once, from its beginning. */
 export interface ByteSource {
-  /** Bytes, where that is known beforehand. */
+  /** Size in bytes, if known in advance. */
   readonly size: number | undefined;
-  /** Fills as much of `buffer` from `offset` on as is at hand, at least one byte; returns 0 at the end. @throws DecoderError IO */
+  /**
+   * Reads the available bytes, at least one, into `buffer` from `offset` on.
+   * @returns the number of bytes, 0 at the end
+   * @throws DecoderError IO
+   */
   read(buffer: Uint8Array, offset?: number): number | Promise<number>;
 }
 
-/** Reads a descriptor, blocking or not. */
+/** Reads a blocking or non-blocking descriptor. */
 export class Input implements ByteSource {
-  /** Bytes, where that is known beforehand. */
+  /** Size in bytes, if known in advance. */
   readonly size: number | undefined = undefined;
   readonly #fd: number;
   readonly #name: string;
   readonly #backoff = new Backoff();
-  /** What was looked at and not taken yet. */
+  /** Bytes that `peek` returned and `read` has yet to return. */
   #ahead = new Uint8Array(0);
 
-  /** @param name for messages: "standard input" */
+  /** @param name the input in messages: "standard input" */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
   }
 
-  /** The next `length` bytes, fewer only where the input ends; reading gives them again. @throws DecoderError IO */
+  /** Returns the next `length` bytes, or fewer at the end. `read` returns them again. @throws DecoderError IO */
   peek(length: number): Uint8Array<ArrayBuffer> {
     if (this.#ahead.length < length) {
       const ahead = new Uint8Array(length);
@@ -35,13 +39,13 @@ export class Input implements ByteSource {
     return this.#ahead.subarray(0, length);
   }
 
-  /** Fills as much of `buffer` as one read gives (64 KiB at most from a pipe); 0 at the end. @throws DecoderError IO */
+  /** Fills `buffer` with one read, of at most 64 KiB from a pipe. Returns 0 at the end. @throws DecoderError IO */
   read(buffer: Uint8Array, offset = 0, length = buffer.length - offset): number {
     if (this.#ahead.length > 0) return this.#takeAhead(buffer, offset, length);
     return this.next(buffer, offset, length);
   }
 
-  /** Reads until `buffer` is full or the input ends; tells how many bytes there are. */
+  /** Reads until `buffer` is full or the input ends. Returns the number of bytes. */
   fill(buffer: Uint8Array): number {
     let length = 0;
     while (length < buffer.length) {
@@ -52,7 +56,7 @@ export class Input implements ByteSource {
     return length;
   }
 
-  /** What comes after all that was read or looked at. */
+  /** Reads the bytes that follow everything read or peeked so far. */
   protected next(buffer: Uint8Array, offset: number, length: number): number {
     for (;;) {
       try {

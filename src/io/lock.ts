@@ -8,7 +8,7 @@ import { hostName, isAlive } from "./staging.ts";
 const LOCK_FILE = ".ctd-decoder.lock";
 const RETRY_MS = 20;
 
-/** The right to change a folder, which one process at a time has. */
+/** The right to change a folder. One process at a time holds it. */
 export class FolderLock {
   readonly #path: string;
   readonly #inode: number;
@@ -19,20 +19,20 @@ export class FolderLock {
   }
 
   /**
-   * Waits until no other process has the folder, and takes it. The lock of a dead process of this host counts as none.
+   * Waits until no other process holds the lock, then takes it. The lock of a dead process on this host is ignored.
    * @param scratch a folder of this process on the same file system
-   * @throws DecoderError IO, also when another process keeps it for long; INTERRUPTED
+   * @throws DecoderError IO, also when another process holds the lock too long; INTERRUPTED
    */
   static async take(folder: string, scratch: string, signal?: AbortSignal): Promise<FolderLock> {
     const path = join(folder, LOCK_FILE);
     const own = join(scratch, "lock");
     try {
-      // A new inode: one that a dead process left here may be its lock.
+      // The file needs a new inode, since an old one left here may be a dead process's lock.
       await rm(own, { force: true });
       await writeFile(own, `${hostName()} ${process.pid}`, { flag: "wx" });
       const { ino } = await stat(own);
       const start = performance.now();
-      // A link is made at once, with its content, and only where there is none.
+      // link(2) creates the name atomically, with its content, and fails if the name exists.
       while (!(await linked(own, path))) {
         if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
         if (await isStale(path)) await removeStale(path, join(scratch, "stale-lock"));
@@ -46,7 +46,7 @@ export class FolderLock {
     }
   }
 
-  /** Call just before the change is made visible. @throws DecoderError IO when the lock was taken away */
+  /** Call this just before the change becomes visible. @throws DecoderError IO when the lock was removed */
   async check(): Promise<void> {
     const found = await stat(this.#path).catch(() => undefined);
     if (found?.ino === this.#inode) return;
@@ -77,7 +77,7 @@ async function isStale(path: string): Promise<boolean> {
   return host === hostName() && !isAlive(Number(pid));
 }
 
-/** Another process may have removed the stale lock meanwhile and taken its own: what was moved away is looked at again. */
+/** Another process may have replaced the stale lock in the meantime. The moved file is therefore checked again. */
 async function removeStale(path: string, aside: string): Promise<void> {
   await rename(path, aside).catch(() => undefined);
   if (!(await isStale(aside))) await linked(aside, path).catch(() => false);
@@ -85,7 +85,7 @@ async function removeStale(path: string, aside: string): Promise<void> {
 }
 
 function busy(folder: string, path: string): DecoderError {
-  return new DecoderError("IO", `another process has been writing to ${folder} for long`, {
-    hint: `run the command again when that has ended; if nothing writes there, remove ${path}`,
+  return new DecoderError("IO", `another process is still writing to ${folder}`, {
+    hint: `run the command again when that process has ended; if there is none, remove ${path}`,
   });
 }

@@ -7,10 +7,10 @@ const readFrom = promisify(read);
 let isStdinRead = false;
 
 /**
- * Reads a file that a person named: a regular file, a pipe such as a shell's `<(command)`, or standard input as "-". Waiting for
- * a pipe's writer leaves the event loop free.
+ * Reads a file that the user named: a regular file, a pipe such as a shell's `<(command)`, or "-" for standard input. The event
+ * loop keeps running while a pipe's writer is slow.
  * @returns memory of its own, at most `maxBytes`
- * @throws Error, of the system, or for a directory or larger input: `describeSystemError` words it
+ * @throws Error from the system, or for a directory or larger input; `describeSystemError` describes each
  */
 export async function readNamedFile(path: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   if (path === "-") {

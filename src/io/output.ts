@@ -2,27 +2,27 @@ import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../process/runtime.ts";
 
-/** Takes bytes in order; each `write` is waited for before the next. */
+/** Takes bytes in order. Callers wait for each `write` before the next. */
 export interface Sink {
   write(bytes: Uint8Array): void | Promise<void>;
-  /** Called once, after the last `write`; only then is all of it taken. */
+  /** Called once, after the last `write`. The sink has taken all bytes when it resolves. */
   finish?(): Promise<void>;
 }
 
-/** Where the plaintext goes: a descriptor, blocking or not. */
+/** Writes the plaintext to a blocking or non-blocking descriptor. */
 export class Output implements Sink {
   readonly #fd: number;
   readonly #name: string;
   readonly #backoff = new Backoff();
 
-  /** @param name for messages: "standard output". @throws DecoderError IO when it was closed from the start */
+  /** @param name the output in messages: "standard output". @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
     requireOpen(fd, name);
   }
 
-  /** Writes all of `bytes`. @throws DecoderError IO; its cause is EPIPE when the reader went away */
+  /** Writes all of `bytes`. @throws DecoderError IO, with the cause EPIPE when the reader went away */
   write(bytes: Uint8Array): void {
     let offset = 0;
     while (offset < bytes.length) {
@@ -47,8 +47,8 @@ const LAST_STANDARD = 2;
 const CLOSE_ON_EXEC = 0o2000000;
 
 /**
- * In the place of a standard descriptor that is closed the runtime opens /dev/null, which takes everything. It marks it
- * close-on-exec, and no descriptor that a process was started with is.
+ * Refuses a standard descriptor that was closed at start. The runtime replaces it with /dev/null, which would swallow the
+ * output. The replacement is marked close-on-exec; an inherited descriptor never is.
  * @throws DecoderError IO
  */
 export function requireOpen(fd: number, name: string): void {
@@ -57,7 +57,7 @@ export function requireOpen(fd: number, name: string): void {
     const [, flags = "0"] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
     if ((Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) return;
   } catch (error) {
-    // No /proc, so no telling.
+    // Without /proc, the two cases look the same.
     if (errnoOf(error) !== "EBADF") return;
   }
   throw new DecoderError("IO", `can't write ${name}: it is closed`);

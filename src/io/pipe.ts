@@ -5,17 +5,17 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { requireOpen, type Sink } from "./output.ts";
 
 /**
- * Pipes as the commands for people use them: while one waits for the other side the process still hears signals, unlike
- * in `Input` and `Output`, which the decoder uses because they are faster.
+ * Pipes for the interactive commands. The process still handles signals while it waits for the other side. The decoder uses
+ * `Input` and `Output` instead, which block but are faster.
  */
 const CHUNK_BYTES = 64 * 1024;
-/** Between tries on a descriptor that somebody made non-blocking. */
+/** Wait between attempts on a non-blocking descriptor. */
 const RETRY_MS = 5;
 
 const readSome = promisify(read);
 const writeSome = promisify(write);
 
-/** All bytes that come from a descriptor. @throws DecoderError IO */
+/** Reads a descriptor to its end. @throws DecoderError IO */
 export async function* readPipe(fd: number, name: string): AsyncGenerator<Uint8Array> {
   for (;;) {
     const buffer = new Uint8Array(CHUNK_BYTES);
@@ -32,14 +32,14 @@ export class PipeOutput implements Sink {
   readonly #fd: number;
   readonly #name: string;
 
-  /** @param name for messages: "standard output". @throws DecoderError IO when it was closed from the start */
+  /** @param name the output in messages: "standard output". @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
     requireOpen(fd, name);
   }
 
-  /** Writes all of `bytes`. @throws DecoderError IO; its cause is EPIPE when the reader went away */
+  /** Writes all of `bytes`. @throws DecoderError IO, with the cause EPIPE when the reader went away */
   async write(bytes: Uint8Array): Promise<void> {
     for (let offset = 0; offset < bytes.length; ) {
       const start = offset;
@@ -51,7 +51,7 @@ export class PipeOutput implements Sink {
   }
 }
 
-/** The same chunks, until the signal says to stop, even while the next one is waited for. @throws DecoderError INTERRUPTED */
+/** Passes chunks through until the signal aborts, even while it waits for the next. @throws DecoderError INTERRUPTED */
 export async function* stoppable(
   chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
@@ -70,7 +70,7 @@ export async function* stoppable(
     }
   } finally {
     signal?.removeEventListener("abort", stop);
-    // Not waited for: it may be waiting itself, for a writer that never comes.
+    // This promise is not awaited, because the iterator may itself wait for a writer that never comes.
     iterator.return?.().catch(() => undefined);
   }
 }

@@ -2,21 +2,21 @@ import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, write
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 
-/** open(2)'s O_TMPFILE on Linux: a file without a name, which no SIGKILL can leave behind. Node's constants lack it. */
+/** open(2)'s O_TMPFILE on Linux: a file without a name, which cannot survive a SIGKILL. Node's constants lack it. */
 const O_TMPFILE = 0o20200000;
 /**
- * Not every file system has it: EOPNOTSUPP, which Linux and so libuv do not tell from ENOTSUP; old kernels take it for
- * a directory to write (EISDIR).
+ * Errors where O_TMPFILE is not supported. File systems without it return EOPNOTSUPP, which libuv may call ENOTSUP. Old
+ * kernels see an attempt to write a directory (EISDIR).
  */
 const NO_TMPFILE: ReadonlySet<string | undefined> = new Set(["EOPNOTSUPP", "ENOTSUP", "EISDIR", "EINVAL"]);
 const MODE = 0o600;
 
-/** A nameless temporary file for ciphertext that memory should not hold. */
+/** A nameless temporary file for ciphertext that is too large for memory. */
 export class Spool {
   readonly #fd: number;
   readonly #directory: string;
 
-  /** @param directory undefined: $TMPDIR, else /var/tmp (disk, where /tmp may be memory), else /tmp. @throws DecoderError IO */
+  /** @param directory undefined for the default directory. @throws DecoderError IO */
   constructor(directory: string | undefined) {
     this.#directory = directory ?? defaultDirectory();
     try {
@@ -35,7 +35,7 @@ export class Spool {
     }
   }
 
-  /** One read at a place where something was written, as readSync. @throws DecoderError IO, also at the end */
+  /** Reads once, as readSync does, from a position that was written. @throws DecoderError IO, also at the end */
   readAt(buffer: Uint8Array, position: number): number {
     let count: number;
     try {
@@ -44,7 +44,7 @@ export class Spool {
       throw this.#failure("can't read a temporary file in", error);
     }
     if (count === 0)
-      throw this.#failure("a temporary file was cut in", new Error("less is in it than was written"));
+      throw this.#failure("can't read back a temporary file in", new Error("it was truncated"));
     return count;
   }
 
@@ -55,17 +55,17 @@ export class Spool {
   #failure(what: string, cause: unknown): DecoderError {
     return new DecoderError("IO", `${what} ${this.#directory}: ${describeSystemError(cause)}`, {
       cause,
-      hint: "--spool-dir names another folder for it, --spool-memory keeps larger layers in memory",
+      hint: "choose another folder with --spool-dir, or keep larger layers in memory with --spool-memory",
     });
   }
 }
 
-/** Of large temporary files. */
+/** The folder for large temporary files. /var/tmp comes before /tmp, which may be in memory. */
 export function defaultDirectory(): string {
   return process.env["TMPDIR"] || (existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
 }
 
-/** Opens a new file without a name, to read and write. */
+/** Opens a new file without a name for reading and writing. */
 export function openNameless(directory: string): number {
   if (process.platform === "linux") {
     try {

@@ -6,10 +6,10 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { defaultDirectory } from "./spool.ts";
 
 const PREFIX = ".ctd-decoder";
-/** Host and process are in the name, so that the next run on this host knows whether the owner is still at work. */
+/** The name contains host and process, so that the next run on this host can check whether the owner still runs. */
 const NAME = /^\.ctd-decoder-(?<host>[A-Za-z0-9.-]*)-(?<pid>[0-9]+)-[A-Za-z0-9]{6}$/;
 
-/** A folder of unfinished files on the destination's file system, from where a rename puts them in place at once. */
+/** A folder of unfinished files on the destination's file system. A rename then publishes each file atomically. */
 export class Staging {
   readonly path: string;
   #files = 0;
@@ -19,8 +19,8 @@ export class Staging {
   }
 
   /**
-   * Makes one in `parent`, and removes those that dead processes left there.
-   * @param recover what to do with such a folder before it is removed
+   * Creates a staging folder in `parent`, and removes those that dead processes left there.
+   * @param recover called with each leftover folder before it is removed
    * @throws DecoderError IO
    */
   static async create(
@@ -36,26 +36,26 @@ export class Staging {
     });
   }
 
-  /** The path of a new file in here. */
+  /** Returns the path of a new file in this folder. */
   newFile(): string {
     this.#files += 1;
     return join(this.path, `part-${this.#files}`);
   }
 
-  /** Removes the folder and what was not moved out of it. Never throws: what stays is removed by the next run. */
+  /** Removes the folder and what is left in it. Never throws: the next run removes what remains. */
   async remove(): Promise<void> {
     await rm(this.path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
-/** After so many bytes the disk begins with them, so that little is left to wait for at the end. */
+/** Bytes between two flushes to the disk. Early flushes keep the last one short. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
 /**
- * Writes a file that must not exist yet, and returns when its bytes are on the disk. While a chunk is written the next one
- * is asked for: each must have memory of its own.
+ * Writes a file that must not exist yet, and returns when its bytes are on the disk. The next chunk is fetched while one is
+ * written, so each chunk must have memory of its own.
  * @returns the number of bytes written
- * @throws DecoderError IO; what `chunks` throws
+ * @throws DecoderError IO; whatever `chunks` throws
  */
 export async function writeDurably(
   path: string,
@@ -84,25 +84,25 @@ export async function writeDurably(
   return size;
 }
 
-/** Work of which one piece is done at a time, while its caller goes on. */
+/** Runs one task at a time while the caller continues. */
 class InTheBackground {
   #last: Promise<void> = Promise.resolve();
 
-  /** Begins a piece when the last one is done. @throws what that one threw */
+  /** Starts a task when the last one has finished. @throws what the last one threw */
   async next(work: () => Promise<void>): Promise<void> {
     await this.#last;
     this.#last = work();
-    // Thrown at the next call; not at all where the caller has failed by then.
+    // The next call throws the error. If the caller has failed by then, the error is dropped.
     this.#last.catch(() => undefined);
   }
 
-  /** @throws what the last piece threw */
+  /** Waits for the last task. @throws what it threw */
   end(): Promise<void> {
     return this.#last;
   }
 }
 
-/** Renames within one file system, and makes the new name last. @throws DecoderError IO */
+/** Renames within one file system, and syncs the new name to the disk. @throws DecoderError IO */
 export async function moveDurably(from: string, to: string): Promise<void> {
   await writing(to, async () => {
     await rename(from, to);
@@ -114,18 +114,18 @@ export async function makeFolder(path: string): Promise<void> {
   await writing(path, () => mkdir(path, { recursive: true }));
 }
 
-/** Whether a path is taken, be it by a dangling link. @throws DecoderError IO when that can't be told */
+/** Whether a path exists, even as a dangling link. @throws DecoderError IO when it can't be examined */
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);
     return true;
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return false;
-    throw new DecoderError("IO", `can't look at ${path}: ${describeSystemError(error)}`, { cause: error });
+    throw new DecoderError("IO", `can't examine ${path}: ${describeSystemError(error)}`, { cause: error });
   }
 }
 
-/** Makes the names in a folder last. */
+/** Syncs the names in a folder to the disk. */
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY);
   try {
@@ -135,7 +135,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** The mode that a new folder gets of the process: what a temporary one, closed to others, is given at the end. */
+/** The mode of a new folder under the process's umask. A private temporary folder gets it when it is published. */
 export function folderMode(): number {
   return 0o777 & ~process.umask();
 }
@@ -159,7 +159,7 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A path without the temporary names in it, which say nothing to anybody. */
+/** Cuts a path before the first temporary name, which means nothing to users. */
 function shown(path: string): string {
   const parts = path.split("/");
   const staging = parts.findIndex((part) => NAME.test(part));
@@ -174,7 +174,7 @@ async function leftovers(parent: string): Promise<string[]> {
   return paths.filter((_path, i) => areOwn[i]);
 }
 
-/** In a folder that many may write to, such as /tmp, another user's may hold anything: a FIFO to wait at, or links. */
+/** In a shared folder such as /tmp, another user's folder may hold anything, such as a FIFO or links. */
 async function isOwnFolder(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
   return found?.isDirectory() === true && found.uid === (process.getuid?.() ?? found.uid);
@@ -185,7 +185,7 @@ function isLeftover(name: string): boolean {
   return match?.["host"] === hostName() && !isAlive(Number(match["pid"]));
 }
 
-/** Whether a process of this host runs. */
+/** Whether a process is running on this host. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -195,7 +195,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** This host's name, in characters that a file name may have. */
+/** This host's name, reduced to characters that are safe in a file name. */
 export function hostName(): string {
   return hostname().replace(/[^A-Za-z0-9.-]/g, "");
 }

@@ -106,7 +106,7 @@ export function removeFolders(node: NodeRoot, folders: readonly string[]): void 
     try {
       rmdirSync(node.follow(folder));
     } catch {
-      // Somebody else uses it, or removed it.
+      // Another program uses it, or it was removed.
     }
   }
 }

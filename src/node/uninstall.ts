@@ -143,7 +143,7 @@ async function undoEdited(
   const { path, kind, backup } = file;
   const edit = EDITS.get(kind);
   if (edit === undefined) {
-    // A drop-in is the installation's alone: its edits go to another name. Another program there is somebody else's.
+    // A drop-in belongs to the installation alone, and user edits go to another name. Another program there is left alone.
     if (kind === "program") return "kept";
     if (!isDryRun) removeFile(node, path);
     return "removed";

@@ -3,15 +3,15 @@ import { closeSync, writeSync } from "node:fs";
 import { openNameless } from "../io/spool.ts";
 
 export interface CommandOptions {
-  /** All that the command's stdin gives. */
+  /** The whole of the command's stdin. */
   readonly input: Uint8Array;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs: number;
   /** The command is killed when it writes more than this to stdout. */
   readonly outputBytes: number;
-  /** How much of its stderr is kept. With 0 it is not read at all. */
+  /** Bytes of its stderr that are kept. With 0, stderr is not read. */
   readonly errorBytes: number;
-  /** Ends the command as its deadline does. */
+  /** Aborting has the same effect as the deadline. */
   readonly signal?: AbortSignal;
 }
 
@@ -28,12 +28,12 @@ export interface CommandResult {
   readonly errors: Uint8Array<ArrayBuffer>;
 }
 
-/** Linux's tmpfs: what is there is in no file system on a disk. */
+/** Linux's tmpfs. Its files are never written to a disk's file system. */
 const SHARED_MEMORY = "/dev/shm";
 
 /**
- * Runs a program, without a shell, to its end: it has exited and closed its stdout. Nothing that it started stays: it
- * leads a process group of its own, which is killed when it exits, at the deadline and when it writes too much.
+ * Runs a program without a shell until it has exited and closed its stdout. The program leads a process group of its own. The
+ * group is killed when the program exits, reaches the deadline or writes too much, so nothing that it started remains.
  */
 export async function runCommand(
   path: string,
@@ -47,12 +47,12 @@ export async function runCommand(
   try {
     child = start(path, args, options);
   } catch (cause) {
-    // The runtimes throw some errors of exec (E2BIG, ENOEXEC) and emit the others.
+    // The runtimes throw some exec errors (E2BIG, ENOEXEC) and emit the others.
     return { end: { kind: "not started", cause }, output: output.take(), errors: errors.take() };
   }
   const timer = setTimeout(() => ended.resolve({ kind: "deadline" }), options.timeoutMs);
   const stop = () => {
-    // At once: whoever aborts may be about to end the process.
+    // The group is killed immediately, because the caller may be about to end this process.
     killGroup(child);
     ended.resolve({ kind: "deadline" });
   };
@@ -81,7 +81,7 @@ function start(path: string, args: readonly string[], options: CommandOptions): 
       stdio: [file ?? "pipe", "pipe", options.errorBytes > 0 ? "pipe" : "ignore"],
       env: { ...options.environment },
     });
-    // EPIPE: nobody has to read what he doesn't need. Its answer tells.
+    // EPIPE: a program need not read all of its input. Its answer decides.
     child.stdin?.on("error", () => {});
     child.stdin?.end(options.input);
     return child;
@@ -91,14 +91,15 @@ function start(path: string, args: readonly string[], options: CommandOptions): 
 }
 
 /**
- * The input in a file without a name, in memory, or null where there is no place for it. The runtimes' own pipes are
- * socket pairs, and a script that opens /dev/stdin can't open those.
+ * Writes the input to a nameless file in memory. A script that opens /dev/stdin could not open the runtimes' own pipes, which
+ * are socket pairs.
+ * @returns null when no such file can be made
  */
 function inputFile(input: Uint8Array): number | null {
   let file: number | undefined;
   try {
     file = openNameless(SHARED_MEMORY);
-    // At positions: the command reads from the descriptor's own, which stays 0.
+    // Writes name their position, so the descriptor's own offset stays 0 for the command.
     for (let at = 0; at < input.length; ) at += writeSync(file, input, at, input.length - at, at);
     return file;
   } catch {
@@ -107,9 +108,9 @@ function inputFile(input: Uint8Array): number | null {
   }
 }
 
-/** Kills what still runs, and lets go of the pipes, which a process that left the group may hold open. */
+/** Kills what still runs, and closes the pipes, which a process that left the group may hold open. */
 function release(child: ChildProcess): void {
-  // Once it has exited its number may be somebody else's; the group was killed then.
+  // After its exit, its process ID may belong to another process. Its group was killed at the exit.
   if (child.exitCode === null && child.signalCode === null) killGroup(child);
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
   child.unref();
@@ -120,7 +121,7 @@ function killGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, "SIGKILL");
   } catch {
-    // ESRCH: nothing is left of the group. Elsewhere than on Unix there are no groups.
+    // ESRCH: nothing is left of the group. Systems other than Unix have no groups.
     child.kill("SIGKILL");
   }
 }
@@ -144,7 +145,7 @@ class Capture {
     this.#length += Math.min(chunk.length, room);
   }
 
-  /** What was kept, in memory of its own. The chunks may hold a key and are zeroed. */
+  /** Returns the kept bytes in memory of their own, and zeroes the chunks, which may hold a key. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.#length);
     let at = 0;

@@ -2,9 +2,10 @@ import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 
 /**
- * The file that a command's name stands for, or undefined where there is none that may be run. A bare name is searched in
- * the absolute folders of `searchPath` only: a file in the working directory is never run by accident.
+ * Finds the executable file of a command. A bare name is searched only in the absolute folders of `searchPath`, so a file in
+ * the working directory is never run by accident.
  * @param searchPath the value of PATH
+ * @returns undefined when no executable file is found
  */
 export function findExecutable(name: string, searchPath: string): string | undefined {
   if (name.includes("/")) return isExecutable(name) ? name : undefined;

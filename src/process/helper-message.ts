@@ -1,6 +1,6 @@
 /**
- * What this program and its helper process say to each other: a JSON head and a body of bytes, which may be a key and
- * is therefore no part of the JSON. On the wire: two 32-bit big-endian lengths, the head, the body.
+ * A message between this program and its helper process: a JSON head, and a body of bytes. The body may be a key, so it is kept
+ * out of the JSON. On the wire: two 32-bit big-endian lengths, the head, the body.
  */
 export interface HelperMessage {
   readonly head: Readonly<Record<string, unknown>>;
@@ -8,7 +8,7 @@ export interface HelperMessage {
 }
 
 export const LENGTHS_BYTES = 8;
-/** Both parts together; either side ends when the other announces more. */
+/** Size cap of both parts together. Either side ends when the other announces more. */
 const MESSAGE_BYTES = 1024 * 1024;
 
 export const NO_BODY = new Uint8Array(0);
@@ -24,7 +24,7 @@ export function encodeMessage({ head, body }: HelperMessage): Uint8Array<ArrayBu
   return bytes;
 }
 
-/** How many bytes the message takes after its lengths. Throws when it is no message of the other side's. */
+/** Bytes of the message after its lengths. @throws Error when the lengths are not those of a message */
 export function contentLength(lengths: Uint8Array<ArrayBuffer>): number {
   const { head, body } = readLengths(lengths);
   if (head + body > MESSAGE_BYTES) throw new Error("bug: a helper's message is too long");

@@ -9,12 +9,12 @@ import {
   LENGTHS_BYTES,
 } from "./helper-message.ts";
 
-/** The helper's descriptors. What foreign code prints on 1 and 2 can't be taken for an answer. */
+/** The helper's descriptors. Output of foreign code on 1 and 2 can't be mistaken for an answer. */
 const HELPER_FDS = { requests: 0, answers: 3, lifeline: 4 } as const;
 
 /**
- * Foreign code may block this thread for ever, and then nobody reads that the parent is gone. Another thread waits for
- * that. As text: a file of its own would have to be found again inside the executable.
+ * Foreign code may block this thread forever, so another thread waits for the parent's end. The thread's source is text,
+ * because a separate file would have to be located inside the executable.
  */
 const LIFELINE = `
 const { readSync } = require("node:fs");
@@ -22,7 +22,7 @@ try { while (readSync(${HELPER_FDS.lifeline}, new Uint8Array(1)) > 0); } catch {
 process.kill(process.pid, "SIGKILL");
 `;
 
-/** Answers requests, one after the other, as long as the parent process lives; ends with it, whatever goes on. */
+/** Answers requests one after another. The helper ends with its parent process, whatever it is doing. */
 export async function serveHelper(answer: (request: HelperMessage) => Promise<HelperMessage>): Promise<void> {
   new Worker(LIFELINE, { eval: true });
   try {
@@ -30,12 +30,12 @@ export async function serveHelper(answer: (request: HelperMessage) => Promise<He
       writeMessage(await answer(request));
     }
   } finally {
-    // A plain exit would wait for the other thread, and run what foreign code left for the end.
+    // A plain exit would wait for the other thread, and run the exit handlers of foreign code.
     process.kill(process.pid, "SIGKILL");
   }
 }
 
-/** null at the end of the requests. */
+/** Returns null at the end of the requests. */
 function readMessage(): HelperMessage | null {
   const lengths = readExactly(LENGTHS_BYTES);
   const content = lengths && readExactly(contentLength(lengths));

@@ -10,29 +10,29 @@ import {
 import { HELPER_COMMAND, IS_COMPILED } from "./runtime.ts";
 
 export interface HelperOptions {
-  /** All of it. What C reads with getenv is what a process was started with: setting process.env later is in vain on Bun. */
+  /** The helper's whole environment. On Bun, C's getenv does not see later changes to process.env. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Lets the helper's stderr through. */
+  /** Whether the helper's stderr goes to this process's stderr. */
   readonly showErrors: boolean;
 }
 
-/** Why there is no answer, and never will be one. */
+/** Why the helper can give no more answers. */
 export type HelperEnd =
   | { readonly kind: "exit"; readonly code: number }
   | { readonly kind: "signal"; readonly signal: string }
   | { readonly kind: "deadline" }
-  /** Foreign code wrote to where the answers come in. */
+  /** Foreign code wrote to the descriptor for answers. */
   | { readonly kind: "garbled" }
   | { readonly kind: "not started"; readonly cause: unknown };
 
 type HelperAnswer = (HelperMessage & { readonly kind: "answer" }) | HelperEnd;
 
-/** Where the answers come in; `helper-server.ts` has the child's side of the descriptors. */
+/** Descriptor of the answers. `helper-server.ts` has the child's side of the descriptors. */
 const ANSWERS = 3;
 
 /**
- * This program once more, as a child process that runs foreign code: what it is started with, a crash or a hang of it
- * does not touch this process. It never outlives this one.
+ * Runs foreign code in a child process of the same program. The child's environment, crashes and hangs do not affect this
+ * process. The child never outlives this process.
  */
 export class HelperProcess {
   readonly #child: ChildProcess | undefined;
@@ -42,7 +42,7 @@ export class HelperProcess {
   #end: HelperEnd | undefined;
   #received = new Uint8Array(0);
 
-  /** @param name which of the program's helpers */
+  /** @param name one of the program's helpers */
   constructor(name: string, options: HelperOptions) {
     try {
       const [program, ...args] = ownCommand(name);
@@ -51,7 +51,7 @@ export class HelperProcess {
         env: { ...options.environment },
       });
     } catch (cause) {
-      // The runtimes throw some errors of exec (E2BIG) and emit the others.
+      // The runtimes throw some exec errors (E2BIG) and emit the others.
       this.#finish({ kind: "not started", cause });
       return;
     }
@@ -60,7 +60,7 @@ export class HelperProcess {
       this.#exited.resolve();
       this.#finish(signal === null ? { kind: "exit", code: code ?? 0 } : { kind: "signal", signal });
     });
-    // EPIPE: how it ended tells more.
+    // EPIPE: the helper's exit status explains more.
     for (const stream of this.#child.stdio) stream?.on("error", () => {});
     this.#child.stdio[ANSWERS]?.on("data", (chunk: Buffer) => {
       try {
@@ -71,7 +71,7 @@ export class HelperProcess {
     });
   }
 
-  /** One question, one answer, one after the other. After an end, that is the answer to every question. */
+  /** Sends one request and waits for its answer. Once the helper has ended, every answer is that end. */
   async ask(request: HelperMessage, timeoutMs: number): Promise<HelperAnswer> {
     if (this.#end !== undefined) return this.#end;
     this.#answered = Promise.withResolvers();
@@ -85,7 +85,7 @@ export class HelperProcess {
     }
   }
 
-  /** Ends the helper; it is gone when this resolves. */
+  /** Ends the helper, and resolves when it has exited. */
   async stop(): Promise<void> {
     this.#finish({ kind: "signal", signal: "SIGKILL" });
     await this.#exited.promise;
@@ -98,7 +98,7 @@ export class HelperProcess {
     else this.#child?.kill("SIGKILL");
   }
 
-  /** @throws Error for what is no message */
+  /** @throws Error for bytes that are not a message */
   #receive(chunk: Buffer): void {
     const received = new Uint8Array(this.#received.length + chunk.length);
     received.set(this.#received);
@@ -117,7 +117,7 @@ export class HelperProcess {
   }
 }
 
-/** The command that runs this program as its own helper. The executable carries its code with it, and needs no script. */
+/** The command that runs this program as its own helper. The executable contains its code and needs no script. */
 export function ownCommand(helper: string): [program: string, ...args: string[]] {
   const script = IS_COMPILED ? [] : [fileURLToPath(new URL("../main.ts", import.meta.url))];
   return [process.execPath, ...script, HELPER_COMMAND, helper];

@@ -9,14 +9,14 @@ export const LINGER = "linger";
 const STDOUT = 1;
 /** How long standard output remains open after the parent's exit. */
 const LINGER_MS = 200;
-/** A parent that lives on is not waited for any longer. */
+/** Longest wait for a parent that does not exit. */
 const LONGEST_WAIT_MS = 60_000;
 const POLL_MS = 5;
 
 /**
  * Starts a helper that keeps this process's standard output open until 0.2 s after its exit. containerd looks for the exit
- * status when the output ends. Both happen at once otherwise: containerd then reports an error of its own in 10 % of failing
- * pulls, or accepts what a failed decoder wrote. The helper has nothing else of this process, and ends by itself.
+ * status when the output ends. Without the helper, both happen at once. containerd then reports an error of its own in 10 % of
+ * failing pulls, or accepts what a failed decoder wrote. The helper inherits nothing else, and ends by itself.
  */
 export function startLingering(): void {
   try {
@@ -24,7 +24,7 @@ export function startLingering(): void {
     if (!stat.isFIFO() && !stat.isSocket()) return;
     const [program, ...args] = ownCommand(LINGER);
     const child = spawn(program, [...args, String(process.pid)], {
-      // Descriptor 3 is the payload's: its writer must see that nobody reads any more.
+      // Descriptor 3 is the payload's. Its writer must see that the reader is gone.
       stdio: ["ignore", "inherit", "ignore", "ignore"],
       detached: true,
       cwd: "/",
@@ -33,11 +33,11 @@ export function startLingering(): void {
     child.on("error", () => {});
     child.unref();
   } catch {
-    // No process could be started. The failure is reported all the same.
+    // No process could be started. The failure is still reported.
   }
 }
 
-/** The helper's own work. */
+/** Runs inside the helper. */
 export async function serve(): Promise<void> {
   const parent = process.argv.at(-1);
   for (let waited = 0; parentOfThis() === parent && waited < LONGEST_WAIT_MS; waited += POLL_MS)
@@ -45,7 +45,7 @@ export async function serve(): Promise<void> {
   await sleep(LINGER_MS);
 }
 
-/** proc(5): a process that lost its parent gets another one. The runtimes may remember the first. */
+/** proc(5): an orphaned process gets a new parent. The runtimes may still report the first one. */
 function parentOfThis(): string {
   try {
     const [, parent = ""] = /^PPid:\s*(\d+)$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];

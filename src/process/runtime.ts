@@ -9,7 +9,7 @@ export const HELPER_COMMAND = "helper-process";
 
 /**
  * Variables that make the runtime inside the executable load code, open a debugger's port, trace what it runs or write
- * files. It obeys them before any of this code runs. But until then no key is read, and nothing written to stdout.
+ * files. The runtime obeys them before this code runs. By then, no key has been read, and nothing written to stdout.
  * (BUN_BE_BUN=1 can't be seen from here: it makes the executable Bun's own command line.)
  */
 const STEERING_VARIABLE = /^BUN_(?:OPTIONS$|INSPECT|JSC_|BYTECODE_)/;
@@ -17,7 +17,7 @@ const STEERING_VARIABLE = /^BUN_(?:OPTIONS$|INSPECT|JSC_|BYTECODE_)/;
 /** @throws DecoderError CONFIG for the first such variable that is not empty */
 export function refuseSteering(environment: Readonly<Record<string, string | undefined>>): void {
   for (const name in environment) {
-    // Every layer pays for this. The first letters rule out most names.
+    // Every layer pays for this loop. The first letters rule out most names.
     if (!name.startsWith("BUN_") || !STEERING_VARIABLE.test(name) || !environment[name]) continue;
     throw new DecoderError(
       "CONFIG",
@@ -39,7 +39,7 @@ export function keepOutOfCoreDumps(): void {
   try {
     writeFileSync(COREDUMP_FILTER, "0");
   } catch {
-    // The kernel has no core dumps, or /proc is read-only. There is no other way.
+    // The kernel lacks core dumps, or /proc is read-only. JavaScript has no other means.
   }
 }
 

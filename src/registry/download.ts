@@ -11,7 +11,7 @@ type BlobRange = Pick<Descriptor, "digest" | "size">;
 
 /**
  * The bytes of a blob, exactly `size` of them. A connection that breaks is made anew, at the registry, and goes on where the
- * last one ended: whoever reads must check the digest, which proves the seam as well.
+ * last one ended: the caller must check the digest, which also proves the seam.
  * @param name for messages: "layer 2"
  * @throws DecoderError SIZE_MISMATCH, REGISTRY, and what `requestBlob` throws
  */

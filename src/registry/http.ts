@@ -134,7 +134,7 @@ async function send(outgoing: ClientRequest, body: RequestBody | undefined): Pro
 class Drain {
   readonly #outgoing: ClientRequest;
   #waiting: PromiseWithResolvers<void> | undefined;
-  /** Whether the server has answered or gone, so that nobody reads the rest. */
+  /** Whether the server has answered or disconnected, so that the rest of the body goes unread. */
   isOver = false;
   #answer: IncomingMessage | undefined;
 
@@ -182,7 +182,7 @@ async function within<T>(milliseconds: number, outgoing: ClientRequest, work: Pr
 
 function responseOf(incoming: IncomingMessage, request: HttpRequest, settle: () => void): HttpResponse {
   const body = bodyOf(incoming, request, settle);
-  // A body that nobody asks for is paused, and must not end the process when its connection breaks.
+  // An unread body is paused, and must not end the process when its connection breaks.
   incoming.on("error", () => undefined);
   if (request.method === "HEAD") incoming.resume();
   return {

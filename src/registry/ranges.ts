@@ -1,4 +1,4 @@
-/** Headers that speak of positions and pages. */
+/** Headers about positions and pages. */
 
 /** RFC 9110 §14.4: the first byte that a partial answer begins with, or undefined when it does not say. */
 export function contentRangeStart(header: string | undefined): number | undefined {

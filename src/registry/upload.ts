@@ -48,7 +48,7 @@ export class Upload {
   }
 
   /**
-   * Asks for a blob of another repository of the same registry. That it is refused, for whatever reason, is no error.
+   * Asks for a blob of another repository of the same registry. A refusal for any reason is not an error.
    * @returns "mounted", or undefined when it must be sent
    */
   static async mount(client: RegistryClient, digest: string, from: string): Promise<"mounted" | undefined> {

@@ -1,8 +1,8 @@
 import { DecoderError } from "../errors.ts";
 
 /**
- * Algorithm → hexadecimal digits, as containerd and the registries take them (opencontainers/go-digest); OCI image spec,
- * "Digests". Nothing here computes a hash: node:crypto would cost each layer 4 ms, see digester.ts.
+ * Algorithm → hexadecimal digits, as containerd and registries accept them (opencontainers/go-digest; OCI image spec,
+ * "Digests"). digester.ts computes hashes. It is separate, because node:crypto would cost each layer 4 ms.
  */
 const ALGORITHMS: ReadonlyMap<string, number> = new Map([
   ["sha256", 64],

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 
-/** Hashes bytes as they pass, and writes the result as a digest. */
+/** Hashes bytes as they pass, and returns the result as a digest. */
 export class Digester {
   readonly #algorithm: string;
   readonly #hash: Hash;
@@ -22,13 +22,13 @@ export class Digester {
     }
   }
 
-  /** "sha256:<hex>"; call it once, at the end. */
+  /** Returns "sha256:<hex>". Call it once, at the end. */
   digest(): string {
     return `${this.#algorithm}:${this.#hash.digest("hex")}`;
   }
 }
 
-/** The digest of bytes in memory, "sha256:<hex>". */
+/** Returns the digest of bytes in memory, "sha256:<hex>". */
 export function digestOf(bytes: Uint8Array, algorithm = "sha256"): string {
   const digester = new Digester(algorithm);
   digester.update(bytes);

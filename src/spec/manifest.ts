@@ -1,6 +1,6 @@
 import type { Descriptor } from "./descriptor.ts";
 
-/** OCI image-spec v1.1 manifest, index and image configuration; what isn't named here is kept all the same. */
+/** OCI image-spec v1.1 manifest, index and image configuration. Unknown fields are kept. */
 
 export interface Platform {
   readonly os: string;
@@ -39,8 +39,8 @@ export interface ImageConfig extends Platform {
 
 /** The image's name in a layout's index.json. */
 export const REF_NAME = "org.opencontainers.image.ref.name";
-/** containerd's own, full name of an image in an exported archive. */
+/** containerd's full name of an image in an exported archive. */
 export const CONTAINERD_NAME = "io.containerd.image.name";
-/** BuildKit's attestations: what the manifest is, and the digest of the manifest that it speaks of. */
+/** BuildKit's attestations: the manifest's type, and the digest of the manifest that it describes. */
 export const REFERENCE_TYPE = "vnd.docker.reference.type";
 export const REFERENCE_DIGEST = "vnd.docker.reference.digest";

@@ -16,7 +16,7 @@ const OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v
 const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar";
 
-/** Plain layer media type → its compression and the OCI type that means the same. */
+/** Plain layer media type → its compression and the equivalent OCI type. */
 const LAYER_TYPES: ReadonlyMap<string, { compression: Compression; oci: string }> = new Map([
   ...layerRows(OCI_LAYER, OCI_LAYER, "+"),
   ...layerRows(OCI_NONDISTRIBUTABLE, OCI_NONDISTRIBUTABLE, "+"),
@@ -39,13 +39,13 @@ function layerRows(
 export interface LayerType {
   /** The media type without encryption, as given ("application/vnd.docker.image.rootfs.diff.tar.gzip"). */
   readonly plain: string;
-  /** The OCI form of it ("application/vnd.oci.image.layer.v1.tar+gzip"). */
+  /** The equivalent OCI media type ("application/vnd.oci.image.layer.v1.tar+gzip"). */
   readonly oci: string;
   readonly compression: Compression;
   readonly encrypted: boolean;
 }
 
-/** What a media type says of a layer, or undefined when it names no layer that could be encrypted. */
+/** Parses a layer's media type. Returns undefined for a type that is not a known layer type. */
 export function parseLayerType(mediaType: string): LayerType | undefined {
   const encrypted = mediaType.endsWith(ENCRYPTED_SUFFIX);
   const plain = encrypted ? mediaType.slice(0, -ENCRYPTED_SUFFIX.length) : mediaType;
@@ -53,17 +53,17 @@ export function parseLayerType(mediaType: string): LayerType | undefined {
   return row && { plain, oci: row.oci, compression: row.compression, encrypted };
 }
 
-/** The encrypted form of a plain layer type, always OCI's: the peers refuse Docker's. */
+/** The encrypted media type of a layer. It is always OCI's, because other tools refuse Docker's. */
 export function encryptedType(layer: LayerType): string {
   return layer.oci + ENCRYPTED_SUFFIX;
 }
 
-/** OCI's type of a plain layer: what a newly made one gets. */
+/** OCI's media type of a plain layer, for newly written layers. */
 export function plainLayerType(compression: Compression): string {
   return compression === "none" ? OCI_LAYER : `${OCI_LAYER}+${compression}`;
 }
 
-/** Every encrypted layer type that is accepted, for configuration. */
+/** Every accepted encrypted layer type, for configuration. */
 export function encryptedTypes(): string[] {
   return [...LAYER_TYPES.keys()].map((plain) => plain + ENCRYPTED_SUFFIX);
 }

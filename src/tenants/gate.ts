@@ -62,7 +62,7 @@ export async function admit(
   const open = sealed.filter(
     ({ chain, records }) => !isShared(records, settings) && !parts.verdicts.has(request.pod.uid, chain),
   );
-  // What containerd has unpacked from a plain blob is no secret: whoever may read that blob has all of it.
+  // Content that containerd unpacked from a plain blob is not secret: the blob itself reveals all of it.
   const secret = open.length === 0 ? [] : await withoutPublic(open, metadata.unpackedBlobs(), settings.store);
   if (secret.length === 0) return { chains, keys: [] };
   const keys = await podKeys(request, parts.api());
@@ -103,7 +103,7 @@ function isShared(records: readonly SealRecord[], { sharesNodeLayers }: GateSett
   return sharesNodeLayers && records.length === 1 && records[0]?.owner === "node";
 }
 
-/** Without chains that containerd has itself unpacked from a plain blob that still lies in the store. */
+/** Without chains that containerd has itself unpacked from a plain blob that is still in the store. */
 async function withoutPublic(
   sealed: readonly SealedChain[],
   blobs: ReadonlyMap<string, string>,
@@ -129,7 +129,7 @@ async function isPublic(
 async function podKeys({ pod }: ContainerRequest, api: KubeApi): Promise<KeySet> {
   const object = await api.pod(pod.namespace, pod.name);
   const found = object && parsePod(object);
-  // A static Pod's UID in the API server is that of its mirror; its own stands in an annotation.
+  // A static Pod's UID in the API server is that of its mirror; its own is in an annotation.
   if (found === undefined || (found.uid !== pod.uid && found.configHash !== pod.uid)) {
     throw new DecoderError(
       "TENANTS",
@@ -159,7 +159,7 @@ async function prove(
       }
       try {
         if (!isProofOf(record, opened.options.key)) continue;
-        // Of several records some may lie: each was written by whoever had the chain unpacked first.
+        // Some of several records may be false: each comes from the Pod that first had the chain unpacked.
         if (sealed.records.length > 1 && !(await isTruthful(sealed, record, opened.options, settings.store)))
           continue;
         return keyName(opened.by.key);

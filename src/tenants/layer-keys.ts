@@ -29,7 +29,7 @@ interface LayerKeys {
 /**
  * Finds the keys that Pods of this node bring for a layer: the layer's repositories, by containerd's own labels; Pods that
  * wait for an image from one of them; the Secrets that these Pods name. All candidates' keys are given: the snapshot is
- * shared by whoever asks, and the gate decides who may use it.
+ * shared by all callers, and the gate decides who may use it.
  * @throws DecoderError TENANTS where no Pod, Secret or answer is found: then the layer stays closed
  */
 export async function keysForLayer(digest: string, source: TenantKeySource): Promise<LayerKeys> {

@@ -38,7 +38,7 @@ type Openings<T extends Opening> = (
 
 /**
  * Opens a layer with the node's keys, or else with those of tenants, and writes a seal record before each opening is
- * given out: nothing is released that the gate would not know of.
+ * given out. The gate therefore has a record of every released layer.
  * @throws DecoderError TENANTS, and what `open` throws
  */
 export async function* tenantOpenings<T extends Opening>(

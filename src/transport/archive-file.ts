@@ -16,7 +16,7 @@ export interface ArchiveFile {
 }
 
 const STDIN = 0;
-/** Only the owner may read what was spooled: it may be an image that nobody else may see. */
+/** Only the owner may read the spooled file, since the image may be private. */
 const SPOOL_MODE = 0o600;
 
 /**

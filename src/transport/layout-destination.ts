@@ -126,7 +126,7 @@ export class LayoutDestination implements ImageDestination {
     await writeDurably(join(this.#staging, INDEX_FILE), [bytes]);
   }
 
-  /** Adds blobs first, since nobody sees them. The index is the commit. */
+  /** Adds blobs first, since they are not visible without the index. The index is the commit. */
   async #add(root: IndexEntry, lock: FolderLock): Promise<void> {
     const folder = this.#reference.path;
     await this.#writeIndex(await readExistingIndex(folder), root);

@@ -8,7 +8,7 @@ export interface TransferProgress {
 
 export interface Phase {
   readonly kind: PhaseKind;
-  /** How many bytes the phase has to read; undefined where nobody knows beforehand. */
+  /** Bytes that the phase reads; undefined if unknown in advance. */
   readonly bytes: number | undefined;
 }
 

@@ -17,7 +17,7 @@ import type { TransportSettings } from "./transport.ts";
 /** Tags that are named when one is missing. */
 const SHOWN_TAGS = 20;
 
-/** An image in a registry. Nothing of it is read but manifests, and blobs when somebody asks for them. */
+/** An image in a registry. It reads manifests, and reads blobs only on demand. */
 export class RegistrySource implements ImageSource {
   readonly root: IndexEntry;
   readonly isUncompressed = false;

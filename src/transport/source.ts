@@ -28,7 +28,7 @@ export interface ImageSource extends BlobStore {
 export interface FilesSource {
   /** One uncompressed tar archive. @throws DecoderError IO, BAD_IMAGE */
   readonly tar: AsyncGenerator<Uint8Array>;
-  /** Bytes of the archive; undefined where nobody knows beforehand. */
+  /** Bytes of the archive; undefined if unknown in advance. */
   readonly bytes: number | undefined;
   close(): Promise<void>;
 }

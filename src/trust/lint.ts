@@ -15,7 +15,7 @@ interface PolicyFinding {
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */
 const BOOTSTRAP = "registry.k8s.io/pause:3.10";
-/** A name that no policy speaks of. */
+/** A name that no policy mentions. */
 const UNKNOWN = "unheard-of.invalid/image:1";
 
 /**

@@ -1,6 +1,6 @@
 import type { Requirement, SignedBy } from "./requirement.ts";
 
-/** Every signature that a requirement speaks of. */
+/** Every signature that a requirement mentions. */
 export function* leavesOf(requirement: Requirement): Generator<SignedBy> {
   if (requirement.kind === "signed-by") yield requirement;
   if ("of" in requirement) for (const it of requirement.of) yield* leavesOf(it);

@@ -116,7 +116,7 @@ export function readOwned(path: string): Uint8Array {
   }
 }
 
-/** @throws DecoderError CONFIG when somebody else than root may change the file or put another in its place */
+/** @throws DecoderError CONFIG when anyone other than root may change the file or put another in its place */
 export function checkWriters(path: string): void {
   for (const it of [path, dirname(path)]) {
     const problem = writersProblem(it);

@@ -26,7 +26,7 @@ const DESCRIPTOR_TYPE = "application/vnd.oci.descriptor.v1+json";
 const STDOUT = 1;
 
 /**
- * Answers the call: one line on standard output, which containerd shows to whoever pulls.
+ * Answers the call: one line on standard output, which containerd shows to the user who pulls.
  * @returns the refusal, or undefined when the image is accepted; nothing is thrown that would be no refusal
  */
 export async function answerVerifierCall(

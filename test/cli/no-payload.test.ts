@@ -250,7 +250,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     [
       "another from its first byte",
       (bytes: Buffer) => flipBit(bytes, 0),
-      /none of the 1 blobs that process \d+ /,
+      /matches none of the 1 blobs that process \d+ /,
     ],
   ])("that is %s is refused", async (_what, change, message) => {
     const store = newStore();

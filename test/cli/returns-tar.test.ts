@@ -81,7 +81,7 @@ describeWith([ours], "--returns tar", {}, () => {
       await encrypt(gzipSync(PLAIN).subarray(0, -4), `${OCI}+gzip+encrypted`),
     );
     expect(exit).toBe(1);
-    expect(stderr).toMatch(/^ctd-decoder: error: .*damaged or end too early\nctd-decoder: hint: .*\n$/);
+    expect(stderr).toMatch(/^ctd-decoder: error: .*damaged or ends too early\nctd-decoder: hint: .*\n$/);
     expect(stdout.length).toBeLessThanOrEqual(PLAIN.length - 65_536);
   });
 

@@ -3,7 +3,7 @@ import type { Input } from "../../io/input.ts";
 import * as LIMITS from "../../limits.ts";
 import { openBlobs } from "./open-blobs.ts";
 
-/** The path of a blob in a store. @param digest a checked one */
+/** The path of a blob in a store. @param digest a valid digest */
 export function blobPath(store: string, digest: string): string {
   return `${store}/blobs/${digest.replace(":", "/")}`;
 }
@@ -17,13 +17,13 @@ interface BlobPlace {
 /** A blob that was compared with standard input. */
 export interface Blob {
   readonly digest: string;
-  /** Open since the comparison: its path may name another file by now. */
+  /** The file stays open after the comparison, because its path may later name another file. */
   readonly file: FileInput;
 }
 
 interface Identified {
   readonly blobs: readonly Blob[];
-  /** Whether the input was read to its end: then what is left is equal to it. Otherwise nothing was taken from it. */
+  /** Whether the input was read to its end, so that the remaining blobs equal it. Otherwise nothing was consumed. */
   readonly isRead: boolean;
 }
 
@@ -70,7 +70,7 @@ function openAlike(places: Iterable<BlobPlace>, isAlike: Judge): Blob[] {
   return [...found.values()];
 }
 
-/** null for a blob that was pruned or closed meanwhile, is unreadable or not a regular file: it can't be the one. */
+/** Returns null for a blob that was pruned or closed in the meantime, is unreadable, or is not a regular file. */
 function opened(path: string): FileInput | null {
   try {
     return FileInput.open(path, "the layer's blob");
@@ -85,7 +85,7 @@ function keep(file: FileInput, isAlike: Judge): boolean {
   return isKept;
 }
 
-/** Whether a file holds these bytes at a place. */
+/** Whether a file holds these bytes at a position. */
 function holds(file: FileInput, bytes: Uint8Array, position: number): boolean {
   const buffer = Buffer.allocUnsafe(Math.min(bytes.length, LIMITS.compareBytes));
   for (let at = 0; at < bytes.length; ) {
@@ -97,9 +97,9 @@ function holds(file: FileInput, bytes: Uint8Array, position: number): boolean {
 }
 
 /**
- * The file that the parent process feeds to standard input, of which nothing is taken: a blob of this digest and size that
- * it has open, and that begins alike. Other ancestors are left out. A script between may write to a pipe, and would fail if
- * the pipe were not read to its end.
+ * Finds the file that the parent process feeds to standard input: an open blob of this digest and size, with the same first
+ * bytes. No input is consumed. Other ancestors are ignored, since a script in between may write to a pipe. The script would
+ * fail if the pipe were not read to its end.
  */
 export function inputBlob(input: Input, digest: string, size: number): FileInput | undefined {
   const places = openBlobs(1).blobs.filter((blob) => blob.digest === digest);

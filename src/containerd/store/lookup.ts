@@ -9,9 +9,9 @@ import { allLayers, layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
 
 export interface StoreOptions {
-  /** The store's folder; undefined: the one of the blobs that containerd has open. */
+  /** The store's folder; undefined for that of the blobs that containerd has open. */
   readonly contentStore?: string;
-  /** Whether to look at all. */
+  /** Whether the content store may be used. */
   readonly useContentStore: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface StoreOptions {
  * not a content store; IO
  */
 export function searchStore(input: Input, options: StoreOptions, mediaType: string | undefined): Handover {
-  if (!options.useContentStore) throw noPayload("--no-content-store forbids to look it up");
+  if (!options.useContentStore) throw noPayload("--no-content-store forbids looking it up");
   return { layers: groups(input, options.contentStore, mediaType), parameters: new Map() };
 }
 
@@ -59,7 +59,7 @@ function openBlob(input: Input): Target {
   const store = blobs.find(({ digest }) => digest === blob?.digest)?.store;
   if (blob === undefined || store === undefined) {
     const { size } = new Set(blobs.map(({ digest }) => digest));
-    throw noPayload(`what arrives on standard input is none of the ${size} blobs that ${asked} reads`);
+    throw noPayload(`standard input matches none of the ${size} blobs that ${asked} reads`);
   }
   return { store, digest: blob.digest, blob: { file: blob.file, isInput: true, isRead } };
 }
@@ -132,14 +132,14 @@ export function storeOf(digest: string, contentStore: string | undefined): strin
 function storeAt(folder: string): string {
   const found = [folder, `${folder}/${CONTENT_PLUGIN}`].find((it) => existsSync(`${it}/blobs`));
   if (found !== undefined) return found;
-  throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: there are no blobs in it`, {
+  throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: it has no blobs`, {
     hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
   });
 }
 
 const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
-/** Which containerds pass a payload. */
+/** The containerd versions that pass a payload. */
 const WHO_PASSES =
   "containerd 1.6 and 1.7 pass it to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
   'and later with use_local_image_pull = true in [plugins."io.containerd.cri.v1.images"] of a config of version 3; ' +

@@ -10,8 +10,8 @@ const LARGEST_PAGE = 64 * 1024;
 
 /**
  * Reads a bbolt database (file format 2) while its owner goes on writing it. containerd keeps its metadata in one.
- * There is no lock: containerd holds the only one for as long as it runs. What is read may thus be torn, and is a hint that
- * must be checked against something else. Nothing in the file makes the reader loop, throw or allocate without bound.
+ * The reader takes no lock, because containerd holds the only one for as long as it runs. The data may thus be torn, so every
+ * result is a hint that must be checked. Nothing in the file makes the reader loop, throw or allocate without bound.
  */
 export class Bolt {
   readonly #fd: number;

@@ -8,15 +8,15 @@ interface OpenBlob {
   /** The store's folder, the one with `blobs` in it. */
   readonly store: string;
   readonly digest: string;
-  /** The open file itself, below /proc: it can be read even when the blob's name is gone meanwhile. */
+  /** Path of the open file below /proc, which stays readable after the blob's name is gone. */
   readonly path: string;
 }
 
 interface OpenBlobs {
   readonly blobs: readonly OpenBlob[];
-  /** Who was asked, for messages: "process 812 (containerd)". */
+  /** The process that was examined, for messages: "process 812 (containerd)". */
   readonly asked: string;
-  /** Why somebody's open files could not be listed. */
+  /** Why a process's open files could not be listed. */
   readonly problem: string | undefined;
 }
 
@@ -28,8 +28,8 @@ const BLOB_LINK =
 const GENERATIONS = 4;
 
 /**
- * The blobs that containerd reads right now, one as often as it is read: those that the nearest ancestor of this process has open, if any. containerd
- * keeps a layer's blob open until the decoder's output has ended.
+ * The blobs that containerd is reading, taken from the nearest ancestor that has blobs open. A blob opened several times
+ * appears as often. containerd keeps a layer's blob open until the decoder's output has ended.
  */
 export function openBlobs(generations = GENERATIONS): OpenBlobs {
   let problem: string | undefined;
@@ -57,7 +57,7 @@ function* blobsOf(pid: string): Generator<OpenBlob> {
   }
 }
 
-/** "" for one that was closed meanwhile. @throws Error when the process's open files are none of our business */
+/** Returns "" for a file that has since been closed. @throws Error when this user may not examine the process */
 function linkOf(path: string): string {
   try {
     return readlinkSync(path);
@@ -67,7 +67,7 @@ function linkOf(path: string): string {
   }
 }
 
-/** proc(5): the parent is the second field after the name, which stands in parentheses and may have any in it. */
+/** proc(5): the parent is the second field after the name. The name is in parentheses and may itself contain some. */
 function parentOf(pid: string): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -12,14 +12,14 @@ const SCHEMA = "v1";
 const SOURCE_LABEL = "containerd.io/distribution.source.";
 /** Label of a plain layer's blob with the digest of its tar. */
 const UNCOMPRESSED_LABEL = "containerd.io/uncompressed";
-/** containerd writes while this reads. What two readings agree on is not torn. */
+/** containerd writes while this code reads. Data on which two readings agree is not torn. */
 const READINGS = 8;
 
-/** What containerd's metadata say about a layer that is being unpacked. */
+/** What containerd's metadata says about a layer that is being unpacked. */
 interface Unpacking {
   /** "registry.example.com/tenant-a/app": every repository that brought the blob. */
   readonly repositories: readonly string[];
-  /** Chain IDs that pulls which hold the blob are making right now. */
+  /** Chain IDs being made by pulls that hold the blob. */
   readonly chains: readonly string[];
 }
 
@@ -96,7 +96,7 @@ export class ContainerdMetadata {
     return new Map(found.flat());
   }
 
-  /** One answer a namespace, the same in two readings one after the other. */
+  /** Returns one answer per namespace, once two consecutive readings agree. */
   #agreed<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] {
     let before: string | undefined;
     for (let i = 0; i < READINGS; i++) {

@@ -9,9 +9,9 @@ import { Bolt } from "./metadata.ts";
 const LABEL = "containerd.io/distribution.source.";
 
 /**
- * The names under which containerd's metadata has a manifest or index: `registry.example.com:5000/shop/app:1.0` of images,
- * and `registry.example.com/shop/app` of what was pulled, where containerd leaves the port out. Empty when the metadata
- * can't be read.
+ * Returns the names of a manifest or index in containerd's metadata. Images have names such as
+ * `registry.example.com:5000/shop/app:1.0`. Pulled blobs have `registry.example.com/shop/app`, without the port. The result is
+ * empty when the metadata can't be read.
  */
 export function namesOf(store: string, digest: string): readonly string[] {
   return (
@@ -19,16 +19,16 @@ export function namesOf(store: string, digest: string): readonly string[] {
   );
 }
 
-/** An image as containerd's metadata has it. */
+/** An image in containerd's metadata. */
 interface StoredImageName {
   readonly namespace: string;
-  /** `registry.example.com:5000/shop/app:1.0`, or what else a client called it. */
+  /** Usually `registry.example.com:5000/shop/app:1.0`, but a client may choose any name. */
   readonly name: string;
-  /** Of its manifest or index. */
+  /** Digest of its manifest or index. */
   readonly digest: string;
 }
 
-/** Every image in containerd's metadata; undefined when it can't be read. */
+/** Returns every image in containerd's metadata, or undefined when it can't be read. */
 export function imagesOf(store: string): readonly StoredImageName[] | undefined {
   return reading(store, (database) => [...allImages(database)]);
 }

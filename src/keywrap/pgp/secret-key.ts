@@ -71,7 +71,7 @@ export class SecretKey {
         await decrypt(Buffer.from(passphrase.bytes).toString("utf8"), SETTINGS);
         return undefined;
       } catch {
-        // Only the text of openpgp.js tells a wrong passphrase from an outdated protection.
+        // Only the error text of openpgp.js distinguishes a wrong passphrase from an outdated protection.
       }
     }
     return { reason: "it is protected, and no passphrase given unlocks it", isLocked: true };

@@ -63,7 +63,7 @@ function paddingLength(padded: Uint8Array): number {
   return padded.subarray(-length).every((byte) => byte === length) ? length : 0;
 }
 
-/** Tells the right key from a wrong one, as there is no tag. */
+/** Distinguishes the right key from a wrong one, since CBC has no tag. */
 function isPrivateOptions(bytes: Uint8Array): boolean {
   const symkey = goField(parseJsonObject(bytes), "symkey");
   return typeof symkey === "string" && decodeBase64(symkey)?.length === SYMKEY_BYTES;

@@ -70,7 +70,7 @@ export function findProvider(
   return new EntryReader(file, entry, providers[entry]).provider();
 }
 
-/** The entry for names that no other entry has. Go reads it as a provider that nobody names. */
+/** The entry for names without an entry of their own. Go reads it as a provider that no name selects. */
 export const CATCH_ALL = "*";
 
 /**

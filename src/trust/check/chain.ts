@@ -21,7 +21,7 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   OID.extendedKeyUsage,
   OID.subjectAlternativeName,
 ]);
-/** RFC 5280 §4.2.1.10 wants it critical; whoever leaves that out still means it. */
+/** RFC 5280 §4.2.1.10 requires this extension to be critical. A certificate with it is refused in any case. */
 const NAME_CONSTRAINTS = "551d1e";
 const ANY_PURPOSE = "551d2500";
 /** KeyUsage bits, RFC 5280 §4.2.1.3. */

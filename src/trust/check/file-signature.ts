@@ -6,7 +6,7 @@ import { type Message, untrusted } from "./message.ts";
 import { checkSigner } from "./signer.ts";
 import { checkPredicate, type Envelope, readEnvelope, readStatement } from "./statement.ts";
 
-/** The signature of a file, as it lies beside it. */
+/** The signature of a file, stored beside the file. */
 export type FileSignature =
   | { readonly form: "plain"; readonly signature: Uint8Array; readonly material: OldMaterial }
   /** A DSSE envelope (JSON). */

@@ -108,7 +108,7 @@ export function describeNames({ subjects, issuer }: CertificateNames): string {
   return issuer === undefined ? names : `${names} (issuer ${issuer})`;
 }
 
-/** @throws DecoderError UNTRUSTED when the certificate is somebody else's */
+/** @throws DecoderError UNTRUSTED when the certificate belongs to another identity */
 export function checkNames(names: CertificateNames, identity: CertificateIdentity): void {
   const { subjects, issuer, workflow = new Map() } = identity;
   if (subjects.length === 0)

@@ -11,7 +11,7 @@ import { keysOf, logsOf, trustedRootOf } from "./trust-files.ts";
 import { isValidAt, type TrustedRoot } from "./trusted-root.ts";
 import { type Certificate, OID } from "./x509.ts";
 
-/** The times at which somebody trusted saw the signature: milliseconds since 1970. */
+/** Times at which a trusted party saw the signature, in milliseconds since 1970. */
 interface TrustedTimes {
   readonly logged: readonly number[];
   readonly stamped: readonly number[];

@@ -186,7 +186,7 @@ function exact(name: SubjectDemand["name"], text: string): SubjectDemand {
 }
 
 function refuseEmptyLists(fields: Fields, names: readonly string[]): void {
-  // Go tells null from an absent field here, and counts it as an empty list.
+  // Go distinguishes null from an absent field here, and treats null as an empty list.
   const empty = names.find((name) => fields.has(name) && (fields.list(name) ?? []).length === 0);
   if (empty !== undefined) throw fields.problem(`${empty} is empty`);
 }

@@ -5,7 +5,7 @@ import { allOf, exactly, keylessSigner, unnamedLeaf } from "./keyless.ts";
 import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
 import { matchesWildcard, writtenForms } from "./wildcard.ts";
 
-/** What the formats of admission controllers leave to whoever uses them. */
+/** Settings that the formats of admission controllers leave to their users. */
 export interface AdmissionSettings {
   /** An image that no entry matches. */
   readonly unmatched: "accept" | "reject";

@@ -15,7 +15,7 @@ export interface LoadedPolicy {
   readonly bytes: Uint8Array;
 }
 
-/** Reads a policy of any known format; the format is told by its fields. @throws DecoderError CONFIG, LIMIT */
+/** Reads a policy of any known format, which its fields identify. @throws DecoderError CONFIG, LIMIT */
 export async function loadPolicy(path: string, settings: PolicySettings): Promise<LoadedPolicy> {
   let bytes: Uint8Array;
   try {

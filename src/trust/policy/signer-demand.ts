@@ -37,7 +37,7 @@ const HINT =
 
 /**
  * One demand, as cosign's flags make it. It compares no image name.
- * @throws DecoderError USAGE when nobody or two kinds of signers are named, BAD_KEY, CONFIG
+ * @throws DecoderError USAGE when no signer or two kinds of signers are named, BAD_KEY, CONFIG
  */
 export function signerDemand(choice: SignerChoice, demands: SignerDemands): SignedBy {
   const { keys, subject, subjectRegexp, issuer, issuerRegexp, workflow } = choice;

@@ -56,11 +56,11 @@ test("ends where it was cut, and does not go on when the file grows again", () =
   expect(input.read(buffer)).toBe(0);
 });
 
-test("what is no regular file is not opened, nor waited for", () => {
+test("what is not a regular file is neither opened nor waited for", () => {
   mkdirSync(join(folder, "folder"));
   spawnSync("mkfifo", [join(folder, "fifo")]);
   expect(() => FileInput.open(join(folder, "folder"), "the blob")).toThrow("it is a directory");
-  expect(() => FileInput.open(join(folder, "fifo"), "the blob")).toThrow("it is no regular file");
+  expect(() => FileInput.open(join(folder, "fifo"), "the blob")).toThrow("it is not a regular file");
   expect(() => FileInput.open(join(folder, "none"), "the blob")).toThrow(/ENOENT/);
 });
 

@@ -36,7 +36,7 @@ test("what is no such file is refused, without waiting for a FIFO's writer", () 
   execFileSync("mkfifo", [join(folder, "fifo")]);
   expect(refusal(file, 9)).toBe("it is larger than 9 bytes");
   expect(refusal(join(folder, "directory"))).toBe("it is a directory");
-  expect(refusal(join(folder, "fifo"))).toBe("it is no regular file");
-  expect(refusal("/dev/null")).toBe("it is no regular file");
+  expect(refusal(join(folder, "fifo"))).toBe("it is not a regular file");
+  expect(refusal("/dev/null")).toBe("it is not a regular file");
   expect(refusal(join(folder, "missing"))).toBe("no such file or directory");
 });
