@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DockerRegistry, startDockerRegistry } from "../support/docker-registry.ts";
-import { describeWith, ours, type Peer, PROJECT, registry, root, run } from "../support/peers.ts";
+import { describeWith, openssl, ours, type Peer, PROJECT, registry, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** The commands of README.md, by the heading they stand under. */
@@ -27,16 +28,52 @@ async function runAll(commands: string, cwd: string, shell = bash) {
 
 test("each section with commands is known here", () => {
   expect([...SECTIONS.keys()]).toEqual([
-    "Try it",
+    "Get the executable",
+    "Build it from source",
     "Install on a node",
     "Publish an encrypted image",
     "In CI",
   ]);
 });
 
-describe("Try it", () => {
+const RELEASED = "ctd-decoder-linux-x64";
+
+describeWith([ours, openssl], "Get the executable", {}, () => {
+  const [block = ""] = SECTIONS.get("Get the executable") ?? [];
+  const folder = temporaryFolder();
+
+  beforeAll(() => {
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    copyFileSync(ours.command, join(folder, RELEASED));
+    const sum = createHash("sha256").update(readFileSync(ours.command)).digest("hex");
+    // As scripts/release writes them. The second file is one that the reader did not download.
+    const sums = Buffer.from(`${sum}  ${RELEASED}\n${"0".repeat(64)}  provenance.json\n`);
+    writeFileSync(join(folder, "SHA256SUMS"), sums);
+    writeFileSync(join(folder, "SHA256SUMS.sig"), sign("sha256", sums, privateKey).toString("base64"));
+    writeFileSync(join(folder, "release.pub"), publicKey.export({ type: "spki", format: "pem" }));
+  });
+
+  test("the commands accept a release, and the executable runs", async () => {
+    const { exit, stdout, stderr } = await runAll(`${block}\n./${RELEASED} --version`, folder);
+    expect(exit, `${stdout}\n${stderr}`).toBe(0);
+    expect(stdout.toString()).toMatch(/^Verified OK\nctd-decoder-linux-x64: OK\nctd-decoder \d/);
+  });
+
+  test.each(["SHA256SUMS", RELEASED])("they refuse one whose %s was changed", async (name) => {
+    const path = join(folder, name);
+    const original = readFileSync(path);
+    writeFileSync(path, Buffer.concat([original, Buffer.from("\n")]));
+    try {
+      expect((await runAll(block, folder)).exit).toBe(1);
+    } finally {
+      writeFileSync(path, original);
+    }
+  });
+});
+
+describe("Build it from source", () => {
   test("both commands are programs of this project; the tests are what runs now", async () => {
-    const commands = (SECTIONS.get("Try it") ?? []).map((block) => block.split(/\s+/)[0]);
+    const commands = (SECTIONS.get("Build it from source") ?? []).map((block) => block.split(/\s+/)[0]);
     expect(commands).toEqual(["scripts/demo", "scripts/test"]);
     const demo = await run({ name: "demo", command: `${PROJECT}scripts/demo`, args: [] }, [], {
       cwd: PROJECT,
@@ -74,8 +111,10 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
     expect(listed.stdout.toString()).toContain("hello");
     const next = await runAll("ctd-decoder verify --key next.jwk oci:app:1.0-next", folder);
     expect(next.stdout.toString()).toContain("complete and unchanged");
-    const before = await runAll("ctd-decoder verify --key node.pem oci:app:1.0-next", folder);
-    expect(before.exit).toBe(1);
+    const kept = await runAll("ctd-decoder verify --key node.pem oci:app:1.0-next", folder);
+    expect(kept.stdout.toString()).toContain("complete and unchanged");
+    const saved = await runAll("tar tf app.tar manifest.json", folder);
+    expect(saved.exit, saved.stderr).toBe(0);
   });
 
   test("the recipe for CI, and that it notices another recipient", async () => {
@@ -85,7 +124,6 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
       ctd-decoder keygen --format jwk node.jwk
       ctd-decoder keygen --format jwk backup.jwk
       ctd-decoder keygen --for signing cosign.key
-      mv cosign.key.pub cosign.pub
       for key in node backup; do sed 's/.*"kid": *"\\([^"]*\\)".*/jwe:\\1/; t; d' $key.jwk.pub; done > recipients.txt`,
       folder,
     );
@@ -106,8 +144,11 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
 });
 
 describeWith([ours, root], "Install on a node", {}, () => {
+  const folder = temporaryFolder();
+
   test("the commands install, and doctor agrees, on a node without containerd's configuration", async () => {
     const [block = ""] = SECTIONS.get("Install on a node") ?? [];
+    symlinkSync(ours.command, join(folder, RELEASED));
     // A private view of the folders that the commands write to: nothing of it stays on this machine.
     const node: Peer = {
       name: "unshare",
@@ -125,7 +166,7 @@ describeWith([ours, root], "Install on a node", {}, () => {
     ].join("\n");
     const { exit, stdout, stderr } = await runAll(
       `${mounts}\n${restart}\n${block}\nls -R /etc/containerd /usr/local/bin\ncat /var/lib/restarts`,
-      PROJECT,
+      folder,
       node,
     );
     expect(exit, `${stdout}\n${stderr}`).toBe(0);
