@@ -149,11 +149,12 @@ describeWith([ours, root], "Install on a node", {}, () => {
   test("the commands install, and doctor agrees, on a node without containerd's configuration", async () => {
     const [block = ""] = SECTIONS.get("Install on a node") ?? [];
     symlinkSync(ours.command, join(folder, RELEASED));
-    // A private view of the folders that the commands write to: nothing of it stays on this machine.
+    // A private view of the folders that the commands write to: nothing of it stays on this machine. A private /proc
+    // hides the containerds of other tests, whose configuration install would otherwise change.
     const node: Peer = {
       name: "unshare",
       command: "unshare",
-      args: ["--mount", "bash", "-euo", "pipefail", "-c"],
+      args: ["--mount", "--pid", "--fork", "--mount-proc", "bash", "-euo", "pipefail", "-c"],
     };
     const mounts =
       "for d in /etc/containerd /usr/local/bin /var/lib; do mkdir -p $d; mount -t tmpfs tmpfs $d; done";
