@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import type { Transform } from "node:stream";
-import zlib from "node:zlib";
-import { beginsZstd, ZstdFrames } from "../encoding/zstd-frames.ts";
+import type { ZstdFrames } from "../encoding/zstd-frames.ts";
 import { DecoderError } from "../errors.ts";
+import { compressionOf, createDecompressor } from "./compression.ts";
 import type { Output, Sink } from "./output.ts";
 
-/** Maximum output of one decompression step, in bytes. */
-const CHUNK_BYTES = 64 * 1024;
 /** Bytes withheld until the data proves complete. A tar's end-of-archive and padding take less (10 KiB). */
 const WITHHELD_BYTES = 64 * 1024;
 
@@ -60,16 +58,11 @@ export class Expander implements Sink {
   }
 
   #create(head: Uint8Array): Transform {
-    // RFC 1952 §2.3.1
-    if (head[0] === 0x1f && head[1] === 0x8b) return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
-    if (!beginsZstd(head)) throw unknownCompression();
-    if (zlib.createZstdDecompress === undefined)
-      throw new DecoderError(
-        "BAD_IMAGE",
-        "the layer is compressed with zstd, which this runtime can't decompress",
-      );
-    this.#frames = new ZstdFrames();
-    return zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES });
+    const compression = compressionOf(head);
+    if (compression === "none") throw unknownCompression();
+    const { stream, frames } = createDecompressor(compression);
+    this.#frames = frames;
+    return stream;
   }
 
   /** The stream calls this. An error thrown here would crash the process, so it is kept for the waiting caller. */

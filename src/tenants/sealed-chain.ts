@@ -3,8 +3,9 @@ import { LayerDecryptor } from "../cipher/decrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
 import { blobPath } from "../containerd/store/blobs.ts";
 import { DecoderError } from "../errors.ts";
+import { compressionOf } from "../io/compression.ts";
 import { FileInput } from "../io/file-input.ts";
-import { compressionOf, decompress } from "../transport/compression.ts";
+import { decompress } from "../transport/compression.ts";
 import type { SealRecord } from "./seal-record.ts";
 
 /** A chain with seal records, and the chain below it. */

@@ -1,9 +1,10 @@
 import { stat } from "node:fs/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { compressionOf, MAGIC_BYTES } from "../io/compression.ts";
 import { readPipe, stoppable } from "../io/pipe.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import { type FileRange, readBlob, readHead, wholeFile } from "./blob.ts";
-import { compressionOf, decompress, MAGIC_BYTES } from "./compression.ts";
+import { decompress } from "./compression.ts";
 import { counted, NO_PROGRESS } from "./progress.ts";
 import type { OpenOptions } from "./transport.ts";
 

@@ -1,31 +1,17 @@
 import { once } from "node:events";
 import type { Transform } from "node:stream";
-import zlib from "node:zlib";
-import { ZstdFrames } from "../encoding/zstd-frames.ts";
+import type { ZstdFrames } from "../encoding/zstd-frames.ts";
 import { DecoderError } from "../errors.ts";
+import { createDecompressor } from "../io/compression.ts";
 import type { Compression } from "../spec/media-types.ts";
 
 type Chunks = AsyncIterable<Uint8Array>;
 
-/** First bytes: RFC 1952 §2.3.1, RFC 8878 §3.1.1. */
-const MAGIC: readonly { readonly compression: Compression; readonly bytes: Uint8Array }[] = [
-  { compression: "gzip", bytes: Uint8Array.of(0x1f, 0x8b) },
-  { compression: "zstd", bytes: Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd) },
-];
-/** Number of first bytes that identify a compression. */
-export const MAGIC_BYTES = 4;
-
-/** A file's compression by its first bytes. */
-export function compressionOf(head: Uint8Array): Compression {
-  const start = Buffer.from(head.buffer, head.byteOffset, head.length);
-  return MAGIC.find(({ bytes }) => start.subarray(0, bytes.length).equals(bytes))?.compression ?? "none";
-}
-
 /**
- * Decompresses with the runtime's own zlib, which is faster; its output is the same everywhere. All of `chunks` is read even
- * if the data are damaged, so that a wrong digest, checked on the way, is reported first.
+ * Decompresses chunks. All of `chunks` is read even if the data is damaged, so that a wrong digest, which is checked on the
+ * way, is reported first.
  * @param name the data in messages
- * @throws DecoderError BAD_IMAGE for damaged data; what `chunks` throws
+ * @throws DecoderError BAD_IMAGE for damaged data; whatever `chunks` throws
  */
 export async function* decompress(
   compression: Compression,
@@ -36,13 +22,12 @@ export async function* decompress(
     yield* chunks;
     return;
   }
-  const inflate = compression === "gzip" ? zlib.createGunzip() : zlib.createZstdDecompress();
-  const frames = compression === "zstd" ? new ZstdFrames() : undefined;
+  const { stream: inflate, frames } = createDecompressor(compression);
   const feeding = new Feeding(inflate, frames ? followed(chunks, frames) : chunks);
   try {
     for await (const chunk of inflate) yield chunk;
     await feeding.done;
-    if (frames?.isWhole === false) throw new Error("the data end in the middle of a frame");
+    if (frames?.isWhole === false) throw new Error("the data ends in the middle of a frame");
   } catch (error) {
     await feeding.done;
     throw new DecoderError("BAD_IMAGE", `${name} is damaged: it is not complete ${compression} data`, {

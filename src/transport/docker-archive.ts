@@ -1,6 +1,7 @@
 import { isObject } from "../encoding/json.ts";
 import { parseJson, writeJson } from "../encoding/json-document.ts";
 import { DecoderError } from "../errors.ts";
+import { compressionOf, MAGIC_BYTES } from "../io/compression.ts";
 import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
@@ -9,7 +10,6 @@ import type { ImageConfig, IndexEntry, Manifest } from "../spec/manifest.ts";
 import { OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import type { Archive } from "./archive.ts";
 import { type BlobStore, type FileRange, MemoryBlobs, readBlob, readHead } from "./blob.ts";
-import { compressionOf, MAGIC_BYTES } from "./compression.ts";
 import { DOCKER_MANIFEST_FILE, type SavedImage } from "./docker-manifest.ts";
 import { parseObject } from "./documents.ts";
 
