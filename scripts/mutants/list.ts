@@ -73,7 +73,7 @@ export const CHANGES: readonly Change[] = [
     to: "constants.O_RDONLY",
   },
   {
-    file: "src/decoder/open-layer.ts",
+    file: "src/decoder/openings.ts",
     from: "      if (!(error instanceof DecoderError)) throw error;\n",
     to: "",
   },

@@ -8,7 +8,7 @@ import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { AUDIT_VARIABLE, startAudit } from "./audit.ts";
 import type { DecoderOptions } from "./flags.ts";
 import type { Opening } from "./judge.ts";
-import { openings } from "./open-layer.ts";
+import { openings } from "./openings.ts";
 import { releaseOpened } from "./release.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -59,7 +59,7 @@ async function trustedLayers(
   environment: Environment,
 ): Promise<Handover["layers"]> {
   if (options.trust.policyFile === undefined) return layers;
-  const { acceptedLayers } = await import("./gate.ts");
+  const { acceptedLayers } = await import("./accepted-layers.ts");
   return acceptedLayers(layers, options.trust.policyFile, options, environment);
 }
 

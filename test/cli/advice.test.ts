@@ -94,7 +94,10 @@ describeWith([ours], "advice about the command line", {}, () => {
 
   test.each([
     [["inspect", "app"], /^an image is oci:DIR.*docker:\/\/HOST.* or - for an archive on standard input$/],
-    [["encrypt", ...FOR_NODE, "app", "oci:out"], /^an image is oci:DIR.*; rootfs:DIR and tar:FILE/],
+    [
+      ["encrypt", ...FOR_NODE, "app", "oci:out"],
+      /^an image is oci:DIR.*; files to make one of are rootfs:DIR, tar:FILE$/,
+    ],
     [["decrypt", "--key", "node.pem", "oci:encrypted", "app"], /^a destination is oci:DIR/],
     [["inspect", "rootfs:."], /^ctd-decoder encrypt makes an image of it/],
     [["verify", "--key", "node.pem", "tar:x.tar"], /^ctd-decoder encrypt makes an image of it/],
@@ -132,9 +135,9 @@ describeWith([ours], "advice about keys", {}, () => {
   });
 
   test.each([
-    ["node.pub.pem", /private key that belongs to it decrypts$/],
-    ["pair.pem.pub", /private key that belongs to it decrypts: --key pair\.pem$/],
-    ["key.jwk.pub", /private key that belongs to it decrypts: --key key\.jwk$/],
+    ["node.pub.pem", /private key that belongs to it$/],
+    ["pair.pem.pub", /private key that belongs to it: --key pair\.pem$/],
+    ["key.jwk.pub", /private key that belongs to it: --key key\.jwk$/],
   ])("a public key as --key, %s: that the private one is wanted", async (file, hint) => {
     expect((await failure("decrypt", "--key", file, "oci:encrypted", "oci:out")).hint).toMatch(hint);
   });

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { FoundLayer } from "../../../src/containerd/payload.ts";
-import { openings } from "../../../src/decoder/open-layer.ts";
+import { openings } from "../../../src/decoder/openings.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { loadKeys } from "../../../src/keys/load.ts";
 import * as LIMITS from "../../../src/limits.ts";
