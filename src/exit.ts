@@ -29,8 +29,8 @@ function plain(message: string, hint: string | undefined): string {
 }
 
 /**
- * Runs the program to its end: exit code 0 when all is done. Work that waits for what never comes ends the process as well,
- * with whatever stands as its exit code; that is a failure, too.
+ * Runs the program to its end: exit code 0 on success. If work waits for an event that never comes, the
+ * process ends with the exit code set so far, which is a failure.
  */
 export function conclude(work: () => Promise<void>): void {
   process.exitCode = FAILURE;

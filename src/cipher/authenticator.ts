@@ -11,8 +11,8 @@ export const HASH_BYTES = 32;
 export const WORKER_BYTES = 64 * 1024 * 1024;
 
 /**
- * The first `count` bytes of a buffer, mostly all of it. A layer of 10 GiB has 160,000 chunks, and a view of each one would
- * take memory until the next garbage collection.
+ * Returns the first `count` bytes of a buffer, usually all of it. A layer of 10 GiB has 160,000 chunks, and a view of each
+ * one would hold memory until the next garbage collection.
  */
 export function firstOf(buffer: Uint8Array, count: number): Uint8Array {
   return count === buffer.length ? buffer : buffer.subarray(0, count);

@@ -21,7 +21,7 @@ interface SignedPlace {
  * Where an image is that is to be signed.
  * @param text `docker://NAME`, `NAME` or `oci:DIR[:TAG]`
  * @param identity the name that the signature is for; undefined: the image's own
- * @param digest signs this manifest, whatever the name leads to
+ * @param digest the manifest to sign, even if the name now refers to another
  * @throws DecoderError USAGE
  */
 export function signedPlace(

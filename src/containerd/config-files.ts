@@ -4,7 +4,7 @@ import { readSmallFile } from "../io/file.ts";
 
 /** Where configuration files are read: on this machine, or on a node with planned changes applied. */
 export interface ConfigFiles {
-  /** @throws Error of the system, or for a file above the limit: `describeSystemError` words it */
+  /** @throws Error from the system, or for a file above the limit; `describeSystemError` describes both */
   read(path: string, maxBytes: number): Uint8Array;
   /** Names in a folder, sorted. Empty for a folder that cannot be read. */
   list(folder: string): readonly string[];

@@ -84,8 +84,8 @@ type Chunks = AsyncIterable<Uint8Array>;
 /**
  * Does one job.
  * @param onBytes is called with the size of each chunk of input; throws to end the job. A negative size takes back what was
- * read in vain, since an upload starts anew.
- * @throws DecoderError for whatever can be wrong with a layer; IO
+ * read in vain, since an upload starts again.
+ * @throws DecoderError for any fault of a layer; IO
  */
 export async function runJob(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
   if (job.kind === "compress") return await compress(job);

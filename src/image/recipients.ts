@@ -23,7 +23,7 @@ export async function compareRecipients(before: Annotations, after: Annotations)
   const removed = await recipientsOf(old.filter((packet) => !includes(now, packet)));
   const kept = await recipientsOf(old.filter((packet) => includes(now, packet)));
   const added = await recipientsOf(now.filter((packet) => !includes(old, packet)));
-  // A recipient whose key was wrapped anew has another packet, but is still the same one.
+  // A recipient whose key was rewrapped has a new packet, but is still the same recipient.
   const stayed = added.filter((it) => removed.some((other) => isSame(it, other)));
   return {
     added: added.filter((it) => !stayed.includes(it)),

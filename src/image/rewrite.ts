@@ -189,7 +189,7 @@ async function carryOut(
   }
 }
 
-/** @throws DecoderError when the work was stopped, whatever error that has caused */
+/** @throws DecoderError when the work was stopped, whichever error that caused */
 function checkRunning(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted; the destination is as it was");
 }

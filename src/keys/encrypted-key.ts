@@ -17,7 +17,7 @@ import type { Unusable } from "./keyset.ts";
 
 /** Encrypted private keys: PKCS#8 with PBES2 (RFC 8018 §6.2), and OpenSSL's traditional encrypted PEM. */
 
-/** The decrypted DER, or why there is none. A wrong password mostly shows as bad padding, rarely as garbage. */
+/** The decrypted DER, or the reason for failure. A wrong password usually causes bad padding, and rarely garbage. */
 type Decrypted = Bytes | Unusable;
 
 /** The passwords to try, and the processor time that all keys together may take for it. */

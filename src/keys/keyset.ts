@@ -4,7 +4,7 @@ import type { Secret } from "../secret.ts";
 export type Curve = "P-256" | "P-384" | "P-521";
 
 interface KeyBase {
-  /** PKCS#8 PrivateKeyInfo (RFC 5208), DER, whatever the key's original form. */
+  /** PKCS#8 PrivateKeyInfo (RFC 5208), DER, for every original form of the key. */
   readonly pkcs8: Secret;
   /** Where the key came from, for messages: a path below the keys path, or "payload privkeys[0]". */
   readonly origin: string;

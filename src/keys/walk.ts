@@ -27,7 +27,7 @@ interface WalkOptions {
 
 /** Kubernetes keeps a volume's versions in `..data` and `..2024_…`, and links the keys from beside them. */
 const VOLUME_INTERNAL = "..";
-/** How often a path is resolved again when the kubelet exchanges the volume meanwhile. */
+/** Attempts to resolve a path while the kubelet replaces the volume. */
 const EXCHANGES = 3;
 
 /** O_NONBLOCK: a FIFO that replaces a file after it was listed must not stop the pull. */
@@ -143,7 +143,7 @@ class Walk {
   }
 }
 
-/** realpath(3) follows links one by one, so it fails when the volume is exchanged meanwhile. Then it is tried again. */
+/** realpath(3) follows links one by one, so it fails when the volume is replaced meanwhile. It is then retried. */
 function realPath(place: string): string {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -113,7 +113,7 @@ export function removeFile(node: NodeRoot, path: string): void {
   rmSync(node.locate(path), { force: true });
 }
 
-/** Of the name itself, which may be a symbolic link; undefined if it does not exist. */
+/** State of the name itself, which may be a symbolic link; undefined if it does not exist. */
 export function statOf(node: NodeRoot, path: string): Stats | undefined {
   return lstatSync(node.locate(path), { throwIfNoEntry: false });
 }

@@ -76,7 +76,7 @@ function firstProven(candidates: Iterable<string>, wanted: Table, parse: Parse):
   return undefined;
 }
 
-/** Whether two values of TOML are equal, in whatever order their keys are. */
+/** Whether two TOML values are equal. The order of keys does not matter. */
 export function hasSameMeaning(one: unknown, other: unknown): boolean {
   if (typeof one !== "object" || typeof other !== "object" || one === null || other === null)
     return Object.is(one, other);

@@ -8,7 +8,7 @@ let removed: (readonly [name: NodeJS.Signals, listener: Listener])[] = [];
 
 /**
  * Lets signals end the process at once while `work` runs. Deriving a key from a password may keep the thread busy for
- * seconds, and no handler would run meanwhile. Use it only where an abrupt end leaves nothing half done.
+ * seconds, during which no handler can run. Use it only where an abrupt end leaves nothing half done.
  */
 export async function endingAtOnce<T>(work: () => Promise<T>): Promise<T> {
   if (running++ === 0) {

@@ -263,7 +263,7 @@ export class RegistryClient {
       );
       all.push(...found);
       const next = nextPage(response.header("link"), response.url);
-      // A page without any would lead on for ever.
+      // A page without any would lead on forever.
       if (next === undefined || found.length === 0 || all.length >= LIMITS.referrers) break;
       const attempted = await this.send({
         method: "GET",

@@ -12,10 +12,10 @@ export interface RemoteDocument {
   readonly size: number;
 }
 
-/** What is asked for. Without all of these a registry answers 404, or converts; Docker's first schema is never wanted. */
+/** Accepted media types. Without one of them, a registry answers 404 or converts. Docker's first schema is never accepted. */
 export const ACCEPT = [OCI_INDEX, OCI_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST].join(", ");
 const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(?:json|prettyjws)$/;
-/** Content types that say nothing of what a document is. */
+/** Content types that do not identify a document. */
 const VAGUE: ReadonlySet<string> = new Set([
   "",
   "application/json",

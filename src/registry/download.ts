@@ -10,7 +10,7 @@ import { backoff, pause } from "./retry.ts";
 type BlobRange = Pick<Descriptor, "digest" | "size">;
 
 /**
- * The bytes of a blob, exactly `size` of them. A connection that breaks is made anew, at the registry, and goes on where the
+ * The bytes of a blob, exactly `size` of them. A broken connection is made again, at the registry, and continues where the
  * last one ended: the caller must check the digest, which also proves the seam.
  * @param name for messages: "layer 2"
  * @throws DecoderError SIZE_MISMATCH, REGISTRY, and what `requestBlob` throws

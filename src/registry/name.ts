@@ -9,7 +9,7 @@ export interface RegistryName {
   readonly repository: string;
   /** Absent only beside a digest. */
   readonly tag?: string;
-  /** `sha256:<hex>`. Where there is one, it is asked for and the tag is not. */
+  /** `sha256:<hex>`. If present, requests use it instead of the tag. */
   readonly digest?: string;
 }
 
@@ -56,7 +56,7 @@ export function isTag(value: unknown): value is string {
   return typeof value === "string" && TAG.test(value);
 }
 
-/** What a registry is asked for: the digest if the name has one, else the tag. */
+/** The reference in a request: the digest if the name has one, otherwise the tag. */
 export function referenceOf({ tag, digest }: RegistryName): string {
   return digest ?? tag ?? DEFAULT_TAG;
 }

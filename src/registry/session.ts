@@ -14,7 +14,7 @@ export interface SessionOptions {
   /** "reg.example/app", for messages. */
   readonly target: string;
   readonly findCredential: FindCredential;
-  /** Of the proxies and the system's certificates. */
+  /** Environment of the proxies and the system's certificates. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** At each request, the first one included. */
   readonly attempts?: number;
@@ -93,7 +93,7 @@ export class Session {
     return await this.#follow(request);
   }
 
-  /** Sends a request once, with the credentials that are at hand. */
+  /** Sends a request once, with the current credentials. */
   async sendPlainly(request: SessionRequest): Promise<HttpResponse> {
     return await this.#follow(request);
   }

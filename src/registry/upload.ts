@@ -182,7 +182,7 @@ export class Upload {
 
 /**
  * Uploads a blob, if need be several times from its first byte: what a registry has of an upload that broke is not known.
- * @param work sends and commits one upload; each call starts anew
+ * @param work sends and commits one upload; each call starts from the beginning
  * @throws DecoderError what the last attempt threw
  */
 export async function uploading<T>(

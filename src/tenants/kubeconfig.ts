@@ -9,7 +9,7 @@ import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { Secret } from "../secret.ts";
 
-/** How to reach the API server, and as whom. Read anew for each call: kubelets rotate their credentials. */
+/** The API server's address and credentials. They are read for each call, since kubelets rotate their credentials. */
 export interface ApiAccess {
   /** Origin and base path, without a slash at the end: "https://10.0.0.1:6443". */
   readonly server: string;

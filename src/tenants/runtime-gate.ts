@@ -133,7 +133,7 @@ export function writeRuntimeLog({ log }: RuntimeCall, error: unknown): void {
   try {
     appendFileSync(log, `${JSON.stringify({ level: "error", msg, time: new Date().toISOString() })}\n`);
   } catch {
-    // containerd then shows the exit status alone; the container is refused all the same.
+    // containerd then shows only the exit status. The container is still refused.
   }
 }
 

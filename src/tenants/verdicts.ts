@@ -24,7 +24,7 @@ export class Verdicts {
     return statSync(this.#path(podUid, chain), { throwIfNoEntry: false })?.isFile() === true;
   }
 
-  /** A verdict that can't be kept is asked for again. */
+  /** A verdict that can't be stored is computed again when needed. */
   add(podUid: string, chain: string): void {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });

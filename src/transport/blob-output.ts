@@ -42,7 +42,7 @@ export interface WrittenBlob {
  * Writes a blob and completes it once its last chunk has come: a blob whose chunks end in an error never becomes one. An
  * unfinished file stays in the destination's staging folder, which is removed with it; an unfinished upload is cancelled.
  * @param name for messages: "layer 2"
- * @param make begins the blob. It is called again when an upload broke and starts anew, so that each attempt has its own key
+ * @param make begins the blob. It is called again when a broken upload starts again, so that each attempt has its own key
  *   and nonce: a registry may have kept what it got of the first.
  * @throws DecoderError IO, REGISTRY, UNAUTHORIZED; what `chunks` and `digest` throw
  */

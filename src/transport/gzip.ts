@@ -85,7 +85,7 @@ async function instantiate(): Promise<void> {
   setWasmExports(exports);
 }
 
-/** In the executable, Bun embeds the file and returns its path. Elsewhere the package is asked for it. */
+/** In the executable, Bun embeds the file and returns its path. Elsewhere the package provides the path. */
 async function wasmPath(): Promise<string> {
   if (!IS_COMPILED) return createRequire(import.meta.url).resolve("zlib-streams/zlib-streams.wasm");
   const { default: path } = await import("zlib-streams/zlib-streams.wasm", { with: { type: "file" } });

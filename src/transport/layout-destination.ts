@@ -28,7 +28,7 @@ const PRIVATE_MODE = 0o700;
 
 /**
  * An image layout's folder, new or with other images in it. Several processes may write to one: each commit holds the
- * folder's lock, and reads the index anew.
+ * folder's lock, and reads the index again.
  */
 export class LayoutDestination implements ImageDestination {
   readonly #reference: FileReference;
@@ -102,7 +102,7 @@ export class LayoutDestination implements ImageDestination {
     return this.#staged.staging.path;
   }
 
-  /** Makes the staging folder the layout. @returns false when another process has made one meanwhile */
+  /** Makes the staging folder the layout. @returns false when another process has made one in the meantime */
   async #appear(root: IndexEntry): Promise<boolean> {
     const { path } = this.#reference;
     await this.#writeIndex(NEW_INDEX, root);

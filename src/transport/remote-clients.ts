@@ -11,7 +11,7 @@ export async function remoteClient(remote: RemoteRepository): Promise<RegistryCl
   const known = clients.get(remote.id);
   if (known !== undefined) return known;
   const { openRemote } = await import("../registry/open.ts");
-  // Another request may have made it meanwhile.
+  // Another request may have made the client in the meantime.
   const client = clients.get(remote.id) ?? openRemote(remote, stopping.signal);
   clients.set(remote.id, client);
   return client;

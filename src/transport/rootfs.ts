@@ -37,7 +37,7 @@ async function* below(
 
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    // Sorted by bytes, whatever the locale is.
+    // Sorted by bytes, independent of the locale.
     return (await readdir(folder)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   } catch (error) {
     throw unreadable(folder, error);

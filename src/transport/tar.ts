@@ -55,7 +55,7 @@ export async function* tarEntries(chunks: AsyncIterable<Uint8Array>, name: strin
   try {
     for await (const entry of reader) {
       const { name, type, linkname, size } = entry.header;
-      // tar-stream's size is null for a number that it can't read. It would then wait for ever for the body's end.
+      // tar-stream's size is null for a number that it can't read. It would then wait forever for the body's end.
       if (!Number.isSafeInteger(size) || size < 0) throw new Error("an entry without a size");
       const offset = entry.offset + BLOCK_BYTES;
       bodyEnd = offset + size;

@@ -69,7 +69,7 @@ class Gate {
       if (this.#hasVerdict(index.digest)) return true;
       roots.push(index.digest);
     }
-    // containerd is asked for the index, so that is what is signed.
+    // containerd requests the index, so the index is what is signed.
     for (const root of roots.reverse()) if (await this.#check(root)) return true;
     return false;
   }

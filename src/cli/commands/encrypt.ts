@@ -93,7 +93,7 @@ export const ENCRYPT: Command = {
 };
 
 /**
- * What signs the encrypted image, if that is asked for. Everything that can be wrong is found before anything is encrypted.
+ * Prepares the signing of the encrypted image, if requested. Every error is found before anything is encrypted.
  * @throws DecoderError USAGE, BAD_KEY
  */
 async function signer(args: Arguments) {

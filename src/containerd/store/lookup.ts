@@ -94,7 +94,7 @@ function descriptorsOf({ digest, blob }: Target, layers: readonly NamedLayer[]):
     .map((descriptor) => ({ descriptor, blob }));
 }
 
-/** Keeps each descriptor once: images that share a layer mostly describe it in the same way. */
+/** Keeps each descriptor once: images that share a layer usually describe it the same way. */
 function unseen(candidates: readonly FoundLayer[], seen: Set<string>): FoundLayer[] {
   return candidates.filter(({ descriptor: { mediaType, annotations } }) => {
     const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));

@@ -92,7 +92,7 @@ function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
   return { paths: blobs.map(({ path }) => path), isComplete };
 }
 
-/** undefined for a blob that was pruned meanwhile, or can't be looked at. */
+/** Returns undefined for a blob that has since been pruned, or can't be examined. */
 function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -158,7 +158,7 @@ export function readJson(path: string): Buffer | null {
     const rest = bytes.subarray(head.length);
     return readFully(fd, rest, head.length) === rest.length ? bytes : null;
   } catch {
-    // It was pruned meanwhile, and names nothing any more.
+    // The blob has since been pruned, so it names nothing.
     return null;
   } finally {
     if (fd !== undefined) closeSync(fd);

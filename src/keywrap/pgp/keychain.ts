@@ -8,7 +8,7 @@ import { type Packet, readPackets, TAG, unarmour } from "./framing.ts";
 import { SecretKey } from "./secret-key.ts";
 import { firstNumber, type SessionKeyPacket } from "./session-key-packet.ts";
 
-/** The OpenPGP keys at hand that can decrypt. */
+/** The available OpenPGP keys that can decrypt. */
 export class Keychain {
   /** Unusable keyrings and keys. */
   readonly unusable: readonly Attempt[];

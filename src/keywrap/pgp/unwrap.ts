@@ -4,7 +4,7 @@ import { parseMessage } from "./message.ts";
 import { describeRecipient } from "./session-key-packet.ts";
 
 /**
- * Opens an OpenPGP message (RFC 9580, and GnuPG's OCB packet) with the keyrings at hand; see {@link UnwrapScheme}. Without a
+ * Opens an OpenPGP message (RFC 9580, and GnuPG's OCB packet) with the available keyrings; see {@link UnwrapScheme}. Without a
  * keyring, openpgp.js is not loaded.
  */
 export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Opened | null> {

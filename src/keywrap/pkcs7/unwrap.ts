@@ -8,7 +8,7 @@ import { readEnvelope } from "./envelope.ts";
 import { decryptContentKey } from "./key-transport.ts";
 import { recipientText } from "./recipient.ts";
 
-/** Opens a CMS packet with the RSA keys and certificates at hand. See {@link UnwrapScheme.unwrap}. */
+/** Opens a CMS packet with the available RSA keys and certificates. See {@link UnwrapScheme.unwrap}. */
 export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Opened | null> {
   const envelope = readEnvelope(packet);
   const content = readContent(envelope.content);

@@ -53,13 +53,13 @@ export function isReserved(providerName: string): boolean {
   return RESERVED.has(providerName);
 }
 
-/** A provider's own parameters, without the keys and passwords at hand. */
+/** A provider's own parameters, without the available keys and passwords. */
 export function ownParameters(providerName: string, all: Parameters): Parameters {
   const own = isReserved(providerName) ? undefined : all.get(providerName);
   return own === undefined ? new Map() : new Map([[providerName, own]]);
 }
 
-/** @param parameters what the provider learns of the keys and passwords at hand */
+/** @param parameters the available keys and passwords, as sent to the provider */
 export function unwrapRequest(packet: Uint8Array, parameters: Parameters): Buffer {
   const keyunwrapparams = { dc: { Parameters: encode(parameters) }, annotation: encodeBase64(packet) };
   return message({ op: UNWRAP.name, keywrapparams: NOT_WRAPPING, keyunwrapparams });

@@ -14,7 +14,7 @@ import { type Envelope, preAuthentication } from "./statement.ts";
 import type { TrustedLog } from "./trusted-root.ts";
 import { type Certificate, parseCertificate } from "./x509.ts";
 
-/** A signature with all that came along, whatever format it was in. Nothing of it is verified. */
+/** A signature of any format with its accompanying material. None of it is verified yet. */
 export interface Evidence {
   readonly signed: Message;
   /** The payload of a DSSE envelope. */

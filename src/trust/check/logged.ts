@@ -16,7 +16,7 @@ export interface Logged {
   readonly verifier: Uint8Array;
 }
 
-/** What an entry says, whatever its kind. */
+/** The content of a log entry of any kind. */
 interface Entry {
   readonly digest: { readonly hash: HashName; readonly value: Uint8Array } | null;
   readonly signature: Uint8Array | null;

@@ -9,7 +9,7 @@ export interface Payload {
   readonly digest: string;
   /** `critical.identity.docker-reference` */
   readonly reference: string;
-  /** `optional`: whatever the signer added. */
+  /** `optional`: fields that the signer added. */
   readonly optional: JsonObject;
 }
 

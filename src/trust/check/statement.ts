@@ -15,7 +15,7 @@ export interface Envelope {
 /** An in-toto statement about one digest. */
 export interface Statement {
   readonly predicateType: string;
-  /** Of the subject with that digest. */
+  /** Name of the subject with that digest. */
   readonly subjectName: string | undefined;
   readonly annotations: JsonObject;
 }

@@ -13,7 +13,7 @@ import { type Findings, reading } from "./attachments.ts";
 
 /** containers-registries.d(5): where GPG signatures of an image are kept, and whether attached ones count. */
 export interface RegistriesConfiguration {
-  /** Of the most specific namespace that says so; undefined: none says. */
+  /** URL set by the most specific namespace that sets one; undefined if none does. */
   lookaside(name: ImageName): string | undefined;
   useSigstoreAttachments(name: ImageName): boolean | undefined;
 }

@@ -18,7 +18,7 @@ export const SIMPLE_SUFFIX = ".sig.json";
 export const ENVELOPE_SUFFIX = ".att.json";
 
 /**
- * Signatures in a folder of their own, for nodes without a registry at hand: `<folder>/sha256-<hex>/` with
+ * Signatures in a folder of their own, for nodes that reach no registry: `<folder>/sha256-<hex>/` with
  * `*.sigstore.json` (bundles) and `*.sig.json` (payload and annotations), or a layout as `cosign save` writes it.
  * @param kinds what is looked for besides bundles
  */

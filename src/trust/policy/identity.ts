@@ -4,7 +4,7 @@ import { formatImageName, type ImageName, parseImageName, repositoryOf } from ".
 /**
  * Whether the name in a signature is one that the policy takes for this image (containers-policy.json(5), "signedIdentity").
  * @param signedName `critical.identity.docker-reference` of a payload, or a statement's subject name
- * @param name the image that is asked for
+ * @param name the requested image
  * @returns undefined when it is, else a clause: `it is for the identity "a/b:1", and the policy demands "a/b:2"`
  */
 export function identityProblem(
@@ -49,7 +49,7 @@ function matches({ kind }: SignedIdentity, signed: ImageName, wanted: ImageName)
   if (kind === "matchRepository" || kind === "exactRepository") return isSameRepository;
   if (isNameOnly(signed) || isNameOnly(wanted)) return false;
   const isByDigest = wanted.tag === undefined;
-  // The signed digest itself is compared with the image's, whatever the identity.
+  // The signed digest itself is compared with the image's for every identity.
   if (isByDigest && (kind === "matchRepoDigestOrExact" || kind === "remapIdentity")) return isSameRepository;
   return formatImageName(signed) === formatImageName(wanted);
 }

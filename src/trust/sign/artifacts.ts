@@ -10,7 +10,7 @@ import type { SigningKey } from "./cosign-key.ts";
 
 /** What is signed: the manifest or index, and the name that the signature is for. */
 export interface Signable {
-  /** Of the manifest or index. */
+  /** Descriptor of the manifest or index. */
   readonly descriptor: Descriptor;
   /** `registry.example.com/shop/app:1.0`, which policies compare with what is pulled. */
   readonly name: string;
@@ -128,7 +128,7 @@ export function indexContent(before: object | null, manifests: readonly Descript
   return content(OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, ...before, manifests }));
 }
 
-/** cosign 3 verifies bundles by P-384 keys with SHA-256 alone, whatever it writes itself. */
+/** cosign 3 verifies bundles by P-384 keys with SHA-256 only, even where cosign itself writes others. */
 function signBytes(bytes: Uint8Array, { privateKey, publicKey }: SigningKey): Uint8Array {
   return sign(publicKey.algorithm === "ed25519" ? null : "sha256", bytes, privateKey);
 }
