@@ -5,7 +5,7 @@ import type { Digester } from "../spec/digester.ts";
 export interface Expected {
   /** Bytes; undefined when the descriptor doesn't say. */
   readonly size: number | undefined;
-  /** "sha256:<hex>"; undefined when it is not to be checked. */
+  /** "sha256:<hex>"; undefined to skip the check. */
   readonly digest: string | undefined;
 }
 

@@ -11,7 +11,7 @@ import {
 import { KEY_BYTES, LAYER_CIPHER, NONCE_BYTES } from "./options.ts";
 import { workerAuthenticator } from "./worker-authenticator.ts";
 
-/** What goes with an encrypted layer: its digest, and the two JSON documents of ocicrypt's `blockcipher`. */
+/** The data that accompanies an encrypted layer: its digest, and the two JSON documents of ocicrypt's `blockcipher`. */
 export interface EncryptedOptions {
   /** `{"symkey":…,"digest":…,"cipheroptions":{"nonce":…}}`: secret, to be wrapped. Zero it after use. */
   readonly privateOptions: Uint8Array;
@@ -21,7 +21,7 @@ export interface EncryptedOptions {
   readonly digest: string;
 }
 
-/** What is known of a layer before it is encrypted. */
+/** Properties of a layer that are known before it is encrypted. */
 interface PlainLayer {
   /** Digest of the plaintext. It is computed if undefined. */
   readonly digest?: string | undefined;

@@ -2,15 +2,15 @@ import * as LIMITS from "../../limits.ts";
 import { digestOf } from "../../spec/digester.ts";
 import { likelyPaths, readJson } from "./manifests.ts";
 
-/** A manifest or index of a store. Its bytes have its digest. */
+/** A manifest or index of a store. Its bytes match its digest. */
 export interface StoredDocument {
   readonly digest: string;
   readonly bytes: Buffer;
 }
 
 /**
- * The JSON documents in a content store that mention a digest, those of pulls under way first. Each is hashed: what was
- * changed on the disk is left out.
+ * Yields the JSON documents in a content store that mention a digest, starting with those of current pulls. Each is hashed, so
+ * that documents changed on the disk are left out.
  */
 export function* documentsNaming(store: string, digest: string): Generator<StoredDocument> {
   const seen = new Set<string>();

@@ -9,9 +9,9 @@ export const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
 export const SCHEMA = "v1";
 
 /**
- * The digests that each of containerd's leases holds. A pull leases everything that it fetches: the manifests that share a
- * lease with a layer are those of the pulls under way.
- * @returns nothing when the metadata can't be read, or has another form
+ * Returns the digests that each of containerd's leases holds. A pull leases everything that it fetches. The manifests that
+ * share a lease with a layer thus belong to current pulls.
+ * @returns an empty result when the metadata can't be read, or has another format
  */
 export function leasedDigests(store: string): string[][] {
   let fd: number;

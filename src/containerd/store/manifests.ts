@@ -24,8 +24,8 @@ interface Scan {
 const HEAD_BYTES = 16 * 1024;
 
 /**
- * Finds the descriptors of a blob in the manifests of a store: first in those that pulls hold now, then in all. An index is not
- * followed, since the manifests that it names are in the store, too.
+ * Finds the descriptors of a blob in the manifests of a store. Manifests held by current pulls come first, then all others.
+ * Indexes are not followed, since the manifests that they name are in the store too.
  */
 export function* layersInStore(store: string, digest: string): Generator<Scan> {
   for (const { paths, isComplete } of likelyPaths(store, digest)) {
@@ -47,7 +47,7 @@ interface Paths {
   readonly isComplete: boolean;
 }
 
-/** The blobs of a store that may be manifests: first those that are leased together with a blob, then all, newest first. */
+/** The blobs of a store that may be manifests. Those leased together with a blob come first, then all, newest first. */
 export function* likelyPaths(store: string, digest: string | undefined): Generator<Paths> {
   const leases = leasedDigests(store).filter((held) => digest === undefined || held.includes(digest));
   const leased = [...new Set(leases.flat())].slice(0, LIMITS.leasedBlobs);
@@ -110,9 +110,9 @@ function namesIn(folder: string): string[] {
 }
 
 /**
- * The encrypted layers that a document names, if it is a manifest. An image may have a layer more than once. No image needs
- * more than a few descriptors of it, and more could crowd out those of others.
- * @param digest only layers with this one
+ * Returns the encrypted layers that a document names, if it is a manifest. An image may have a layer more than once. It needs
+ * only a few descriptors of the layer, and more could crowd out those of other images.
+ * @param digest restricts the result to layers with this digest
  */
 export function layersIn(bytes: Buffer, digest: string | undefined): NamedLayer[] {
   if (digest !== undefined && !bytes.includes(digest)) return [];
@@ -141,7 +141,7 @@ function layerOf(value: unknown): NamedLayer | null {
   }
 }
 
-/** Reads a blob if it may be a manifest: it is small, and begins as JSON does. Most blobs are layers, and little is read. */
+/** Reads a blob if it may be a manifest, that is if it is small and begins like JSON. Of other blobs, little is read. */
 export function readJson(path: string): Buffer | null {
   let fd: number | undefined;
   try {

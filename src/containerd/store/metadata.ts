@@ -3,13 +3,13 @@ import { readFully } from "../../io/file.ts";
 const MAX_PAGES = 4096;
 const MAX_DEPTH = 16;
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-/** All pages together. A node with 1,000 images has some 10 MiB of metadata. */
+/** Size cap of all pages together. A node with 1,000 images has some 10 MiB of metadata. */
 const MAX_BYTES = 256 * 1024 * 1024;
 const SMALLEST_PAGE = 1024;
 const LARGEST_PAGE = 64 * 1024;
 
 /**
- * Reads a bbolt database (file format 2) while its owner goes on writing it. containerd keeps its metadata in one.
+ * Reads a bbolt database (file format 2) while its owner keeps writing to it. containerd keeps its metadata in one.
  * The reader takes no lock, because containerd holds the only one for as long as it runs. The data may thus be torn, so every
  * result is a hint that must be checked. Nothing in the file makes the reader loop, throw or allocate without bound.
  */
@@ -26,10 +26,10 @@ export class Bolt {
     this.#root = root;
   }
 
-  /** Opens the database as of its last commit; null for another kind of file. The descriptor remains the caller's. */
+  /** Opens the database as of its last commit; null for another kind of file. The caller keeps the descriptor. */
   static open(fd: number): Bolt | null {
     const first = readMeta(fd, 0);
-    // Two meta pages take turns. If only the second one is whole, a search for its page size is not worth it.
+    // Two meta pages alternate. If only the second one is intact, a search for its page size is not worthwhile.
     if (first === null) return null;
     const second = readMeta(fd, first.pageSize);
     const { pageSize, root } = second !== null && second.transaction > first.transaction ? second : first;
@@ -40,13 +40,13 @@ export class Bolt {
     return { page: this.#root };
   }
 
-  /** The bucket with this name in a bucket. */
+  /** Returns the nested bucket with this name. */
   bucket(parent: Bucket | null, name: string): Bucket | null {
     for (const [key, bucket] of this.entries(parent, name)) if (key === name) return bucket;
     return null;
   }
 
-  /** The value with this name in a bucket. */
+  /** Returns the value with this name in a bucket. */
   value(parent: Bucket | null, name: string): Buffer | null {
     for (const [key, , value] of this.entries(parent, name)) if (key === name) return value;
     return null;
@@ -77,7 +77,7 @@ export class Bolt {
     if (this.#pagesLeft-- <= 0) return null;
     const page = this.#read(this.#pageSize, id);
     if (page === null) return null;
-    // A page may continue in those that follow it.
+    // A page may continue in the pages after it.
     const pages = 1 + page.readUInt32LE(OVERFLOW_AT);
     if (pages === 1) return page;
     return pages * this.#pageSize > MAX_PAGE_BYTES ? null : this.#read(pages * this.#pageSize, id);
@@ -106,7 +106,7 @@ const COUNT_AT = 10;
 const OVERFLOW_AT = 12;
 const PAGE_HEADER_BYTES = 16;
 const ELEMENT_BYTES = 16;
-/** The value of a bucket: the page of its root, or 0 and that page itself; and a sequence number. */
+/** A bucket's value: its root page's number and a sequence number. If the number is 0, the page itself follows. */
 const BUCKET_HEADER_BYTES = 16;
 
 function readMeta(
@@ -133,9 +133,9 @@ function* elementsOf(page: Buffer): Generator<number> {
 }
 
 /**
- * Leaf element: flags, position of the key from here, its size, the size of the value behind it: 4 bytes each. bbolt writes
- * keys and values one after another. A page whose keys overlap claims more bytes than it has, and its rest is left out:
- * 65,535 keys of 1 MiB each would take minutes.
+ * A leaf element has four fields of 4 bytes: flags, the key's offset from here, its size, and the size of the value after it.
+ * bbolt writes keys and values one after another. A page with overlapping keys claims more bytes than it has. Its rest is left
+ * out, since 65,535 keys of 1 MiB each would take minutes.
  */
 function* leavesOf(page: Buffer): Generator<Entry> {
   let bytesLeft = page.length;
@@ -183,7 +183,7 @@ function readUint64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }
 
-/** Reads exactly so many bytes, or returns null. */
+/** Reads exactly `length` bytes, or returns null. */
 function readAt(fd: number, length: number, position: number): Buffer | null {
   if (!Number.isSafeInteger(position)) return null;
   const bytes = Buffer.allocUnsafe(length);

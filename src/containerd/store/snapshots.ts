@@ -8,7 +8,7 @@ import { Bolt, type Bucket } from "./metadata.ts";
 
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
 const SCHEMA = "v1";
-/** Label with the repositories that brought a blob; what follows is their host, without a port. */
+/** Prefix of the label with the repositories that brought a blob. Their host follows, without a port. */
 const SOURCE_LABEL = "containerd.io/distribution.source.";
 /** Label of a plain layer's blob with the digest of its tar. */
 const UNCOMPRESSED_LABEL = "containerd.io/uncompressed";
@@ -105,7 +105,7 @@ export class ContainerdMetadata {
       if (now === before) return answers;
       before = now;
     }
-    throw new DecoderError("CONTENT_STORE", `${this.#path} changes too fast to be read`);
+    throw new DecoderError("CONTENT_STORE", `${this.#path} changes too fast to read`);
   }
 
   #read<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] {
@@ -145,7 +145,7 @@ function holds(database: Bolt, lease: Bucket, digest: string): boolean {
   return [...database.entries(database.bucket(lease, "content"))].some(([key]) => key === digest);
 }
 
-/** A pull's key of a snapshot in the making: `extract-<time>-<random> <chain ID>`. */
+/** A pull's key of an unfinished snapshot: `extract-<time>-<random> <chain ID>`. */
 function extractedChain(key: string): string[] {
   const chain = /^extract-\S+ (?<chain>\S+)$/.exec(key)?.groups?.["chain"];
   return chain !== undefined && parseDigest(chain) !== undefined ? [chain] : [];
@@ -161,7 +161,7 @@ function parentsOf(database: Bolt, snapshotter: Bucket, snapshot: Bucket): strin
     chains.push(parent);
     at = entry(database, snapshotter, parent);
     if (at === null)
-      throw new DecoderError("CONTENT_STORE", "a snapshot's parent is missing in containerd's metadata");
+      throw new DecoderError("CONTENT_STORE", "a snapshot's parent is missing from containerd's metadata");
   }
   return chains;
 }
