@@ -1,6 +1,6 @@
 /** One small wrong change to a source file, of the kind a tired engineer makes. */
 export interface Mutant {
-  /** "src/cipher/check.ts" */
+  /** "src/cipher/ciphertext-check.ts" */
   readonly file: string;
   /** Offset of the replaced text, in UTF-16 units. */
   readonly start: number;

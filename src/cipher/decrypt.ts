@@ -1,6 +1,6 @@
 import { createDecipheriv, createHmac, type Decipheriv, type Hmac } from "node:crypto";
 import { isSameHmac } from "./authenticator.ts";
-import { notAuthentic } from "./check.ts";
+import { notAuthentic } from "./ciphertext-check.ts";
 import type { LayerOptions } from "./options.ts";
 
 /** Decrypts a layer piece by piece, for callers that hide the plaintext until `finish` has approved the ciphertext. */

@@ -2,7 +2,7 @@ import { createCipheriv, randomBytes, timingSafeEqual } from "node:crypto";
 import { DecoderError } from "../errors.ts";
 import type { FileInput } from "../io/file-input.ts";
 import { CHUNK_BYTES, firstOf } from "./authenticator.ts";
-import type { TwiceReadCiphertext } from "./held.ts";
+import type { TwiceReadCiphertext } from "./held-ciphertext.ts";
 
 const TAG_BYTES = 16;
 const NONCE_BYTES = 12;

@@ -10,9 +10,9 @@ import {
   isSameHmac,
   WORKER_BYTES,
 } from "./authenticator.ts";
-import type { CiphertextCheck } from "./check.ts";
+import type { CiphertextCheck } from "./ciphertext-check.ts";
 import { FileCiphertext } from "./file-ciphertext.ts";
-import { HeldCiphertext, type TwiceReadCiphertext } from "./held.ts";
+import { HeldCiphertext, type TwiceReadCiphertext } from "./held-ciphertext.ts";
 import type { LayerOptions } from "./options.ts";
 
 /** What "stream" withholds until the verdict: more than a tar's end-of-archive and padding (10 KiB). */

@@ -1,6 +1,6 @@
 import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { CiphertextCheck, type Expected } from "./check.ts";
+import { CiphertextCheck, type Expected } from "./ciphertext-check.ts";
 import type { LayerOptions } from "./options.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -9,7 +9,7 @@ export const MAGIC_BYTES = 4;
 /** Maximum output of one decompression step, in bytes. */
 const CHUNK_BYTES = 64 * 1024;
 
-export interface Decompressor {
+interface Decompressor {
   readonly stream: Transform;
   /** Receives the compressed bytes too. Not every runtime's zstd stream notices truncated input. */
   readonly frames: ZstdFrames | undefined;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { CiphertextCheck } from "../../../src/cipher/check.ts";
+import { CiphertextCheck } from "../../../src/cipher/ciphertext-check.ts";
 
 const BYTES = Buffer.from("0123456789");
 const hex = (algorithm: string) => createHash(algorithm).update(BYTES).digest("hex");
