@@ -35,8 +35,8 @@ export function completionScript(shell: Shell): string {
 }
 
 /**
- * The words that can stand for the last word of a command line, most likely ones first; none where a file name is due.
- * bash takes a word apart at ":" and "=", so for bash the part up to the last of them is left out.
+ * Returns completions of a command line's last word, most likely first. Returns none where a file name is expected.
+ * bash splits words at ":" and "=", so for bash the part up to the last of them is left out.
  */
 export function complete(line: string, commands: readonly Command[], shell: Shell): string[] {
   const [, ...words] = line.split(/\s+/);

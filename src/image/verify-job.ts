@@ -17,9 +17,9 @@ interface ExpectedPlaintext {
 type Chunks = AsyncIterable<Uint8Array>;
 
 /**
- * Reads a layer's ciphertext once: HMAC, and whether the plaintext is what it should be. The plaintext is parsed before the
- * verdict, since a registry's layer should not be fetched twice. But its errors come after: the form of a forgery is
- * nobody's concern.
+ * Reads a layer's ciphertext once, and checks its HMAC and its plaintext. The plaintext is parsed before the verdict, since a
+ * registry's layer should not be fetched twice. Its errors are reported only after the HMAC holds, since the form of a forgery
+ * does not matter.
  * @param digest the layer in messages
  * @throws DecoderError what `ciphertext` throws; AUTHENTICATION; BAD_IMAGE, DIGEST_MISMATCH
  */

@@ -108,7 +108,7 @@ export class Agents {
       host,
       // RFC 6066 §3: addresses are not names.
       ...(isIP(host) === 0 && { servername: host }),
-      // What is not verified yet is not shown who asks.
+      // An unverified server must not see the client's certificate.
       secureContext: await this.#context(url.host === this.#connections.api.host && !isOnlyLook),
       rejectUnauthorized: isOnlyLook ? false : isAlwaysVerified || this.#connections.tls.verify,
       ALPNProtocols: ["http/1.1"],

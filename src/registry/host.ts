@@ -1,7 +1,7 @@
 import type { Secret } from "../secret.ts";
 
 /**
- * A server that answers for a registry, as plain data: it crosses to other threads. Who knows of mirrors makes several.
+ * A server that answers for a registry, as plain data that can be sent to other threads. A registry with mirrors has several.
  */
 export interface RegistryHost {
   /** As people name it, and as messages show it: "docker.io", "127.0.0.1:5000". */

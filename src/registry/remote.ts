@@ -2,7 +2,7 @@ import { DecoderError, type ErrorCode } from "../errors.ts";
 import { Secret } from "../secret.ts";
 import type { Credential, CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 
-/** A repository and who asks there, as plain data that crosses to other threads, each of which makes a client of it. */
+/** A repository with the client's settings, as plain data. It is sent to other threads, and each makes a client from it. */
 export interface RemoteRepository {
   /** One for each image that is opened: a thread's requests for it share a client. */
   readonly id: string;

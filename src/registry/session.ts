@@ -154,8 +154,8 @@ export class Session {
   }
 
   /**
-   * Whether the registry turned out to speak plain HTTP, and may. A refused port of its own says nothing about another. A
-   * request that began beside the one that found out finds the protocol changed already.
+   * Whether the registry speaks plain HTTP, and is allowed to. A refused connection to one port proves nothing about another. A
+   * concurrent request may find that the protocol has already been changed.
    */
   #isPlain(error: unknown, url: URL): boolean {
     const hasFallenBack = this.#options.host.plainHttp === "fallback" && this.#api.protocol === "http:";

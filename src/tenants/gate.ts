@@ -103,7 +103,7 @@ function isShared(records: readonly SealRecord[], { sharesNodeLayers }: GateSett
   return sharesNodeLayers && records.length === 1 && records[0]?.owner === "node";
 }
 
-/** Without chains that containerd has itself unpacked from a plain blob that is still in the store. */
+/** Removes chains that containerd itself unpacked from a plain blob, if that blob is still in the store. */
 async function withoutPublic(
   sealed: readonly SealedChain[],
   blobs: ReadonlyMap<string, string>,
@@ -125,7 +125,7 @@ async function isPublic(
   return false;
 }
 
-/** Keys of the Pod that asks. The Pod is read by name and must be the one that containerd names by its UID. */
+/** Keys of the requesting Pod. The Pod is read by name, and must have the UID that containerd reports. */
 async function podKeys({ pod }: ContainerRequest, api: KubeApi): Promise<KeySet> {
   const object = await api.pod(pod.namespace, pod.name);
   const found = object && parsePod(object);

@@ -127,7 +127,7 @@ function checkAnnotations(signed: JsonObject, demanded: ReadonlyMap<string, stri
   }
 }
 
-/** Rules that a bundle without a name may satisfy: those that compare no more than the repository. */
+/** Rules that a bundle without a name may satisfy. They compare at most the repository. */
 const NAMELESS: ReadonlySet<string> = new Set(["matchRepository", "matchRepoDigestOrExact"]);
 
 function nameProblem(
