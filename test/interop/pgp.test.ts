@@ -329,7 +329,7 @@ describeWith([gpg], "gpg", {}, () => {
     });
 
     test("an address is the whole address", () => refused("lice@example.org", /no public key of that name/));
-    test("nobody", () => refused("carol@example.org", /is no file, and.*no public key of that name/));
+    test("nobody", () => refused("carol@example.org", /is not a file, and.*no public key of that name/));
     test("an option is a name too", () => refused("--list-keys", /no public key of that name/));
     test("several", () => refused("bob@example.org", /several keys: .*Bob (One|Two).*, .*Bob (One|Two)/));
 
