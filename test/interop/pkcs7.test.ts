@@ -222,7 +222,13 @@ describeWith([ours, goDecoder, openssl], "images by our encrypt open with the pe
   beforeAll(async () => {
     for (const [tag, names] of Object.entries({ all: NAMES, one: ["long-name"] })) {
       const options = names.flatMap((name) => ["--recipient", `pkcs7:${certificateOf(name)}`]);
-      await output(ours, ["encrypt", ...options, `oci:${plain}:plain`, `oci:${encrypted}:${tag}`]);
+      await output(ours, [
+        "encrypt",
+        "--allow-ca",
+        ...options,
+        `oci:${plain}:plain`,
+        `oci:${encrypted}:${tag}`,
+      ]);
     }
   });
 

@@ -117,8 +117,8 @@ describe("what is no private key is skipped with its reason", () => {
     ],
     [
       "another PEM",
-      "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-      'a PEM block "OPENSSH PRIVATE KEY"',
+      "-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n",
+      'a PEM block "DSA PRIVATE KEY"',
     ],
     [
       "a certificate that is none",

@@ -113,7 +113,11 @@ describe("not the provider's layer", () => {
     const context = contextFor("other", settingsFor(folder, { kms: script("exit 1") }));
     expect(await unwrap(packet, context)).toBeNull();
     expect(context.attempts).toEqual([
-      { key: 'key provider "other"', outcome: expect.stringContaining("no such key provider") },
+      {
+        key: 'key provider "other"',
+        outcome: expect.stringContaining("no such key provider"),
+        hint: expect.stringContaining("add it to key-providers in"),
+      },
     ]);
     expect(context.spent).toBe(0);
   });
