@@ -42,13 +42,13 @@ export const DIFFERENCES: readonly Explanation[] = [
   {
     ours: "refused",
     go: "ok",
-    ourMessage: /size is no whole number of bytes/,
+    ourMessage: /size is not a whole number/,
     why: "sizes from 2^53 on, which no layer has, are refused",
   },
   {
     ours: "refused",
     go: "ok",
-    ourMessage: /wrapped for jwe; tried: jwe: the JWE is no well-formed JSON object/,
+    ourMessage: /wrapped for jwe; tried: jwe: the JWE is not a well-formed JSON object/,
     why: "Go drops white space anywhere in a JWE before it reads it; line breaks inside of JSON's texts are no JSON",
   },
   {
@@ -73,7 +73,7 @@ export const DIFFERENCES: readonly Explanation[] = [
   {
     ours: "refused",
     go: "ok",
-    ourMessage: /tried: pgp: it (has|does not end with|is no|ends within)/,
+    ourMessage: /tried: pgp: it (has|does not end with|is not|ends within)/,
     why: "an OpenPGP message is its session keys and its data (RFC 9580 §10.3); Go skips other packets, and stops at the data",
   },
   {
