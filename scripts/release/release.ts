@@ -1,7 +1,15 @@
 /** Makes every file of a release from the sources as they are. */
 import { execFileSync } from "node:child_process";
 import { createHash, createPrivateKey, sign } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  createReadStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { buildExecutable, PROJECT } from "../executable.ts";
@@ -40,6 +48,7 @@ export async function makeRelease(folder: string, keyFile: string | undefined): 
   const builds = TARGETS.map((target) => build(target, folder));
   const notices = noticesOf(union(builds.map(({ components }) => components)));
   writeFileSync(join(folder, "THIRD_PARTY_NOTICES.txt"), notices);
+  copyFileSync(join(PROJECT, "deploy/runc-gate"), join(folder, "runc-gate"));
   for (const it of builds) await writeSboms(it, source);
   const glibc = builds.filter(({ target }) => target.libc === "glibc");
   writeDebianPackages(glibc, folder, { notices, source });
