@@ -143,7 +143,7 @@ async function demo(): Promise<void> {
   say("\n4. Checking the whole image without writing anything.");
   run("verify", "--decryption-keys-path", "keys", "oci:image:encrypted");
   if (registry.absent === undefined) await inRegistry();
-  say("\nNext: README.md shows how to configure containerd.");
+  say("\nNext: README.md shows how to install it on a node.");
 }
 
 demo()
