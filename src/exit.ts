@@ -56,7 +56,7 @@ function unfinished(): Error {
  * The one way out on failure: one message line and at most one hint line on stderr, exit code 1. Nothing is
  * printed for a reader that went away (EPIPE).
  */
-function fail(error: unknown): void {
+export function fail(error: unknown): void {
   process.exitCode = FAILURE;
   isConcluded = true;
   if (error instanceof DecoderError) {
