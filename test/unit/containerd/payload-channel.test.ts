@@ -1,20 +1,31 @@
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, cpSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { PROJECT } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
+const sources = join(folder, "src");
+const SMALL_LIMITS = { payloadBytes: "200_000", payloadWaitMs: "300" };
 
-/** Reads the payload in a process, of the runtime that is in the executable, whose descriptor 3 is `fd`, with limits small enough for a test. */
+/** The sources with limits small enough for a test. */
+beforeAll(() => {
+  cpSync(`${PROJECT}src`, sources, { recursive: true });
+  const path = join(sources, "limits.ts");
+  let limits = readFileSync(path, "utf8");
+  for (const [name, value] of Object.entries(SMALL_LIMITS)) {
+    expect(limits).toContain(`export const ${name} = `);
+    limits = limits.replace(new RegExp(`(export const ${name} = ).*;`), `$1${value};`);
+  }
+  writeFileSync(path, limits);
+});
+
+/** Reads the payload in a process of the executable's runtime, whose descriptor 3 is `fd`. */
 function read(fd: number | "pipe" | "none", write?: (channel: Writable) => void): Promise<unknown> {
   const program = `
-    import { readPayloadBytes } from "${PROJECT}src/containerd/payload-channel.ts";
-    import * as LIMITS from "${PROJECT}src/limits.ts";
-    LIMITS.payloadBytes = 200_000;
-    LIMITS.payloadWaitMs = 300;
+    import { readPayloadBytes } from "${sources}/containerd/payload-channel.ts";
     try {
       const bytes = await readPayloadBytes();
       process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
