@@ -1,4 +1,4 @@
-import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
@@ -35,7 +35,7 @@ export class FolderLock {
       // link(2) creates the name atomically, with its content, and fails if the name exists.
       while (!(await linked(own, path))) {
         if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
-        if (await isStale(path)) await removeStale(path, join(scratch, "stale-lock"));
+        if (await isStale(path)) await removeStale(path, own);
         else if (performance.now() - start > LIMITS.folderLockMs) throw busy(folder, path);
         else await sleep(RETRY_MS);
       }
@@ -77,11 +77,23 @@ async function isStale(path: string): Promise<boolean> {
   return host === hostName() && !isAlive(Number(pid));
 }
 
-/** Another process may have replaced the stale lock in the meantime. The moved file is therefore checked again. */
-async function removeStale(path: string, aside: string): Promise<void> {
-  await rename(path, aside).catch(() => undefined);
-  if (!(await isStale(aside))) await linked(aside, path).catch(() => false);
-  await rm(aside, { force: true });
+/**
+ * Removes a dead process's lock. Only one process at a time may do so: otherwise one that has read the dead lock could
+ * remove the live lock that took its place.
+ * @param own a file of this process that names it
+ */
+async function removeStale(path: string, own: string): Promise<void> {
+  const right = `${path}.stale`;
+  if (!(await linked(own, right))) {
+    if (await isStale(right)) await rm(right, { force: true });
+    else await sleep(RETRY_MS);
+    return;
+  }
+  try {
+    if (await isStale(path)) await rm(path, { force: true });
+  } finally {
+    await rm(right, { force: true });
+  }
 }
 
 function busy(folder: string, path: string): DecoderError {

@@ -29,6 +29,6 @@ describeWith([ours, openssl], "verify", {}, () => {
       run(ours, ["verify", "--keys", dirname(key.privatePath("pkcs8.pem")), `oci:${layout}:${tag}`]);
     expect(await verify("whole-enc")).toMatchObject({ exit: 0 });
     const { exit, stdout } = await verify("cut-enc");
-    expect([exit, stdout.toString()]).toEqual([1, expect.stringMatching(/no complete zstd data/)]);
+    expect([exit, stdout.toString()]).toEqual([1, expect.stringMatching(/not complete zstd data/)]);
   });
 });
