@@ -86,7 +86,7 @@ export function resultOf({ id, unit, bytes, lines }: Row, samples: Samples): Row
 function judge(line: Line, samples: Samples): LineResult {
   const taken = (name: string) => {
     const numbers = samples[name];
-    if (numbers === undefined) throw new Error(`bug: nobody measured ${name}`);
+    if (numbers === undefined) throw new Error(`bug: ${name} was not measured`);
     return numbers;
   };
   const counted = (name: string) =>

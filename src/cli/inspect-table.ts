@@ -65,7 +65,7 @@ function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
 
 function trouble({ problem, packets }: EncryptionInfo, style: Style): string[] {
   if (problem !== undefined) return [style.bad(printable(problem))];
-  return packets.length === 0 ? [style.bad("no wrapped key: nobody can open it")] : [];
+  return packets.length === 0 ? [style.bad("no wrapped key, so no key can open it")] : [];
 }
 
 function openers({ opens }: EncryptionInfo, style: Style): string[] {

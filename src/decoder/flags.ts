@@ -35,7 +35,7 @@ interface Flag {
 const MiB = 1024 * 1024;
 /** Most layers fit into this, and it keeps a decoder of any layer below 96 MiB: each MiB more costs several. */
 const DEFAULT_SPOOL_MEMORY = 4 * MiB;
-/** Layers of text and zeros reach 1:20. Bombs start where gzip ends, at 1:1000, and nobody makes one below 1 GiB. */
+/** Layers of text and zeros reach 1:20. Bombs start where gzip ends, at 1:1000, and are larger than 1 GiB. */
 const DEFAULT_EXPANSION: Expansion = { times: 200, atLeast: 1024 * MiB };
 /** In gzip, the end of a tar alone, 10 KiB of zeros, is 1:200. */
 const SMALL_LAYER = 64 * 1024;

@@ -87,8 +87,8 @@ function layerType({ node, position, descriptor }: ChosenLayer): LayerType {
 }
 
 /**
- * `recipients` are for plain layers, `addRecipients` for encrypted ones. If all chosen layers are of one kind, whoever is
- * named for the other kind alone would get nothing.
+ * `recipients` are for plain layers, `addRecipients` for encrypted ones. If all chosen layers are of one kind, a recipient
+ * named for the other kind alone would be left out.
  */
 function checkAllAreServed(
   chosen: readonly ChosenLayer[],

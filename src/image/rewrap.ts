@@ -34,7 +34,7 @@ interface RewrapOptions {
 /**
  * Wraps the keys of encrypted layers for other recipients. Layer data and layer keys stay the same, so former recipients
  * who kept them can still read the layers.
- * @throws DecoderError BAD_RECIPIENT, also for a layer that nobody could open any more, NO_KEY, NOT_FOUND when no chosen layer is
+ * @throws DecoderError BAD_RECIPIENT, also for a layer that would have no recipient left, NO_KEY, NOT_FOUND when no chosen layer is
  * encrypted, and what reading and writing throw; the destination is then as it was
  */
 export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult> {
@@ -104,7 +104,7 @@ function reduced(
   if (!Object.keys(kept).some((name) => name.startsWith(KEYS_PREFIX))) {
     throw new DecoderError(
       "BAD_RECIPIENT",
-      `nobody could open layer ${position} any more: all its recipients are removed`,
+      `layer ${position} would have no recipient left`,
       {
         hint: "name a new recipient as well: --recipient jwe:FILE",
       },

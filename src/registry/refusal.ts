@@ -80,7 +80,7 @@ function forbidden(refused: Refused, said: string): DecoderError {
     return new DecoderError(error.code, error.message, encryptedHint(refused, 403));
   }
   if (action === "push")
-    return new DecoderError("UNAUTHORIZED", `nobody may push to ${target} without credentials${said}`);
+    return new DecoderError("UNAUTHORIZED", `anonymous users may not push to ${target}${said}`);
   return new DecoderError("UNAUTHORIZED", `${host} refuses access to ${what} in ${target} (403)${said}`);
 }
 

@@ -100,7 +100,7 @@ export class RegistryDestination implements ImageDestination {
     if (found !== this.#expected) {
       if (this.#expected === undefined) throw taken(this.#text, tag);
       throw new DecoderError("EXISTS", `${this.#text}: the tag was moved meanwhile`, {
-        hint: "somebody else pushed it: look at what it is now, and run the command again",
+        hint: "another push has changed it: check what it is now, and run the command again",
       });
     }
     await this.#client.putManifest(tag, bytes, mediaType);

@@ -49,7 +49,7 @@ export const ENCRYPT: Command = {
   notes: [
     "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. @DIGEST may follow all but the last two. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
     "Either every chosen layer is encrypted afterwards, or the command fails and DEST stays as it was. Attestations and signatures in an index are not encrypted; if they name an image by its digest, they name the new digest afterwards. zstd layers keep their compression.",
-    "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: without any private key, nobody can rewrap the image later.",
+    "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: rewrapping the image later takes a private key that opens it.",
   ],
   examples: [
     {

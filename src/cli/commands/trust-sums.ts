@@ -32,7 +32,7 @@ export const TRUST_SUMS: Command = {
   },
   notes: [
     "Reads what sha256sum and sha512sum write, and the BSDs' form. Every line must be a sum: what is passed over is not checked. A name that leads out of the folder is refused.",
-    "With a key or an identity FILE itself must be signed. Sums that nobody signed show damage, not who made the files.",
+    "With a key or an identity FILE itself must be signed. Unsigned sums show damage, not who made the files.",
   ],
   examples: [
     { command: "ctd-decoder trust sums SHA256SUMS", does: "compares the files beside it" },

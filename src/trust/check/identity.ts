@@ -104,7 +104,7 @@ function readWorkflow(extensions: Certificate["extensions"]): ReadonlyMap<Workfl
 
 /** `dev@example.com (issuer https://accounts.example.com)`, for messages. */
 export function describeNames({ subjects, issuer }: CertificateNames): string {
-  const names = subjects.map(({ text }) => text).join(", ") || "nobody";
+  const names = subjects.map(({ text }) => text).join(", ") || "no identity";
   return issuer === undefined ? names : `${names} (issuer ${issuer})`;
 }
 

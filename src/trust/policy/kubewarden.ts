@@ -125,7 +125,7 @@ function readEntry(value: unknown, where: string, settings: AdmissionSettings): 
   return { image: fields.requiredText("image"), demands };
 }
 
-/** A prefix without a final slash would match `https://github.com/org-of-somebody-else`. */
+/** A prefix without a final slash would match `https://github.com/org-of-a-stranger`. */
 function prefixSigner(prefix: string, issuer: string): Signer {
   const text = prefix.endsWith("/") ? prefix : `${prefix}/`;
   return keylessSigner({ kind: "prefix", text }, exactly(issuer), "uri");

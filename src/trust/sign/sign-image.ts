@@ -52,7 +52,7 @@ export async function signImage(store: SignatureStore, request: SignRequest): Pr
       "DIGEST_MISMATCH",
       `${request.name} is ${image.digest} now, not ${request.digest}`,
       {
-        hint: "somebody else has replaced the image: it was not signed",
+        hint: "the image was replaced in the meantime and was not signed",
       },
     );
   }
