@@ -188,6 +188,9 @@ export const apiAnswerBytes = 16 * MiB;
 export const apiTimeoutMs = 5000;
 /** Secrets that are requested for one layer or container. */
 export const tenantSecrets = 64;
+/** Secrets and keys of one namespace: a tenant must not use up what the others' keys need. */
+export const namespaceSecrets = 8;
+export const namespaceKeys = 32;
 /** Layers below a container, which overlayfs bounds, and mounts that are looked up. */
 export const snapshotDepth = 1024;
 export const containerMounts = 1024;

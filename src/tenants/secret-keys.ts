@@ -14,7 +14,7 @@ export const SECRET_TYPE = "ctd-decoder.dev/image-keys";
 const FILE_CHARS = 64;
 
 /** Keys of Pods' Secrets, and which of the Pods' Secrets gave any. */
-interface TenantKeys {
+export interface TenantKeys {
   readonly keys: KeySet;
   /** "tenant-a/app-key", in the order asked. */
   readonly secrets: readonly string[];
@@ -23,33 +23,74 @@ interface TenantKeys {
 /**
  * Reads the keys in the Secrets that these Pods name. Secrets of other types are passed over: Pods name their registry
  * credentials in the same list.
- * @throws DecoderError TENANTS when the API server refuses, LIMIT for too many Secrets
+ * @throws DecoderError TENANTS when no namespace's Secrets can be read, LIMIT for too many Secrets
  */
 export async function readTenantKeys(api: KubeApi, pods: readonly Pod[]): Promise<TenantKeys> {
-  const names = new Map<string, { namespace: string; name: string }>();
-  for (const { namespace, secrets } of pods) {
-    for (const name of secrets) names.set(`${namespace}/${name}`, { namespace, name });
-  }
-  if (names.size > LIMITS.tenantSecrets) {
+  const namespaces = secretsByNamespace(pods);
+  const total = [...namespaces.values()].reduce((sum, names) => sum + names.length, 0);
+  if (total > LIMITS.tenantSecrets) {
     throw new DecoderError(
       "LIMIT",
       `Pods that wait for this image name more than ${LIMITS.tenantSecrets} Secrets`,
     );
   }
+  const outcomes = await Promise.allSettled(
+    [...namespaces].map(([namespace, names]) => readNamespace(api, namespace, names)),
+  );
+  const tenants = outcomes.flatMap((it) => (it.status === "fulfilled" ? it.value : []));
+  // What a tenant writes into its own Pod must not keep the others' keys away.
+  const failed = outcomes.find((it) => it.status === "rejected");
+  if (tenants.length === 0 && failed !== undefined) throw failed.reason;
+  const sets = tenants.map(({ keys }) => keys);
+  return {
+    keys: {
+      keys: sets.flatMap(({ keys }) => keys),
+      certificates: sets.flatMap(({ certificates }) => certificates),
+      keyrings: sets.flatMap(({ keyrings }) => keyrings),
+      tokenKeys: [],
+      parameters: new Map(),
+      skipped: sets.flatMap(({ skipped }) => skipped),
+    },
+    secrets: tenants.flatMap(({ secrets }) => secrets),
+  };
+}
+
+/** The Secrets that Pods name. One namespace's share is bounded: it must not use up what others need. */
+function secretsByNamespace(pods: readonly Pod[]): Map<string, string[]> {
+  const named = new Map<string, Set<string>>();
+  for (const { namespace, secrets } of pods) {
+    named.set(namespace, new Set([...(named.get(namespace) ?? []), ...secrets]));
+  }
+  return new Map(
+    [...named].map(([namespace, names]) => [namespace, [...names].sort().slice(0, LIMITS.namespaceSecrets)]),
+  );
+}
+
+async function readNamespace(api: KubeApi, namespace: string, names: readonly string[]): Promise<TenantKeys> {
   const answers = await Promise.all(
-    [...names].map(async ([id, { namespace, name }]) => [id, await api.secret(namespace, name)] as const),
+    names.map(async (name) => [name, await api.secret(namespace, name)] as const),
   );
   const collector = new KeyCollector(false);
   const used: string[] = [];
-  for (const [id, secret] of answers) {
+  for (const [name, secret] of answers) {
     if (secret?.["type"] !== SECRET_TYPE) continue;
-    used.push(id);
-    await addSecret(collector, id, secret);
+    used.push(`${namespace}/${name}`);
+    await addSecret(collector, `${namespace}/${name}`, secret);
   }
-  const keys = collector.finish(new Map());
-  for (const { yaml } of keys.tokenKeys) yaml.destroy();
+  const { tokenKeys, ...keys } = collector.finish(new Map());
   // A token is the node's: a tenant's file must not make the node use it.
-  return { keys: { ...keys, tokenKeys: [] }, secrets: used };
+  for (const { yaml } of tokenKeys) yaml.destroy();
+  // Each key costs private-key operations, of which one layer gets a bounded number.
+  for (const { pkcs8 } of keys.keys.slice(LIMITS.namespaceKeys)) pkcs8.destroy();
+  return {
+    keys: {
+      ...keys,
+      keys: keys.keys.slice(0, LIMITS.namespaceKeys),
+      keyrings: keys.keyrings.slice(0, LIMITS.namespaceKeys),
+      tokenKeys: [],
+    },
+    secrets: used,
+  };
 }
 
 async function addSecret(collector: KeyCollector, id: string, { data }: JsonObject): Promise<void> {

@@ -1,0 +1,85 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import * as LIMITS from "../../../src/limits.ts";
+import { KubeApi } from "../../../src/tenants/api.ts";
+import { readKubeconfig } from "../../../src/tenants/kubeconfig.ts";
+import { parsePod } from "../../../src/tenants/pods.ts";
+import { readTenantKeys, SECRET_TYPE, type TenantKeys } from "../../../src/tenants/secret-keys.ts";
+import { KubeApiDouble, type PodOptions } from "../../support/kube-api.ts";
+
+let folder: string;
+let double: KubeApiDouble;
+const PEM = generateKeyPairSync("ec", { namedCurve: "P-256" })
+  .privateKey.export({ type: "pkcs8", format: "pem" })
+  .toString();
+const TOKEN_FILE = "pkcs11:\n  uri: pkcs11:object=node?pin-value=1234\n";
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "secrets-"));
+  double = await KubeApiDouble.start(folder);
+});
+afterAll(async () => {
+  await double.stop();
+  rmSync(folder, { recursive: true });
+});
+beforeEach(() => double.reset());
+
+async function keysOf(...pods: PodOptions[]): Promise<TenantKeys> {
+  double.pods.push(...pods);
+  const api = new KubeApi(() => readKubeconfig(double.kubeconfig(), {}));
+  try {
+    const objects = await api.podsOf("node-1");
+    return await readTenantKeys(
+      api,
+      objects.flatMap((it) => parsePod(it) ?? []),
+    );
+  } finally {
+    api.close();
+  }
+}
+
+function secret(namespace: string, name: string, data: Record<string, string>, type = SECRET_TYPE): void {
+  double.secrets.push({ namespace, name, type, data });
+}
+
+test("keys come from Secrets of the right type, named with their origin", async () => {
+  secret("tenant-a", "key", { "app.pem": PEM });
+  secret("tenant-a", "registry", { ".dockerconfigjson": "{}" }, "kubernetes.io/dockerconfigjson");
+  const found = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["registry", "key"] });
+  expect(found.secrets).toEqual(["tenant-a/key"]);
+  expect(found.keys.keys).toMatchObject([{ origin: "Secret tenant-a/key: app.pem" }]);
+});
+
+test("a tenant can't make the node use its token", async () => {
+  secret("tenant-a", "key", { "token.yaml": TOKEN_FILE });
+  const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
+  expect(keys.tokenKeys).toEqual([]);
+});
+
+test.each([
+  ["names Secrets without end", Array.from({ length: 100 }, (_, i) => `key-${i}`)],
+  ["names what is not a Secret", ["../pods", "UPPER"]],
+])("a tenant that %s does not keep another's key away", async (_what, secrets) => {
+  secret("tenant-b", "key", { "app.pem": PEM });
+  const found = await keysOf(
+    { namespace: "tenant-a", name: "greedy", secrets },
+    { namespace: "tenant-b", name: "app", secrets: ["key"] },
+  );
+  expect(found.secrets).toEqual(["tenant-b/key"]);
+});
+
+test("one namespace gives so many keys and no more", async () => {
+  const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`${i}.pem`, PEM]));
+  secret("tenant-a", "key", many);
+  const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
+  expect(keys.keys).toHaveLength(LIMITS.namespaceKeys);
+});
+
+test("without an answer for any namespace there are no keys", async () => {
+  await expect(keysOf({ namespace: "tenant-a", name: "app", secrets: ["../x"] })).rejects.toMatchObject({
+    code: "TENANTS",
+  });
+});
