@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
 import type { LayerDescriptor } from "../containerd/payload.ts";
 import { DecoderError } from "../errors.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import { startUnattended } from "../process/unattended.ts";
 import { printable } from "../text.ts";
 
 /** Where the command is, wherever containerd's PATH leads. */
@@ -17,16 +17,5 @@ export function reportRefusal(error: unknown, layer: LayerDescriptor | undefined
   if (logger === undefined) return;
   const reason = error instanceof DecoderError ? `${error.code}: ${error.message}` : "INTERNAL";
   const text = printable(`refused layer ${layer?.digest ?? "(unknown)"}: ${reason}`, TEXT_CHARS);
-  try {
-    const child = spawn(logger, ["-t", "ctd-decoder", "-p", "daemon.err", "--", text], {
-      stdio: ["ignore", "ignore", "ignore", "ignore"],
-      detached: true,
-      cwd: "/",
-      env: {},
-    });
-    child.on("error", () => {});
-    child.unref();
-  } catch {
-    // No process could be started. The caller reports the failure anyway.
-  }
+  startUnattended(logger, ["-t", "ctd-decoder", "-p", "daemon.err", "--", text]);
 }

@@ -102,13 +102,9 @@ function reduced(
   kept: Readonly<Record<string, string>>,
 ): LayerChange {
   if (!Object.keys(kept).some((name) => name.startsWith(KEYS_PREFIX))) {
-    throw new DecoderError(
-      "BAD_RECIPIENT",
-      `layer ${position} would have no recipient left`,
-      {
-        hint: "name a new recipient as well: --recipient jwe:FILE",
-      },
-    );
+    throw new DecoderError("BAD_RECIPIENT", `layer ${position} would have no recipient left`, {
+      hint: "name a new recipient as well: --recipient jwe:FILE",
+    });
   }
   return {
     node,

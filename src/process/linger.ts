@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
 import { fstatSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownCommand } from "./helper.ts";
+import { startUnattended } from "./unattended.ts";
 
 /** Name of the helper process. */
 export const LINGER = "linger";
@@ -19,21 +19,16 @@ const POLL_MS = 5;
  * failing pulls, or accepts what a failed decoder wrote. The helper inherits nothing else, and ends by itself.
  */
 export function startLingering(): void {
+  const [program, ...args] = ownCommand(LINGER);
+  if (isPipe(STDOUT)) startUnattended(program, [...args, String(process.pid)], "inherit");
+}
+
+function isPipe(fd: number): boolean {
   try {
-    const stat = fstatSync(STDOUT);
-    if (!stat.isFIFO() && !stat.isSocket()) return;
-    const [program, ...args] = ownCommand(LINGER);
-    const child = spawn(program, [...args, String(process.pid)], {
-      // Descriptor 3 is the payload's. Its writer must see that the reader is gone.
-      stdio: ["ignore", "inherit", "ignore", "ignore"],
-      detached: true,
-      cwd: "/",
-      env: {},
-    });
-    child.on("error", () => {});
-    child.unref();
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket();
   } catch {
-    // No process could be started. The failure is still reported.
+    return false;
   }
 }
 
