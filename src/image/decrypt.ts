@@ -4,9 +4,10 @@ import type { OpenedLayer } from "../layer/open.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { withoutCryptAnnotations } from "./layer-annotations.ts";
+import type { LayerChange } from "./layer-change.ts";
 import { LayerOpener, layerKey } from "./layer-opener.ts";
 import type { Running } from "./progress.ts";
-import { type Into, type LayerChange, type RewriteResult, rewriteImage } from "./rewrite.ts";
+import { type Into, type RewriteResult, rewriteImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseEncryptedLayers, type Selection } from "./select.ts";
 import type { ImageTree } from "./tree.ts";
 

@@ -6,11 +6,12 @@ import { type LayerType, parseLayerType } from "../spec/media-types.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { FilesReference, SourceReference } from "../transport/transport.ts";
 import { type BuildOptions, buildImage, type CompressionSettings } from "./build.ts";
+import type { LayerChange } from "./layer-change.ts";
 import { LayerEncryptor } from "./layer-encryptor.ts";
 import { LayerOpener } from "./layer-opener.ts";
 import type { Running } from "./progress.ts";
 import { rewrapped } from "./rewrap.ts";
-import { type Into, type LayerChange, type RewriteResult, rewriteImage } from "./rewrite.ts";
+import { type Into, type RewriteResult, rewriteImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
 import { type ImageTree, nameOf } from "./tree.ts";
 

@@ -5,7 +5,7 @@ import type { Descriptor } from "../spec/descriptor.ts";
 import { type Compression, encryptedType, type LayerType } from "../spec/media-types.ts";
 import type { LayerCompression } from "./build.ts";
 import { withoutCryptAnnotations } from "./layer-annotations.ts";
-import type { LayerChange } from "./rewrite.ts";
+import type { LayerChange } from "./layer-change.ts";
 import type { ChosenLayer } from "./select.ts";
 import { nameOf } from "./tree.ts";
 import type { Workshop } from "./workshop.ts";

@@ -6,9 +6,10 @@ import { LayerWrapper } from "../keywrap/wrap.ts";
 import type { OpenedLayer } from "../layer/open.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
 import type { SourceReference } from "../transport/transport.ts";
+import type { LayerChange } from "./layer-change.ts";
 import { LayerOpener } from "./layer-opener.ts";
 import type { Running } from "./progress.ts";
-import { type Into, type LayerChange, type RewriteResult, rewriteImage } from "./rewrite.ts";
+import { type Into, type RewriteResult, rewriteImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseEncryptedLayers, type Selection } from "./select.ts";
 import type { ImageTree } from "./tree.ts";
 

@@ -1,31 +1,14 @@
 import { DecoderError } from "../errors.ts";
-import type { Descriptor } from "../spec/descriptor.ts";
-import type { IndexEntry, Manifest } from "../spec/manifest.ts";
-import {
-  DOCKER_CONFIG,
-  DOCKER_MANIFEST,
-  OCI_CONFIG,
-  OCI_MANIFEST,
-  parseLayerType,
-} from "../spec/media-types.ts";
+import type { IndexEntry } from "../spec/manifest.ts";
 import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { DestinationReference } from "../transport/transport.ts";
+import { keptBlobs, layerNames, totalBytes } from "./kept-blobs.ts";
+import { edited, type LayerChange, reportInOrder } from "./layer-change.ts";
 import { LayerPool } from "./layer-pool.ts";
-import type { BlobTransfer, LayerReport, Progress, Running } from "./progress.ts";
+import type { BlobTransfer, LayerReport, Running } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";
-import { compareRecipients } from "./recipients.ts";
-import type { ChosenLayer } from "./select.ts";
-import {
-  type AbsentInfo,
-  absentIn,
-  type ImageTree,
-  type ManifestNode,
-  manifestsOf,
-  type Node,
-  nameOf,
-  readTree,
-} from "./tree.ts";
+import { type AbsentInfo, absentIn, type ImageTree, manifestsOf, readTree } from "./tree.ts";
 import { Workshop } from "./workshop.ts";
 
 /** Where the new image goes. */
@@ -48,19 +31,6 @@ interface Rewriting {
   open(): Promise<ImageSource>;
   /** Decides what is done to which layer. All keys are found here, before the first layer is read. */
   plan(tree: ImageTree, source: ImageSource): Promise<readonly LayerChange[]>;
-}
-
-/** What is done to one layer. */
-export interface LayerChange extends ChosenLayer {
-  readonly action: LayerReport["action"];
-  /** Brings the layer's new blob into the destination. */
-  work(workshop: Workshop): Promise<MadeLayer>;
-}
-
-/** A layer whose blob is in the destination. */
-interface MadeLayer {
-  readonly descriptor: Descriptor;
-  readonly transfer: BlobTransfer;
 }
 
 export interface RewriteResult {
@@ -192,95 +162,6 @@ async function carryOut(
 /** @throws DecoderError when the work was stopped, whichever error that caused */
 function checkRunning(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted; the destination is as it was");
-}
-
-async function reportInOrder(
-  changes: readonly LayerChange[],
-  working: readonly Promise<MadeLayer>[],
-  progress: Progress,
-): Promise<LayerReport[]> {
-  const reports: LayerReport[] = [];
-  for (const [i, change] of changes.entries()) {
-    const made = await working[i];
-    if (made === undefined) throw new Error("bug: a change without its layer");
-    const layer = await report(change, made);
-    progress.finish(layer);
-    reports.push(layer);
-  }
-  return reports;
-}
-
-async function report(change: LayerChange, { descriptor, transfer }: MadeLayer): Promise<LayerReport> {
-  const { node, position, action, descriptor: old } = change;
-  const { digest, size, mediaType, annotations = {} } = descriptor;
-  const platform = nameOf(node);
-  const what = { platform, position, action, from: old.digest, digest, size, mediaType, transfer };
-  if (action === "decrypted") return what;
-  return { ...what, recipients: await compareRecipients(old.annotations ?? {}, annotations) };
-}
-
-/** The layers' names in messages, by digest. A layer that several manifests share has the name of its first place. */
-function layerNames(tree: ImageTree): Map<string, string> {
-  const names = new Map<string, string>();
-  for (const node of manifestsOf(tree)) {
-    for (const [position, { digest }] of node.document.value.layers.entries()) {
-      if (!names.has(digest)) names.set(digest, `layer ${position}`);
-    }
-  }
-  return names;
-}
-
-/** Every blob of the tree that no change replaces. */
-function keptBlobs(tree: ImageTree, changes: readonly LayerChange[]): Descriptor[] {
-  const changed = new Map<ManifestNode, Set<number>>();
-  for (const { node, position } of changes) changed.set(node, (changed.get(node) ?? new Set()).add(position));
-  const kept: Descriptor[] = [...others(tree)];
-  for (const node of manifestsOf(tree)) {
-    const { config, layers } = node.document.value;
-    kept.push(config, ...layers.filter((_, position) => !changed.get(node)?.has(position)));
-  }
-  return kept;
-}
-
-function* others(node: Node): Generator<Descriptor> {
-  if (node.kind === "other") yield node.descriptor;
-  if (node.kind === "index") for (const child of node.children) yield* others(child);
-}
-
-function totalBytes(blobs: readonly Descriptor[]): number {
-  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
-function edited(node: ManifestNode, changes: readonly LayerChange[], made: readonly Descriptor[]): Manifest {
-  const replacements = new Map<number, Descriptor>();
-  changes.forEach((change, i) => {
-    const descriptor = made[i];
-    if (change.node === node && descriptor !== undefined) replacements.set(change.position, descriptor);
-  });
-  const old = node.document.value;
-  if (replacements.size === 0) return old;
-  return toOci({
-    ...old,
-    layers: old.layers.map((layer, position) => replacements.get(position) ?? layer),
-  });
-}
-
-/** Docker's media types have no encrypted form, so the manifest gets OCI's. */
-function toOci(manifest: Manifest): Manifest {
-  const { mediaType, config } = manifest;
-  return {
-    ...manifest,
-    ...(mediaType === DOCKER_MANIFEST && { mediaType: OCI_MANIFEST }),
-    config: config.mediaType === DOCKER_CONFIG ? { ...config, mediaType: OCI_CONFIG } : config,
-    layers: manifest.layers.map(toOciLayer),
-  };
-}
-
-function toOciLayer(layer: Descriptor): Descriptor {
-  const type = parseLayerType(layer.mediaType);
-  if (type === undefined || type.encrypted || type.oci === layer.mediaType) return layer;
-  return { ...layer, mediaType: type.oci };
 }
 
 function resultOf(
