@@ -79,34 +79,32 @@ function withoutWrappedKeys(annotations: Readonly<Record<string, string>>): Reco
  * @param kept the layer's annotations, with the recipients that stay
  */
 export function rewrapped(
-  { node, position, descriptor }: ChosenLayer,
+  layer: ChosenLayer,
   opened: OpenedLayer,
   wrapper: LayerWrapper,
-  kept: Readonly<Record<string, string>> = descriptor.annotations ?? {},
+  kept: Readonly<Record<string, string>> = layer.descriptor.annotations ?? {},
 ): LayerChange {
-  return {
-    node,
-    position,
-    descriptor,
-    action: "rewrapped",
-    async work(workshop) {
-      const transfer = await workshop.copy(descriptor);
-      const added = await wrapper.wrap(opened.privateOptions.bytes, kept);
-      return { transfer, descriptor: { ...descriptor, annotations: { ...kept, ...added } } };
-    },
-  };
+  return annotated(layer, async () => ({
+    ...kept,
+    ...(await wrapper.wrap(opened.privateOptions.bytes, kept)),
+  }));
 }
 
 /** The change that only removes recipients. */
-function reduced(
-  { node, position, descriptor }: ChosenLayer,
-  kept: Readonly<Record<string, string>>,
-): LayerChange {
+function reduced(layer: ChosenLayer, kept: Readonly<Record<string, string>>): LayerChange {
   if (!Object.keys(kept).some((name) => name.startsWith(KEYS_PREFIX))) {
-    throw new DecoderError("BAD_RECIPIENT", `layer ${position} would have no recipient left`, {
+    throw new DecoderError("BAD_RECIPIENT", `layer ${layer.position} would have no recipient left`, {
       hint: "name a new recipient as well: --recipient jwe:FILE",
     });
   }
+  return annotated(layer, async () => kept);
+}
+
+/** The change that keeps a layer's data and gives it other annotations. */
+function annotated(
+  { node, position, descriptor }: ChosenLayer,
+  annotations: () => Promise<Readonly<Record<string, string>>>,
+): LayerChange {
   return {
     node,
     position,
@@ -114,7 +112,7 @@ function reduced(
     action: "rewrapped",
     async work(workshop) {
       const transfer = await workshop.copy(descriptor);
-      return { transfer, descriptor: { ...descriptor, annotations: kept } };
+      return { transfer, descriptor: { ...descriptor, annotations: await annotations() } };
     },
   };
 }
