@@ -10,7 +10,7 @@ const DOCUMENTS = ["", "docs/", "test/vectors/"].flatMap((folder) =>
     .map((name) => folder + name),
 );
 
-test.each(DOCUMENTS)("%s: every link leads to a file, and every path named exists", (document) => {
+test.each(DOCUMENTS)("%s: every link points to a file, and every path in it exists", (document) => {
   const text = readFileSync(join(PROJECT, document), "utf8");
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path = ""]) =>
     join(dirname(document), path),
@@ -21,13 +21,32 @@ test.each(DOCUMENTS)("%s: every link leads to a file, and every path named exist
   const folders = ["", "src/"]; // ARCHITECTURE.md leaves out src/.
   const rooms = [...text.matchAll(/`([a-z]+\/[\w/-]+\.ts)`/g)].map(([, path = ""]) => path);
   const missing = [...links, ...paths, ...rooms].filter(
-    // NAME stands for the reader's own.
+    // NAME is a placeholder.
     (path) => !path.includes("NAME") && !folders.some((folder) => existsSync(join(PROJECT, folder, path))),
   );
   expect(missing).toEqual([]);
 });
 
-test.each(DOCUMENTS)("%s: every npm script named exists", (document) => {
+/** GitHub's anchors of a document's headings. */
+function anchors(path: string): string[] {
+  return [...readFileSync(path, "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w -]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test.each(DOCUMENTS)("%s: every link to a heading points to one", (document) => {
+  const here = join(PROJECT, document);
+  const links = [...readFileSync(here, "utf8").matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)];
+  const broken = links.filter(
+    ([, path = "", anchor = ""]) => !anchors(path === "" ? here : join(dirname(here), path)).includes(anchor),
+  );
+  expect(broken.map(([link]) => link)).toEqual([]);
+});
+
+test.each(DOCUMENTS)("%s: every npm script in it exists", (document) => {
   const text = readFileSync(join(PROJECT, document), "utf8");
   const scripts = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name);
   expect(scripts.filter((name) => !Object.hasOwn(manifest.scripts, name))).toEqual([]);
