@@ -20,7 +20,7 @@ const HUB_ALIAS = "index.docker.io";
 /** The hub's official images: `docker.io/alpine` means `docker.io/library/alpine`. */
 const HUB_NAMESPACE = "library";
 
-/** The grammar of the reference package of github.com/distribution/reference; a port has at most five digits. */
+/** The grammar of github.com/distribution/reference; a port has at most five digits. */
 const DOMAIN_PART = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 const HOST = new RegExp(`^(?:${DOMAIN_PART}(?:\\.${DOMAIN_PART})*|\\[[0-9A-Fa-f:]+\\])(?::[0-9]{1,5})?$`);
 const PATH_PART = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
@@ -95,7 +95,7 @@ function splitHost(named: string, text: string): Pick<RegistryName, "registry" |
     throw bad(text, `"${wrong.slice(0, NAME_CHARS)}" is not a part of a repository's name`);
   }
   if (!isHost) return { registry: DOCKER_HUB, repository: inHub(path) };
-  if (!HOST.test(first) || !hasValidPort(first))
+  if (!HOST.test(first) || !isReachable(first))
     throw bad(text, `"${first.slice(0, NAME_CHARS)}" is not a host`);
   const registry = first.toLowerCase() === HUB_ALIAS ? DOCKER_HUB : first;
   return { registry, repository: registry === DOCKER_HUB ? inHub(path) : path };
@@ -105,9 +105,10 @@ function inHub(path: string): string {
   return path.includes("/") ? path : `${HUB_NAMESPACE}/${path}`;
 }
 
-function hasValidPort(host: string): boolean {
-  const port = /:([0-9]+)$/.exec(host)?.[1];
-  return port === undefined || (Number(port) > 0 && Number(port) <= 0xffff);
+/** Whether a URL can hold a host that has the grammar of one: "999.1.1.1:80", "[::::]" and "reg.example:0" do not pass. */
+function isReachable(host: string): boolean {
+  const url = URL.parse(`https://${host}/`);
+  return url !== null && url.port !== "0";
 }
 
 function bad(text: string, why: string, hint?: string): DecoderError {
