@@ -6,7 +6,7 @@ import { digestOf } from "../spec/digester.ts";
 import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
 import { isTag } from "./name.ts";
-import { contentLength, nextPage } from "./ranges.ts";
+import { nextPage } from "./ranges.ts";
 import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
 import { refusal } from "./refusal.ts";
 import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
@@ -22,12 +22,6 @@ export interface ClientOptions extends Omit<SessionOptions, "target"> {
   readonly mountFrom?: readonly string[];
   /** Told of what a registry wants its users to read (RFC 7234 §5.5, code 299). */
   readonly onWarning?: (text: string) => void;
-}
-
-/** What is there, as far as the registry says. */
-interface Presence {
-  readonly digest: string | undefined;
-  readonly size: number | undefined;
 }
 
 /** A registry may say something else with each answer. */
@@ -67,17 +61,22 @@ export class RegistryClient {
     return identify(bytes, received, parseDigest(reference) && reference);
   }
 
-  /** What a tag or digest leads to, or undefined when there is nothing. */
-  async find(reference: string): Promise<Presence | undefined> {
-    const attempted = await this.#manifestRequest("HEAD", reference);
+  /** The SHA-256 digest that a tag or digest leads to, or undefined when there is nothing. @throws DecoderError as `manifest` */
+  async find(reference: string): Promise<string | undefined> {
+    const { response } = await this.#manifestRequest("HEAD", reference);
+    if (response.status === 404) return undefined;
+    const stated = response.header("docker-content-digest") ?? "";
+    if (response.status === 200 && parseDigest(stated)?.algorithm === "sha256") return stated;
+    // Docker-Content-Digest is optional, and the answer to HEAD has no body to compute it from or to explain a refusal.
+    const attempted = await this.#manifestRequest("GET", reference);
     if (attempted.response.status === 404) return undefined;
-    if (attempted.response.status === 200) return presence(attempted);
-    // An answer to HEAD has no body, and with it no words.
-    const again = await this.#manifestRequest("GET", reference);
-    if (again.response.status === 404) return undefined;
-    const response = await this.#expect(again, [200], { what: describeReference(reference) });
-    const bytes = await readCapped(response, LIMITS.manifestBytes, this.target);
-    return { digest: digestOf(bytes), size: bytes.length };
+    const what = describeReference(reference);
+    const bytes = await readCapped(
+      await this.#expect(attempted, [200], { what }),
+      LIMITS.manifestBytes,
+      `${this.target}'s ${what}`,
+    );
+    return digestOf(bytes);
   }
 
   /** A small blob whole, checked against its digest. @throws DecoderError LIMIT beyond `most` bytes */
@@ -297,14 +296,6 @@ export class RegistryClient {
     this.#warned.add(text);
     this.#options.onWarning?.(text);
   }
-}
-
-function presence({ response }: Attempted): Presence {
-  const digest = response.header("docker-content-digest");
-  return {
-    digest: digest !== undefined && parseDigest(digest) !== undefined ? digest : undefined,
-    size: contentLength(response.header("content-length")),
-  };
 }
 
 /** "tag v9", "digest sha256:…" */

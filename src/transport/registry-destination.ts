@@ -63,7 +63,7 @@ export class RegistryDestination implements ImageDestination {
     try {
       const isInPlace = source instanceof RegistrySource && isSameTag(source.name, name);
       // The digest that was just read is what the tag leads to.
-      const found = isInPlace ? source.root.digest : (await client.find(name.tag))?.digest;
+      const found = isInPlace ? source.root.digest : await client.find(name.tag);
       if (found !== undefined && !replace) throw taken(text, name.tag);
       return new RegistryDestination(name, text, client, found);
     } catch (error) {
@@ -96,7 +96,7 @@ export class RegistryDestination implements ImageDestination {
 
   async commit({ mediaType }: Descriptor, bytes: Uint8Array): Promise<void> {
     const { tag } = this.#name;
-    const found = (await this.#client.find(tag))?.digest;
+    const found = await this.#client.find(tag);
     if (found !== this.#expected) {
       if (this.#expected === undefined) throw taken(this.#text, tag);
       throw new DecoderError("EXISTS", `${this.#text}: the tag was moved meanwhile`, {

@@ -126,6 +126,23 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(registry.log).toEqual(["HEAD /v2/app/manifests/v1"]);
   });
 
+  test.each(["", "sha512:x", "sha256:00"])("a tag exists whose digest HEAD states as %j", async (stated) => {
+    await publish();
+    const before = tagOf("app v1");
+    registry.intercept = ({ method, url = "" }, response) => {
+      if (method !== "HEAD" || !url.endsWith("/manifests/v1")) return false;
+      if (stated !== "") response.setHeader("Docker-Content-Digest", stated);
+      response.writeHead(200).end();
+      return true;
+    };
+    const { exit, stderr } = await command(encrypt(`rootfs:${files}`, at("app:v1")));
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/the tag "v1" already exists\n/);
+    expect(tagOf("app v1")).toBe(before);
+    await succeed(rewrap("-q", "--force", at("app:v1"), at("app:v1")));
+    expect(tagOf("app v1")).not.toBe(before);
+  });
+
   test("a download goes on where it broke", async () => {
     await publish();
     let cuts = 0;
