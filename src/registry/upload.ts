@@ -48,23 +48,25 @@ export class Upload {
   }
 
   /**
-   * Asks for a blob of another repository of the same registry. A refusal for any reason is not an error.
+   * Asks for a blob of another repository of the same registry. Only an interruption is an error: without the mount, the
+   * blob is sent.
    * @returns "mounted", or undefined when it must be sent
    */
   static async mount(client: RegistryClient, digest: string, from: string): Promise<"mounted" | undefined> {
     const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
-    const response = await client.session.sendOnce({
-      method: "POST",
-      to: client.path(`blobs/uploads/?${query}`),
-      scopes: client.scopes,
-    });
-    if (response.status === 202) {
-      const upload = await Upload.#of(client, digest, response);
-      await upload.cancel();
+    try {
+      const response = await client.session.sendOnce({
+        method: "POST",
+        to: client.path(`blobs/uploads/?${query}`),
+        scopes: client.scopes,
+      });
+      if (response.status === 202) await (await Upload.#of(client, digest, response)).cancel();
+      else await response.discard();
+      return response.status === 201 ? "mounted" : undefined;
+    } catch (error) {
+      if (!(error instanceof DecoderError) || error.code === "INTERRUPTED") throw error;
       return undefined;
     }
-    await response.discard();
-    return response.status === 201 ? "mounted" : undefined;
   }
 
   static async #of(client: RegistryClient, name: string, response: HttpResponse): Promise<Upload> {

@@ -4,7 +4,7 @@ import { download } from "../../../src/registry/download.ts";
 import { openClient } from "../../../src/registry/open.ts";
 import { Upload, uploading } from "../../../src/registry/upload.ts";
 import { sha256 } from "../../support/images.ts";
-import { end, fail, TestRegistry } from "../../support/registry.ts";
+import { end, fail, type Intercept, TestRegistry } from "../../support/registry.ts";
 
 const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
@@ -428,6 +428,25 @@ describe("uploads", () => {
       expect(await Upload.mount(client(), digest, "base")).toBeUndefined();
     },
   );
+
+  it.each<[string, Intercept]>([
+    ["a broken connection", ({ socket }) => Boolean(socket.destroy())],
+    ["an upload without an address", (_request, response) => Boolean(response.writeHead(202).end())],
+  ])("are not hindered by a mount that ends in %s", async (_title, answer) => {
+    registry.intercept = (request, response) =>
+      request.url?.includes("mount=") === true && answer(request, response);
+    expect(await Upload.mount(client(), digest, "base")).toBeUndefined();
+  });
+
+  it("stop at an interruption, also while a mount is asked for", async () => {
+    const controller = new AbortController();
+    registry.intercept = () => {
+      controller.abort();
+      return true;
+    };
+    const run = Upload.mount(client({ signal: controller.signal }), digest, "base");
+    await expect(run).rejects.toEqual(failing("INTERRUPTED", /interrupted/));
+  });
 
   it("are too large where the registry says so", async () => {
     registry.intercept = (request, response) => {
