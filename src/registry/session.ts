@@ -88,7 +88,7 @@ export class Session {
     if (response.status !== 401 || !isSameOrigin(response.url, this.#api)) return response;
     if (isStream(request.body)) return response;
     const asking = response.header("www-authenticate") === undefined ? await this.#ping(response) : response;
-    if (asking === undefined || !(await this.#authorizer.learn(asking, request.scopes))) return response;
+    if (!(await this.#authorizer.learn(asking, request.scopes))) return response;
     await response.discard();
     return await this.#follow(request);
   }
@@ -201,10 +201,13 @@ export class Session {
   }
 
   /** One registry's 401 names no challenge but at the API's root, where Docker asks first. */
-  async #ping(response: HttpResponse): Promise<HttpResponse | undefined> {
+  async #ping(response: HttpResponse): Promise<HttpResponse> {
     const answer = await this.#follow({ method: "GET", to: "", scopes: [] });
     await answer.discard();
-    return answer.status === 401 && answer.header("www-authenticate") !== undefined ? answer : response;
+    // Another origin must not choose where the credentials go.
+    const isOwn = isSameOrigin(answer.url, this.#api);
+    const isChallenge = answer.status === 401 && answer.header("www-authenticate") !== undefined;
+    return isOwn && isChallenge ? answer : response;
   }
 
   /** @throws DecoderError UNAUTHORIZED when a password or token would travel where others can read it */

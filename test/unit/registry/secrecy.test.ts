@@ -9,7 +9,13 @@ import { uploading } from "../../../src/registry/upload.ts";
 import { type Certified, certify } from "../../support/certificates.ts";
 import { sha256 } from "../../support/images.ts";
 import { describeWith, openssl } from "../../support/peers.ts";
-import { end, TestRealm, TestRegistry, type TestRegistryOptions } from "../../support/registry.ts";
+import {
+  end,
+  type Intercept,
+  TestRealm,
+  TestRegistry,
+  type TestRegistryOptions,
+} from "../../support/registry.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const ANN = { name: "ann", password: "pa:ss wörd" };
@@ -212,6 +218,33 @@ describe("a token", () => {
     const query = new URL(realm.seen[0]?.path ?? "", realm.url).searchParams;
     expect([query.get("own"), query.get("service"), query.get("account")]).toEqual(["1", "test", "ann"]);
     expect(query.getAll("scope")).toEqual(["repository:app:pull,push", "repository:app:pull"]);
+  });
+
+  /** Leaves the challenge out of a 401 to anything but the API's root. */
+  function hideChallenge(registry: TestRegistry, root: Intercept = () => false): void {
+    registry.intercept = (request, response) => {
+      if (request.url === "/v2/") return root(request, response);
+      if (request.headers.authorization === undefined) end(response, 401);
+      return request.headers.authorization === undefined;
+    };
+  }
+
+  it("is asked for as the API's root says where another 401 says nothing", async () => {
+    const { registry, realm } = await protectedRegistry();
+    hideChallenge(registry);
+    await client(registry.host).manifest("v1");
+    expect(realm.seen).toHaveLength(1);
+  });
+
+  it("is not asked for where the API's root leads to another origin, which names a realm", async () => {
+    const { registry, realm } = await protectedRegistry();
+    const other = await start({ realm: realm.url });
+    hideChallenge(registry, (_request, response) =>
+      Boolean(response.writeHead(307, { Location: `${other.origin}/v2/app/manifests/v1` }).end()),
+    );
+    await expect(client(registry.host).manifest("v1")).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    expect(other.seen).toHaveLength(1);
+    expect(realm.seen).toEqual([]);
   });
 
   it("is had anew when the registry no longer takes it, once a request", async () => {
