@@ -65,7 +65,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 export function markdown(rows: readonly RowResult[]): string {
   const lines = rows.flatMap(({ unit, lines }) => lines.map((line) => markdownLine(line, unit)));
   return [
-    "| work | ctd-decoder | Go's | ratio | goal | |",
+    "| work | ctd-decoder | Go decoder | ratio | goal | |",
     "| --- | ---: | ---: | ---: | --- | --- |",
     ...lines,
     "",
