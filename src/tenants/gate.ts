@@ -6,6 +6,7 @@ import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { printable } from "../text.ts";
 import type { KubeApi } from "./api.ts";
+import { chainsOf, type StartedContainer } from "./container-chains.ts";
 import { parsePod } from "./pods.ts";
 import { isProofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
 import { chainIdOf, isPlainLayer, isTruthful, type SealedChain } from "./sealed-chain.ts";
@@ -13,12 +14,7 @@ import { destroyKeys, readTenantKeys } from "./secret-keys.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 /** Which container asks, in the words of the CRI. */
-export interface ContainerRequest {
-  /** containerd's namespace; the CRI's is "k8s.io". */
-  readonly namespace: string;
-  readonly containerId: string;
-  /** Sources of its mounts: an image volume's is the key of its snapshot. */
-  readonly mounts: readonly string[];
+export interface ContainerRequest extends StartedContainer {
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
 }
 
@@ -83,17 +79,7 @@ function sealedChains(
   metadata: ContainerdMetadata,
   records: SealRecords,
 ): SealedChain[] {
-  const below = metadata.chainsBelow(request.namespace, request.containerId);
-  if (below === undefined) {
-    throw new DecoderError("TENANTS", `containerd has no snapshot of container ${request.containerId}`, {
-      hint: "the gate serves containers that containerd's CRI creates",
-    });
-  }
-  const volumes = request.mounts.map((source) => metadata.chainsBelow(request.namespace, source) ?? []);
-  const parents = new Map(
-    [below, ...volumes].flatMap((chains) => chains.map((chain, i) => [chain, chains[i + 1]] as const)),
-  );
-  return [...parents]
+  return [...chainsOf(request, metadata)]
     .map(([chain, parent]) => ({ chain, parent, records: records.of(chain) }))
     .filter(({ records }) => records.length > 0);
 }

@@ -55,6 +55,16 @@ export class ContainerdMetadata {
     }));
   }
 
+  /** Keys of snapshots that are absolute paths: those of image volumes. @throws DecoderError CONTENT_STORE */
+  pathKeys(namespaceName: string): string[] {
+    return this.#agreed((database, namespace, name) => {
+      if (name !== namespaceName) return [];
+      return [...database.entries(database.bucket(namespace, "snapshots"))].flatMap(([, snapshotter]) => [
+        ...pathsIn(database, snapshotter),
+      ]);
+    }).flat();
+  }
+
   /**
    * Chain IDs below a snapshot, nearest first.
    * @param key of the snapshot: a container's ID, or the path of an image volume
@@ -65,7 +75,7 @@ export class ContainerdMetadata {
     const found = this.#agreed((database, namespace, name) => {
       if (name !== namespaceName) return undefined;
       for (const [, snapshotter] of database.entries(database.bucket(namespace, "snapshots"))) {
-        const snapshot = snapshotter && entry(database, snapshotter, key);
+        const snapshot = snapshotter && entry(database, snapshotter, Buffer.from(key).toString("latin1"));
         if (snapshot) return parentsOf(database, snapshotter, snapshot);
       }
       return undefined;
@@ -143,6 +153,14 @@ function entry(database: Bolt, parent: Bucket, name: string): Bucket | null {
 
 function holds(database: Bolt, lease: Bucket, digest: string): boolean {
   return [...database.entries(database.bucket(lease, "content"))].some(([key]) => key === digest);
+}
+
+/** Paths sort before the digits and letters that other keys begin with. */
+function* pathsIn(database: Bolt, snapshotter: Bucket | null): Generator<string> {
+  for (const [key] of database.entries(snapshotter)) {
+    if (key >= "0") return;
+    if (key.startsWith("/")) yield Buffer.from(key, "latin1").toString("utf8");
+  }
 }
 
 /** A pull's key of an unfinished snapshot: `extract-<time>-<random> <chain ID>`. */

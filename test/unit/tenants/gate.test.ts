@@ -1,0 +1,88 @@
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { Secret } from "../../../src/secret.ts";
+import { admit } from "../../../src/tenants/gate.ts";
+import { proofOf, SealRecords } from "../../../src/tenants/seal-record.ts";
+import { Verdicts } from "../../../src/tenants/verdicts.ts";
+import { type BoltBucket, boltDatabase } from "../../support/bolt.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const SEALED = `sha256:${"a".repeat(64)}`;
+const PLAIN = `sha256:${"b".repeat(64)}`;
+const LAYER = `sha256:${"1".repeat(64)}`;
+const POD = { namespace: "tenant-b", name: "app", uid: "uid" };
+
+let root: string;
+let records: SealRecords;
+
+beforeEach(() => {
+  root = mkdtempSync(join(folder, "root-"));
+  for (const name of ["io.containerd.metadata.v1.bolt", "io.containerd.content.v1.content/blobs/sha256"])
+    mkdirSync(join(root, name), { recursive: true });
+  records = new SealRecords(join(root, "sealed"));
+  records.write({
+    layer: LAYER,
+    chain: SEALED,
+    repositories: [],
+    owner: "tenant",
+    proof: proofOf(new Secret(new Uint8Array(32)), SEALED),
+    time: "2026-01-01T00:00:00Z",
+  });
+});
+
+/** containerd's metadata with the container "id" on a plain chain. */
+function writeMetadata(snapshots: BoltBucket, blobs: BoltBucket = {}): void {
+  const overlayfs = { id: { parent: PLAIN }, [PLAIN]: { name: "1" }, [SEALED]: { name: "2" }, ...snapshots };
+  const namespace = { snapshots: { overlayfs }, content: { blob: blobs } };
+  const database = boltDatabase({ v1: { "k8s.io": namespace } });
+  writeFileSync(join(root, "io.containerd.metadata.v1.bolt/meta.db"), database);
+}
+
+/** "asked" when the Pod's keys are needed. */
+async function outcomeOf(mounts: readonly string[], containerId = "id"): Promise<string> {
+  const schemes = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+  try {
+    const { chains } = await admit(
+      { namespace: "k8s.io", containerId, mounts, pod: POD },
+      {
+        store: join(root, "io.containerd.content.v1.content"),
+        schemes,
+        sharesNodeLayers: true,
+        exempt: new Set(),
+      },
+      {
+        records,
+        verdicts: new Verdicts(join(root, "verdicts")),
+        api: () => {
+          throw new Error("asked");
+        },
+      },
+    );
+    return chains.length === 0 ? "not sealed" : "allowed";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+describe("an image volume on a sealed chain asks for the Pod's key", () => {
+  test.each([
+    ["mounted whole", "volumes/v", "volumes/v"],
+    ["mounted by subPath", "volumes/v", "volumes/v/lib/deep"],
+    ["below a link that containerd has resolved", "link/v", "volumes/v/lib"],
+    ["below a link that containerd has not resolved", "volumes/v", "link/v"],
+    ["of a path that is not ASCII", "volumes/vé", "volumes/vé/lib"],
+  ])("%s", async (_what, key, source) => {
+    mkdirSync(join(root, "volumes/v/lib/deep"), { recursive: true });
+    mkdirSync(join(root, "volumes/vé/lib"), { recursive: true });
+    symlinkSync("volumes", join(root, "link"));
+    writeMetadata({ [join(root, key)]: { parent: SEALED } });
+    expect(await outcomeOf([join(root, source)])).toBe("asked");
+  });
+
+  test.each(["volumes/v2", "volumes", "etc"])("another mount, %s, does not", async (source) => {
+    writeMetadata({ [join(root, "volumes/v")]: { parent: SEALED } });
+    expect(await outcomeOf([join(root, source)])).toBe("not sealed");
+  });
+});
