@@ -1,5 +1,5 @@
 import { layersInStore, type NamedLayer } from "../containerd/store/manifests.ts";
-import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
+import { ContainerdMetadata, type UnpackedBlob } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
@@ -92,7 +92,7 @@ function isShared(records: readonly SealRecord[], { sharesNodeLayers }: GateSett
 /** Removes chains that containerd itself unpacked from a plain blob, if that blob is still in the store. */
 async function withoutPublic(
   sealed: readonly SealedChain[],
-  blobs: ReadonlyMap<string, string>,
+  blobs: readonly UnpackedBlob[],
   store: string,
 ): Promise<SealedChain[]> {
   const secret: SealedChain[] = [];
@@ -102,11 +102,11 @@ async function withoutPublic(
 
 async function isPublic(
   { chain, parent }: SealedChain,
-  blobs: ReadonlyMap<string, string>,
+  blobs: readonly UnpackedBlob[],
   store: string,
 ): Promise<boolean> {
-  for (const [diffId, blob] of blobs) {
-    if (chainIdOf(parent, diffId) === chain && (await isPlainLayer(store, blob))) return true;
+  for (const { diffId, digest } of blobs) {
+    if (chainIdOf(parent, diffId) === chain && (await isPlainLayer(store, digest))) return true;
   }
   return false;
 }

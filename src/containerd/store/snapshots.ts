@@ -23,6 +23,12 @@ interface Unpacking {
   readonly chains: readonly string[];
 }
 
+export interface UnpackedBlob {
+  readonly digest: string;
+  /** Digest of the tar that containerd unpacked. */
+  readonly diffId: string;
+}
+
 /**
  * Reads containerd's metadata, in the schema of core/metadata/buckets.go. Each answer is read until two readings agree.
  */
@@ -92,18 +98,17 @@ export class ContainerdMetadata {
     ).includes(true);
   }
 
-  /** Digest of a tar → the blob that containerd unpacked it from. The blob may be encrypted. @throws DecoderError CONTENT_STORE */
-  unpackedBlobs(): Map<string, string> {
-    const found = this.#agreed((database, namespace) =>
+  /** Blobs that containerd has unpacked. Several may hold one tar, and each may be encrypted. @throws DecoderError CONTENT_STORE */
+  unpackedBlobs(): UnpackedBlob[] {
+    return this.#agreed((database, namespace) =>
       [...database.entries(walk(database, namespace, ["content", "blob"]))].flatMap(([digest, blob]) => {
         const value = blob && database.value(database.bucket(blob, "labels"), UNCOMPRESSED_LABEL);
         const diffId = value?.toString("latin1") ?? "";
         return parseDigest(diffId) === undefined || parseDigest(digest) === undefined
           ? []
-          : [[diffId, digest] as const];
+          : [{ diffId, digest }];
       }),
-    );
-    return new Map(found.flat());
+    ).flat();
   }
 
   /** Returns one answer per namespace, once two consecutive readings agree. */

@@ -1,11 +1,13 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { blobPath } from "../../../src/containerd/store/blobs.ts";
 import { Secret } from "../../../src/secret.ts";
 import { admit } from "../../../src/tenants/gate.ts";
 import { proofOf, SealRecords } from "../../../src/tenants/seal-record.ts";
 import { Verdicts } from "../../../src/tenants/verdicts.ts";
 import { type BoltBucket, boltDatabase } from "../../support/bolt.ts";
+import { sha256 } from "../../support/images.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -84,5 +86,27 @@ describe("an image volume on a sealed chain asks for the Pod's key", () => {
   test.each(["volumes/v2", "volumes", "etc"])("another mount, %s, does not", async (source) => {
     writeMetadata({ [join(root, "volumes/v")]: { parent: SEALED } });
     expect(await outcomeOf([join(root, source)])).toBe("not sealed");
+  });
+});
+
+describe("a sealed chain that was also unpacked from a plain blob is everybody's", () => {
+  const plain = Buffer.alloc(1024);
+  plain.write("ustar", 257, "latin1");
+  const unpacked = { labels: { "containerd.io/uncompressed": SEALED } };
+
+  test.each([
+    ["before", "0"],
+    ["after", "f"],
+  ])("and an encrypted blob %s it in the store changes nothing", async (_where, digit) => {
+    const digest = sha256(plain);
+    writeFileSync(blobPath(join(root, "io.containerd.content.v1.content"), digest), plain);
+    const encrypted = `sha256:${digit.repeat(64)}`;
+    writeMetadata({ id: { parent: SEALED } }, { [digest]: unpacked, [encrypted]: unpacked });
+    expect(await outcomeOf([])).toBe("allowed");
+  });
+
+  test("but not by an encrypted blob alone", async () => {
+    writeMetadata({ id: { parent: SEALED } }, { [LAYER]: unpacked });
+    expect(await outcomeOf([])).toBe("asked");
   });
 });
