@@ -9,7 +9,7 @@ import type { KubeApi } from "./api.ts";
 import { chainsOf, type StartedContainer } from "./container-chains.ts";
 import { parsePod } from "./pods.ts";
 import { isProofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
-import { chainIdOf, isPlainLayer, isTruthful, type SealedChain } from "./sealed-chain.ts";
+import { chainIdOf, isChainId, isPlainLayer, isTruthful, type SealedChain } from "./sealed-chain.ts";
 import { destroyKeys, readTenantKeys } from "./secret-keys.ts";
 import type { Verdicts } from "./verdicts.ts";
 
@@ -80,6 +80,7 @@ function sealedChains(
   records: SealRecords,
 ): SealedChain[] {
   return [...chainsOf(request, metadata)]
+    .filter(([chain]) => isChainId(chain))
     .map(([chain, parent]) => ({ chain, parent, records: records.of(chain) }))
     .filter(({ records }) => records.length > 0);
 }

@@ -5,6 +5,7 @@ import { blobPath } from "../containerd/store/blobs.ts";
 import { DecoderError } from "../errors.ts";
 import { compressionOf } from "../io/compression.ts";
 import { FileInput } from "../io/file-input.ts";
+import { parseDigest } from "../spec/digest.ts";
 import { decompress } from "../transport/compression.ts";
 import type { SealRecord } from "./seal-record.ts";
 
@@ -20,6 +21,14 @@ const CHUNK_BYTES = 256 * 1024;
 /** POSIX ustar: the magic's place in a header, which GNU's tar has as well. */
 const USTAR_AT = 257;
 const USTAR = "ustar";
+
+/**
+ * Whether a snapshot's name is a chain ID. For user namespaces containerd copies a chain to `<chain ID>-<uid>-<gid>`, whose
+ * parent is the chain.
+ */
+export function isChainId(name: string): boolean {
+  return parseDigest(name)?.algorithm === "sha256";
+}
 
 /** OCI image-spec, "Layer ChainID". */
 export function chainIdOf(parent: string | undefined, diffId: string): string {

@@ -110,3 +110,13 @@ describe("a sealed chain that was also unpacked from a plain blob is everybody's
     expect(await outcomeOf([])).toBe("asked");
   });
 });
+
+describe("a chain that containerd copied for a user namespace", () => {
+  test.each([
+    ["asks for the Pod's key when it is sealed", SEALED, "asked"],
+    ["starts when it is not", PLAIN, "not sealed"],
+  ])("%s", async (_what, chain, outcome) => {
+    writeMetadata({ id: { parent: `${chain}-1000-1000` }, [`${chain}-1000-1000`]: { parent: chain } });
+    expect(await outcomeOf([])).toBe(outcome);
+  });
+});
