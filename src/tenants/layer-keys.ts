@@ -75,6 +75,7 @@ export function seal(records: SealRecords, layerKey: Secret, { store, digest, ow
   records.prune((chain) => metadata.hasChain(chain));
   const time = new Date().toISOString();
   for (const chain of chains) {
+    records.discard(chain, (layer) => metadata.mayComplete(layer, chain));
     records.write({ layer: digest, chain, repositories, owner, proof: proofOf(layerKey, chain), time });
   }
 }

@@ -111,6 +111,29 @@ export class SealRecords {
     return dead;
   }
 
+  /**
+   * Removes a chain's records of layers that neither completed the chain nor still may. Anyone can have such records written,
+   * with images that name another's chain. Records that can't be read stay.
+   */
+  discard(chain: string, mayComplete: (layer: string) => boolean): void {
+    const folder = this.#folderOf(chain);
+    for (const name of this.#list(folder)) {
+      if (!name.endsWith(".json")) continue;
+      const path = join(folder, name);
+      const layer = this.#layerOf(path, chain);
+      if (layer !== undefined && !mayComplete(layer)) removeQuietly(path);
+    }
+  }
+
+  #layerOf(path: string, chain: string): string | undefined {
+    try {
+      return this.#read(path, chain).layer;
+    } catch (error) {
+      if (error instanceof DecoderError) return undefined;
+      throw error;
+    }
+  }
+
   #folderOf(chain: string): string {
     const digest = parseDigest(chain);
     if (digest?.algorithm !== "sha256")
@@ -148,12 +171,12 @@ export class SealRecords {
   }
 }
 
-/** What is left of a failed write must not hide why it failed. */
+/** Neither what a failed write leaves nor a record too many may hide what happened, or stop a pull. */
 function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // It is not a record: only names that end in .json are read.
+    // An unfinished record is not read. A record too many makes the gate look more closely.
   }
 }
 

@@ -47,14 +47,8 @@ export class ContainerdMetadata {
       const repositories = [...database.entries(labels)].flatMap(([key, , value]) =>
         key.startsWith(SOURCE_LABEL) ? splitSources(key.slice(SOURCE_LABEL.length), value) : [],
       );
-      const chains: string[] = [];
-      for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
-        if (lease === null || !holds(database, lease, digest)) continue;
-        for (const [, snapshotter] of database.entries(database.bucket(lease, "snapshots"))) {
-          for (const [key] of database.entries(snapshotter)) chains.push(...extractedChain(key));
-        }
-      }
-      return { repositories: [...new Set(repositories)].sort(), chains: [...new Set(chains)].sort() };
+      const chains = new Set(chainsMadeOf(database, namespace, digest));
+      return { repositories: [...new Set(repositories)].sort(), chains: [...chains].sort() };
     }).reduce((all, one) => ({
       repositories: [...new Set([...all.repositories, ...one.repositories])],
       chains: [...new Set([...all.chains, ...one.chains])],
@@ -91,10 +85,18 @@ export class ContainerdMetadata {
 
   /** Whether a chain has a snapshot in any namespace. @throws DecoderError CONTENT_STORE */
   hasChain(chain: string): boolean {
-    return this.#agreed((database, namespace) =>
-      [...database.entries(database.bucket(namespace, "snapshots"))].some(
-        ([, snapshotter]) => snapshotter !== null && entry(database, snapshotter, chain) !== null,
-      ),
+    return this.#agreed((database, namespace) => isSnapshot(database, namespace, chain)).includes(true);
+  }
+
+  /**
+   * Whether a layer may have completed a chain, or may still do so: the chain has a snapshot, or a pull that holds the layer is
+   * making it. Both are seen in one reading, since containerd commits a snapshot and ends its unpacking in one transaction.
+   * @throws DecoderError CONTENT_STORE
+   */
+  mayComplete(layer: string, chain: string): boolean {
+    return this.#agreed(
+      (database, namespace) =>
+        isSnapshot(database, namespace, chain) || chainsMadeOf(database, namespace, layer).includes(chain),
     ).includes(true);
   }
 
@@ -154,6 +156,24 @@ function walk(database: Bolt, start: Bucket, path: readonly string[]): Bucket | 
 function entry(database: Bolt, parent: Bucket, name: string): Bucket | null {
   for (const [key, bucket] of database.entries(parent, name)) if (key === name) return bucket;
   return null;
+}
+
+function isSnapshot(database: Bolt, namespace: Bucket, key: string): boolean {
+  return [...database.entries(database.bucket(namespace, "snapshots"))].some(
+    ([, snapshotter]) => snapshotter !== null && entry(database, snapshotter, key) !== null,
+  );
+}
+
+/** Chains that pulls which hold a layer are making. */
+function chainsMadeOf(database: Bolt, namespace: Bucket, layer: string): string[] {
+  const chains: string[] = [];
+  for (const [, lease] of database.entries(database.bucket(namespace, "leases"))) {
+    if (lease === null || !holds(database, lease, layer)) continue;
+    for (const [, snapshotter] of database.entries(database.bucket(lease, "snapshots"))) {
+      for (const [key] of database.entries(snapshotter)) chains.push(...extractedChain(key));
+    }
+  }
+  return chains;
 }
 
 function holds(database: Bolt, lease: Bucket, digest: string): boolean {
