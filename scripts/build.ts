@@ -1,4 +1,4 @@
-/** Builds dist/ctd-decoder for this machine. Fails when the decoder's start would load more than its own code. */
+/** Builds dist/ctd-decoder for this machine. Fails if the decoder's start would load more than its own code. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { packagesIn } from "./bundled-packages.ts";

@@ -1,4 +1,4 @@
-/** Which npm packages the executable carries, from the bundler's own record. */
+/** Lists the npm packages in the executable, from the bundler's own record. */
 import type { Metafile } from "./hot-path.ts";
 
 export interface BundledPackage {
@@ -11,10 +11,10 @@ export interface BundledPackage {
 }
 
 const OWN = "ctd-decoder";
-/** The package that a path lies in, nested packages included. */
+/** The package of a path, also of a nested package. */
 const PACKAGE = /^(?<folder>.*node_modules\/(?<name>(?:@[^/]+\/)?[^/]+))\//;
 
-/** @returns each package that gave at least one byte, in the order of its name */
+/** @returns each package with at least one byte in the executable, sorted by name */
 export function packagesIn({ outputs }: Metafile): BundledPackage[] {
   const found = new Map<string, BundledPackage>();
   for (const output of Object.values(outputs)) {

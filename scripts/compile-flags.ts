@@ -1,4 +1,4 @@
-/** Flags with which `bun build` makes an executable that starts fast and obeys nothing but its own code. */
+/** Flags with which `bun build` makes an executable that starts fast and reads no configuration of Bun. */
 export const COMPILE_FLAGS: readonly string[] = [
   "--compile",
   "--minify",
@@ -7,7 +7,7 @@ export const COMPILE_FLAGS: readonly string[] = [
   // Otherwise it would read files in the working directory, and run a preload from bunfig.toml.
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
-  // A small layer is done before compiled code repays the compiler's thread. Long runs are compiled later all the same.
+  // A small layer ends before compiled code would repay the compiler's thread. Long runs still get compiled code later.
   "--compile-jit-policy=10",
   // Each lazily imported part becomes a file of its own inside the executable. Unused, it costs nothing at start.
   "--splitting",
@@ -15,6 +15,6 @@ export const COMPILE_FLAGS: readonly string[] = [
   '--define=process.env.NODE_ENV="production"',
   // Packages that read __dirname would otherwise store the builder's folder in the executable.
   '--define=__dirname="/"',
-  // grpc-js loads it only for channelz, which nothing here uses. It would bring protobufjs along.
+  // grpc-js loads it only for channelz, which is not used here. It would add protobufjs.
   "--external=@grpc/proto-loader",
 ];

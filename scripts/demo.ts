@@ -1,4 +1,4 @@
-/** The demonstration of scripts/demo. It runs every command that it prints. */
+/** Prints and runs the commands of the demonstration that `scripts/demo` starts. */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -57,8 +57,8 @@ function blobPath(layout: string, { digest }: Descriptor): string {
 }
 
 /**
- * Calls the decoder as containerd does: file descriptor 3 has the payload, a google.protobuf.Any with the layer's descriptor;
- * standard input has the encrypted layer; standard output gets the plaintext.
+ * Calls the decoder as containerd does. File descriptor 3 has the payload, a google.protobuf.Any with the layer's descriptor.
+ * Standard input has the encrypted layer, and standard output gets the plaintext.
  */
 function decryptAsContainerd(layout: string, layer: Descriptor, keys: string): Promise<Buffer> {
   const payload = Buffer.concat([
@@ -87,16 +87,16 @@ function sha256(data: Uint8Array): string {
   return `sha256:${createHash("sha256").update(data).digest("hex")}`;
 }
 
-/** What publishers do with images that are in a registry. */
+/** Shows how publishers change images in a registry. */
 async function inRegistry(): Promise<void> {
   const server = await startDockerRegistry(join(folder, "registry"));
   const image = `docker://${server.host}/app:encrypted`;
   try {
     say(
-      "\n5. The same in a registry, which runs here for a moment. Nothing is written to a disk on the way.",
+      "\n5. The same in a registry, which this script starts and stops. Layers are not written to a disk on the way.",
     );
     run("encrypt", "--recipient", "jwe:keys/node.pem.pub", "oci:plain:decrypted", image);
-    say("   Another node takes over: only the manifest moves, however large the image is.");
+    say("   One more node gets access. Only the manifest is transferred, whatever the size of the image.");
     run("keygen", "other.pem");
     run(...["rewrap", "--force", "--key", "keys/node.pem", "--recipient", "jwe:other.pem.pub", image, image]);
     run("verify", "--key", "other.pem", image);
@@ -106,11 +106,11 @@ async function inRegistry(): Promise<void> {
 }
 
 async function demo(): Promise<void> {
-  say("1. A key pair. The private key stays on the node. Publishers get the public key.");
+  say("1. Make a key pair. The private key stays on the node. Publishers get the public key.");
   mkdirSync(join(folder, "keys"));
   run("keygen", "keys/node.pem");
 
-  say("\n2. An image of two files, encrypted for that node.");
+  say("\n2. Make an image of two files, encrypted for that node.");
   makeFiles();
   run(
     "encrypt",
@@ -123,7 +123,7 @@ async function demo(): Promise<void> {
   );
   run("inspect", "oci:image:encrypted");
 
-  say("\n3. What containerd does during a pull. For each encrypted layer it starts");
+  say("\n3. Decrypt the layers as containerd does during a pull. For each encrypted layer it starts");
   say("     ctd-decoder --decryption-keys-path keys");
   say("   with the layer's descriptor on file descriptor 3 and the layer on stdin, and unpacks the output.");
   run("decrypt", "--decryption-keys-path", "keys", "oci:image:encrypted", "oci:plain:decrypted");
@@ -140,7 +140,7 @@ async function demo(): Promise<void> {
   }
   if (different > 0) throw new Error(`${different} layers were not decrypted correctly`);
 
-  say("\n4. Checking the whole image without writing anything.");
+  say("\n4. Check the whole image. This command writes nothing.");
   run("verify", "--decryption-keys-path", "keys", "oci:image:encrypted");
   if (registry.absent === undefined) await inRegistry();
   say("\nNext: README.md shows how to install it on a node.");

@@ -25,7 +25,7 @@ export interface Metafile {
 export interface HotPath {
   /** Sources, as paths below src/. */
   readonly modules: readonly string[];
-  /** Of the bundled code. */
+  /** Size of the bundled code. */
   readonly bytes: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Adds up what `scripts/test` has run, names what was not run, and prints the closing line.
+ * Adds up the results of `scripts/test`, lists what was not run, and prints the last line.
  *
  *   node scripts/test-summary.ts FOLDER STATUS     reports of the runners; 0 unless a step failed
  */

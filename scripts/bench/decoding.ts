@@ -6,7 +6,7 @@ import { check, timeOf, timeOnFiles, timeThroughPipes } from "./programs.ts";
 import { atMost, type Line, type Row } from "./row.ts";
 import { GiB, KiB, MiB } from "./units.ts";
 
-/** At this size the few milliseconds of a shell and its pipes do not matter. */
+/** Layers of this size take so long that a shell and its pipes do not matter. */
 const PIPED_BYTES = 16 * MiB;
 
 interface Size {

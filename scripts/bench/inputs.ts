@@ -14,7 +14,7 @@ const SETTINGS = { environment: {}, providerTimeoutMs: 10_000, providerLegacyDc:
 
 /** An encrypted layer in files, as containerd passes it. */
 export interface LayerFiles {
-  /** Path of the ciphertext, which has the name of a blob of containerd's. */
+  /** Path of the ciphertext, named like a blob in containerd's store. */
   readonly path: string;
   /** Path of the payload for file descriptor 3. */
   readonly payload: string;
@@ -87,8 +87,8 @@ function newKeyPair(kind: "rsa" | "ec"): Promise<{ publicKey: KeyObject; private
 }
 
 /**
- * Writes private keys. Only the last one by name belongs to a recipient, the last one: a decoder that tries them in order
- * finds the right pair at the very end.
+ * Writes private keys. Only the last key by name fits, and it fits only the last recipient. A decoder that tries them in
+ * order finds the right pair last.
  */
 export async function writeKeys(
   folder: string,

@@ -38,7 +38,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** The same as lines of text. */
+/** Describes the machine in lines of text. */
 export function inWords(machine: Machine): string[] {
   const sha = machine.shaInstructions ? "with SHA instructions" : "without SHA instructions";
   return [

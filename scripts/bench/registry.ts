@@ -10,7 +10,7 @@ import { atMost, type Line, type Row } from "./row.ts";
 import { MiB } from "./units.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** What one contestant took, in milliseconds. */
+/** Times of one contestant, in milliseconds. */
 interface Taken {
   readonly wall: number;
   readonly cpu: number;
@@ -52,7 +52,7 @@ async function prepare(work: Work, workspace: Workspace): ReturnType<Row["prepar
   const names = { host: server.host, recipient: `jwe:${recipients[0]}`, key: join(keys, "000.pem") };
   const { ours, skopeo, setUp } = commandsOf(work, workspace.ours, names);
   for (const command of setUp(`oci:${source}:plain`)) measured(command);
-  // A copy of an earlier round would be found in the repository: each round writes to new ones.
+  // Each round writes to new repositories, because the old ones have the blobs of earlier rounds.
   let round = 0;
   const last: Record<string, Taken> = {};
   const race = (name: string, commands: (round: number) => readonly CommandLine[]) => () => {
@@ -84,7 +84,7 @@ interface Names {
 }
 
 interface Commands {
-  /** What a round runs, one after the other. */
+  /** The commands of a round, run one after the other. */
   ours(round: number): readonly CommandLine[];
   skopeo(round: number): readonly CommandLine[];
   setUp(image: string): readonly CommandLine[];
@@ -102,7 +102,7 @@ function commandsOf(work: Work, program: string, { host, recipient, key }: Names
       "--src-tls-verify=false",
       "--dest-tls-verify=false",
     ],
-    // It would look for the blobs of earlier rounds and mount them.
+    // skopeo would look for the blobs of earlier rounds and mount them.
     ...["--dest-oci-accept-uncompressed-layers", ...args],
   ];
   const own = (...args: readonly string[]): CommandLine => [program, ...args];

@@ -99,7 +99,7 @@ function judge(line: Line, samples: Samples): LineResult {
   return withVerdict({ ...line, numbers: spreadOf(numbers), otherNumbers: spreadOf(others), ratio });
 }
 
-/** The ratio in each round. After a subtraction a round's difference may be near zero, so the other's median is the divisor. */
+/** The ratio in each round. After a subtraction, a round's difference may be near zero, so the divisor is the other's median. */
 function ratioOf({ beyond }: Line, over: readonly number[], under: readonly number[]): Spread {
   if (beyond === undefined) return spreadOf(ratios(over, under));
   const { median } = spreadOf(under);

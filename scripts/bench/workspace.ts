@@ -23,8 +23,8 @@ export class Workspace {
   #keys: Promise<Keys> | undefined;
 
   constructor() {
-    // Both are fresh copies: a build cannot replace ours meanwhile, and neither has an advantage in the page cache, where
-    // a large executable that was read in small pieces costs milliseconds more at each start.
+    // Both are fresh copies. A build cannot replace ours meanwhile, and neither has an advantage in the page cache: a large
+    // executable that was read in small pieces costs milliseconds more at each start.
     copyFileSync(ours.command, this.ours);
     copyFileSync(goDecoder.command, this.#go);
   }

@@ -1,4 +1,4 @@
-/** Changes that are worth more than a derived one, and derived ones that no test can notice. */
+/** Changes written by hand, and derived changes that no test can notice. */
 
 export interface Change {
   readonly file: string;
@@ -7,7 +7,7 @@ export interface Change {
   readonly to: string;
 }
 
-/** Wrong changes that went unnoticed once. */
+/** Wrong changes that the tests once did not notice. */
 export const CHANGES: readonly Change[] = [
   {
     file: "src/cipher/authenticator.ts",

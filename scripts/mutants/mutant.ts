@@ -1,4 +1,4 @@
-/** One small wrong change to a source file, of the kind a tired engineer makes. */
+/** One small wrong change to a source file, such as a tired engineer makes. */
 export interface Mutant {
   /** "src/cipher/ciphertext-check.ts" */
   readonly file: string;
@@ -12,7 +12,7 @@ export function lineOf(source: string, start: number): number {
   return source.slice(0, start).split("\n").length;
 }
 
-/** @throws Error if the source does not have the text there, as when the file changed meanwhile */
+/** @throws Error if the source does not have the text at that offset, for example because the file changed meanwhile */
 export function mutated(source: string, { file, start, from, to }: Mutant): string {
   if (!source.startsWith(from, start))
     throw new Error(`${file} changed: it has no ${JSON.stringify(from)} at ${start}`);

@@ -19,7 +19,7 @@ const SWAPS: ReadonlyMap<SyntaxKind, string> = new Map([
   [SyntaxKind.FalseKeyword, "true"],
 ]);
 const NAMES: Readonly<Record<string, string>> = { every: "some", some: "every", min: "max", max: "min" };
-/** A larger number is a limit, for which a test must name the number itself. */
+/** A larger number is a limit. Its test must state the number itself. */
 const SMALL_NUMBER = 16;
 
 /** Parses the files of a project. @returns file → its mutants, in the order of the text */
@@ -55,7 +55,7 @@ function visit(node: Node, source: string, report: Report): void {
   node.forEachChild((child) => visit(child, source, report));
 }
 
-/** Types, imports and what only names a thing have no behaviour. */
+/** Types, imports and names do not affect behaviour. */
 function isType(node: Node): boolean {
   const name = SyntaxKind[node.kind] ?? "";
   return /^(?:Import|ExportDeclaration|Interface|TypeAlias|.*Type$|TypeLiteral|TypeReference)/.test(name);

@@ -76,7 +76,7 @@ export class Runner {
     return await this.#command("vitest", ["run", "--bail=1", "--reporter=dot", ...tests], limit);
   }
 
-  /** The watchdog is outside the tests' own process, so it ends a loop that never yields, too. */
+  /** The watchdog is a separate process, so it also ends a loop that never yields. */
   #command(name: string, args: readonly string[], limitMs: number): Promise<Fate> {
     return new Promise((resolve, reject) => {
       const child = spawn(join(this.#copy, "node_modules/.bin", name), args, {

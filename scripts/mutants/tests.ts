@@ -1,4 +1,4 @@
-/** Which tests are to notice a mutant: first those of its own file, then those of its room, then those of the executable. */
+/** The tests that should notice a mutant: those of its own file, then those of its room, then those of the executable. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,4 +1,4 @@
-/** Makes a release twice, compares the two, and tries out what is in it. Needs Debian, root and the peers. */
+/** Builds a release twice, compares the two, and tests its files. Needs Debian, root and the peers. */
 import { execFileSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import {
@@ -20,14 +20,14 @@ import { makeRelease, SUMS } from "./release.ts";
 
 interface Check {
   readonly name: string;
-  /** Throws when the release is wrong. */
+  /** @throws Error if the release is wrong */
   readonly run: () => void | Promise<void>;
 }
 
 const PEERS = join(PROJECT, ".peers");
 const PACKAGES = ["lintian", "skopeo", "umoci", "qemu-user-static", "g++", "g++-aarch64-linux-gnu"];
 
-/** @returns whether everything holds; each check prints a line */
+/** @returns whether every check passes; each check prints a line */
 export async function checkRelease(folder: string): Promise<boolean> {
   run(join(PROJECT, "scripts/debian-packages"), PACKAGES);
   const work = mkdtempSync(join(tmpdir(), "ctd-release-"));
@@ -117,7 +117,7 @@ function signatures(x64: string, folder: string, work: string): void {
   run(join(root, "usr/bin/cosign"), ["verify-blob", ...flags, sums]);
 }
 
-/** npm caches nothing of the first build there: packages are linked, not installed anew. */
+/** Builds again in a fresh clone in another folder. Packages are copied, not installed again. */
 function sameElsewhere(folder: string, work: string): void {
   const copy = join(work, "some where/else");
   mkdirSync(copy, { recursive: true });

@@ -1,4 +1,4 @@
-/** What is inside an executable: the packages that gave code to it, and the runtime. */
+/** Components of an executable: the packages with code in it, and the runtime. */
 import { packagesIn } from "../bundled-packages.ts";
 import type { Metafile } from "../hot-path.ts";
 import { lockedPackage } from "./lock-file.ts";
@@ -19,7 +19,7 @@ export interface Component {
 
 /** Bun is MIT; it links JavaScriptCore (LGPL) and smaller libraries, which its own licence file names. */
 const RUNTIME_LICENCE = "MIT AND LGPL-2.1-or-later";
-/** Expressions that packages state in a form that SPDX has dropped. */
+/** Licence expressions in a form that SPDX no longer accepts. */
 const SPDX_NAMES: Readonly<Record<string, string>> = { "LGPL-3.0+": "LGPL-3.0-or-later" };
 
 /** @returns the runtime first, then packages by name */

@@ -14,7 +14,7 @@ export interface DebianPackage {
   readonly manualPage: Uint8Array;
   /** Shell → output of `ctd-decoder completion SHELL`. */
   readonly completions: Readonly<Record<"bash" | "zsh" | "fish", Uint8Array>>;
-  /** Of the release's commit, in seconds since 1970. */
+  /** Time of the release's commit, in seconds since 1970. */
   readonly epoch: number;
 }
 
@@ -25,7 +25,7 @@ const COMPLETION_FILES = {
   zsh: "usr/share/zsh/vendor-completions/_ctd-decoder",
   fish: "usr/share/fish/vendor_completions.d/ctd-decoder.fish",
 } as const;
-/** Each with its reason, as Debian's policy asks. */
+/** Overrides of lintian, each with its reason, as Debian's policy requires. */
 const OVERRIDES = `# Stripping would cut off the program: its code is appended to the runtime.
 ctd-decoder: unstripped-binary-or-object
 # The runtime brings its own copies and is the same file that its publisher tests.
@@ -40,7 +40,7 @@ ctd-decoder: shared-library-is-executable
 ctd-decoder: initial-upload-closes-no-bugs
 `;
 
-/** Debian's policy asks for references to the licence texts that every Debian system has. */
+/** Debian's policy requires references to the licence texts that every Debian system has. */
 const COPYRIGHT = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: ctd-decoder
 
@@ -124,7 +124,7 @@ function changelog({ version, epoch }: DebianPackage): string {
   return `ctd-decoder (${version}) stable; urgency=medium\n\n  * Release ${version}. CHANGELOG.md in the sources lists the changes.\n\n -- ${MAINTAINER}  ${date}\n`;
 }
 
-/** As `gzip -9n`: no name, no time. */
+/** Compresses like `gzip -9n`, without a name or time. */
 function packed(bytes: Uint8Array): Uint8Array {
   return gzipSync(bytes, { level: 9 });
 }

@@ -1,4 +1,4 @@
-/** The OCI image of a release: for each architecture the executable, the C library that it needs, and nothing else. */
+/** The OCI image of a release. For each architecture it holds only the executable and the C library that it needs. */
 import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync, realpathSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ export interface ImagePart {
   readonly executable: string;
   /** Folder with Debian's libc6 unpacked. */
   readonly libraries: string;
-  /** Text of the licences of all that is inside. */
+  /** Text of the licences of all components. */
   readonly notices: string;
 }
 
@@ -34,7 +34,7 @@ interface Blob {
 const PROGRAM = "/usr/bin/ctd-decoder";
 const LOADERS = { amd64: "lib64/ld-linux-x86-64.so.2", arm64: "lib/ld-linux-aarch64.so.1" } as const;
 const LIBRARY_FOLDERS = { amd64: "lib/x86_64-linux-gnu", arm64: "lib/aarch64-linux-gnu" } as const;
-/** What the runtime is linked to. PKCS#11 modules of vendors want libgcc_s as well. */
+/** Libraries that the runtime is linked to. Vendors' PKCS#11 modules also need libgcc_s. */
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1"];
 const GZIP_LEVEL = 6;
 const EXECUTABLE_MODE = 0o755;

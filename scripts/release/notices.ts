@@ -1,4 +1,4 @@
-/** Licences of everything inside the executable, as one text. */
+/** Licences of all components of the executable, as one text. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROJECT } from "../executable.ts";

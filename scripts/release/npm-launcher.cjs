@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the executable for this platform. It comes from an optional dependency, so npm installs no other.
+// Starts the executable for this platform. npm installs only this one, because it is in an optional dependency.
 const { spawn } = require("node:child_process");
 const { existsSync } = require("node:fs");
 
@@ -10,7 +10,7 @@ function executable() {
     try {
       return require.resolve(`@ctd-decoder/linux-${process.arch}${library}/ctd-decoder`);
     } catch {
-      // npm installed the other C library's package.
+      // This package is for the other C library.
     }
   }
   return undefined;

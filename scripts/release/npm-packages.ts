@@ -15,10 +15,10 @@ const COMMON = {
   license: "Apache-2.0",
   description: "Decrypts, encrypts and verifies encrypted container images",
 };
-/** npm writes this time into its archives whatever the files' is; the stage keeps to it. */
+/** npm writes this time into its archives, whatever the files' times are. The staged files get the same time. */
 const EPOCH = 499_162_500;
 
-/** Writes one .tgz a package to `folder`. @returns their file names */
+/** Writes one .tgz for each package to `folder`. @returns their file names */
 export function writeNpmPackages(
   folder: string,
   version: string,

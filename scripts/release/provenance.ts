@@ -1,4 +1,4 @@
-/** Where a release comes from: an in-toto statement with SLSA's provenance predicate, version 1. */
+/** The provenance of a release: an in-toto statement with SLSA's provenance predicate, version 1. */
 
 export interface ReleaseFile {
   readonly name: string;
@@ -44,7 +44,7 @@ export function provenanceOf(
       },
       runDetails: {
         builder: { id: BUILD_TYPE, version: { "ctd-decoder": version } },
-        // The commit's time: a release that is built again has the same statement.
+        // The commit's time makes the statement the same in every build of the release.
         metadata: { invocationId: commit, startedOn: created, finishedOn: created },
       },
     },

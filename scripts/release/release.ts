@@ -1,4 +1,4 @@
-/** Makes every file of a release from the sources as they are. */
+/** Builds every file of a release from the current sources. */
 import { execFileSync } from "node:child_process";
 import { createHash, createPrivateKey, sign } from "node:crypto";
 import {
@@ -32,7 +32,7 @@ interface Built {
   readonly components: readonly Component[];
 }
 
-/** Suite whose C library the image carries: the oldest that is still supported. */
+/** The image has the C library of this suite, the oldest that is still supported. */
 const SUITE = "bookworm";
 export const SUMS = "SHA256SUMS";
 const cache = join(PROJECT, ".peers");

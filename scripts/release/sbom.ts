@@ -106,7 +106,7 @@ function sha512Hex({ integrity }: Component): string {
   return Buffer.from(integrity.slice("sha512-".length), "base64").toString("hex");
 }
 
-/** A UUID of the same input always, RFC 9562 §5.8 (version 8). */
+/** Derives a UUID from the input, RFC 9562 §5.8 (version 8). */
 function uuidOf(text: string): string {
   const bytes = createHash("sha256").update(text).digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);

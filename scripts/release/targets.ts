@@ -1,6 +1,6 @@
 /**
- * What a release is built for. One row a build. There is no separate build for x64 processors without AVX: the runtime's
- * "x64" and "x64-baseline" packages hold the same bytes, which need SSE4.2 and nothing newer.
+ * Targets of a release, one row for each build. x64 processors without AVX do not need a separate build: the runtime's "x64"
+ * and "x64-baseline" packages hold the same bytes, which need SSE4.2 and nothing newer.
  */
 
 export interface ReleaseTarget {
