@@ -1,3 +1,4 @@
+import { readFileSync, readlinkSync } from "node:fs";
 import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,7 +30,7 @@ export class FolderLock {
     try {
       // The file needs a new inode, since an old one left here may be a dead process's lock.
       await rm(own, { force: true });
-      await writeFile(own, `${hostName()} ${process.pid}`, { flag: "wx" });
+      await writeFile(own, [hostName(), process.pid, ...machine()].join(" "), { flag: "wx" });
       const { ino } = await stat(own);
       const start = performance.now();
       // link(2) creates the name atomically, with its content, and fails if the name exists.
@@ -72,9 +73,28 @@ async function linked(own: string, path: string): Promise<boolean> {
   }
 }
 
+/**
+ * Whether a lock's process is dead. Process IDs compare only within one PID namespace: Pods on a node may share it under
+ * different host names, or share the host name under different namespaces.
+ */
 async function isStale(path: string): Promise<boolean> {
-  const [host, pid] = (await readFile(path, "utf8").catch(() => "")).split(" ");
-  return host === hostName() && !isAlive(Number(pid));
+  const [host, pid, boot, namespace] = (await readFile(path, "utf8").catch(() => "")).split(" ");
+  const [ownBoot, ownNamespace] = machine();
+  const isComparable =
+    boot !== undefined && boot === ownBoot ? namespace === ownNamespace : host === hostName();
+  return isComparable && !isAlive(Number(pid));
+}
+
+/** ID of the kernel's current boot and of the PID namespace; empty where there is no /proc. */
+function machine(): string[] {
+  try {
+    return [
+      readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+      readlinkSync("/proc/self/ns/pid"),
+    ];
+  } catch {
+    return [];
+  }
 }
 
 /**
@@ -97,7 +117,7 @@ async function removeStale(path: string, own: string): Promise<void> {
 }
 
 function busy(folder: string, path: string): DecoderError {
-  return new DecoderError("IO", `another process is still writing to ${folder}`, {
-    hint: `run the command again when that process has ended; if there is none, remove ${path}`,
+  return new DecoderError("IO", `another ctd-decoder is still writing to ${folder}`, {
+    hint: `run the command again when that one has ended; if there is none, remove ${path}`,
   });
 }

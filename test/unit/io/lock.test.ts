@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
@@ -16,6 +16,7 @@ const scratch = (name: string) => {
 const lockFile = () => join(folder, ".ctd-decoder.lock");
 /** Beyond what Linux gives. */
 const DEAD = 2 ** 22 + 1;
+const BOOT = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 beforeEach(() => {
   folder = join(base, String(count++));
@@ -36,8 +37,15 @@ test("one at a time has a folder", async () => {
   expect(existsSync(lockFile())).toBe(false);
 });
 
-test("the lock of a dead process counts as none, even for several at once", async () => {
-  writeFileSync(lockFile(), `${hostname()} ${DEAD}`);
+test.each([
+  ["", `${hostname()} ${DEAD}`],
+  [" from before a reboot", `${hostname()} ${DEAD} another-boot pid:[1]`],
+  [
+    " of a Pod with another host name",
+    `elsewhere ${DEAD} ${BOOT} ${readlinkSync("/proc/self/ns/pid")}`,
+  ],
+])("the lock of a dead process%s counts as none, even for several at once", async (_, text) => {
+  writeFileSync(lockFile(), text);
   const inside: number[] = [];
   await Promise.all(
     ["a", "b", "c", "d"].map(async (name, i) => {
@@ -53,6 +61,7 @@ test("the lock of a dead process counts as none, even for several at once", asyn
 test.each([
   ["of a live process", `${hostname()} ${process.pid}`],
   ["of another host", `elsewhere ${DEAD}`],
+  ["of a Pod with PIDs of its own", `${hostname()} ${DEAD} ${BOOT} pid:[1]`],
 ])("the lock %s is waited for until the signal", async (_, text) => {
   writeFileSync(lockFile(), text);
   const controller = new AbortController();
