@@ -50,7 +50,7 @@ export async function syncKeys(
   const [copied, removed, kept]: [string[], string[], string[]] = [[], [], []];
   const after: Copy[] = [];
   for (const name of keyNames(source)) {
-    const key = readSmallFile(join(currentVersion(source), name), LIMITS.keyFileBytes);
+    const key = readKey(join(currentVersion(source), name));
     const sha256 = hash(key);
     const [existing, known] = [hashOf(join(folder, name)), before.find((it) => it.name === name)];
     if (existing === sha256) {
@@ -90,20 +90,29 @@ export function removeCopies(node: NodeRoot, keysPath: string, keepsKeys: boolea
   return removed.map(({ name }) => name);
 }
 
-/** @throws DecoderError IO: a folder that is missing is not an empty one, whose keys would all be removed */
+/** @throws DecoderError IO: a key or folder that cannot be read is not a missing key, whose copy would be removed */
 function keyNames(source: string): string[] {
   const folder = currentVersion(source);
-  let names: string[];
-  try {
-    names = readdirSync(folder).sort();
-  } catch (cause) {
-    throw new DecoderError("IO", `cannot read the keys in ${source}: ${describeSystemError(cause)}`, {
-      cause,
-    });
-  }
-  const keys = names.filter((name) => !name.startsWith("..") && statSync(join(folder, name)).isFile());
+  const names = reading(source, () => readdirSync(folder).sort());
+  const keys = names.filter((name) => {
+    const path = join(folder, name);
+    return !name.startsWith("..") && reading(path, () => statSync(path)).isFile();
+  });
   if (keys.length <= LIMITS.keyFiles) return keys;
   throw new DecoderError("LIMIT", `${source} has more than ${LIMITS.keyFiles} keys`);
+}
+
+function readKey(path: string): Uint8Array {
+  return reading(path, () => readSmallFile(path, LIMITS.keyFileBytes));
+}
+
+/** @throws DecoderError IO */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot read the keys in ${path}: ${describeSystemError(cause)}`, { cause });
+  }
 }
 
 /** The kubelet exchanges `..data` at once: below it, no key is missing in between. */

@@ -4,6 +4,7 @@ import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { DecoderError } from "../errors.ts";
 import { type FileKind, hashFile, removeFile, restore, statOf, writeWhole } from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
+import { asFailure } from "./failure.ts";
 import type { Finding } from "./finding.ts";
 import { removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
@@ -51,7 +52,14 @@ interface UninstalledPath {
  * @throws DecoderError UNHEALTHY, IO
  */
 export async function uninstall(options: UninstallOptions): Promise<UninstallReport> {
-  const node = openRoot(options.root);
+  try {
+    return await undoAll(openRoot(options.root), options);
+  } catch (error) {
+    throw asFailure(error);
+  }
+}
+
+async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<UninstallReport> {
   const record = readRecord(node);
   const running = runningOn(node);
   const config = record.files.find(({ kind }) => kind !== "program");

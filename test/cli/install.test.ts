@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -555,6 +556,25 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     });
   });
 
+  test.each(["install", "uninstall"] as const)("%s says that it needs root", async (command) => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    if (command === "uninstall") await nodes.run("install", node);
+    const before = snapshot(node);
+    for (const path of [folder, node]) chmodSync(path, 0o755);
+    const args = command === "install" ? ["--binary", nodes.program, "--containerd", "1.7"] : [];
+    const user = {
+      name: "setpriv",
+      command: "setpriv",
+      args: ["--reuid=65534", "--clear-groups", ours.command],
+    };
+    const { exit, stderr } = await run(user, [command, "--root", node, ...args]);
+    expect({ exit, stderr }).toEqual({
+      exit: 1,
+      stderr: expect.stringMatching(/permission denied\n.*run it as root/),
+    });
+    expect(snapshot(node)).toEqual(before);
+  });
+
   describe("uninstall keeps what changed since", () => {
     test("edits of the configuration", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n" });
@@ -623,6 +643,26 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(read(node, `${KEYS}/a.pem`)).toBe("my key");
       await nodes.run("uninstall", node);
       expect(readdirSync(join(node, KEYS)).sort()).toEqual(["a.pem", "same.pem"]);
+    });
+
+    test.each<[string, (path: string) => void, RegExp]>([
+      ["leads nowhere", (path) => symlinkSync("/none", path), /b\.pem: no such file/],
+      ["leads to itself", (path) => symlinkSync(path, path), /b\.pem: too many symbolic links/],
+      [
+        "is larger than any key",
+        (path) => writeFileSync(path, Buffer.alloc(2 ** 21)),
+        /b\.pem: it is larger/,
+      ],
+    ])("all stay when one %s", async (_what, spoil, message) => {
+      const node = nodes.make();
+      const from = secret("a.pem", "a key");
+      const args = ["--keys-only", "--keys", from];
+      await nodes.run("install", node, ...args);
+      rmSync(join(from, "..data/a.pem"));
+      spoil(join(from, "..data/b.pem"));
+      const { exit, said } = await nodes.run("install", node, ...args);
+      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(read(node, `${KEYS}/a.pem`)).toBe("a key");
     });
 
     test("all stay when the folder is gone", async () => {

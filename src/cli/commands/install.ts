@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KEYS_PATH, PROGRAM_PATH } from "../../containerd/stream-processors.ts";
 import { DecoderError } from "../../errors.ts";
-import type { InstallReport } from "../../node/install.ts";
+import type { InstallReport } from "../../node/install-report.ts";
 import type { KeySync } from "../../node/key-sync.ts";
 import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";

@@ -40,10 +40,7 @@ test("one at a time has a folder", async () => {
 test.each([
   ["", `${hostname()} ${DEAD}`],
   [" from before a reboot", `${hostname()} ${DEAD} another-boot pid:[1]`],
-  [
-    " of a Pod with another host name",
-    `elsewhere ${DEAD} ${BOOT} ${readlinkSync("/proc/self/ns/pid")}`,
-  ],
+  [" of a Pod with another host name", `elsewhere ${DEAD} ${BOOT} ${readlinkSync("/proc/self/ns/pid")}`],
 ])("the lock of a dead process%s counts as none, even for several at once", async (_, text) => {
   writeFileSync(lockFile(), text);
   const inside: number[] = [];

@@ -1,0 +1,118 @@
+import { readContainerdConfig } from "../containerd/config.ts";
+import type { RunningContainerd } from "../containerd/process.ts";
+import type { ContainerdVersion } from "../containerd/version.ts";
+import { DecoderError } from "../errors.ts";
+import { type FileChange, isInPlace } from "./changes.ts";
+import { checkConfig } from "./check-config.ts";
+import { distributionOf, refuseImmutable, unitOf, warnForgetful } from "./distribution.ts";
+import type { Finding } from "./finding.ts";
+import type { InstalledPath } from "./install-report.ts";
+import { keysFolderOf } from "./key-sync.ts";
+import { findVersion, programPath, runningOn } from "./locate.ts";
+import type { NodeRoot } from "./node-root.ts";
+import { type ConfigPlan, planConfig } from "./plan.ts";
+import { PlannedFiles } from "./planned-files.ts";
+import { type InstallRecord, readRecord } from "./record.ts";
+import { isStillPending } from "./restart.ts";
+import { Service } from "./service.ts";
+
+export interface InstallOptions {
+  /** Where the node's file system is mounted: "/" for this machine. */
+  readonly root: string;
+  /** The program to install, on this machine. */
+  readonly binary: string;
+  /** Where it goes on the node; undefined: /usr/local/bin, or /opt/bin if that is read-only. */
+  readonly program?: string;
+  /** A folder of private keys of this machine. */
+  readonly keys?: string;
+  /** containerd's configuration on the node; undefined: found out. */
+  readonly configFile?: string;
+  /** The containerd that reads it; undefined: found out. */
+  readonly version?: ContainerdVersion;
+  readonly restart: boolean;
+  readonly isDryRun: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What an installation will change: all that is known before the first change. */
+export interface Job {
+  readonly node: NodeRoot;
+  readonly before: InstallRecord;
+  readonly service: Service;
+  readonly plan: ConfigPlan;
+  readonly program: FileChange;
+  readonly keysFolder: string;
+  readonly files: readonly InstalledPath[];
+  readonly findings: readonly Finding[];
+  /** Whether containerd has to be restarted when all changes are made. */
+  readonly needsRestart: boolean;
+}
+
+/**
+ * Finds out what to change on a node, and checks it. Changes nothing.
+ * @throws DecoderError UNHEALTHY, CONFIG, NOT_FOUND, IO
+ */
+export async function prepare(node: NodeRoot, options: InstallOptions): Promise<Job> {
+  refuseImmutable(node);
+  const before = readRecord(node);
+  const running = runningOn(node);
+  const distribution = distributionOf(node, options.configFile ?? running?.configFile);
+  const service = new Service(node, unitOf(node, distribution), options.environment);
+  if (options.restart) await service.check();
+  const version = options.version ?? (await findVersion(node, distribution, running, options.environment));
+  const installed = before.files.find(({ kind }) => kind === "program")?.path;
+  const path = options.program ?? installed ?? programPath(node);
+  const plan = planConfig(node, { program: path, distribution, version });
+  const program: FileChange = { path, kind: "program", content: { copyOf: options.binary } };
+  const keysFolder = keysFolderOf(plan.wanted.keysPath, node);
+  checkPlan(node, plan, { changes: [...plan.changes, program], keysFolder, version, running });
+  return {
+    node,
+    before,
+    service,
+    plan,
+    program,
+    keysFolder,
+    files: await comparedWith(node, [program, ...plan.changes]),
+    findings: [...warnForgetful(node), ...plan.findings],
+    needsRestart: plan.changes.length > 0 || isStillPending(before, running),
+  };
+}
+
+interface CheckOptions {
+  readonly changes: readonly FileChange[];
+  readonly keysFolder: string;
+  readonly version: ContainerdVersion;
+  readonly running: RunningContainerd | undefined;
+}
+
+/** Reads the configuration as containerd will, and runs the checks of `config --check` on it. @throws DecoderError CONFIG */
+function checkPlan(
+  node: NodeRoot,
+  plan: ConfigPlan,
+  { changes, keysFolder, version, running }: CheckOptions,
+): void {
+  const files = new PlannedFiles(node, changes, [keysFolder], running?.searchPath ?? "");
+  const config = readContainerdConfig(plan.configFile, files);
+  for (const [id, wanted] of plan.wanted.processors) {
+    const found = config.processors.get(id);
+    if (found?.path === wanted.path) continue;
+    throw new DecoderError("CONFIG", `${found?.file} would override ${id}; nothing was changed`, {
+      hint: `remove ${id} from ${found?.file}`,
+    });
+  }
+  const error = checkConfig(config, { version, lookup: files }).findings.find(
+    ({ severity }) => severity === "error",
+  );
+  if (error === undefined) return;
+  throw new DecoderError("CONFIG", `${error.message}; nothing was changed`, {
+    ...(error.hint !== undefined && { hint: error.hint }),
+  });
+}
+
+async function comparedWith(node: NodeRoot, changes: readonly FileChange[]): Promise<InstalledPath[]> {
+  const compared: InstalledPath[] = [];
+  for (const change of changes)
+    compared.push({ path: change.path, isChanged: !(await isInPlace(node, change)) });
+  return compared;
+}
