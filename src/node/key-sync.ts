@@ -77,17 +77,19 @@ export async function syncKeys(
   return { copied, removed, kept };
 }
 
-/** Removes the copies, and the list of them. @returns names of removed keys */
-export function removeCopies(node: NodeRoot, keysPath: string, keepsKeys: boolean): string[] {
+/** Names of the copies that an uninstallation removes: not keys that the node had before, or changed since. */
+export function removableCopies(node: NodeRoot, keysPath: string): string[] {
   const folder = node.follow(keysPath);
-  const removed = keepsKeys
-    ? []
-    : readList(folder).filter(
-        ({ name, sha256, isOlder }) => !isOlder && hashOf(join(folder, name)) === sha256,
-      );
-  for (const { name } of removed) rmSync(join(folder, name));
+  return readList(folder)
+    .filter(({ name, sha256, isOlder }) => !isOlder && hashOf(join(folder, name)) === sha256)
+    .map(({ name }) => name);
+}
+
+/** Removes copies, and the list of all. */
+export function removeCopies(node: NodeRoot, keysPath: string, names: readonly string[]): void {
+  const folder = node.follow(keysPath);
+  for (const name of names) rmSync(join(folder, name));
   rmSync(join(folder, LIST), { force: true });
-  return removed.map(({ name }) => name);
 }
 
 /** @throws DecoderError IO: a key or folder that cannot be read is not a missing key, whose copy would be removed */

@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { dirname } from "node:path";
 import { readConfigText } from "../containerd/config.ts";
 import { KEYS_PATH } from "../containerd/stream-processors.ts";
@@ -6,7 +7,7 @@ import { type FileKind, hashFile, removeFile, restore, statOf, writeWhole } from
 import { distributionOf, unitOf } from "./distribution.ts";
 import { asFailure } from "./failure.ts";
 import type { Finding } from "./finding.ts";
-import { removeCopies } from "./key-sync.ts";
+import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { withoutBlock } from "./plan.ts";
@@ -49,7 +50,7 @@ interface UninstalledPath {
 /**
  * Restores every file that an installation replaced, and removes what it added. A file that was edited since keeps the
  * edits; only the installation's part leaves it.
- * @throws DecoderError UNHEALTHY, IO
+ * @throws DecoderError UNHEALTHY, CONFIG, IO, RESTART_PENDING
  */
 export async function uninstall(options: UninstallOptions): Promise<UninstallReport> {
   try {
@@ -60,6 +61,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
 }
 
 async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<UninstallReport> {
+  const { isDryRun } = options;
   const record = readRecord(node);
   const running = runningOn(node);
   const config = record.files.find(({ kind }) => kind !== "program");
@@ -67,25 +69,22 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const service = new Service(node, unit, options.environment);
   if (options.restart) await service.check();
 
-  const [files, findings]: [UninstalledPath[], Finding[]] = [[], []];
   // A restart that the installation never got leaves containerd with the old configuration already.
   const wasUsed = config !== undefined && !isStillPending(record, running);
-  removeLeftovers(node, record);
+  const isPending = wasUsed || (config === undefined && isStillPending(record, running));
+  if (!isDryRun) removeLeftovers(node, record);
+  const [files, findings]: [UninstalledPath[], Finding[]] = [[], []];
   for (const file of record.files.toReversed()) {
-    const action = await undo(node, file, options.isDryRun);
+    const { action, apply } = await stepFor(node, file);
+    if (!isDryRun) await apply?.();
     files.push({ path: file.path, action });
     if (action === "kept") findings.push(keptFile(file));
   }
-  const keys = options.isDryRun ? [] : removeCopies(node, record.keysFolder ?? KEYS_PATH, options.keepsKeys);
-  const isPending = wasUsed || (config === undefined && isStillPending(record, running));
-  const report = {
-    files,
-    keys,
-    restartCommand: service.restartCommand,
-    findings,
-    isDryRun: options.isDryRun,
-  };
-  if (options.isDryRun) return { ...report, restart: isPending ? "pending" : "not needed" };
+  const keysFolder = record.keysFolder ?? KEYS_PATH;
+  const keys = options.keepsKeys ? [] : removableCopies(node, keysFolder);
+  if (!isDryRun) removeCopies(node, keysFolder, keys);
+  const report = { files, keys, restartCommand: service.restartCommand, findings, isDryRun };
+  if (isDryRun) return { ...report, restart: isPending ? "pending" : "not needed" };
   const restart = await restartAfter(service, isPending, options.restart);
   await forget(node, record, restart);
   if (restart === "pending" && options.restart) throw notRestarted(service);
@@ -114,60 +113,57 @@ async function forget(node: NodeRoot, { folders, unit }: InstallRecord, restart:
   removeRecord(node, folders);
 }
 
-async function undo(
-  node: NodeRoot,
-  file: InstalledFile,
-  isDryRun: boolean,
-): Promise<UninstalledPath["action"]> {
-  const { path, sha256, backup } = file;
-  const hasBackup = backup !== undefined && statOf(node, backup) !== undefined;
-  const stat = statOf(node, path);
-  const isOurs = stat?.isFile() === true && (await hashFile(node.locate(path))) === sha256;
-  if (isOurs || (stat === undefined && hasBackup)) {
-    if (!isDryRun && hasBackup && backup !== undefined) restore(node, backup, path);
-    else if (!isDryRun) removeFile(node, path);
-    return hasBackup ? "restored" : "removed";
-  }
-  // The installation was killed before it replaced the file.
-  if (stat === undefined || isSameFile(node, path, backup)) {
-    if (!isDryRun && hasBackup && backup !== undefined) removeFile(node, backup);
-    return stat === undefined ? "removed" : "restored";
-  }
-  return await undoEdited(node, file, isDryRun);
+/** How one file of an installation is undone. */
+interface Step {
+  readonly action: UninstalledPath["action"];
+  readonly apply?: () => void | Promise<void>;
 }
 
-function isSameFile(node: NodeRoot, path: string, backup: string | undefined): boolean {
-  if (backup === undefined) return false;
-  const [one, other] = [statOf(node, path), statOf(node, backup)];
-  return other === undefined || (one?.ino === other.ino && one.dev === other.dev);
+async function stepFor(node: NodeRoot, file: InstalledFile): Promise<Step> {
+  const { path, sha256 } = file;
+  const backup =
+    file.backup !== undefined && statOf(node, file.backup) !== undefined ? file.backup : undefined;
+  const stat = statOf(node, path);
+  const isOurs = stat?.isFile() === true && (await hashFile(node.locate(path))) === sha256;
+  if (backup !== undefined && (isOurs || stat === undefined))
+    return { action: "restored", apply: () => restore(node, backup, path) };
+  if (isOurs) return { action: "removed", apply: () => removeFile(node, path) };
+  if (stat === undefined) return { action: "removed" };
+  if (
+    file.backup !== undefined &&
+    isUnreplaced(stat, backup === undefined ? undefined : statOf(node, backup))
+  )
+    return { action: "restored", ...(backup !== undefined && { apply: () => removeFile(node, backup) }) };
+  return stepForEdited(node, file);
+}
+
+/** Whether an installation was killed before it replaced a file, or even before it made the backup. */
+function isUnreplaced(file: Stats, backup: Stats | undefined): boolean {
+  return backup === undefined || (file.ino === backup.ino && file.dev === backup.dev);
 }
 
 /** A file that was edited after the installation. */
-async function undoEdited(
-  node: NodeRoot,
-  file: InstalledFile,
-  isDryRun: boolean,
-): Promise<UninstalledPath["action"]> {
-  const { path, kind, backup } = file;
+function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): Step {
+  // Another program at this path is left alone. A drop-in belongs to the installation: users have files of their own.
+  if (kind === "program") return { action: "kept" };
   const edit = EDITS.get(kind);
-  if (edit === undefined) {
-    // A drop-in belongs to the installation alone, and user edits go to another name. Another program there is left alone.
-    if (kind === "program") return "kept";
-    if (!isDryRun) removeFile(node, path);
-    return "removed";
-  }
-  const edited = edit(readConfigText(path, node), node, path);
-  if (edited === undefined) return "kept";
-  if (isDryRun) return "edited";
-  await writeWhole(node.follow(path), Buffer.from(edited), (statOf(node, path)?.mode ?? 0o644) & 0o7777);
-  if (backup !== undefined) removeFile(node, backup);
-  return "edited";
+  if (edit === undefined) return { action: "removed", apply: () => removeFile(node, path) };
+  const edited = edit(readConfigText(path, node), path);
+  if (edited === undefined) return { action: "kept" };
+  const mode = (statOf(node, path)?.mode ?? 0o644) & 0o7777;
+  return {
+    action: "edited",
+    apply: async () => {
+      await writeWhole(node.follow(path), Buffer.from(edited), mode);
+      if (backup !== undefined) removeFile(node, backup);
+    },
+  };
 }
 
-type Edit = (text: string, node: NodeRoot, path: string) => string | undefined;
+type Edit = (text: string, path: string) => string | undefined;
 
 const EDITS: ReadonlyMap<FileKind, Edit> = new Map<FileKind, Edit>([
-  ["config", (text, _node, path) => removeImport(text, `${dirname(path)}/ctd-decoder.toml`)],
+  ["config", (text, path) => removeImport(text, `${dirname(path)}/ctd-decoder.toml`)],
   ["template", (text) => withoutBlock(text)],
 ]);
 

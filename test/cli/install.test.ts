@@ -556,6 +556,22 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     });
   });
 
+  test("a dry run of an uninstallation changes nothing, and shows the keys too", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const keys = join(folder, "shown-keys");
+    mkdirSync(keys);
+    writeFileSync(join(keys, "a.pem"), "a key");
+    await nodes.run("install", node, "--keys", keys);
+    put(node, "usr/local/bin/.ctd-decoder.ctd-decoder-new", "left by a killed installation");
+    const before = snapshot(node);
+    const { exit, said } = await nodes.run("uninstall", node, "--dry-run");
+    expect({ exit, said }).toEqual({
+      exit: 0,
+      said: expect.stringMatching(/would have removed the key a\.pem/),
+    });
+    expect(snapshot(node)).toEqual(before);
+  });
+
   test.each(["install", "uninstall"] as const)("%s says that it needs root", async (command) => {
     const node = nodes.make({ [CONFIG]: "version = 2\n" });
     if (command === "uninstall") await nodes.run("install", node);
