@@ -4,6 +4,7 @@ import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, makeKeysFolder, syncKeys } from "./key-sync.ts";
 import { openRoot } from "./locate.ts";
+import { withLock } from "./lock.ts";
 import { checkProgram } from "./program.ts";
 import { rehearse } from "./rehearsal.ts";
 import { restartOrUndo } from "./restart.ts";
@@ -18,7 +19,7 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
   try {
     const node = openRoot(options.root);
     if (options.isDryRun) return await rehearse(await prepare(node, options), options);
-    return await carryOut(await prepare(node, options), options);
+    return await withLock(node, async () => await carryOut(await prepare(node, options), options));
   } catch (error) {
     throw asFailure(error);
   }

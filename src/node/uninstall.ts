@@ -9,6 +9,7 @@ import { asFailure } from "./failure.ts";
 import type { Finding } from "./finding.ts";
 import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
+import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { withoutBlock } from "./plan.ts";
 import {
@@ -54,7 +55,9 @@ interface UninstalledPath {
  */
 export async function uninstall(options: UninstallOptions): Promise<UninstallReport> {
   try {
-    return await undoAll(openRoot(options.root), options);
+    const node = openRoot(options.root);
+    if (options.isDryRun) return await undoAll(node, options);
+    return await withLock(node, async () => await undoAll(node, options));
   } catch (error) {
     throw asFailure(error);
   }

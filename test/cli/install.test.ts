@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { writeSecret } from "../containerd/images.ts";
@@ -554,6 +555,32 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(restarts()).toEqual([RESTART]);
       expect(snapshot(node)).toEqual(before);
     });
+  });
+
+  test("a second installation waits for the first", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+    const before = snapshot(node);
+    const slow = nodes.write(
+      "slow",
+      FAKE_PROGRAM.replace(
+        "echo",
+        "busybox touch /begun; until [ -e /go ]; do busybox sleep 0.1; done; echo",
+      ),
+    );
+    const waiting = () => readdirSync(node).filter((name) => name.startsWith(".ctd-decoder-"));
+    const until = async (isTrue: () => boolean) => {
+      while (!isTrue()) await sleep(20);
+    };
+    const first = nodes.run("install", node, "--binary", slow);
+    await until(() => existsSync(join(node, "begun")));
+    const second = nodes.run("install", node);
+    await Promise.race([second, until(() => waiting().length === 2)]);
+    put(node, "go", "");
+    expect([(await first).said, (await first).exit, (await second).exit]).toEqual([expect.any(String), 3, 3]);
+    expect(read(node, PROGRAM)).toBe(FAKE_PROGRAM);
+    for (const name of ["begun", "go"]) rmSync(join(node, name));
+    await nodes.run("uninstall", node);
+    expect(snapshot(node)).toEqual(before);
   });
 
   test("a dry run of an uninstallation changes nothing, and shows the keys too", async () => {

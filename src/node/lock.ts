@@ -1,0 +1,25 @@
+import { FolderLock } from "../io/lock.ts";
+import { Staging } from "../io/staging.ts";
+import type { NodeRoot } from "./node-root.ts";
+
+/** A node that runs has it, and empties it at each boot. */
+const PLACE = "/run";
+
+/**
+ * Changes a node while no other installation does: each reads the record first, and would write over what the other recorded.
+ * @throws DecoderError IO, also when another one takes too long; whatever `change` throws
+ */
+export async function withLock<T>(node: NodeRoot, change: () => Promise<T>): Promise<T> {
+  const folder = node.follow(node.isFolder(PLACE) ? PLACE : "/");
+  const staging = await Staging.create(folder);
+  try {
+    const lock = await FolderLock.take(folder, staging.path);
+    try {
+      return await change();
+    } finally {
+      await lock.release();
+    }
+  } finally {
+    await staging.remove();
+  }
+}
