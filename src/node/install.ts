@@ -2,7 +2,7 @@ import { stagedPath } from "./changes.ts";
 import { asFailure, UNDONE } from "./failure.ts";
 import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
-import { type KeySync, keysFolderOf, makeKeysFolder, syncKeys } from "./key-sync.ts";
+import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
 import { openRoot } from "./locate.ts";
 import { withLock } from "./lock.ts";
 import { checkProgram } from "./program.ts";
@@ -30,6 +30,11 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
   const isChanged = (path: string) => job.files.some((it) => it.path === path && it.isChanged);
   const changes = [...plan.changes, program].filter(({ path }) => isChanged(path));
   const transaction = new Transaction(node, { changes, keysFolder, unit: service.unit, before });
+  const earlierKeys = listCopies(node, keysFolder);
+  const rollBack = async () => {
+    await removeAdded(node, keysFolder, earlierKeys);
+    await transaction.rollBack();
+  };
   const findings = [...job.findings];
   let keys: KeySync | undefined;
   removeLeftovers(node, before);
@@ -42,13 +47,15 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
     for (const path of await transaction.commit())
       findings.push({ severity: "note", message: `the edited file was kept as ${path}` });
   } catch (error) {
-    await transaction.rollBack();
+    await rollBack();
     throw asFailure(error, UNDONE);
   }
-  const restart = await restartOrUndo(service, transaction, {
-    isNeeded: needsRestart,
-    isWanted: options.restart,
-  });
+  const finish = (isPending: boolean) => transaction.finish(isPending);
+  const restart = await restartOrUndo(
+    service,
+    { finish, rollBack },
+    { isNeeded: needsRestart, isWanted: options.restart },
+  );
   return {
     files: job.files,
     ...(keys && { keys }),

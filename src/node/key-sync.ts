@@ -92,6 +92,25 @@ export function removeCopies(node: NodeRoot, keysPath: string, names: readonly s
   rmSync(join(folder, LIST), { force: true });
 }
 
+/** Removes the copies that an installation added before it failed. @param earlier names of the copies before it */
+export async function removeAdded(
+  node: NodeRoot,
+  keysPath: string,
+  earlier: readonly string[],
+): Promise<void> {
+  const folder = node.follow(keysPath);
+  const added = removableCopies(node, keysPath).filter((name) => !earlier.includes(name));
+  for (const name of added) rmSync(join(folder, name));
+  const left = readList(folder).filter(({ name }) => earlier.includes(name));
+  if (left.length > 0) await writeList(folder, left);
+  else rmSync(join(folder, LIST), { force: true });
+}
+
+/** Names of all copies. */
+export function listCopies(node: NodeRoot, keysPath: string): string[] {
+  return readList(node.follow(keysPath)).map(({ name }) => name);
+}
+
 /** @throws DecoderError IO: a key or folder that cannot be read is not a missing key, whose copy would be removed */
 function keyNames(source: string): string[] {
   const folder = currentVersion(source);

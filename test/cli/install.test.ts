@@ -508,6 +508,23 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(installed[PROGRAM]).toBe(edited[PROGRAM]);
     });
 
+    test("after which containerd does not run leaves none of the new keys", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [`${KEYS}/mine.pem`]: "my key" });
+      const keys = join(folder, "refused-keys");
+      mkdirSync(keys);
+      for (const name of ["first.pem", "second.pem"]) {
+        writeFileSync(join(keys, name), name);
+        const before = snapshot(node);
+        nodes.onAction("restart", "exit 1");
+        nodes.onAction("is-active", "exit 3");
+        const failed = await nodes.run("install", node, "--restart", "--keys", keys);
+        for (const action of ["restart", "is-active"]) rmSync(join(folder, action));
+        expect(failed).toMatchObject({ exit: 1, said: expect.stringMatching(/everything was undone/) });
+        expect(snapshot(node)).toEqual(before);
+        expect((await nodes.run("install", node, "--keys-only", "--keys", keys)).exit).toBe(0);
+      }
+    });
+
     test.each([
       ["k3s", K3S, "k3s-agent"],
       ["RKE2", RKE2, "rke2-agent"],
