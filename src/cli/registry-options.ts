@@ -28,8 +28,8 @@ const SIDED: Options = {
 /** For commands that read one image. */
 export const REGISTRY_OPTIONS: Options = grouped(GROUP, {
   ...SIDED,
-  "plain-http": { help: "speak plain HTTP to the registry" },
-  "retry-times": { value: "N", help: "how often a failed request is tried again; default 4" },
+  "plain-http": { help: "use plain HTTP without trying TLS" },
+  "retry-times": { value: "N", help: "how often to repeat a failed request; default 4" },
 });
 
 type Side = "src" | "dest";

@@ -13,14 +13,14 @@ import type { Options } from "./command.ts";
 /** Options that several commands share, and the values they stand for. */
 
 export const OUTPUT_OPTIONS: Options = grouped("Output", {
-  quiet: { help: "print no more than a script needs", alias: "q" },
+  quiet: { help: "print only what a script needs", alias: "q" },
   json: { help: "print the result, or the error, as JSON" },
 });
 
 export const SELECTION_OPTIONS: Options = grouped("Which layers", {
   platform: {
     value: "OS/ARCH",
-    help: "only this platform of an index; the others stay as they are",
+    help: "only this platform of an index; the others are not changed",
     alias: "p",
     repeats: true,
   },
@@ -65,7 +65,7 @@ export const RECIPIENT_OPTION = {
 } as const;
 
 export const WRAP_OPTIONS: Options = grouped("Keys", {
-  anonymous: { help: "do not write who the recipients are, where the format allows that" },
+  anonymous: { help: "do not write the recipients' names, if the format allows that" },
   "allow-expired": { help: "accept certificates that have expired or are not valid yet" },
   "allow-ca": { help: "accept the certificate of a CA as a recipient" },
   "allow-key-usage": { help: "accept certificates whose keyUsage excludes encryption" },

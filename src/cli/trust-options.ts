@@ -13,9 +13,9 @@ const WORKFLOW_CLAIMS: readonly WorkflowClaim[] = ["repository", "ref", "sha", "
 export const IDENTITY_OPTIONS: Options = grouped("Whose signature", {
   key: { value: "FILE", help: "a public key, PEM; any of several is enough", alias: "k", repeats: true },
   "certificate-identity": { value: "NAME", help: "the subject of the signer's certificate" },
-  "certificate-identity-regexp": { value: "REGEXP", help: "matches all of that subject" },
-  "certificate-oidc-issuer": { value: "URL", help: "who vouched for the subject" },
-  "certificate-oidc-issuer-regexp": { value: "REGEXP", help: "matches all of that issuer" },
+  "certificate-identity-regexp": { value: "REGEXP", help: "a pattern that must match the whole subject" },
+  "certificate-oidc-issuer": { value: "URL", help: "the issuer of the subject" },
+  "certificate-oidc-issuer-regexp": { value: "REGEXP", help: "a pattern that must match the whole issuer" },
   ...Object.fromEntries(
     WORKFLOW_CLAIMS.map((claim) => [
       `certificate-github-workflow-${claim}`,
@@ -34,36 +34,41 @@ export const SIGNER_OPTIONS: Options = {
   ...IDENTITY_OPTIONS,
 };
 
-export const CHECK_OPTIONS: Options = grouped("What must hold", {
+export const CHECK_OPTIONS: Options = grouped("What is required", {
   "trusted-root": {
     value: "FILE",
     help: "Sigstore's trusted root, JSON (default that of its public instance)",
   },
-  annotations: { value: "NAME=VALUE", help: "what the signature must carry", alias: "a", repeats: true },
-  "insecure-ignore-tlog": {
-    help: "demand no transparency log entry (default for keys); =false demands one for keys, too",
+  annotations: {
+    value: "NAME=VALUE",
+    help: "an annotation that the signature must have",
+    alias: "a",
+    repeats: true,
   },
-  "insecure-ignore-sct": { help: "demand no certificate transparency" },
-  "use-signed-timestamps": { help: "demand an RFC 3161 timestamp" },
+  "insecure-ignore-tlog": {
+    help: "do not require a transparency log entry (default for keys); =false requires one for keys, too",
+  },
+  "insecure-ignore-sct": { help: "do not require certificate transparency" },
+  "use-signed-timestamps": { help: "require an RFC 3161 timestamp" },
 });
 
 export const PLACE_OPTIONS: Options = grouped("Where signatures are", {
-  "signature-store": { value: "DIR", help: "a folder of signatures, looked at first", repeats: true },
+  "signature-store": { value: "DIR", help: "a folder of signatures, searched first", repeats: true },
   "registries.d": {
     value: "DIR",
     help: "lookaside folders of GPG signatures (default /etc/containers/registries.d)",
   },
 });
 
-export const POLICY_OPTIONS: Options = grouped("What must hold", {
+export const POLICY_OPTIONS: Options = grouped("What is required", {
   unmatched: {
     value: "WHAT",
-    help: "images that no entry of Kubewarden's settings or ClusterImagePolicy matches (default reject)",
+    help: "result for images that no entry of Kubewarden's settings or ClusterImagePolicy matches (default reject)",
     choices: ["accept", "reject"],
   },
   "bundle-identity": {
     value: "WHAT",
-    help: "what stands for the image's name that bundles lack (default name: nothing does)",
+    help: "what replaces the image name, which bundles lack (default name: nothing)",
     choices: ["name", "scope"],
   },
 });
@@ -72,8 +77,12 @@ export const REGISTRY_OPTIONS: Options = grouped("Registry", {
   creds: { value: "USER:PASSWORD", help: "credentials; --authfile hides them from other users" },
   authfile: { value: "FILE", help: "a file of credentials" },
   "cert-dir": { value: "DIR", help: "authorities (*.crt) and client certificates (*.cert, *.key)" },
-  "tls-verify": { value: "BOOL", help: "false: any certificate, or plain HTTP", choices: ["true", "false"] },
-  "plain-http": { help: "plain HTTP at once" },
+  "tls-verify": {
+    value: "BOOL",
+    help: "false: accept any certificate, and plain HTTP",
+    choices: ["true", "false"],
+  },
+  "plain-http": { help: "use plain HTTP without trying TLS" },
 });
 
 export function registryAccess(args: Arguments): RegistryAccess {

@@ -5,21 +5,21 @@ import { complete, completionScript, SHELLS } from "../completion.ts";
 export function completionCommand(commands: () => readonly Command[]): Command {
   return {
     name: "completion",
-    summary: "print a script that completes commands, options and images in a shell",
+    summary: "print a script for completion in a shell",
     operands: [
       { name: "SHELL", completes: SHELLS },
       { name: "LINE", completes: [], optional: true },
     ],
     options: { json: { help: "print an error as JSON" } },
     notes: [
-      `SHELL is ${SHELLS.join(", ")}. With LINE, a command line up to the cursor, the completions of its last word are printed. The scripts call the program that way.`,
+      `SHELL is ${SHELLS.join(", ")}. LINE is a command line up to the cursor. With it, the command prints the completions of the last word. The scripts call the program that way.`,
     ],
     examples: [
-      { command: "source <(ctd-decoder completion bash)", does: "completes in this shell" },
+      { command: "source <(ctd-decoder completion bash)", does: "enables completion in this shell" },
       {
         command:
           "ctd-decoder completion fish | install -D -m 644 /dev/stdin ~/.config/fish/completions/ctd-decoder.fish",
-        does: "completes in every new fish",
+        does: "enables completion in every new fish",
       },
     ],
     async run(args, ui) {

@@ -38,7 +38,7 @@ export const CONFIG: Command = {
     },
     check: {
       value: "FILE",
-      help: "instead check this config.toml, or a template of it, with all its imports",
+      help: "check this config.toml or its template, with all imports, instead",
     },
     "search-path": {
       value: "PATH",

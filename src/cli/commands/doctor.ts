@@ -38,8 +38,8 @@ export const DOCTOR: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. It changes nothing and prints no secret. Run it as root: other users cannot read everything.",
-    "The exit code is 0 if the running containerd can pull encrypted images, else 1. If none is running, it is about one that is started with this configuration.",
+    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. It changes nothing and prints no secret. Run it as root, because other users cannot read everything.",
+    "The exit code is 0 if the running containerd can pull encrypted images, else 1. If no containerd is running, the result is for one that starts with this configuration.",
   ],
   examples: [
     { command: "ctd-decoder doctor", does: "checks the containerd that runs on this node" },

@@ -21,7 +21,7 @@ export const ENCRYPT: Command = {
     recipient: RECIPIENT_OPTION,
     "add-recipient": {
       ...RECIPIENT_OPTION,
-      help: "one more recipient for layers that are already encrypted; their data stays the same (needs --key)",
+      help: "one more recipient for layers that are already encrypted, without changing their data (needs --key)",
       alias: "a",
     },
     "all-platforms": { help: "every platform of an index (the default)" },
@@ -48,8 +48,8 @@ export const ENCRYPT: Command = {
   },
   notes: [
     "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. @DIGEST may follow all but the last two. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
-    "Either every chosen layer is encrypted afterwards, or the command fails and DEST stays as it was. Attestations and signatures in an index are not encrypted; if they name an image by its digest, they name the new digest afterwards. zstd layers keep their compression.",
-    "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: rewrapping the image later takes a private key that opens it.",
+    "If a chosen layer cannot be encrypted, the command fails and does not change DEST. Attestations and signatures in an index are not encrypted. If they name an image by its digest, they get the new digest. zstd layers keep their compression.",
+    "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: to rewrap the image later, you need a private key that opens it.",
   ],
   examples: [
     {

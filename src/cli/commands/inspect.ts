@@ -17,17 +17,17 @@ export const INSPECT: Command = {
   },
   notes: [
     "With keys, the output also says which key opens which layer. SOURCE may be - for an archive, a manifest or an index on standard input.",
-    "Recipients have the names that the image gives them. A JWE names a recipient by its kid; (unnamed) is a recipient without one. --key shows whether a private key opens the layer, or which recipient a public key or certificate is.",
+    "Recipients are shown with their names in the image. A JWE names a recipient by its kid. (unnamed) is a recipient without a kid. --key shows whether a private key opens the layer, or which recipient a public key or certificate is.",
   ],
   examples: [
     { command: "ctd-decoder inspect oci:app:enc", does: "shows every layer and its recipients" },
     {
       command: "ctd-decoder inspect docker://registry.example/app:enc",
-      does: "shows those of an image in a registry",
+      does: "shows the layers of an image in a registry",
     },
     {
       command: "skopeo inspect --raw docker://registry/app:enc | ctd-decoder inspect -",
-      does: "shows those of a manifest from standard input",
+      does: "shows the layers of a manifest from standard input",
     },
     {
       command: "ctd-decoder inspect --keys /etc/containerd/ocicrypt/keys oci:app:enc",

@@ -28,7 +28,10 @@ export const INSTALL: Command = {
       value: "PATH",
       help: `where it goes on the node; default ${PROGRAM_PATH}, or /opt/bin if that is read-only`,
     },
-    keys: { value: "DIR", help: "copy these private keys, and remove copies whose key is gone from DIR" },
+    keys: {
+      value: "DIR",
+      help: "copy these private keys, and remove copies of keys that are no longer in DIR",
+    },
     "keys-only": { help: "copy keys and do nothing else" },
     watch: { help: "copy keys whenever they change, until SIGTERM; implies --keys-only" },
     "keys-path": { value: "DIR", help: `with --keys-only, where they go on the node; default ${KEYS_PATH}` },
@@ -41,9 +44,9 @@ export const INSTALL: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Checks come first: the program runs on the node, and containerd's configuration is right with the change. Then files are replaced whole, and the old ones are kept beside them. A step that fails undoes all changes, and so does a containerd that does not come back after --restart.",
+    "First, install checks that the program runs on the node and that containerd's changed configuration is valid. Then it replaces whole files, and keeps the old ones beside them. It undoes all changes if a step fails or if containerd does not come back after --restart.",
     "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. A run with --restart also makes up for a restart that is still missing.",
-    "k3s and RKE2 are recognised, servers and agents. Flags at the end of a stream processor's args and variables in its env stay.",
+    "Servers and agents of k3s and RKE2 are recognised. Flags at the end of a stream processor's args and variables in its env are kept.",
   ],
   examples: [
     { command: "ctd-decoder install --restart", does: "installs this program and restarts containerd" },

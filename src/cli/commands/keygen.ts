@@ -35,8 +35,8 @@ export const KEYGEN: Command = {
   },
   notes: [
     "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. Messages, doctor, inspect and the audit log name the key by its kid, the RFC 7638 thumbprint of the public key.",
-    "PEM files are PKCS#8, which the Go decoder reads too.",
-    "A private key --for signing is a cosign.key under the password in the environment's COSIGN_PASSWORD, which may be empty; cosign reads it too.",
+    "PEM files are PKCS#8, which the Go decoder also reads.",
+    "A private key --for signing has the format of cosign.key, which cosign reads. The variable COSIGN_PASSWORD sets its password, which may be empty.",
   ],
   examples: [
     { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },

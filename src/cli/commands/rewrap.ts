@@ -18,13 +18,13 @@ export const REWRAP: Command = {
       help: "remove a recipient: as for --recipient, or SCHEME:ID as inspect prints it; needs no key",
       repeats: true,
     },
-    only: { help: "remove all recipients but those of --recipient" },
+    only: { help: "remove all recipients except those of --recipient" },
     keep: { help: "keep the present recipients (default)" },
     ...WRAP_OPTIONS,
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "The present recipients stay unless --replace, --remove or --only says otherwise. The result lists who was added, kept and removed. A present recipient is not added twice.",
+    "The present recipients are kept unless --replace, --remove or --only says otherwise. The result lists who was added, kept and removed. A present recipient is not added twice.",
     "A removed key does not open the new image by itself. The layers keep their data and their keys, however: anyone who has the old image and a removed key can still read the new image's layers. To revoke access, decrypt the image, encrypt it again, and remove the old image from every registry and node.",
   ],
   examples: [
@@ -39,7 +39,7 @@ export const REWRAP: Command = {
     },
     {
       command: "ctd-decoder rewrap --key old.pem --only --recipient jwe:new.pem.pub oci:app:enc oci:app:enc2",
-      does: "leaves the new key as the only recipient",
+      does: "makes the new key the only recipient",
     },
   ],
   run: runRewrite({
@@ -64,7 +64,7 @@ function recipientChanges(args: Arguments): RecipientChanges {
   if (isOnly && (removed.length > 0 || args.flag("keep")))
     throw new DecoderError(
       "USAGE",
-      "--only removes all others, so --keep, --remove and --replace contradict it",
+      "--only removes all other recipients, so it excludes --keep, --remove and --replace",
     );
   if (added.length + removed.length === 0) {
     throw new DecoderError("USAGE", "no change of recipients is named", {

@@ -20,13 +20,13 @@ export const SIGN: Command = {
       help: "the name that the signature is for (default IMAGE's)",
     },
     annotations: CHECK_OPTIONS["annotations"] ?? { help: "" },
-    recursive: { help: "sign the platforms of an index, too", alias: "r" },
+    recursive: { help: "also sign the platforms of an index", alias: "r" },
     ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. It gets two signatures: the older form under the tag sha256-HEX.sig, for cosign 2, skopeo, podman and CRI-O, and a Sigstore bundle that refers to it, for cosign 3. Both hold the image's full name, which a policy compares. What the key has signed in the same way already is left alone.",
-    "Encryption changes an image's digest: encrypt first, then sign. Nothing is written to a transparency log; sign without a key with cosign.",
+    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. It gets two signatures: the older form under the tag sha256-HEX.sig, for cosign 2, skopeo, podman and CRI-O, and a Sigstore bundle that refers to it, for cosign 3. Both hold the image's full name, which a policy compares. A signature that the key has already made is not made again.",
+    "Encryption changes an image's digest: encrypt first, then sign. Nothing is written to a transparency log. To sign without a key, use cosign.",
   ],
   examples: [
     {

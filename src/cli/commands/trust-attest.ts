@@ -44,12 +44,12 @@ export const TRUST_ATTEST: Command = {
     ...CHECK_OPTIONS,
     ...PLACE_OPTIONS,
     ...REGISTRY_OPTIONS,
-    timeout: { value: "SECONDS", help: "longest wait for all answers (default 60)" },
+    timeout: { value: "SECONDS", help: "longest wait for the whole check (default 60)" },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "With --bundle or --signature the attestation is of a FILE, else of an IMAGE in a registry or layout, whose attestations by cosign 2 and 3 are found. One of the signer and of the type must be there; if there are several, each predicate is printed.",
-    "Types have cosign's names: slsaprovenance is version 0.2, slsaprovenance1 version 1. An attestation is never taken for a signature, nor a signature for an attestation.",
+    "With --bundle or --signature the attestation is of a FILE. Otherwise it is of an IMAGE in a registry or layout, with attestations by cosign 2 or 3. At least one must have the demanded signer and type. If there are several, each predicate is printed.",
+    "Types have cosign's names: slsaprovenance is version 0.2, slsaprovenance1 version 1. An attestation does not count as a signature, nor a signature as an attestation.",
   ],
   examples: [
     {

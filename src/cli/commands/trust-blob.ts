@@ -31,18 +31,18 @@ export function signatureFiles(args: Arguments): SignatureFiles {
 
 export const TRUST_BLOB: Command = {
   name: "trust blob",
-  summary: "check that a file is signed by whom a key or identity demands",
+  summary: "check that a key or identity has signed a file",
   operands: [{ name: "FILE", completes: "files" }],
   options: {
     ...IDENTITY_OPTIONS,
     ...SIGNATURE_FILE_OPTIONS,
     ...FILE_CHECK_OPTIONS,
-    offline: { help: "no effect, for cosign's sake: no server is ever asked" },
+    offline: { help: "accepted as in cosign, without effect: no server is contacted" },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "The signature is in a bundle, or in a file of its own. A certificate is valid for minutes: only its bundle shows, by a log entry or timestamp, that it signed in time.",
-    "verify-blob, as in cosign, is another name of this command.",
+    "The signature is in a bundle or in a separate file. A certificate is valid only for minutes. The log entry or timestamp in its bundle shows that it was valid when it signed.",
+    "verify-blob is another name of this command, as in cosign.",
   ],
   examples: [
     {

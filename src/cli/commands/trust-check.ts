@@ -22,7 +22,7 @@ const MILLISECONDS = 1000;
 
 export const TRUST_CHECK: Command = {
   name: "trust check",
-  summary: "check that an image is signed by whom a policy, key or identity demands",
+  summary: "check that an image's signature satisfies a policy, key or identity",
   operands: [{ name: "IMAGE", completes: "images" }],
   options: {
     ...SIGNER_OPTIONS,
@@ -30,12 +30,12 @@ export const TRUST_CHECK: Command = {
     ...POLICY_OPTIONS,
     ...PLACE_OPTIONS,
     ...REGISTRY_OPTIONS,
-    timeout: { value: "SECONDS", help: "longest wait for all answers (default 60)" },
+    timeout: { value: "SECONDS", help: "longest wait for the whole check (default 60)" },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. Signatures of cosign 2 and 3, skopeo, podman and buildah are read, and GPG signatures in a lookaside folder. Everything is checked without Sigstore's servers.",
-    "With a key or an identity no image name is compared, as with cosign. A policy demands what it says.",
+    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. The command reads signatures of cosign 2 and 3, skopeo, podman and buildah, and GPG signatures in a lookaside folder. It does not contact Sigstore's servers.",
+    "With a key or an identity, no image name is compared, as with cosign. With a policy, its rules decide.",
     "The first line of the output is the verified digest: use it instead of a tag.",
   ],
   examples: [
@@ -45,7 +45,7 @@ export const TRUST_CHECK: Command = {
     },
     {
       command: "ctd-decoder trust check --policy /etc/containers/policy.json registry.example.com/app:1.0",
-      does: "says whether a node with this policy would accept the image, and why",
+      does: "reports whether a node with this policy would accept the image, and why",
     },
   ],
   async run(args, ui) {

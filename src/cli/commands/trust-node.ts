@@ -19,7 +19,9 @@ export const TRUST_FETCH: Command = {
     { name: "DIR", completes: "files" },
   ],
   options: { ...REGISTRY_OPTIONS, ...OUTPUT_OPTIONS },
-  notes: ["Nothing is checked. signature_store in trust.toml, or --signature-store, names DIR."],
+  notes: [
+    "This command does not check the signatures. To use them, set DIR as signature_store in trust.toml or as --signature-store.",
+  ],
   examples: [
     {
       command: "ctd-decoder trust fetch registry.example.com/app:1.0 signatures",
@@ -51,10 +53,13 @@ export const TRUST_AUDIT: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "containerd asks no verifier about an image that is there already. This does, for all namespaces, and fails if one is not accepted.",
+    "containerd does not call a verifier for an image that is already on the node. This command checks the images of all namespaces, and fails if one is not accepted.",
   ],
   examples: [
-    { command: "ctd-decoder trust audit", does: "finds images that were pulled before there was a policy" },
+    {
+      command: "ctd-decoder trust audit",
+      does: "finds images that were pulled before the node had a policy",
+    },
   ],
   async run(args, ui) {
     const { auditImages } = await import("../../trust/audit-images.ts");

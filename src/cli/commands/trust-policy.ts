@@ -18,11 +18,11 @@ export const TRUST_EXPLAIN: Command = {
     ...POLICY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
-  notes: ["Nothing is asked of a registry. NAME is docker://NAME, NAME or oci:DIR."],
+  notes: ["The command does not contact a registry. NAME is docker://NAME, NAME or oci:DIR."],
   examples: [
     {
       command: "ctd-decoder trust explain --policy policy.json registry.example.com/app:1.0",
-      does: "names the scope and what it demands",
+      does: "shows the scope and its demands",
     },
   ],
   async run(args, ui) {
@@ -44,9 +44,9 @@ export const TRUST_LINT: Command = {
   summary: "find mistakes in a policy",
   operands: [{ name: "FILE", completes: "files" }],
   options: { ...POLICY_OPTIONS, ...OUTPUT_OPTIONS },
-  notes: ["A policy that can't be read is an error. Files that a rule names are looked at, too."],
+  notes: ["A policy that can't be read is an error. Files that a rule names are also checked."],
   examples: [
-    { command: "ctd-decoder trust lint policy.json", does: "reads a policy as strictly as a node does" },
+    { command: "ctd-decoder trust lint policy.json", does: "checks a policy as strictly as a node" },
   ],
   async run(args, ui) {
     const path = args.operand(0);

@@ -19,26 +19,30 @@ const WORDS: Readonly<Record<SumResult["result"], string>> = {
 
 export const TRUST_SUMS: Command = {
   name: "trust sums",
-  summary: "compare files with a checksum file, which may have to be signed",
+  summary: "compare files with a checksum file, and check its signature if demanded",
   operands: [{ name: "FILE", completes: "files" }],
   options: {
-    algorithm: { value: "HASH", help: "of the sums (default sha256)", choices: ["sha256", "sha512"] },
+    algorithm: {
+      value: "HASH",
+      help: "hash of the checksums (default sha256)",
+      choices: ["sha256", "sha512"],
+    },
     base: { value: "DIR", help: "the folder of the files (default that of FILE)" },
-    "ignore-missing": { help: "pass over files that are not there; at least one must be" },
+    "ignore-missing": { help: "skip missing files; at least one file must exist" },
     ...IDENTITY_OPTIONS,
     ...SIGNATURE_FILE_OPTIONS,
     ...FILE_CHECK_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Reads what sha256sum and sha512sum write, and the BSDs' form. Every line must be a sum: what is passed over is not checked. A name that leads out of the folder is refused.",
-    "With a key or an identity FILE itself must be signed. Unsigned sums show damage, not who made the files.",
+    "Reads the format of sha256sum and sha512sum, and the format of the BSDs. Every line must be a checksum, so that no file is silently unchecked. A name that points outside the folder is refused.",
+    "With a key or an identity, FILE itself must be signed. Unsigned checksums show damage, but not who made the files.",
   ],
   examples: [
-    { command: "ctd-decoder trust sums SHA256SUMS", does: "compares the files beside it" },
+    { command: "ctd-decoder trust sums SHA256SUMS", does: "compares the files in the folder of SHA256SUMS" },
     {
       command: "ctd-decoder trust sums --key release.pub --signature SHA256SUMS.sig SHA256SUMS",
-      does: "checks the signature of the sums first",
+      does: "first checks the signature of the checksums",
     },
   ],
   async run(args, ui) {

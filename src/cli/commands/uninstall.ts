@@ -13,12 +13,12 @@ export const UNINSTALL: Command = {
   options: {
     "dry-run": { help: "only show what would change" },
     restart: { help: "restart containerd if its configuration changed" },
-    "keep-keys": { help: "leave the keys that were copied" },
+    "keep-keys": { help: "keep the keys that install copied" },
     root: { value: "DIR", help: "where the node's file system is mounted; default /" },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Every file that install replaced is as before, byte for byte, and what it added is gone. A file that was edited since keeps the edits. Keys that install did not copy stay.",
+    "Restores every file that install replaced, byte for byte, and removes what it added. A file that was edited since keeps the edits. Keys that install did not copy are kept.",
     "The exit code is 0 if everything is undone, 3 if only a restart of containerd is missing, else 1.",
   ],
   examples: [

@@ -23,7 +23,7 @@ export const VERIFY: Command = {
   summary: "check that an image's encrypted layers are complete and unchanged",
   operands: [{ name: "SOURCE", completes: "images" }],
   options: {
-    "require-encrypted": { help: "fail if a chosen layer is not encrypted, or missing" },
+    "require-encrypted": { help: "fail if a chosen layer is missing or not encrypted" },
     "require-recipients": {
       value: "FILE",
       help: "fail unless every encrypted layer is for exactly these recipients, one on each line",
@@ -36,7 +36,7 @@ export const VERIFY: Command = {
   notes: [
     "Decrypts every encrypted layer in memory and writes nothing. It checks the HMAC, the digest and the size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists.",
     "A line of --require-recipients is SCHEME:ID, with the ID that inspect shows: jwe:KID for example. A line that starts with # is a comment.",
-    "It does not show who encrypted the image: anybody can encrypt for a public key. Verify a signature of the image for that.",
+    "It does not show who encrypted the image: anyone can encrypt for a public key. To check that, verify a signature of the image.",
   ],
   examples: [
     {
