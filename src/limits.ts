@@ -149,6 +149,8 @@ export const verdictBytes = 16 * KiB;
 export const verdictsOfDigest = 256;
 /** A regular expression of a policy. */
 export const policyRegexpChars = 512;
+/** Its steps: characters, with each repetition written out. */
+export const policyRegexpSteps = 4096;
 /** A registry's answers other than manifests and blobs: a token, an error, a page of tags. */
 export const tokenBytes = MiB;
 export const registryErrorBytes = 64 * KiB;

@@ -82,11 +82,11 @@ export interface SubjectDemand {
   readonly is: TextDemand;
 }
 
-/** `regexp` is checked by policy/regexp.ts and matches the whole text. */
+/** `regexp` matches the whole text, as policy/regexp.ts makes it. */
 export type TextDemand =
   | { readonly kind: "exact"; readonly text: string }
   | { readonly kind: "prefix"; readonly text: string }
-  | { readonly kind: "regexp"; readonly regexp: RegExp };
+  | { readonly kind: "regexp"; readonly regexp: Pick<RegExp, "source" | "test"> };
 
 export interface LogDemand {
   readonly need: "required" | "ignored";

@@ -1,8 +1,9 @@
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
+import { LinearRegExp } from "./linear-regexp.ts";
 
-/** What Go's RE2 lacks (backreferences, look-around), and what it reads otherwise than JavaScript (POSIX classes). */
-const UNSUPPORTED = /\\[1-9]|\\k<|\(\?(?:[=!]|<[=!])|\[\[?:/;
+/** What Go's RE2 lacks (backreferences, look-around), what it reads otherwise than JavaScript (POSIX classes), and flags of groups. */
+const UNSUPPORTED = /\\[1-9]|\\k<|\(\?(?!:|<[^=!])|\[\[?:/;
 /** RE2's flags for the whole expression; `i` is the one that JavaScript has. */
 const IGNORE_CASE = "(?i)";
 
@@ -12,17 +13,28 @@ const IGNORE_CASE = "(?i)";
  * @param option what it was given as, for messages
  * @throws DecoderError CONFIG
  */
-export function wholeMatch(text: string, option: string): RegExp {
+export function wholeMatch(text: string, option: string): LinearRegExp {
   const isFolded = text.startsWith(IGNORE_CASE);
   const body = isFolded ? text.slice(IGNORE_CASE.length) : text;
   if (text.length > LIMITS.policyRegexpChars)
     throw bad(option, `it has more than ${LIMITS.policyRegexpChars} characters`);
   if (UNSUPPORTED.test(body))
-    throw bad(option, "backreferences, look-around and POSIX classes are not supported");
+    throw bad(option, "backreferences, look-around, flags of groups and POSIX classes are not supported");
+  const flags = isFolded ? "iu" : "u";
+  if (!isExpression(body, flags)) throw bad(option, "it is not a valid regular expression");
   try {
-    return new RegExp(`^(?:${body})$`, isFolded ? "iu" : "u");
+    return new LinearRegExp(body, flags);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw bad(option, error.message);
+    throw error;
+  }
+}
+
+function isExpression(text: string, flags: string): boolean {
+  try {
+    return new RegExp(text, flags).flags === flags;
   } catch {
-    throw bad(option, "it is not a valid regular expression");
+    return false;
   }
 }
 
