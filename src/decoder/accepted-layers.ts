@@ -1,11 +1,18 @@
 import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
-import { storeOf } from "../containerd/store/lookup.ts";
+import { meaningOf, storeOf } from "../containerd/store/lookup.ts";
 import { DecoderError } from "../errors.ts";
-import { isEncryptionAnnotation } from "../spec/annotations.ts";
 import { requireTrusted } from "../trust/gate.ts";
-import type { DecoderOptions } from "./flags.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** How to find a layer's image, and what must accept it. */
+interface Acceptance {
+  /** A policy, or a trust.toml. */
+  readonly policyFile: string;
+  /** As --content-store names it; undefined takes the store whose blobs containerd has open. */
+  readonly contentStore: string | undefined;
+  /** Whether the image's name in the CRI's annotations is believed. */
+  readonly trustCriAnnotations: boolean;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
 
 /** As containerd's CRI plugin writes it. */
 const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
@@ -16,15 +23,13 @@ const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
  */
 export async function acceptedLayers(
   groups: Iterable<readonly FoundLayer[]>,
-  policyFile: string,
-  options: DecoderOptions,
-  environment: Environment,
+  acceptance: Acceptance,
 ): Promise<readonly (readonly FoundLayer[])[]> {
   let refusal: unknown;
   for (const group of groups) {
     for (const found of group) {
       try {
-        await check(found.descriptor, policyFile, options, environment);
+        await check(found.descriptor, acceptance);
         return [[found]];
       } catch (error) {
         if (!(error instanceof DecoderError) || error.code !== "UNTRUSTED") throw error;
@@ -37,25 +42,17 @@ export async function acceptedLayers(
 
 async function check(
   descriptor: LayerDescriptor,
-  policyFile: string,
-  options: DecoderOptions,
-  environment: Environment,
+  { policyFile, contentStore, trustCriAnnotations, environment }: Acceptance,
 ): Promise<void> {
   const { digest, annotations } = descriptor;
   if (digest === undefined) throw unnamed();
   const layer = {
     digest,
-    store: storeOf(digest, options.store.contentStore),
-    imageReference: options.audit.trustCriAnnotations ? annotations[IMAGE_REFERENCE] : undefined,
+    store: storeOf(digest, contentStore),
+    imageReference: trustCriAnnotations ? annotations[IMAGE_REFERENCE] : undefined,
   };
   const meaning = meaningOf(descriptor);
   await requireTrusted(layer, (it) => meaningOf(it) === meaning, policyFile, environment);
-}
-
-/** What decides about the plaintext: the media type, the wrapped keys and the public options. */
-function meaningOf({ mediaType, annotations }: LayerDescriptor): string {
-  const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
-  return JSON.stringify([mediaType, encryption.sort()]);
 }
 
 function unnamed(): DecoderError {

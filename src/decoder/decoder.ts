@@ -55,12 +55,12 @@ function* noting(groups: Handover["layers"], seen: FoundLayer[]): Handover["laye
 /** With `--trust-policy`, only what an accepted image names. No key is read before. */
 async function trustedLayers(
   layers: Handover["layers"],
-  options: DecoderOptions,
+  { trust: { policyFile }, store: { contentStore }, audit: { trustCriAnnotations } }: DecoderOptions,
   environment: Environment,
 ): Promise<Handover["layers"]> {
-  if (options.trust.policyFile === undefined) return layers;
+  if (policyFile === undefined) return layers;
   const { acceptedLayers } = await import("./accepted-layers.ts");
-  return acceptedLayers(layers, options.trust.policyFile, options, environment);
+  return acceptedLayers(layers, { policyFile, contentStore, trustCriAnnotations, environment });
 }
 
 /** Openings by the node's keys alone, or in a cluster of several tenants by theirs as well. */

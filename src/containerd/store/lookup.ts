@@ -3,7 +3,7 @@ import { DecoderError } from "../../errors.ts";
 import type { Input } from "../../io/input.ts";
 import * as LIMITS from "../../limits.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
-import type { FoundLayer, Handover, LayerBlob } from "../payload.ts";
+import type { FoundLayer, Handover, LayerBlob, LayerDescriptor } from "../payload.ts";
 import { type Blob, blobPath, identify } from "./blobs.ts";
 import { allLayers, layersInStore, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
@@ -96,13 +96,18 @@ function descriptorsOf({ digest, blob }: Target, layers: readonly NamedLayer[]):
 
 /** Keeps each descriptor once: images that share a layer usually describe it the same way. */
 function unseen(candidates: readonly FoundLayer[], seen: Set<string>): FoundLayer[] {
-  return candidates.filter(({ descriptor: { mediaType, annotations } }) => {
-    const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
-    const content = JSON.stringify([mediaType, encryption.sort()]);
-    if (seen.has(content) || seen.size >= LIMITS.candidates) return false;
-    seen.add(content);
+  return candidates.filter(({ descriptor }) => {
+    const meaning = meaningOf(descriptor);
+    if (seen.has(meaning) || seen.size >= LIMITS.candidates) return false;
+    seen.add(meaning);
     return true;
   });
+}
+
+/** What decides about a layer's plaintext: the media type, the wrapped keys and the public options. */
+export function meaningOf({ mediaType, annotations }: LayerDescriptor): string {
+  const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
+  return JSON.stringify([mediaType, encryption.sort()]);
 }
 
 function preferred(candidates: readonly FoundLayer[], mediaType: string | undefined): readonly FoundLayer[] {
