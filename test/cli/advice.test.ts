@@ -9,7 +9,7 @@ import { putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.t
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** What a failed command tells a person to do next. Relative names: the executable runs in the tests' own folder. */
+/** The advice that a failed command prints. Relative names: the executable runs in the tests' own folder. */
 const folder = temporaryFolder();
 const cwd = folder;
 
@@ -88,7 +88,7 @@ describeWith([ours], "advice about the command line", {}, () => {
     expect(await succeed(["version"])).toBe(await succeed(["--version"]));
   });
 
-  test("a call by hand, without a terminal: where help is", async () => {
+  test("a call by hand without a terminal points to the help", async () => {
     expect((await failure()).hint).toMatch(/see ctd-decoder --help$/);
   });
 
@@ -142,7 +142,7 @@ describeWith([ours], "advice about keys", {}, () => {
     expect((await failure("decrypt", "--key", file, "oci:encrypted", "oci:out")).hint).toMatch(hint);
   });
 
-  test("verify tells each layer once, and what to do", async () => {
+  test("verify reports each layer once, with advice", async () => {
     const shown = await failure("verify", "--key", "other.pem", "oci:encrypted");
     const decrypt = await failure("decrypt", "--key", "other.pem", "oci:encrypted", "oci:out");
     expect(shown.hint).toBe(decrypt.hint);
@@ -155,7 +155,7 @@ describeWith([ours], "advice about keys", {}, () => {
     expect(JSON.parse(json.stdout).failures).toMatchObject([{ code: "NO_KEY", hint: decrypt.hint }]);
   });
 
-  test("an encrypted key: where its password goes", async () => {
+  test("an encrypted key: the hint shows where its password belongs", async () => {
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const pem = privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "p" });
     mkdirSync(join(folder, "locked"));
@@ -168,14 +168,14 @@ describeWith([ours], "advice about keys", {}, () => {
       );
   });
 
-  test("no key at all: the options of the command, not a node's", async () => {
+  test("without a key, the hint names the command's options, not a node's", async () => {
     mkdirSync(join(folder, "empty"));
     expect((await failure("verify", "--keys", "empty", "oci:encrypted")).hint).toBe(
       (await failure("verify", "oci:encrypted")).hint,
     );
   });
 
-  test("a layer that is cut: fetch it again", async () => {
+  test("a layer that is cut: the hint is to fetch it again", async () => {
     cpSync(join(folder, "encrypted"), join(folder, "cut"), { recursive: true });
     const { digest } = readDocument(join(folder, "cut"), rootOf(join(folder, "cut"))).layers[0];
     truncateSync(join(folder, "cut/blobs/sha256", digest.slice("sha256:".length)), 1000);
@@ -196,13 +196,13 @@ describeWith([ours], "advice about keys", {}, () => {
     expect(await succeed(["inspect", "--help"])).toMatch(/\(unnamed\)/);
   });
 
-  test("keygen says which kind of key it made", async () => {
+  test("keygen prints the type of the key that it made", async () => {
     expect(await succeed(["keygen", "--bits", "2048", join(folder, "rsa.pem")])).toMatch(/RSA 2048/);
     expect(await succeed(["keygen", join(folder, "ec.pem")])).toMatch(/EC P-256/);
   });
 });
 
-describeWith([ours], "encrypt never leaves a recipient out in silence", {}, () => {
+describeWith([ours], "encrypt never omits a recipient silently", {}, () => {
   test.each([
     ["encrypted", "recipient", "add-recipient"],
     ["plain", "add-recipient", "recipient"],

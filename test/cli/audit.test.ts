@@ -50,7 +50,7 @@ describeWith([ours], "the audit log", {}, () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  test("one line tells of a layer that was decrypted: which, for which image, with which key", async () => {
+  test("a decrypted layer gets one line with its digest, its image and its key", async () => {
     const { exit, stdout, stderr } = await call(["--audit-log", log]);
     expect([exit, stderr, stdout.equals(plaintext)]).toEqual([0, "", true]);
     const jwk = createPublicKey(key.privateKey).export({ format: "jwk" });
@@ -70,7 +70,7 @@ describeWith([ours], "the audit log", {}, () => {
     expect(statSync(log).mode & 0o777).toBe(0o600);
   });
 
-  test("a refused layer's line has the reason's code; lines are added, never replaced", async () => {
+  test("a refused layer's line has the error's code; lines are appended, never replaced", async () => {
     const before = lines().length;
     const forged = await call(["--audit-log", log], { layer: flipBit(layer.ciphertext, 100) });
     const wrongKey = await call(["--audit-log", log, "--trust-cri-annotations"], {}, other);
@@ -85,7 +85,7 @@ describeWith([ours], "the audit log", {}, () => {
     expect(added[2]).not.toHaveProperty("layer");
   });
 
-  test("the environment names the log too; the option counts more", async () => {
+  test("the environment can also name the log; the option takes precedence", async () => {
     const [fromEnvironment, fromOption] = [join(folder, "environment.log"), join(folder, "option.log")];
     const env = { OCICRYPT_AUDIT_LOG: fromEnvironment };
     expect((await call([], { env })).exit).toBe(0);
@@ -104,13 +104,13 @@ describeWith([ours], "the audit log", {}, () => {
     },
   );
 
-  test("a required line can't be had with plaintext that leaves before the verdict", async () => {
+  test("--audit-required excludes --release=stream, where data leaves before the verdict", async () => {
     const { exit, stdout, stderr } = await call(["--audit-log", log, "--audit-required", "--release=stream"]);
     expect([exit, stdout.length]).toEqual([1, 0]);
     expect(stderr).toContain("--audit-required needs --release verified");
   });
 
-  test("without a log, none is made", async () => {
+  test("without the option, no log is written", async () => {
     const file = join(folder, "none.log");
     writeFileSync(file, "");
     expect((await call([])).exit).toBe(0);

@@ -14,7 +14,7 @@ const encrypted = join(folder, "encrypted");
 let keys: KeyPairFiles;
 let layerTar: Buffer;
 
-/** The executable is run here: relative names, and nothing to find but what the tests put here. */
+/** The executable runs here: names are relative, and only the tests' own files exist. */
 const cwd = folder;
 
 beforeAll(async () => {
@@ -241,7 +241,7 @@ describeWith([ours], "results", {}, () => {
     expect(stdout.toString() + stderr).not.toMatch(/\p{Cc}(?<!\n)/u);
   });
 
-  test("not at all", async () => {
+  test("are not printed with -q", async () => {
     const args = ["verify", "-q", "--key", keys.privateKey, `oci:${encrypted}`];
     expect(await command(args)).toMatchObject({ exit: 0, stdout: Buffer.alloc(0), stderr: "" });
   });

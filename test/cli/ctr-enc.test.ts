@@ -40,7 +40,7 @@ describeWith(needs, "ctr-enc", {}, () => {
   });
   afterAll(() => node.stop());
 
-  /** In the node's own folder: containerd reads and writes no other. */
+  /** This folder is the node's, because containerd reads and writes only there. */
   const fresh = () => join(node.folder, `image-${count++}.tar`);
   const ctrEnc = async (...args: string[]) =>
     await output(ctrImgcrypt, [
@@ -63,7 +63,7 @@ describeWith(needs, "ctr-enc", {}, () => {
     return "localhost/test:v1";
   }
 
-  /** The layout as an archive, by way of encryption and decryption: these tests need no other tool. */
+  /** Turns the layout into an archive by encrypting and decrypting it, so that no other tool is needed. */
   async function archived(layout: string): Promise<string> {
     const [encrypted, archive] = [fresh(), fresh()];
     await succeed([
@@ -85,7 +85,7 @@ describeWith(needs, "ctr-enc", {}, () => {
     return archive;
   }
 
-  test("what it encrypts we verify and decrypt, to the first image", async () => {
+  test("we verify what it encrypts, and decrypt it to the original image", async () => {
     const [name, exported, decrypted] = [await importImage(index), fresh(), join(folder, "decrypted")];
     await ctrEnc("images", "encrypt", "--recipient", `jwe:${keys.publicKey}`, name, `${name}-enc`);
     await ctrEnc("images", "export", "--all-platforms", exported, `${name}-enc`);
@@ -107,7 +107,7 @@ describeWith(needs, "ctr-enc", {}, () => {
     expect(layers(decrypted)).toEqual(layers(index));
   });
 
-  test("what we encrypt it imports, shows and decrypts", async () => {
+  test("it imports, shows and decrypts what we encrypt", async () => {
     const encrypted = fresh();
     await succeed([
       "encrypt",

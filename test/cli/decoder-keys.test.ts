@@ -43,7 +43,7 @@ function tree(files: Readonly<Record<string, string | Uint8Array>> = {}): string
   return path;
 }
 
-/** Laid out as the kubelet does: the keys are links through ..data, which is exchanged at once for a new version. */
+/** A layout like the kubelet's: the keys are links through ..data, which is replaced atomically by a new version. */
 function secretMount(files: Readonly<Record<string, string>>, version = "..2026_11_22_10_00_00.123"): string {
   const path = tree(
     Object.fromEntries(Object.entries(files).map(([name, content]) => [`${version}/${name}`, content])),
@@ -70,7 +70,7 @@ async function expectOpens(...call: Parameters<typeof run>): Promise<void> {
   expect(stdout.equals((call[2] ?? LAYER).plaintext)).toBe(true);
 }
 
-describeWith([ours], "a keys folder as in life", {}, () => {
+describeWith([ours], "a realistic keys folder", {}, () => {
   describe("the form of a key", () => {
     test.each<[string, string | Uint8Array]>([
       ["PKCS#8 PEM", PEM],
@@ -90,7 +90,7 @@ describeWith([ours], "a keys folder as in life", {}, () => {
     ])("%s", async (_what, content) => expectOpens(tree({ key: content })));
   });
 
-  test("what is no key is passed by in silence", async () => {
+  test("files that are not keys are skipped silently", async () => {
     const keys = tree({
       "1-README.md": "# Keys\n",
       "2-public.pem": pem(EC.publicKey, "spki"),
@@ -116,7 +116,7 @@ describeWith([ours], "a keys folder as in life", {}, () => {
     );
   });
 
-  test("a folder, FIFO, socket or device in a key's place does not stop it", async () => {
+  test("a folder, FIFO, socket or device with a key's name does not stop it", async () => {
     const keys = tree({ "z.pem": PEM });
     mkdirSync(join(keys, "a-folder.pem"));
     execFileSync("mkfifo", [join(keys, "b-fifo.pem")]);
@@ -146,18 +146,18 @@ describeWith([ours], "a keys folder as in life", {}, () => {
       expect(other.stderr.match(/does not fit/g)).toHaveLength(1);
     });
 
-    test("with a single file as the keys path", async () => {
+    test("a single file in one can be the keys path", async () => {
       await expectOpens(join(secretMount({ "node.pem": PEM }), "node.pem"));
     });
 
-    test("an older version that still lies there is not used", async () => {
+    test("an older version that is still in the folder is not used", async () => {
       const keys = secretMount({ "node.pem": pem(OTHER.privateKey) });
       mkdirSync(join(keys, "..2025_01_01_00_00_00.1"));
       writeFileSync(join(keys, "..2025_01_01_00_00_00.1/node.pem"), PEM);
       expectRefusal(await run(keys), /does not fit/);
     });
 
-    test("while ..data is exchanged again and again, one of the versions is found", async () => {
+    test("while ..data is replaced repeatedly, one of the versions is found", async () => {
       const keys = secretMount({ "node.pem": PEM });
       let version = 0;
       let [older, last] = ["none", "..2026_11_22_10_00_00.123"];
@@ -178,7 +178,7 @@ describeWith([ours], "a keys folder as in life", {}, () => {
       expect(version).toBeGreaterThan(20);
     });
 
-    test("with a passwords mount beside it", async () => {
+    test("a passwords mount beside the keys works", async () => {
       const encrypted = String(
         EC.privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "open" }),
       );
@@ -278,13 +278,13 @@ describeWith([ours], "a keys folder as in life", {}, () => {
       );
     });
 
-    test("says when it may not read the keys path", async () => {
+    test("reports that it may not read the keys path", async () => {
       const keys = tree({ "z.pem": PEM });
       chmodSync(keys, 0o700);
       expectRefusal(await run(keys, [], LAYER, {}, nobody), /keys-\d+: permission denied/);
     });
 
-    test("says when it may not read a password", async () => {
+    test("reports that it may not read a password", async () => {
       const keys = tree({ "z.pem": PEM });
       const passwords = tree({ "z.pem": "hunter2" });
       chmodSync(join(passwords, "z.pem"), 0o600);
@@ -365,7 +365,7 @@ describeWith([ours, openssl], "encrypted keys", {}, () => {
     await expectOpens(tree({ "key.pem": PEM }), ["--key-passwords-path", passwords]);
   });
 
-  test("a passwords path that is missing is told", async () => {
+  test("a missing passwords path is reported", async () => {
     expectRefusal(
       await run(tree({ "key.pem": PEM }), ["--key-passwords-path", "/missing"]),
       /passwords path \/missing: no such file/,

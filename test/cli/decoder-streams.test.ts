@@ -50,7 +50,7 @@ function expectPlaintext(result: Finished, layer: Sealed): void {
   expect(result.stdout.equals(layer.plaintext)).toBe(true);
 }
 
-/** A shell script in which `decoder` opens the layer from files; it gets more flags in FLAGS. */
+/** A shell script in which `decoder` opens the layer from files; FLAGS holds additional flags. */
 async function shell(script: string, layer = LARGE, flags: readonly string[] = []): Promise<Finished> {
   writeFileSync(join(folder, "layer"), layer.ciphertext);
   writeFileSync(join(folder, "payload"), payload(layer.descriptor));
@@ -83,7 +83,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       expectPlaintext(await nonBlocking(LARGE, flags), LARGE);
     });
 
-    test("a reader that goes away ends it in silence, with exit 1", async () => {
+    test("if the reader goes away, the decoder ends silently with exit code 1", async () => {
       for (const taken of ["0", "1", "70000"]) {
         const result = await shell(
           `decoder <layer | head -c ${taken} >/dev/null; echo "\${PIPESTATUS[0]}"`,
@@ -97,7 +97,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       }
     });
 
-    test("a full device is told", async () => {
+    test("a full device is reported", async () => {
       const result = await shell("decoder <layer >/dev/full", LARGE, flags);
       expectRefusal(
         result,
@@ -106,11 +106,11 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       );
     });
 
-    test("a stdin that can't be read is told", async () => {
+    test("an unreadable stdin is reported", async () => {
       expectRefusal(await shell("decoder </", LARGE, flags), /can't read standard input: it is a directory/);
     });
 
-    test("a stdin that is closed is no layer", async () => {
+    test("a closed stdin is not accepted as a layer", async () => {
       expectRefusal(await shell("decoder <&-", LARGE, flags), /./, secretsOf(LARGE, new Uint8Array()));
     });
 
@@ -120,7 +120,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       expect(result.stderr).toBe("");
     });
 
-    test("with stderr closed or full the exit code still tells", async () => {
+    test("with stderr closed or full, the exit code still shows the failure", async () => {
       for (const where of ["2>&-", "2>/dev/full"]) {
         const result = await shell(`decoder </dev/null ${where}`, LARGE, flags);
         expect({ exit: result.exit, stdout: result.stdout.length }).toEqual({ exit: 1, stdout: 0 });
@@ -139,7 +139,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
 
     test("none at all", async () => expectPlaintext(await call(LARGE, ["--spool-memory=0"]), LARGE));
 
-    test("below it no file is made, above it one is", async () => {
+    test("only a layer above it gets a file", async () => {
       const missing = ["--spool-dir", join(folder, "missing")];
       expectPlaintext(await call(LARGE, ["--spool-memory=3000001", ...missing]), LARGE);
       const result = await call(LARGE, ["--spool-memory=3000000", ...missing]);
@@ -162,14 +162,14 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       expect(readdirSync(spool)).toEqual([]);
     });
 
-    test.each(["/proc", "/dev/null"])("that is %s is told", async (path) => {
+    test.each(["/proc", "/dev/null"])("%s as the folder is reported", async (path) => {
       expectRefusal(
         await call(LARGE, ["--spool-memory=4K", "--spool-dir", path]),
         /can't make a temporary file in/,
       );
     });
 
-    test("$TMPDIR is where it is by default", async () => {
+    test("$TMPDIR is the default", async () => {
       const result = await call(LARGE, ["--spool-memory=4K"], { env: { TMPDIR: "/missing" } });
       expectRefusal(result, /temporary file in \/missing/);
     });
@@ -200,19 +200,19 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       for (const path of mounts) await output({ name: "umount", command: "umount", args: [] }, [path]);
     });
 
-    test("that is full is told, and nothing is released", async () => {
+    test("if it is full, that is reported and nothing is released", async () => {
       const result = await call(LARGE, ["--spool-memory=4K", "--spool-dir", small]);
       expectRefusal(result, /can't write a temporary file in .*small: no space left on the device/);
       expect(result.stderr).toMatch(/hint: .*--spool-memory/);
     });
 
-    test("that is read-only is told", async () => {
+    test("if it is read-only, that is reported", async () => {
       const result = await call(LARGE, ["--spool-memory=4K", "--spool-dir", readOnly]);
       expectRefusal(result, /read-only: the file system is read-only/);
     });
   });
 
-  describeWith([strace], "seen from outside", {}, () => {
+  describeWith([strace], "the decoder's system calls", {}, () => {
     async function trace(layer: Sealed, flags: readonly string[]): Promise<string> {
       const log = join(folder, "trace");
       const calls = "trace=write,writev,pwrite64,openat,connect,socket,execve,fork,vfork";
@@ -231,7 +231,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       return readFileSync(log, "utf8");
     }
 
-    test("no plaintext is written before all of the layer is there, and nothing but stdout gets it", async () => {
+    test("plaintext is written only to stdout, and only after the whole layer was read", async () => {
       for (const flags of [[], ["--spool-memory=4K"]]) {
         const log = await trace(LARGE, flags);
         expect(log).toMatch(/write\(1, /);
@@ -251,7 +251,7 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       }
     });
 
-    test("it starts no program and talks to nobody", async () => {
+    test("it starts no program and opens no connection", async () => {
       const log = await trace(LARGE, []);
       expect(log.match(/execve\(/g)).toHaveLength(1);
       expect(log).not.toMatch(/connect\(|AF_INET/);
@@ -277,7 +277,7 @@ async function fifo(): Promise<{ read: number; write: number }> {
   return ends;
 }
 
-/** Runs the decoder on pipes whose own ends are non-blocking, starting to read when it has been waiting for a while. */
+/** Runs the decoder on non-blocking pipes. The reader starts only after the decoder has waited for a while. */
 async function nonBlocking(layer: Sealed, flags: readonly string[]): Promise<Finished> {
   const [stdin, stdout, stderr, fd3] = await Promise.all([fifo(), fifo(), fifo(), fifo()]);
   const child = spawn(ours.command, ["--decryption-keys-path", keys, ...flags], {

@@ -135,7 +135,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["with a name twice", raw(`{"Descriptor":{},"Descriptor":${text}}`)],
       ["with unknown fields", raw(`{"x":{"Descriptor":1},"Descriptor":${text},"DecryptConfig":{"x":[]}}`)],
       [
-        "with an annotation of a scheme nobody knows",
+        "with an annotation of an unknown scheme",
         withAnnotations({ "org.opencontainers.image.enc.keys.new": "x" }),
       ],
       ["with a broken packet before the right one", withAnnotations({ [JWE]: `?,${annotations[JWE]}` })],
@@ -175,7 +175,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
     }
   });
 
-  test("files of the working directory are no part of it", async () => {
+  test("files in the working directory do not affect it", async () => {
     const cwd = join(folder, "cwd");
     mkdirSync(cwd);
     writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./evil.ts"]\n[run]\npreload = ["./evil.ts"]\n');
@@ -186,7 +186,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
     await expectPlaintext({ cwd, args: [...KEYS, "--spool-memory=0"] });
   });
 
-  describe("a wrong command line shows what is wrong and the usage", () => {
+  describe("a wrong command line reports the mistake and the usage", () => {
     test.each<[string[], RegExp]>([
       [["--unknown"], /unknown option --unknown\n/],
       [["-x"], /unknown option -x\n/],
@@ -217,13 +217,13 @@ describeWith([ours], "the decoder's command line", {}, () => {
     },
   );
 
-  test("a command that there is not", async () => {
+  test("an unknown command", async () => {
     const { exit, stdout, stderr } = await decode(ours, { layer: new Uint8Array(), args: ["dcrypt"] });
     expect({ exit, stdout: stdout.toString() }).toEqual({ exit: 2, stdout: "" });
     expect(stderr).toContain("dcrypt");
   });
 
-  test("without a payload, and nobody reading a content store, says which clients pass one", async () => {
+  test("without a payload and a containerd, the message names the clients that pass one", async () => {
     const result = await decode(ours, { layer: LAYER.ciphertext, args: KEYS });
     expectRefusal(
       result,
@@ -246,7 +246,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["with JSON nested deep", raw(`${"[".repeat(100_000)}`), /not a JSON object/],
       ["without a descriptor", raw("{}"), /no layer descriptor/],
       [
-        "with a key that is no base64",
+        "with a key that is not base64",
         raw(`{"DecryptConfig":{"Parameters":{"privkeys":["hunter2!"]}},${json.slice(1)}`),
         /not base64/,
       ],
@@ -254,7 +254,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       expectRefusal(await call({ payload: bytes }), message, [...SECRETS, "hunter2"]);
     });
 
-    test("that is larger than any", async () => {
+    test("that exceeds the limit", async () => {
       const result = await call({ payload: raw(`{"x":"${"x".repeat(17 * 1024 * 1024)}",${json.slice(1)}`) });
       expectRefusal(result, /larger than 16777216 bytes/);
     });
@@ -287,7 +287,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["without annotations", payload({ ...unsized, size: 1 } as never), /annotation/],
       ["without public options", withAnnotations({ [PUBLIC_OPTIONS]: undefined }), /pubopts/],
       ["without wrapped keys", withAnnotations({ [JWE]: undefined }), /no wrapped key/],
-      ["with wrapped keys that are no base64", withAnnotations({ [JWE]: "hunter2!" }), /base64/],
+      ["with wrapped keys that are not base64", withAnnotations({ [JWE]: "hunter2!" }), /base64/],
       ["with another cipher", withPublicOptions({ ...publicOptions, cipher: "AES_256_CTR" }), /cipher/],
       ["without an hmac", withPublicOptions({ ...publicOptions, hmac: undefined }), /hmac is missing/],
       ["with a short hmac", withPublicOptions({ ...publicOptions, hmac: nonce(31) }), /hmac has 31 bytes/],
@@ -309,7 +309,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       ["no nonce at all", { cipheroptions: {} }, /no nonce/],
       ["a nonce of 12 bytes", { cipheroptions: { nonce: nonce(12) } }, /nonce has 12 bytes/],
       ["a key of 16 bytes", { symkey: nonce(16) }, /symkey has 16 bytes/],
-      ["a key that is no base64", { symkey: "hunter2!" }, /symkey is not base64/],
+      ["a key that is not base64", { symkey: "hunter2!" }, /symkey is not base64/],
       ["no key", { symkey: undefined }, /symkey is missing/],
     ])("whose wrapped options have %s", async (_what, privateOptions, message) => {
       const layer = seal(plainBytes(100), PAIR.publicKey, { privateOptions });
@@ -317,7 +317,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       expectRefusal(result, message, [...secretsOf(layer, layer.ciphertext), "hunter2"]);
     });
 
-    test("whose wrapped options are no JSON, without quoting them", async () => {
+    test("whose wrapped options are not JSON, without quoting them", async () => {
       const { flattenedJwe } = await import("../support/jwe.ts");
       const packet = flattenedJwe(
         { key: PAIR.publicKey, alg: "ECDH-ES+A256KW" },
@@ -344,7 +344,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       expectRefusal(result, /size mismatch: more bytes arrive than the 10000/, SECRETS);
     });
 
-    test("whose size is understated is refused, too", async () => {
+    test("that is larger than its stated size is also refused", async () => {
       expectRefusal(
         await call({ payload: payload({ ...descriptor, size: 9999 }) }),
         /size mismatch/,
@@ -352,7 +352,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
       );
     });
 
-    test("that is cut says how much came", async () => {
+    test("that is cut is refused with the number of bytes that were read", async () => {
       const cut = LAYER.ciphertext.subarray(0, 9000);
       expectRefusal(await call({ layer: cut }), /only 9000 of 10000 bytes/, [
         ...SECRETS,
@@ -385,7 +385,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
   });
 
   describe("when no key opens it, the message", () => {
-    test("names what it is wrapped for, what was tried, and what is not usable", async () => {
+    test("names the recipients, the keys that were tried, and the unusable files", async () => {
       const mixed = join(folder, "mixed");
       mkdirSync(join(mixed, "sub"), { recursive: true });
       writeFileSync(join(mixed, "notes.txt"), "hunter2");
@@ -410,13 +410,13 @@ describeWith([ours], "the decoder's command line", {}, () => {
       expect(result.stderr).toMatch(/hint: .*ctd-decoder inspect/);
     });
 
-    test("says that there is no key, and where one belongs", async () => {
+    test("says that no key was found, and where keys belong", async () => {
       expectRefusal(await call({ args: [] }), /hint: .*--decryption-keys-path/, SECRETS);
       const result = await call({ args: ["--decryption-keys-path", "/missing/keys"] });
       expectRefusal(result, /not usable: \/missing\/keys: no such file or directory/, SECRETS);
     });
 
-    test("stays a message, whatever the names", async () => {
+    test("remains one line, whatever the names of the files", async () => {
       const hostile = join(folder, "hostile");
       mkdirSync(hostile);
       for (let i = 0; i < 50; i++)

@@ -57,9 +57,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     return { exit, text: stdout.toString() };
   }
 
-  test("a file that changed after its start takes a restart", async () => {
+  test("a file that changed after containerd's start needs a restart", async () => {
     const node = await newNode();
-    // Well before: the start is known to a second.
+    // The file is much older, because the start time is only accurate to a second.
     const before = new Date(Date.now() - LATER_MS);
     for (const file of [node.config, node.dropIn]) utimesSync(file, before, before);
     const unseen = await doctor(node.config);

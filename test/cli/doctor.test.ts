@@ -91,7 +91,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     );
   });
 
-  test("keys are described as openssl and JWK tools would", async () => {
+  test("keys are described as by openssl and JWK tools", async () => {
     const node = await newNode();
     const { report } = await doctor(node);
     const ec = createPublicKey(readFileSync(join(node, "keys/ec.pem"))).export({ format: "jwk" });
@@ -171,7 +171,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     }
   });
 
-  test("where no decoder is installed, it says what installs one", async () => {
+  test("without an installed decoder, the hint names the command that installs one", async () => {
     const node = await newNode({
       name: "a decoder that isn't there",
       command: join(folder, "none"),
@@ -209,7 +209,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     ]);
   });
 
-  test("key providers are looked for", async () => {
+  test("it checks that key providers exist", async () => {
     const node = await newNode();
     const server = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
@@ -241,7 +241,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     expect((await doctor(node)).exit).toBe(1);
   });
 
-  test("with an image, which key opens which layer", async () => {
+  test("with an image, it reports which key opens which layer", async () => {
     const node = await newNode();
     const layout = join(node, "layout");
     const stranger = join(node, "stranger.pem");
@@ -297,7 +297,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     expect(report.keys.rows.length).toBeGreaterThan(3);
   });
 
-  test("says whose program the stream processors run", async () => {
+  test("names the vendor of the program that the stream processors run", async () => {
     const node = await newNode();
     expect((await doctor(node)).report).toMatchObject({
       decoder: { path: ours.command, version: expect.stringMatching(/^ctd-decoder \d/) },
@@ -341,7 +341,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
 describeWith([ours, goDecoder], "ctd-decoder doctor beside Go's decoder", {}, () => {
   const folder = temporaryFolder();
 
-  test("says that it is Go's", async () => {
+  test("reports that the installed decoder is Go's", async () => {
     const stanza = await output(ours, [
       "config",
       "--containerd",
@@ -375,7 +375,7 @@ describeWith([ours, root], "ctd-decoder doctor as another user than root", {}, (
   const folder = temporaryFolder();
 
   test("asks for root instead of another key", async () => {
-    // Others may reach the program and the folder, but not the keys.
+    // Other users may read the program and the folder, but not the keys.
     for (const path of [dirname(folder), folder]) chmodSync(path, 0o755);
     const keys = join(folder, "keys");
     mkdirSync(keys, { mode: 0o700 });

@@ -61,18 +61,18 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", {}, 
     expect(stdout.equals(PLAINTEXT)).toBe(true);
   }
 
-  test("is read from there, twice, and not copied", async () => {
+  test("is read twice from the blob, and not copied", async () => {
     expect((await run()).stderr).toMatch(SPOOL_FAILED);
     openBlob();
     await expectPlaintext();
   });
 
-  test.each(["that tells its size", "that does not"])(
+  test.each(["whose descriptor has a size", "whose descriptor has no size"])(
     "also without a payload, by a manifest %s",
     async (which) => {
       const { store } = openBlob();
       const { size: _, ...bare } = layer.descriptor;
-      store.addManifest([which === "that does not" ? (bare as Descriptor) : layer.descriptor]);
+      store.addManifest([which === "whose descriptor has no size" ? (bare as Descriptor) : layer.descriptor]);
       const { mediaType } = layer.descriptor;
       const call = { layer: layer.ciphertext, args: flags(...NO_SPOOL), mediaType };
       const { exit, stdout } = await decode(ours, call);
@@ -81,23 +81,23 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", {}, 
     },
   );
 
-  test("is not waited for on standard input", async () => {
+  test("is released before standard input ends", async () => {
     openBlob();
     await expectPlaintext({ layer: layer.ciphertext.subarray(0, 64 * 1024), keepStdinOpen: true });
   });
 
-  test("is streamed from there, too", async () => {
+  test("is also streamed from the blob", async () => {
     openBlob();
     const head = { layer: layer.ciphertext.subarray(0, 64 * 1024), keepStdinOpen: true };
     await expectPlaintext(head, flags("--release=stream"));
   });
 
-  test("is compared with its digest there", async () => {
+  test("is compared with its digest in the blob", async () => {
     openBlob();
     await expectPlaintext({}, flags(...NO_SPOOL, "--verify-digest"));
   });
 
-  test("is taken from standard input when it is another there, or of another digest or size", async () => {
+  test("is read from standard input if the open blob is another one, or has another digest or size", async () => {
     openBlob();
     const { descriptor } = layer;
     expect((await run({ layer: flipBit(layer.ciphertext, 0) })).stderr).toMatch(SPOOL_FAILED);
@@ -111,7 +111,7 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", {}, 
     }
   });
 
-  test("is taken from standard input when a script stands between, which may not bear a pipe that nobody reads", async () => {
+  test("is read from standard input if a script runs the decoder, since the script may fail when its pipe is not read", async () => {
     openBlob();
     const script = {
       ...ours,
@@ -124,13 +124,13 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", {}, 
     expect(stdout.equals(PLAINTEXT)).toBe(true);
   });
 
-  test("is taken from standard input when the store is not to be looked at", async () => {
+  test("is read from standard input with --no-content-store", async () => {
     openBlob();
     expect((await run({}, flags(...NO_SPOOL, "--no-content-store"))).stderr).toMatch(SPOOL_FAILED);
     await expectPlaintext({}, flags("--no-content-store"));
   });
 
-  test("is refused when it is forged there, before anything is released", async () => {
+  test("is refused before anything is released if the blob is forged", async () => {
     const { fd } = openBlob();
     writeSync(fd, flipBit(layer.ciphertext, 5 * MiB), 5 * MiB, 1, 5 * MiB);
     const { exit, stdout, stderr } = await run();
@@ -138,7 +138,7 @@ describeWith([ours, linux], "a large layer whose blob containerd has open", {}, 
     expect(stderr).toMatch(/the layer is not authentic/);
   });
 
-  test("of which some is changed after it was authenticated, nothing of the change is released", async () => {
+  test("releases no bytes that changed after they were authenticated", async () => {
     const { fd } = openBlob();
     const child = spawn(ours.command, flags(...NO_SPOOL), { stdio: ["pipe", "pipe", "pipe", "pipe"] });
     const [stdin, stdout, stderr, fd3] = child.stdio as unknown as [Socket, Socket, Socket, Socket];

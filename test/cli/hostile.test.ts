@@ -20,7 +20,7 @@ import {
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** Images that no tool makes. Each is one clear error, and a destination that has an image already keeps just that. */
+/** Images that no tool makes. Each causes one clear error. If the destination already has an image, that image is not changed. */
 const folder = temporaryFolder();
 const good = join(folder, "good");
 let keys: KeyPairFiles;
@@ -196,11 +196,11 @@ const CASES: readonly Case[] = [
   ["a device", () => "oci-archive:/dev/zero", /not a regular file/],
 ];
 
-describeWith([ours], "an image that no tool makes is one error, and changes nothing:", {}, () => {
+describeWith([ours], "an image that no tool makes causes one error and changes nothing:", {}, () => {
   test.each(CASES)("%s", async (_, make, message) => {
     const source = await make();
     const target = copyLayout(good, fresh());
-    // A blob that the destination has need not be in the source.
+    // A blob that the destination already has may be missing from the source.
     rmSync(blobPath(target, readDocument(target, rootOf(target)).config.digest));
     const before = snapshot(target);
     for (const place of [`oci:${target}:new`, `oci-archive:${target}/new.tar`]) {

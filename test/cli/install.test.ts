@@ -26,7 +26,7 @@ const K3S = "var/lib/rancher/k3s/agent/etc/containerd";
 const RKE2 = "var/lib/rancher/rke2/agent/etc/containerd";
 const TAR_ID = "io.containerd.ocicrypt.decoder.v1.tar";
 const GZIP_ID = `${TAR_ID}.gzip`;
-/** As tutorials for Go's decoder have it. */
+/** A configuration from tutorials for Go's decoder. */
 const TUTORIAL = ["", ".gzip"]
   .map((suffix) => {
     const type = `application/vnd.oci.image.layer.v1.tar${suffix.replace(".", "+")}`;
@@ -46,7 +46,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
   const processorsOf = (text: string) =>
     parse(text)["stream_processors"] as Record<string, Record<string, unknown>>;
 
-  describe("puts the program, the processors and their import in place, and takes them away again", () => {
+  describe("installs the program, the processors and their import, and removes them again", () => {
     test.each<[string, Readonly<Record<string, string>>, string[]]>([
       ["containerd 1.6", { [CONFIG]: "version = 2\n# mine\n[plugins]\n" }, ["--containerd", "1.6.20"]],
       ["containerd 1.7 without a configuration", {}, []],
@@ -102,7 +102,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     });
   });
 
-  test("every file of before is kept beside the new one", async () => {
+  test("every replaced file is kept beside the new one", async () => {
     const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
     await nodes.run("install", node);
     expect(read(node, `${PROGRAM}.before-ctd-decoder`)).toBe("#!Go");
@@ -117,7 +117,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     expect(read(node, `${PROGRAM}.before-ctd-decoder`)).toBe("#!Go");
   });
 
-  describe("whatever the configuration imports before", () => {
+  describe("every form of earlier imports works:", () => {
     test.each<[string, string, Record<string, unknown>]>([
       [
         "nothing, and it has a table",
@@ -173,7 +173,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(parse(read(node, DROP_IN))["version"]).toBe(expected["version"]);
     });
 
-    test("a list in a form that no edit can be proven for is refused", async () => {
+    test("a list in a form that cannot be edited safely is refused", async () => {
       const node = nodes.make({ [CONFIG]: '"impo\\u0072ts" = ["/a.toml"]\n', "a.toml": "" });
       const before = snapshot(node);
       const { exit, said } = await nodes.run("install", node);
@@ -204,7 +204,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(read(node, `${DROP_IN}.edited`)).not.toMatch(/zstd/);
     });
 
-    test("the keys path of the processors that it replaces, where keys are copied, too", async () => {
+    test("the keys path of the replaced processors, to which keys are also copied", async () => {
       const text = `version = 2\n${TUTORIAL.replaceAll("/etc/containerd/ocicrypt/keys", "/srv/keys")}`;
       const node = nodes.make({ [CONFIG]: text, "from/a.pem": "a key" });
       await nodes.run("install", node, "--keys", join(node, "from"));
@@ -317,14 +317,14 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     expect(read(node, `${K3S}/config.toml.tmpl`)).toContain(text);
   });
 
-  test("what k3s renders is left alone, also when --config names it", async () => {
+  test("a file that k3s renders is not changed, even if --config names it", async () => {
     const node = nodes.make({ [`${K3S}/config.toml`]: "version = 3\n" });
     await nodes.run("install", node, "--containerd", "2.1.9", "--config", `/${K3S}/config.toml`);
     expect(read(node, `${K3S}/config.toml`)).toBe("version = 3\n");
     expect(existsSync(join(node, K3S, "config-v3.toml.tmpl"))).toBe(true);
   });
 
-  describe("a program that does not run on the node changes nothing", () => {
+  describe("if the program does not run on the node, nothing is changed", () => {
     const elf = (machine: number) => {
       const bytes = Buffer.alloc(64);
       bytes.write("\x7fELF\x02\x01\x01", "latin1");
@@ -370,7 +370,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     });
   });
 
-  describe("a configuration that is wrong before changes nothing", () => {
+  describe("an invalid configuration is not changed", () => {
     test.each<[string, Readonly<Record<string, string>>, RegExp]>([
       ["broken TOML", { [CONFIG]: "version = \n" }, /config.toml is not valid TOML in line 1/],
       ["a missing import", { [CONFIG]: 'imports = ["/none.toml"]' }, /cannot read \/none.toml: no such file/],
@@ -396,7 +396,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(snapshot(node)).toEqual(before);
     });
 
-    test("a node of kind gets a word, and the installation", async () => {
+    test("a node of kind gets the installation and a warning", async () => {
       const node = nodes.make({ "kind/version": "" });
       const { exit, said } = await nodes.run("install", node);
       expect(exit).toBe(3);
@@ -448,7 +448,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(restarts()).toEqual([]);
     });
 
-    test("is made up for by a later run, and until then the exit code is 3", async () => {
+    test("is done by a later run if it is missing, and until then the exit code is 3", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n" });
       nodes.takeCalls();
       for (let i = 0; i < 2; i++) expect((await nodes.run("install", node)).exit).toBe(3);
@@ -458,7 +458,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect((await nodes.run("install", node)).exit).toBe(0);
     });
 
-    test("that fails while containerd runs on is made up for, too", async () => {
+    test("that fails while containerd still runs is also done by a later run", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n" });
       nodes.onAction("restart", 'echo "Failed to connect to bus" >&2; exit 1');
       nodes.takeCalls();
@@ -491,7 +491,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(restarts()).toEqual([RESTART, RESTART]);
     });
 
-    test("that fails in an upgrade brings the program of before the upgrade back", async () => {
+    test("that fails in an upgrade restores the previous program", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
       await nodes.run("install", node, "--restart");
       const installed = snapshot(node);
@@ -561,7 +561,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(snapshot(node)).toEqual(before);
     });
 
-    test("of an uninstallation is remembered on a node that runs", async () => {
+    test("that an uninstallation still needs is remembered on a running node", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n", "run/systemd/system/x": "" });
       const before = snapshot(node);
       await nodes.run("install", node, "--restart");
@@ -691,7 +691,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(readdirSync(join(node, KEYS))).toEqual(["a.pem"]);
     });
 
-    test("of the node's own are never overwritten or removed", async () => {
+    test("that the node had before are never overwritten or removed", async () => {
       const node = nodes.make({ [`${KEYS}/a.pem`]: "my key", [`${KEYS}/same.pem`]: "same" });
       const from = secret("a.pem", "a key");
       writeFileSync(join(from, "..data/same.pem"), "same");
@@ -725,7 +725,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(read(node, `${KEYS}/a.pem`)).toBe("a key");
     });
 
-    test("all stay when the folder is gone", async () => {
+    test("are all kept if the folder is missing", async () => {
       const node = nodes.make();
       const from = secret("a.pem", "a key");
       await nodes.run("install", node, "--keys", from);
@@ -773,7 +773,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       expect(processorsOf(read(node, DROP_IN))[TAR_ID]).toMatchObject({ path: "/opt/bin/ctd-decoder" });
     });
 
-    test("a place from where nothing is executed is refused", async () => {
+    test("a folder mounted with noexec is refused", async () => {
       const node = nodes.make();
       const before = snapshot(node);
       const { exit, stderr } = await inside(node, "mount -t tmpfs -o noexec tmpfs usr");

@@ -11,7 +11,7 @@ import { copyLayout, putManifest, readDocument, rootOf, snapshot, tagRoot } from
 import { describeWith, ours, root } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** Runs that don't come to their end: the destination stays as it was, and what is left is swept by the next run. */
+/** Runs that are interrupted: the destination is not changed, and the next run removes leftover files. */
 const folder = temporaryFolder();
 const small = join(folder, "small");
 const large = join(folder, "large");
@@ -26,7 +26,7 @@ beforeAll(async () => {
   writeLarge();
 });
 
-/** An image with a layer that takes its time, though hardly any room: a sparse file of zeros. */
+/** An image with a layer that takes long but little space: a sparse file of zeros. */
 function writeLarge(): void {
   const zeros = Buffer.alloc(1024 * 1024);
   const hash = createHash("sha256");

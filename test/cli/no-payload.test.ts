@@ -70,7 +70,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(length));
   });
 
-  test("is decrypted when a shell script stands between", async () => {
+  test("is decrypted if a shell script runs the decoder", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));
     store.addManifest([layer.descriptor]);
@@ -111,7 +111,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(100_000));
   });
 
-  describe("and for which a stranger chose a key, whose HMAC holds as well,", () => {
+  describe("and for which a stranger chose a key, under which the HMAC also matches,", () => {
     async function claimed(...leased: ("layer" | "stranger")[]) {
       const store = newStore();
       const layer = await encrypt(plainBytes(100_000));
@@ -136,7 +136,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     });
   });
 
-  test("is decrypted although another open blob differs only beyond what is held in memory", async () => {
+  test("is decrypted although another open blob differs only beyond the part that is held in memory", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(20_000_000));
     store.addManifest([layer.descriptor]);
@@ -146,7 +146,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(20_000_000));
   });
 
-  test("that was changed is not replaced by the store's copy when nobody feeds that", async () => {
+  test("that was changed is refused although the store has an unchanged copy", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(100_000));
     const wrong = await encrypt(Buffer.from("anything"));
@@ -181,7 +181,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
       await expectPlaintext(await claimed(length, claims), plainBytes(length));
     });
 
-    test("fails when it was not to be held back", async () => {
+    test("fails with --release=stream", async () => {
       const { ciphertext } = await claimed(1000, 1);
       await expectRefused(ciphertext, /not authentic/, { args: ["--release=stream"] });
     });
@@ -212,7 +212,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(1000));
   });
 
-  test("is decrypted although its blob's name is gone meanwhile", async () => {
+  test("is decrypted although its blob was unlinked meanwhile", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));
     store.addManifest([layer.descriptor]);
@@ -233,7 +233,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     );
   });
 
-  test("is refused when none of the manifests' keys is here, with what was tried", async () => {
+  test("is refused with a list of the tried keys if none fits", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000), otherKey);
     const again = await encrypt(plainBytes(1000), otherKey);
@@ -270,7 +270,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectRefused(flipBit(layer.ciphertext, 0), /none of the 1 blobs/);
   });
 
-  test("is refused when nobody has a blob open, and found in a store that is named", async () => {
+  test("is refused if no process has a blob open, but is found with --content-store", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(100_000));
     store.addManifest([layer.descriptor]);
@@ -279,7 +279,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(100_000), { args: ["--content-store", store.folder] });
   });
 
-  test("is not looked for when that is switched off", async () => {
+  test("is not looked up with --no-content-store", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));
     store.addManifest([layer.descriptor]);
@@ -287,7 +287,7 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectRefused(layer.ciphertext, /--no-content-store/, { args: ["--no-content-store"] });
   });
 
-  test("a payload counts alone: the store is not asked", async () => {
+  test("with a payload, the store is not read", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));
     store.addManifest([layer.descriptor]);

@@ -44,7 +44,7 @@ describe.each([skopeo, skopeoNew])("$name", (tool) => {
       expect(diffIds(decrypted)).toEqual(diffIds(plain));
     });
 
-    test("it encrypts anew what we decrypt, and we decrypt what it encrypts, to the first digests", async () => {
+    test("it encrypts what we decrypt, and decrypting that restores the original digests", async () => {
       const [encrypted, decrypted, again, last] = [fresh(), fresh(), fresh(), fresh()];
       await copyImage(tool, `oci:${plain}:v1`, `oci:${encrypted}:v1`, { recipients: [recipient()] });
       expect(await succeed(["verify", "--key", keys.privateKey, `oci:${encrypted}`])).toContain(

@@ -6,7 +6,7 @@ import { rsaKeys, succeed } from "../support/cli.ts";
 import { describeWith, onPath, ours, type Peer, run, skopeo, skopeoNew } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** Examples of the help that connect programs, as a shell runs them. */
+/** Runs the help's examples with pipes in a shell. */
 const EXAMPLES = COMMANDS.flatMap(({ examples }) => examples)
   .map(({ command }) => command)
   .filter((command) => /[|<]|&&/.test(command));
@@ -31,7 +31,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "desc.json"), JSON.stringify(JSON.parse(manifest).layers[0]));
 });
 
-/** A folder for PATH: our executable, this skopeo, and stand-ins for programs that would change the machine. */
+/** A folder for PATH with our executable, this skopeo, and stand-ins for programs that would change the machine. */
 function programs(peer: Peer): string {
   const bin = join(folder, peer.name.replaceAll(/\W/g, "-"));
   const write = (name: string, line: string) => {
@@ -39,7 +39,7 @@ function programs(peer: Peer): string {
     chmodSync(join(bin, name), 0o755);
   };
   mkdirSync(bin);
-  // The registry of the examples is the layout here.
+  // The layout replaces the registry of the examples.
   const call = [peer.command, ...peer.args].join(" ");
   write("skopeo", `exec ${call} "\${@/docker:\\/\\/registry\\/app:enc/oci:app:enc}"`);
   write("ctr", "exec tar t >/dev/null");

@@ -6,7 +6,7 @@ import { type DockerRegistry, startDockerRegistry } from "../support/docker-regi
 import { describeWith, openssl, ours, type Peer, PROJECT, registry, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-/** The commands of README.md, by the heading they stand under. */
+/** The commands of README.md, by heading. */
 function commandsBySection(): Map<string, string[]> {
   const sections = new Map<string, string[]>();
   const pattern = /^##+ (?<heading>.+)$|^```sh\n(?<commands>[\s\S]*?)^```$/gm;
@@ -26,7 +26,7 @@ async function runAll(commands: string, cwd: string, shell = bash) {
   return run(shell, [commands], { cwd, env: { ...process.env, PATH } });
 }
 
-test("each section with commands is known here", () => {
+test("every section with commands has a test here", () => {
   expect([...SECTIONS.keys()]).toEqual([
     "Get the executable",
     "Build it from source",
@@ -72,7 +72,7 @@ describeWith([ours, openssl], "Get the executable", {}, () => {
 });
 
 describe("Build it from source", () => {
-  test("both commands are programs of this project; the tests are what runs now", async () => {
+  test("both commands are programs of this project, and the demonstration succeeds", async () => {
     const commands = (SECTIONS.get("Build it from source") ?? []).map((block) => block.split(/\s+/)[0]);
     expect(commands).toEqual(["scripts/demo", "scripts/test"]);
     const demo = await run({ name: "demo", command: `${PROJECT}scripts/demo`, args: [] }, [], {
@@ -117,7 +117,7 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
     expect(saved.exit, saved.stderr).toBe(0);
   });
 
-  test("the recipe for CI, and that it notices another recipient", async () => {
+  test("the recipe for CI works, and detects a missing recipient", async () => {
     const set = `REGISTRY=${server.host}; export COSIGN_PASSWORD=`;
     const made = await runAll(
       `${set}
@@ -158,7 +158,7 @@ describeWith([ours, root], "Install on a node", {}, () => {
     };
     const mounts =
       "for d in /etc/containerd /usr/local/bin /var/lib; do mkdir -p $d; mount -t tmpfs tmpfs $d; done";
-    // Nor is this machine's containerd restarted.
+    // A stand-in for systemctl prevents a restart of this machine's containerd.
     const restart = [
       "mkdir /var/lib/bin",
       `printf '#!/bin/sh\\necho "$*" >>/var/lib/restarts\\n' >/var/lib/bin/systemctl`,

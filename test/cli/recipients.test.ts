@@ -92,7 +92,7 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
     );
   });
 
-  test("are all told by inspect", async () => {
+  test("are all listed by inspect", async () => {
     const shown = JSON.parse(await succeed(["inspect", "--json", encrypted]));
     const packets = shown.platforms[0].layers[0].encryption.packets.map(
       ({ scheme }: { scheme: string }) => scheme,
@@ -114,12 +114,12 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
     expect(rootOf(path(`${scheme}-out`)).digest).toBe(rootOf(path("plain")).digest);
   });
 
-  test("a key provider needs no key to be named", async () => {
+  test("a key provider needs no --key", async () => {
     await succeed(["decrypt", "-q", encrypted, `oci:${path("provider-out")}:v1`], { env });
     expect(rootOf(path("provider-out")).digest).toBe(rootOf(path("plain")).digest);
   });
 
-  test("that can't be used stop the work before it begins, by name", async () => {
+  test("that are unusable are named before any work begins", async () => {
     for (const bad of [
       "pkcs7:none.pem",
       "pgp:nobody@example.com",

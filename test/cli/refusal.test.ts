@@ -30,7 +30,7 @@ function fifo(name: string): { read: number; write: number } {
   return ends;
 }
 
-/** Fills a pipe, so that the next one who writes to it waits. */
+/** Fills a pipe, so that the next write to it blocks. */
 function fill(fd: number): void {
   const path = `/proc/self/fd/${fd}`;
   const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -45,7 +45,7 @@ const childrenOf = ({ pid }: ChildProcess) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
 const filesOf = (pid: string) =>
   Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]));
-/** Whether it sleeps in a system call that writes to a pipe. */
+/** Whether the process is blocked in a write to a pipe. */
 const isWriting = ({ pid }: ChildProcess) => readFileSync(`/proc/${pid}/wchan`, "utf8").includes("pipe_");
 
 describeWith([ours], "a decoder that refuses a layer", { timeout: 120_000 }, () => {
@@ -89,7 +89,7 @@ describeWith([ours], "a decoder that refuses a layer", { timeout: 120_000 }, () 
     while (existsSync(`/proc/${helper}`)) await sleep(10);
   });
 
-  test("leaves none for another caller", async () => {
+  test("leaves no helper for another caller", async () => {
     const { child, end } = await failing({});
     expect(childrenOf(child)).toEqual([]);
     expect(await end()).toEqual({ exit: 1, stdout: "" });
@@ -127,7 +127,7 @@ describeWith([ours, root], "the system's log", { timeout: 60_000 }, () => {
       expect(await logged({}, "--no-content-store")).toBeUndefined();
     });
 
-    test("when that is switched off", async () => {
+    test("with --no-journal", async () => {
       expect(await logged(MEDIA_TYPE, "--no-content-store", "--no-journal")).toBeUndefined();
     });
   });

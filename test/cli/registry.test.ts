@@ -22,7 +22,7 @@ beforeAll(async () => {
   ann = await rsaKeys(folder, "ann");
   bob = await rsaKeys(folder, "bob");
   mkdirSync(files);
-  // Larger than what a connection holds by itself.
+  // Larger than a connection's buffers.
   writeFileSync(join(files, "data"), Buffer.alloc(24 << 20, "some data"));
 });
 
@@ -58,7 +58,7 @@ async function publish(name = "app:v1"): Promise<void> {
   registry.seen.length = 0;
 }
 
-/** The bytes that a body begins with. */
+/** The first bytes of a body. */
 async function head(request: IncomingMessage): Promise<Buffer> {
   return await new Promise((resolve) => request.once("data", resolve));
 }
@@ -71,7 +71,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     await succeed(["verify", "-q", "--key", bob.privateKey, at("app:v1")]);
   });
 
-  test("sets the tag last, once, after all else", async () => {
+  test("sets the tag once, after everything else", async () => {
     await publish("one:v1");
     await succeed(rewrap("-q", at("one:v1"), at("two:v1")));
     const writes = registry.seen.filter(({ method }) => method === "PUT").map(({ path }) => path);
@@ -79,7 +79,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(registry.log.at(-1)).toBe("PUT /v2/two/manifests/v1");
   });
 
-  test("a tag that was moved meanwhile stays as it is", async () => {
+  test("a tag that was moved meanwhile is not overwritten", async () => {
     await publish();
     let moved: string | undefined;
     registry.intercept = (request) => {
@@ -100,7 +100,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(tagOf("app v1")).toBe(moved);
   });
 
-  test("a tag that appears meanwhile stays as it is", async () => {
+  test("a tag that appears meanwhile is not overwritten", async () => {
     let count = 0;
     registry.intercept = (request) => {
       if (request.method === "HEAD" && request.url?.includes("/manifests/")) count += 1;
@@ -143,7 +143,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(tagOf("app v1")).not.toBe(before);
   });
 
-  test("a download goes on where it broke", async () => {
+  test("a broken download resumes", async () => {
     await publish();
     let cuts = 0;
     registry.intercept = (request, response) => {
@@ -167,7 +167,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(ranges).toHaveLength(2);
   });
 
-  test("an upload that broke begins again, with another key and nonce", async () => {
+  test("a broken upload starts again, with another key and nonce", async () => {
     const heads: Buffer[] = [];
     registry.intercept = async (request) => {
       if (request.method !== "PATCH" || Number(request.headers["content-length"]) < 1 << 20) return false;
@@ -183,7 +183,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     await succeed(["verify", "-q", "--key", ann.privateKey, at("app:v1")]);
   });
 
-  test("an upload that breaks each time is given up with what was sent of which layer", async () => {
+  test("an upload that breaks each time fails with the layer and the number of bytes sent", async () => {
     registry.intercept = async (request) => {
       if (request.method !== "PATCH" || Number(request.headers["content-length"]) < 1 << 20) return false;
       await head(request);
@@ -214,7 +214,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(registry.seen).toHaveLength(count);
   });
 
-  test("a token that ends in the middle of an upload is had anew", async () => {
+  test("a token that expires during an upload is renewed", async () => {
     const realm = await TestRealm.start();
     await restart({ realm: realm.url });
     realm.registries.push(registry);
@@ -270,7 +270,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     }
   });
 
-  test("plain HTTP is named where TLS is insisted on", async () => {
+  test("an error names plain HTTP if TLS is required", async () => {
     const { exit, stderr } = await command(["inspect", "--tls-verify=true", at("app:v1")]);
     expect(exit).toBe(1);
     expect(stderr).toBe(
@@ -290,7 +290,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(stderr).toMatch(/some registries take no encrypted layers; this one may be one of them\n$/);
   });
 
-  test("signatures of the old digest are noted, with the command that signs", async () => {
+  test("a note names the old digest's signatures and the command that signs", async () => {
     await publish();
     const { digest } = JSON.parse(await succeed(["inspect", "--json", at("app:v1")]));
     registry.addManifest(
@@ -333,7 +333,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     expect(registry.log.filter((line) => line.startsWith("DELETE"))).not.toEqual([]);
   });
 
-  test("an answer to all bytes is no verdict: a forged layer is not committed", async () => {
+  test("a forged layer is not committed, even if the registry has accepted all bytes", async () => {
     await publish();
     const [name, manifest] = [...registry.manifests].find(([key]) => key === "app v1") ?? [];
     const document = JSON.parse(manifest?.bytes.toString() ?? "");
@@ -373,7 +373,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
     await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     const { port } = proxy.address() as AddressInfo;
     await publish();
-    // By its form, 0.0.0.0 is another machine: for this one no proxy is asked.
+    // 0.0.0.0 counts as another machine. Requests to this machine do not go through a proxy.
     const host = `0.0.0.0:${registry.port}`;
     const env = { HTTP_PROXY: `http://eve:hush@127.0.0.1:${port}` };
     try {

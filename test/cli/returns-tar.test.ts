@@ -44,10 +44,10 @@ describeWith([ours], "--returns tar", {}, () => {
     [`${OCI}+encrypted`, none],
     [`${DOCKER}.gzip+encrypted`, gzip],
     [`${DOCKER}+encrypted`, none],
-    // As containerd does, what the data are counts.
+    // As in containerd, the data decide, not the media type.
     [`${OCI}+gzip+encrypted`, zstd],
     [`${OCI}+zstd+encrypted`, gzip],
-    // A tar's own bytes may be anything.
+    // A tar archive may contain any bytes.
     [`${OCI}+encrypted`, gzip],
   ])("%s", async (mediaType, compress) => {
     const layer = await encrypt(compress(PLAIN), mediaType);

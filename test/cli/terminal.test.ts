@@ -47,7 +47,7 @@ const ESCAPE = "\u001b";
 const COLOUR = new RegExp(`${ESCAPE}\\[\\d+m`, "g");
 const CLEAR_LINE = `\r${ESCAPE}[K`;
 
-/** What a person sees: of each line what was drawn last. */
+/** The visible text: the last state of each line. */
 function screen(output: string): string[] {
   return output
     .replace(COLOUR, "")
@@ -105,7 +105,7 @@ describeWith([ours, script], "on a terminal", {}, () => {
     expect(output.search(COLOUR) >= 0).toBe(isColoured);
   });
 
-  test("an error takes the bar's place", async () => {
+  test("an error replaces the progress bar", async () => {
     const bad = await rsaKeys(join(folder, "keys"), "bad");
     const args = ["verify", "--key", bad.privateKey, `oci:${encrypted}`];
     const seen = screen(await onTerminal(80, args));
@@ -113,7 +113,7 @@ describeWith([ours, script], "on a terminal", {}, () => {
     expect(seen.filter((line) => line.startsWith("ctd-decoder: error: "))).toHaveLength(1);
   });
 
-  test("the decoder alone says what it is, and what the commands are", async () => {
+  test("a call of the decoder explains itself and lists the commands", async () => {
     const usage =
       /^ctd-decoder: error: [^\n]* for containerd, [^\n]*\r\nctd-decoder: hint: [^\n]*encrypt, inspect, [^\n]*ctd-decoder --help\r\n$/;
     expect(await onTerminal(80, ["--decryption-keys-path", join(folder, "keys")])).toMatch(usage);

@@ -14,7 +14,7 @@ import { newSigner, storeSignature, type TestSigner, writeSettings } from "../su
 const NAME = "127.0.0.1/test";
 const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
 
-/** `--trust-policy`: what containerd hands over is decrypted only for an image that the policy accepts. */
+/** `--trust-policy`: a layer from containerd is decrypted only for an image that the policy accepts. */
 describeWith([ours, root], "the decoder's gate", {}, () => {
   const folder = temporaryFolder();
   const signatures = join(folder, "signatures");
@@ -95,7 +95,7 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     );
   });
 
-  test("an unsigned image is refused, and nothing of it comes out", async () => {
+  test("an unsigned image is refused, and nothing is released", async () => {
     expect(await open()).toEqual(refused(/no image with this layer is trusted/));
   });
 
@@ -146,14 +146,14 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     expect(await open([], { ...layer, descriptor })).toEqual(refused(/is trusted/));
   });
 
-  test("a layer that is not what the signed manifest names is refused, whatever its HMAC", async () => {
+  test("a layer with another digest than in the signed manifest is refused, whatever its HMAC", async () => {
     sign(manifest);
     const foreign = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
     expect(await open([], { ...layer, ciphertext: foreign.ciphertext })).toEqual(refused(/./));
     expect(await open([], { ...layer, ciphertext: flipBit(layer.ciphertext, 100) })).toEqual(refused(/./));
   });
 
-  test("a manifest that was changed on the disk is not taken for the signed one", async () => {
+  test("a manifest that was changed on the disk does not count as the signed one", async () => {
     sign(manifest);
     const foreign = await encryptFor([`jwe:${node.publicPath("spki.pem")}`], plainBytes(5000));
     const descriptor = { ...layer.descriptor, annotations: foreign.descriptor.annotations ?? {} };

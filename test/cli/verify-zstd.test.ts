@@ -8,7 +8,7 @@ import { temporaryFolder } from "../support/temporary.ts";
 describeWith([ours, openssl], "verify", {}, () => {
   const folder = temporaryFolder();
 
-  test("a zstd layer that was cut before it was encrypted is told, whatever the runtime notices", async () => {
+  test("a zstd layer that was cut before encryption is reported, even if the runtime does not notice", async () => {
     const key = await writeKeys(join(folder, "key"), "P-256");
     const layout = join(folder, "layout");
     writeImage(layout, "whole", [
