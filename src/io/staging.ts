@@ -52,8 +52,8 @@ export class Staging {
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
 /**
- * Writes a file that must not exist yet, and returns when its bytes are on the disk. The next chunk is fetched while one is
- * written, so each chunk must have memory of its own.
+ * Writes a file that must not exist yet, and returns when its bytes are on the disk. After a failure, the file is removed. The
+ * next chunk is fetched while one is written, so each chunk must have memory of its own.
  * @returns the number of bytes written
  * @throws DecoderError IO; whatever `chunks` throws
  */
@@ -77,8 +77,11 @@ export async function writeDurably(
     }
     await Promise.all([written.end(), flushed.end()]);
     await writing(path, () => handle.sync());
-  } finally {
+  } catch (error) {
     await Promise.allSettled([written.end(), flushed.end()]);
+    await rm(path, { force: true }).catch(() => undefined);
+    throw error;
+  } finally {
     await handle.close();
   }
   return size;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
 import { sha256, tar } from "../support/images.ts";
 import { copyLayout, putManifest, readDocument, rootOf, snapshot, tagRoot } from "../support/layouts.ts";
-import { describeWith, ours, root } from "../support/peers.ts";
+import { describeWith, ours, root, run, strace } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** Runs that are interrupted: the destination is not changed, and the next run removes leftover files. */
@@ -113,6 +113,22 @@ describeWith([ours], "a command that is stopped", {}, () => {
   });
 });
 
+describeWith([ours, strace], "keygen that is stopped", {}, () => {
+  test.each([
+    ["the first file", 1],
+    ["the second file", 2],
+  ])("while %s is flushed leaves neither", async (_what, when) => {
+    const place = fresh();
+    mkdirSync(place);
+    const injected = ["-f", "-qq", "-o", "/dev/null", "-e", `inject=fsync:signal=SIGINT:when=${when}`];
+    const args = [...injected, "-e", "trace=fsync", ours.command, "keygen", join(place, "node.pem")];
+    const { exit, signal, stderr } = await run(strace, args);
+    expect(exit === 130 || signal === "SIGINT").toBe(true);
+    expect(stderr).toBe("ctd-decoder: interrupted; nothing was changed\n");
+    expect(readdirSync(place)).toEqual([]);
+  });
+});
+
 describeWith([ours, root], "a disk that is full", {}, () => {
   const disk = join(folder, "disk");
 
@@ -138,5 +154,23 @@ describeWith([ours, root], "a disk that is full", {}, () => {
     expect(stderr).toMatch(/no space left/);
     expect(stderr).not.toContain(".ctd-decoder-");
     expect(snapshot(disk)).toEqual(before);
+  });
+
+  test.each([
+    ["before the first key", "size=4k,nr_inodes=8", "filler"],
+    ["before the second key", "nr_inodes=2", undefined],
+  ])("%s leaves neither", async (_when, options, filler) => {
+    const place = fresh();
+    mkdirSync(place);
+    execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", place]);
+    try {
+      if (filler !== undefined) writeFileSync(join(place, filler), "x".repeat(4096));
+      const before = readdirSync(place);
+      const { exit, stderr } = await command(["keygen", join(place, "node.pem")]);
+      expect({ exit, stderr }).toEqual({ exit: 1, stderr: expect.stringMatching(/no space left/) });
+      expect(readdirSync(place)).toEqual(before);
+    } finally {
+      execFileSync("umount", ["-l", place]);
+    }
   });
 });

@@ -9,6 +9,7 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import { environmentPassword } from "../signing.ts";
+import { interruptible } from "../ui.ts";
 
 const PRIVATE_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
@@ -65,13 +66,10 @@ export const KEYGEN: Command = {
     const password = isForSigning ? signingPassword(format) : undefined;
     const pair = await generateKeys(which, format);
     const privateKey = password === undefined ? pair.privateKey : await sealed(pair.privateKey, password);
-    await writeDurably(privateFile, [Buffer.from(privateKey)], PRIVATE_MODE);
-    try {
-      await writeDurably(publicFile, [Buffer.from(pair.publicKey)], PUBLIC_MODE);
-    } catch (error) {
-      await rm(privateFile, { force: true });
-      throw error;
-    }
+    await writeAll([
+      { path: privateFile, text: privateKey, mode: PRIVATE_MODE },
+      { path: publicFile, text: pair.publicKey, mode: PUBLIC_MODE },
+    ]);
     const { kid } = pair;
     const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
     ui.result({ privateKey: privateFile, publicKey: publicFile, type, kid }, () =>
@@ -85,6 +83,29 @@ export const KEYGEN: Command = {
     );
   },
 };
+
+interface NewFile {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+/** Writes files that must not exist yet. After a failure or a signal, none of them is left. @throws DecoderError IO */
+async function writeAll(files: readonly NewFile[]): Promise<void> {
+  const written: string[] = [];
+  await interruptible(async (signal) => {
+    try {
+      for (const { path, text, mode } of files) {
+        await writeDurably(path, [Buffer.from(text)], mode);
+        written.push(path);
+        if (signal.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
+      }
+    } catch (error) {
+      for (const path of written) await rm(path, { force: true });
+      throw error;
+    }
+  });
+}
 
 /** @throws DecoderError USAGE for options that contradict each other */
 function kind(args: Arguments): KeyPairKind {

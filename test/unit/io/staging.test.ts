@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -34,7 +34,16 @@ test("more than is flushed at once", async () => {
   expect(readFileSync(path).subarray(-chunk.length).equals(chunk)).toBe(true);
 });
 
-test("what the chunks throw is thrown, also while one is being written", async () => {
+test("what the chunks throw is thrown, also while one is being written, and no file is left", async () => {
   const failure = new Error("no more");
-  await expect(writeDurably(newPath(), later([new Uint8Array(9_000_000)], failure))).rejects.toBe(failure);
+  const path = newPath();
+  await expect(writeDurably(path, later([new Uint8Array(9_000_000)], failure))).rejects.toBe(failure);
+  expect(existsSync(path)).toBe(false);
+});
+
+test("a file that exists is kept", async () => {
+  const path = newPath();
+  writeFileSync(path, "mine");
+  await expect(writeDurably(path, later([new Uint8Array(1)]))).rejects.toMatchObject({ code: "IO" });
+  expect(readFileSync(path, "utf8")).toBe("mine");
 });
