@@ -3,10 +3,12 @@ import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
-import { connectionError, type PeerCertificate, timedOut } from "./connection-error.ts";
+import type { PeerCertificate } from "./connection-error.ts";
+import { Deadline } from "./deadline.ts";
 import type { TlsSettings } from "./host.ts";
 import { hostAndPort } from "./origin.ts";
 import { type HttpProxy, proxyFor } from "./proxy.ts";
+import { openTunnel, proxyError } from "./tunnel.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 /** How a TLS connection differs from the usual ones. */
@@ -37,6 +39,8 @@ export class Agents {
   readonly #connections: Connections;
   readonly #agents = new Map<string, Promise<HttpAgent>>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
+  /** Aborted to give up the connections that are being made. */
+  #making = new AbortController();
 
   constructor(connections: Connections) {
     this.#connections = connections;
@@ -49,8 +53,10 @@ export class Agents {
     return known;
   }
 
-  /** Ends all connections. */
+  /** Ends all connections, and gives up those that are being made. */
   async close(): Promise<void> {
+    this.#making.abort();
+    this.#making = new AbortController();
     for (const agent of await Promise.allSettled(this.#agents.values())) {
       if (agent.status === "fulfilled") agent.value.destroy();
     }
@@ -81,7 +87,7 @@ export class Agents {
   }
 
   async #connect(url: URL, options: SecureOptions): Promise<Socket> {
-    const deadline = new Deadline(LIMITS.registryConnectMs);
+    const deadline = new Deadline(LIMITS.registryConnectMs, this.#making.signal);
     try {
       const proxy = proxyFor(url, this.#connections.environment);
       const target = hostAndPort(url);
@@ -147,36 +153,19 @@ export class Agents {
     }
   }
 
-  /** RFC 9110 §9.3.6: a tunnel to the target, so that the proxy sees neither requests nor credentials. */
   async #tunnel(proxy: HttpProxy, target: URL, deadline: Deadline): Promise<Socket> {
-    const raw = await plain(hostAndPort(proxy.url), deadline).catch((error) => {
-      throw proxyError(proxy, connectionError(error, proxy.url).message, error);
-    });
-    const socket =
-      proxy.url.protocol === "https:"
-        ? await this.#secure(raw, proxy.url, deadline, { isAlwaysVerified: true })
-        : raw;
-    const { host, port } = hostAndPort(target);
-    const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    const authorization = proxy.authorization && `Proxy-Authorization: ${proxy.authorization}\r\n`;
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization ?? ""}\r\n`);
-    const status = await deadline.race(connectStatus(socket), socket);
-    if (status >= 200 && status < 300) return socket;
-    socket.destroy();
-    const why = status === 407 ? "it wants other credentials" : `it answered ${status}`;
-    throw proxyError(
-      proxy,
-      `the proxy ${proxy.url.host} opens no connection to ${authority}: ${why}`,
-      undefined,
-    );
+    try {
+      const raw = await plain(hostAndPort(proxy.url), deadline);
+      const socket =
+        proxy.url.protocol === "https:"
+          ? await this.#secure(raw, proxy.url, deadline, { isAlwaysVerified: true })
+          : raw;
+      await deadline.race(openTunnel(socket, proxy, target), socket);
+      return socket;
+    } catch (error) {
+      throw proxyError(proxy, error);
+    }
   }
-}
-
-function proxyError(proxy: HttpProxy, message: string, cause: unknown): DecoderError {
-  return new DecoderError("REGISTRY", message, {
-    hint: `HTTPS_PROXY or HTTP_PROXY names the proxy ${proxy.url.host}; NO_PROXY exempts hosts from it`,
-    cause,
-  });
 }
 
 async function plain(target: { host: string; port: number }, deadline: Deadline): Promise<Socket> {
@@ -186,65 +175,6 @@ async function plain(target: { host: string; port: number }, deadline: Deadline)
   return await deadline.wait(connect({ host, port: target.port, noDelay: true }), "connect");
 }
 
-/** The status of the answer to CONNECT; what follows its head belongs to the tunnel. */
-async function connectStatus(socket: Socket): Promise<number> {
-  let head = Buffer.alloc(0);
-  for (;;) {
-    const chunk: Buffer | null = socket.read();
-    if (chunk === null) {
-      const { once } = await import("node:events");
-      await Promise.race([
-        once(socket, "readable"),
-        once(socket, "end").then(() => Promise.reject(timedOut())),
-      ]);
-      continue;
-    }
-    head = Buffer.concat([head, chunk]);
-    const end = head.indexOf("\r\n\r\n");
-    if (end < 0 && head.length > LIMITS.registryErrorBytes) return Number.NaN;
-    if (end < 0) continue;
-    const rest = head.subarray(end + 4);
-    if (rest.length > 0) socket.unshift(rest);
-    return Number(/^HTTP\/1\.[01] (\d{3})/.exec(head.toString("latin1"))?.[1] ?? Number.NaN);
-  }
-}
-
 function first(name: string | string[] | undefined): string | undefined {
   return Array.isArray(name) ? name[0] : name;
-}
-
-/** One time limit over the steps of making a connection. */
-class Deadline {
-  readonly #expired = Promise.withResolvers<never>();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(milliseconds: number) {
-    this.#expired.promise.catch(() => undefined);
-    this.#timer = setTimeout(() => this.#expired.reject(timedOut()), milliseconds);
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-  }
-
-  /** A socket once it has emitted an event; it is destroyed when it fails or time is up. */
-  async wait(socket: Socket, event: string): Promise<Socket> {
-    const done = Promise.withResolvers<void>();
-    socket.once("error", done.reject);
-    socket.once("close", () => done.reject(Object.assign(new Error("closed"), { code: "ECONNRESET" })));
-    socket.once(event, () => done.resolve());
-    await this.race(done.promise, socket);
-    socket.off("error", done.reject);
-    return socket;
-  }
-
-  async race<T>(work: Promise<T>, socket: Socket): Promise<T> {
-    try {
-      return await Promise.race([work, this.#expired.promise]);
-    } catch (error) {
-      socket.on("error", () => undefined);
-      socket.destroy();
-      throw error;
-    }
-  }
 }

@@ -44,6 +44,11 @@ export function timedOut(): Error {
   return Object.assign(new Error("timed out"), { code: "ETIMEDOUT" });
 }
 
+/** An error as Node makes it, for a connection that ended early without one. */
+export function cutOff(): Error {
+  return Object.assign(new Error("cut off"), { code: "ECONNRESET" });
+}
+
 /** Whether the server answered a TLS greeting with something else. */
 export function isNotTls(error: unknown): boolean {
   const { code, text } = causeOf(error);

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { DecoderError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Agents } from "./agent.ts";
-import { connectionError, isCertificateError, timedOut } from "./connection-error.ts";
+import { connectionError, cutOff, isCertificateError, timedOut } from "./connection-error.ts";
 import { hostAndPort } from "./origin.ts";
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -104,7 +104,7 @@ function answerOf(outgoing: ClientRequest): Promise<IncomingMessage> {
   outgoing.once("response", answer.resolve);
   // It stays for the errors that come after the answer: those are seen at the body.
   outgoing.on("error", answer.reject);
-  outgoing.once("close", () => answer.reject(Object.assign(new Error("closed"), { code: "ECONNRESET" })));
+  outgoing.once("close", () => answer.reject(cutOff()));
   return answer.promise;
 }
 
@@ -242,7 +242,7 @@ async function* bodyOf(
       for (let at = 0; at < chunk.length; at += CHUNK_BYTES) yield chunk.subarray(at, at + CHUNK_BYTES);
     }
     // Bun ends a body that was cut off like a complete one.
-    if (!incoming.complete) throw Object.assign(new Error("cut off"), { code: "ECONNRESET" });
+    if (!incoming.complete) throw cutOff();
   } catch (error) {
     throwIfAborted(signal);
     throw errnoOf(error) === undefined ? error : connectionError(error, url);

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClientOptions, RegistryClient } from "../../../src/registry/client.ts";
 import { download } from "../../../src/registry/download.ts";
@@ -607,6 +609,25 @@ describe("what a registry says", () => {
     await asking.manifest("v1");
     await asking.manifest("v1");
     expect(warnings).toEqual(['this registry "moves"']);
+  });
+
+  it("is not waited for once the client is closed, not even for the TLS handshake", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    const accepted = once(server, "connection");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const asking = openClient(
+      { registry: `127.0.0.1:${port}`, repository: "app" },
+      { environment: {}, retries: 0 },
+      { access: "pull" },
+    );
+    const run = asking.manifest("v1");
+    run.catch(() => undefined);
+    const [socket] = await accepted;
+    socket.resume();
+    await Promise.all([once(socket, "close"), asking.close()]);
+    await expect(run).rejects.toEqual(failing("REGISTRY", /the connection broke/));
+    server.close();
   });
 
   it("can be stopped being waited for", async () => {

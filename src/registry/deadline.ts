@@ -1,0 +1,43 @@
+import type { Socket } from "node:net";
+import { cutOff, timedOut } from "./connection-error.ts";
+
+/** Limits all steps of making one connection: by time, and by a signal that gives the connection up. */
+export class Deadline {
+  readonly #over = Promise.withResolvers<never>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #signal: AbortSignal;
+  readonly #giveUp = () => this.#over.reject(cutOff());
+
+  constructor(milliseconds: number, signal: AbortSignal) {
+    this.#over.promise.catch(() => undefined);
+    this.#timer = setTimeout(() => this.#over.reject(timedOut()), milliseconds);
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#giveUp, { once: true });
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener("abort", this.#giveUp);
+  }
+
+  /** Returns a socket once it has emitted an event. Destroys it when it fails or time is up. */
+  async wait(socket: Socket, event: string): Promise<Socket> {
+    const done = Promise.withResolvers<void>();
+    socket.once("error", done.reject);
+    socket.once("close", () => done.reject(cutOff()));
+    socket.once(event, () => done.resolve());
+    await this.race(done.promise, socket);
+    socket.off("error", done.reject);
+    return socket;
+  }
+
+  async race<T>(work: Promise<T>, socket: Socket): Promise<T> {
+    try {
+      return await Promise.race([work, this.#over.promise]);
+    } catch (error) {
+      socket.on("error", () => undefined);
+      socket.destroy();
+      throw error;
+    }
+  }
+}
