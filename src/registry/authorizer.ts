@@ -55,10 +55,10 @@ export class Authorizer {
 
   /**
    * Takes note of what a 401 asks for.
-   * @returns whether the request is worth sending again
+   * @returns what the request can be sent again with: a new token, a secret that stays the same, or nothing
    * @throws DecoderError UNAUTHORIZED when nothing here can answer
    */
-  async learn(response: HttpResponse, scopes: readonly string[]): Promise<boolean> {
+  async learn(response: HttpResponse, scopes: readonly string[]): Promise<"token" | "secret" | undefined> {
     const header = response.header("www-authenticate") ?? "";
     const challenges = parseChallenges(header);
     const challenge = ["bearer", "basic"]
@@ -67,11 +67,11 @@ export class Authorizer {
     if (challenge === undefined) throw this.#unknown(challenges);
     const search = await this.search();
     this.#challenge = challenge;
-    if (challenge.scheme === "basic") return search.credential?.password !== undefined;
-    if (search.credential?.registryToken !== undefined) return true;
+    if (challenge.scheme === "basic") return search.credential?.password && "secret";
+    if (search.credential?.registryToken !== undefined) return "secret";
     const asked = challenge.parameters.get("scope")?.split(" ") ?? [];
     await this.#renew(challenge, [...scopes, ...asked.filter((scope) => scope !== "")], search);
-    return true;
+    return "token";
   }
 
   #renew(challenge: Challenge, scopes: readonly string[], search: CredentialSearch): Promise<Token> {

@@ -34,6 +34,8 @@ export interface SessionRequest {
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** 401s that one request answers. The second is for a token that was revoked between its grant and its use. */
+const CHALLENGES = 2;
 const USER_AGENT = "ctd-decoder";
 
 /**
@@ -82,15 +84,17 @@ export class Session {
     return await retrying(() => this.sendOnce(request), { attempts, ...(signal && { signal }) });
   }
 
-  /** Sends a request once, apart from a 401 that can be answered and redirects. */
+  /** Sends a request once, apart from redirects and from 401s that can be answered. */
   async sendOnce(request: SessionRequest): Promise<HttpResponse> {
-    const response = await this.#follow(request);
-    if (response.status !== 401 || !isSameOrigin(response.url, this.#api)) return response;
-    if (isStream(request.body)) return response;
-    const asking = response.header("www-authenticate") === undefined ? await this.#ping(response) : response;
-    if (!(await this.#authorizer.learn(asking, request.scopes))) return response;
-    await response.discard();
-    return await this.#follow(request);
+    for (let answered = 0; ; answered += 1) {
+      const response = await this.#follow(request);
+      if (answered === CHALLENGES || !this.#isChallenge(response) || isStream(request.body)) return response;
+      const asking =
+        response.header("www-authenticate") === undefined ? await this.#ping(response) : response;
+      const means = await this.#authorizer.learn(asking, request.scopes);
+      if (means === undefined || (means === "secret" && answered > 0)) return response;
+      await response.discard();
+    }
   }
 
   /** Sends a request once, with the current credentials. */
@@ -123,6 +127,10 @@ export class Session {
       });
     }
     return url;
+  }
+
+  #isChallenge({ status, url }: HttpResponse): boolean {
+    return status === 401 && isSameOrigin(url, this.#api);
   }
 
   async #follow(request: SessionRequest): Promise<HttpResponse> {

@@ -247,7 +247,7 @@ describe("a token", () => {
     expect(realm.seen).toEqual([]);
   });
 
-  it("is had anew when the registry no longer takes it, once a request", async () => {
+  it("is replaced twice a request, when the registry no longer takes it", async () => {
     const { registry, realm } = await protectedRegistry();
     const asking = client(registry.host);
     await asking.manifest("v1");
@@ -257,7 +257,18 @@ describe("a token", () => {
     realm.registries.length = 0;
     registry.tokens.clear();
     await expect(asking.manifest("v1")).rejects.toMatchObject({ code: "UNAUTHORIZED" });
-    expect(realm.seen).toHaveLength(3);
+    expect(realm.seen).toHaveLength(4);
+  });
+
+  it("may be revoked between its grant and its use", async () => {
+    const { registry, realm } = await protectedRegistry();
+    let uses = 0;
+    registry.intercept = ({ headers }) => {
+      if (headers.authorization !== undefined && uses++ === 0) registry.tokens.clear();
+      return false;
+    };
+    await client(registry.host).manifest("v1");
+    expect([uses, realm.seen.length]).toEqual([2, 2]);
   });
 
   it("is had anew at the end of an upload that outlived it", async () => {
