@@ -113,7 +113,7 @@ function readToml(path: string, source: ConfigFiles): { table: Table; text: stri
 }
 
 /** containerd's docs/PLUGINS.md: a file without a version has version 1. */
-function versionOf({ version = 1 }: Table, file: string): number {
+export function versionOf({ version = 1 }: Table, file: string): number {
   const number = Number(version);
   if (Number.isSafeInteger(number)) return number;
   throw new DecoderError("CONFIG", `${file}: version is not a whole number`);

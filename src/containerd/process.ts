@@ -22,6 +22,7 @@ const KNOWN_CONFIGS = [
   USUAL_CONFIG,
   "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+  "/etc/k0s/containerd.toml",
 ];
 const VERSION_TIMEOUT_MS = 10_000;
 /** proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces. */

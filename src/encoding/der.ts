@@ -77,7 +77,8 @@ export function readSmallInteger(element: DerElement | undefined): number | null
 
 /** An OID's content octets as lower-case hex ("2a8648ce3d0201"), the form in which this program names OIDs. */
 export function readOid(element: DerElement | undefined): string | null {
-  if (element?.tag !== TAG.OID) return null;
+  // X.690 §8.19.2: it has one subidentifier at least.
+  if (element?.tag !== TAG.OID || element.content.length === 0) return null;
   return element.content.toHex();
 }
 

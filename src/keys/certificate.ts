@@ -61,6 +61,7 @@ export function readCertificate(der: Bytes): CertificateFields | null {
   if (validity?.tag !== TAG.SEQUENCE || subject?.tag !== TAG.SEQUENCE) return null;
   const [notBefore, notAfter] = readChildren(validity.content) ?? [];
   const extensions = extensionsOf(optional.find((field) => field.tag === CONTEXT_3));
+  if (extensions === null) return null;
   return {
     issuer,
     subject,
@@ -110,15 +111,22 @@ function rsaNumbers(modulus: DerElement | undefined, exponent: DerElement | unde
   return modulus?.tag === TAG.INTEGER && exponent?.tag === TAG.INTEGER ? { modulus, exponent } : null;
 }
 
-/** OID → content of the extension's OCTET STRING. */
-function extensionsOf(field: DerElement | undefined): ReadonlyMap<string, Bytes> {
+/**
+ * OID → content of the extension's OCTET STRING. Null for a malformed list, since it may restrict the key's use.
+ * RFC 5280 §4.2: no extension occurs twice.
+ */
+function extensionsOf(field: DerElement | undefined): ReadonlyMap<string, Bytes> | null {
   const found = new Map<string, Bytes>();
-  const list = field && readOnly(field.content, TAG.SEQUENCE);
-  for (const extension of (list && readChildren(list.content, EXTENSIONS_MAX)) ?? []) {
+  if (field === undefined) return found;
+  const list = readOnly(field.content, TAG.SEQUENCE);
+  const extensions = list && readChildren(list.content, EXTENSIONS_MAX);
+  if (extensions === null) return null;
+  for (const extension of extensions) {
     const fields = readChildren(extension.content) ?? [];
     // An optional BOOLEAN `critical` stands between the two.
     const [oid, value] = [readOid(fields[0]), fields.at(-1)];
-    if (oid !== null && value?.tag === TAG.OCTET_STRING) found.set(oid, value.content);
+    if (oid === null || value?.tag !== TAG.OCTET_STRING || found.has(oid)) return null;
+    found.set(oid, value.content);
   }
   return found;
 }

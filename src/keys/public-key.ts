@@ -22,6 +22,7 @@ interface PublicKey {
 const CURVES: ReadonlySet<unknown> = new Set(["P-256", "P-384", "P-521"]);
 const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
 const PEM_BLOCKS = 64;
+
 /**
  * Parses a recipient's RSA or EC public key or certificate, as PEM or DER, or a JWK.
  * @throws DecoderError BAD_RECIPIENT
@@ -52,7 +53,7 @@ export async function readCertificateFile(
   const data = await readRecipientFile(recipient);
   const text = Buffer.from(data).toString("latin1");
   const certificates = text.includes("-----BEGIN ")
-    ? certificatesIn(parsePem(text, PEM_BLOCKS))
+    ? certificatesIn(parsePem(text, PEM_BLOCKS), recipient)
     : readCertificate(data) === null
       ? []
       : [data];
@@ -84,21 +85,24 @@ function fromJwk(jwk: JsonObject | null, recipient: NamedRecipient): PublicKey {
 
 function fromPem(blocks: readonly PemBlock[], recipient: NamedRecipient, rules: CertificateRules): KeyObject {
   if (blocks.some(({ label }) => label.endsWith("PRIVATE KEY"))) throw isPrivate(recipient);
-  const broken = blocks.find(({ body }) => body === null);
-  if (broken !== undefined)
-    throw badRecipient(recipient, `has a PEM block "${broken.label}" that is not valid base64`);
+  const certificates = certificatesIn(blocks, recipient);
   for (const { label, body } of blocks) {
     if (label === "PUBLIC KEY" && body) return fromPublicDer(body, "spki", recipient);
     if (label === "RSA PUBLIC KEY" && body) return fromPublicDer(body, "pkcs1", recipient);
   }
-  const certificates = certificatesIn(blocks);
   if (certificates.length === 0)
     throw badRecipient(recipient, "has no PEM block with a public key or certificate");
   return fromCertificates(certificates, recipient, rules).key;
 }
 
-/** `openssl x509 -trustout` appends the purposes that a certificate is trusted for. */
-function certificatesIn(blocks: readonly PemBlock[]): Bytes[] {
+/**
+ * `openssl x509 -trustout` appends the purposes that a certificate is trusted for.
+ * @throws DecoderError BAD_RECIPIENT for a broken block: it may be the certificate that was meant
+ */
+function certificatesIn(blocks: readonly PemBlock[], recipient: NamedRecipient): Bytes[] {
+  const broken = blocks.find(({ body }) => body === null);
+  if (broken !== undefined)
+    throw badRecipient(recipient, `has a PEM block "${broken.label}" that is not valid base64`);
   return blocks.flatMap(({ label, body }) =>
     PEM_CERTIFICATES.has(label) && body ? [readElement(body)?.whole ?? body] : [],
   );

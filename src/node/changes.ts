@@ -15,7 +15,8 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { moveDurably, writeDurably } from "../io/staging.ts";
 import type { NodeRoot } from "./node-root.ts";
 
-export type FileKind = "program" | "drop-in" | "config" | "template";
+export const FILE_KINDS = ["program", "drop-in", "config", "template"] as const;
+export type FileKind = (typeof FILE_KINDS)[number];
 
 /** A file that an installation writes. */
 export interface FileChange {
@@ -79,9 +80,13 @@ export async function hashFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Replaces a small file at once. @param path on this machine. @throws DecoderError IO */
-export async function writeWhole(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-  const staged = stagedPath(path);
+/** Replaces a small file at once. @param path on this machine. @param staged its path until then. @throws DecoderError IO */
+export async function writeWhole(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  staged = stagedPath(path),
+): Promise<void> {
   rmSync(staged, { force: true });
   await writeDurably(staged, [bytes], mode);
   chmodSync(staged, mode);

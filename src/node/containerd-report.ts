@@ -7,6 +7,7 @@ import type { Finding } from "./finding.ts";
 import { NodeRoot } from "./node-root.ts";
 import { type InstallRecord, NOTHING_INSTALLED, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
+import { Service } from "./service.ts";
 
 /** The running containerd that a report is about. @param configFile the one it was started with; undefined: any */
 export function findContainerd(
@@ -45,8 +46,8 @@ export function* pendingRestart(
 ): Generator<Finding> {
   const { pid, startedBy } = running ?? {};
   const node = new NodeRoot("");
-  const unit = unitOf(node, distributionOf(node, files[0]?.path));
-  const hint = `restart it by \`ctd-decoder install --restart\`, or \`systemctl restart ${unit}\``;
+  const service = new Service(node, unitOf(node, distributionOf(node, files[0]?.path)), {});
+  const hint = `restart it by \`ctd-decoder install --restart\`, or \`${service.restartCommand}\``;
   if (running !== undefined && isStillPending(recordOf(node), running))
     yield {
       severity: "error",

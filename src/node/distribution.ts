@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { USUAL_CONFIG } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
 import type { Finding } from "./finding.ts";
@@ -6,11 +6,13 @@ import type { NodeRoot } from "./node-root.ts";
 
 /** What runs containerd on a node, and how it is configured. */
 export interface Distribution {
-  readonly name: "containerd" | "k3s" | "RKE2";
+  readonly name: "containerd" | "k3s" | "RKE2" | "k0s";
   /** The file that containerd reads. */
   readonly configFile: string;
   /** Whether the file is rendered at each start, so that changes belong in a template beside it. */
   readonly isRendered: boolean;
+  /** Folder of files that the distribution imports into a configuration of its own making. */
+  readonly dropIns?: string;
   /** Services that run containerd, the likeliest first. */
   readonly units: readonly string[];
   /** containerd executables to ask for their version. */
@@ -25,8 +27,8 @@ const CONTAINERD: Distribution = {
   executables: ["/usr/bin/containerd", "/usr/local/bin/containerd", "/opt/bin/containerd"],
 };
 
-/** Their containerd gets its configuration from a template at each start. Agents have units of their own. */
-const RENDERED: readonly Distribution[] = [
+/** They configure their containerd at each start: from a template, or with imports. Agents and workers have units of their own. */
+const KUBERNETES: readonly Distribution[] = [
   {
     name: "k3s",
     configFile: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
@@ -41,30 +43,37 @@ const RENDERED: readonly Distribution[] = [
     units: ["rke2-server", "rke2-agent"],
     executables: ["/var/lib/rancher/rke2/bin/containerd"],
   },
+  {
+    name: "k0s",
+    configFile: "/etc/k0s/containerd.toml",
+    isRendered: false,
+    dropIns: "/etc/k0s/containerd.d",
+    units: ["k0scontroller", "k0sworker"],
+    executables: ["/var/lib/k0s/bin/containerd"],
+  },
 ];
 
-/** Where systemd finds units (systemd.unit(5)). */
-const UNIT_FOLDERS = [
-  "/etc/systemd/system",
-  "/run/systemd/system",
-  "/usr/lib/systemd/system",
-  "/lib/systemd/system",
+/** Where systemd finds units (systemd.unit(5)), and OpenRC its services. */
+const SERVICE_FILES: readonly ((unit: string) => string)[] = [
+  (unit) => `/etc/systemd/system/${unit}.service`,
+  (unit) => `/run/systemd/system/${unit}.service`,
+  (unit) => `/usr/lib/systemd/system/${unit}.service`,
+  (unit) => `/lib/systemd/system/${unit}.service`,
+  (unit) => `/etc/init.d/${unit}`,
 ];
 
 /** @param configFile the configuration that the operator or the running containerd names; undefined: unknown */
 export function distributionOf(node: NodeRoot, configFile: string | undefined): Distribution {
-  const rendered = RENDERED.find((it) => {
+  const found = KUBERNETES.find((it) => {
     const folder = dirname(it.configFile);
     return configFile === undefined ? node.isFolder(folder) : dirname(configFile) === folder;
   });
-  return rendered ?? { ...CONTAINERD, ...(configFile !== undefined && { configFile }) };
+  return found ?? { ...CONTAINERD, ...(configFile !== undefined && { configFile }) };
 }
 
-/** The unit of a distribution that the node has: an agent's if it has no server's. */
+/** The service of a distribution that the node has: an agent's if it has no server's. */
 export function unitOf(node: NodeRoot, { units }: Distribution): string {
-  const installed = units.find((unit) =>
-    UNIT_FOLDERS.some((folder) => node.exists(join(folder, `${unit}.service`))),
-  );
+  const installed = units.find((unit) => SERVICE_FILES.some((fileOf) => node.exists(fileOf(unit))));
   return installed ?? units[0] ?? "containerd";
 }
 
@@ -96,6 +105,20 @@ export function refuseImmutable(node: NodeRoot): void {
   if (advice === undefined) return;
   throw new DecoderError("UNHEALTHY", `the node runs ${id}, whose system files cannot be changed`, {
     hint: advice,
+  });
+}
+
+const MICROK8S = "/var/snap/microk8s";
+
+/** @param configFile the configuration that the operator or the running containerd names. @throws DecoderError UNHEALTHY */
+export function refuseMicrok8s(node: NodeRoot, configFile: string | undefined): void {
+  const isMicrok8s =
+    configFile === undefined
+      ? node.isFolder(`${MICROK8S}/current`) && !node.exists(USUAL_CONFIG)
+      : configFile.startsWith(`${MICROK8S}/`);
+  if (!isMicrok8s) return;
+  throw new DecoderError("UNHEALTHY", "microk8s writes its containerd's configuration anew at each start", {
+    hint: `append the output of \`ctd-decoder config\`, without its version, to ${MICROK8S}/current/args/containerd-template.toml, and restart microk8s`,
   });
 }
 

@@ -11,18 +11,19 @@ import {
   variableValue,
 } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, parseContainerdVersion } from "../containerd/version.ts";
-import { DecoderError } from "../errors.ts";
 import type { ImageInfo } from "../image/inspect.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { findExecutable } from "../process/find-executable.ts";
 import type { TransportSettings } from "../transport/transport.ts";
+import { attempt } from "./attempt.ts";
 import { type ConfigCheck, checkConfig, localLookup } from "./check-config.ts";
 import { argsOf, INSTALL } from "./check-processors.ts";
 import { findContainerd, pendingRestart } from "./containerd-report.ts";
 import { type DecoderReport, reportDecoder } from "./decoder-report.ts";
 import { type Finding, isHealthy } from "./finding.ts";
+import { reportImage, unopenedImages, unopenedLayers } from "./image-report.ts";
 import { type KeyReport, reportKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
@@ -68,86 +69,86 @@ interface ContainerdReport {
 
 /** containerd's data folder if its configuration does not name one. */
 const USUAL_ROOT = "/var/lib/containerd";
-/** A name that begins with a registry. */
-const FULL_NAME = /^(?:localhost|[^/]*[.:][^/]*)\/./;
-
 /** Checks everything that decryption on this node needs. Changes nothing, and reports failures as findings. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const findings: Finding[] = [];
-  const running = findContainerd(options.configFile, findings);
-  const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
-  const executable = running?.executable ?? findExecutable("containerd", searchPath);
-  const printed = executable === undefined ? "" : printedVersion(executable).trim();
-  const version = options.version ?? parseContainerdVersion(printed);
-  const configFile = options.configFile ?? running?.configFile ?? knownConfigFiles()[0];
-
+  const { settings } = options;
+  const { running, searchPath, containerd, version } = lookAround(options, findings);
   const config = attempt(findings, () =>
-    configFile === undefined ? undefined : readContainerdConfig(configFile),
+    containerd.configFile === undefined ? undefined : readContainerdConfig(containerd.configFile),
   );
   const check =
     config && checkConfig(config, { lookup: localLookup(searchPath), ...(version && { version }) });
   if (config !== undefined) findings.push(...pendingRestart(running, config));
   const decoder = decoderOf(config);
   const program = decoder && findExecutable(decoder.path, searchPath);
-  const decoderReport =
-    program === undefined ? undefined : await reportDecoder(program, options.settings.environment);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
-  const keyReport = keys && reportKeys(keysPath, keys);
-  const providers = await reportProviders(
-    variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
-    searchPath,
-  );
-  const { settings } = options;
-  const tests = keys && (await testKeys({ keys, keysPath, decoder, searchPath, settings }, findings));
-  const root = config?.root ?? USUAL_ROOT;
-  const image = await attempt(findings, () => inspect(options, keys, root));
-  if (image !== undefined) findings.push(...unopenedLayers(image));
-  if (keys !== undefined && running !== undefined)
-    findings.push(...(await unopenedImages(options, keys, root)));
-  const refusals = await lastRefusals(options.settings.environment);
-
-  const all = [
-    findings,
-    check?.findings,
-    decoderReport?.findings,
-    keyReport?.findings,
-    providers.findings,
-  ].flatMap((it) => it ?? []);
-  return {
-    healthy: isHealthy(all) && (tests ?? []).every(({ problem }) => problem === undefined),
-    containerd: {
-      ...(running && { running: { pid: running.pid, executable: running.executable } }),
-      ...(printed !== "" && { version: printed }),
-      ...(configFile !== undefined && { configFile }),
-    },
+  const reports = {
     ...(check && { config: check }),
-    ...(decoderReport && { decoder: decoderReport }),
-    ...(keyReport && { keys: keyReport }),
-    providers,
-    selfTest: tests ?? [],
+    ...(program !== undefined && { decoder: await reportDecoder(program, settings.environment) }),
+    ...(keys && { keys: reportKeys(keysPath, keys) }),
+    providers: await reportProviders(
+      variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
+      searchPath,
+    ),
+  };
+  const tests =
+    (keys && (await testKeys({ keys, keysPath, decoder, program, searchPath, settings }, findings))) ?? [];
+  const image = await reportImages(options, { keys, root: config?.root ?? USUAL_ROOT, running }, findings);
+  const all = [...findings, ...Object.values(reports).flatMap((it) => it.findings)];
+  return {
+    healthy: isHealthy(all) && tests.every(({ problem }) => problem === undefined),
+    containerd,
+    ...reports,
+    selfTest: tests,
     ...(image && { image }),
-    refusals,
+    refusals: await lastRefusals(settings.environment),
     findings,
   };
 }
 
-/** The result of `work`, or undefined and a finding with the reason. */
-function attempt<T>(findings: Finding[], work: () => Promise<T>): Promise<T | undefined>;
-function attempt<T>(findings: Finding[], work: () => T): T | undefined;
-function attempt<T>(findings: Finding[], work: () => T | Promise<T>): T | undefined | Promise<T | undefined> {
-  const failed = (error: unknown) => {
-    if (!(error instanceof DecoderError)) throw error;
-    const { message, hint } = error;
-    findings.push({ severity: "error", message, ...(hint !== undefined && { hint }) });
-    return undefined;
+interface Surroundings {
+  readonly running: RunningContainerd | undefined;
+  /** containerd's PATH. */
+  readonly searchPath: string;
+  readonly containerd: ContainerdReport;
+  /** Undefined if the version is unknown. */
+  readonly version: ContainerdVersion | undefined;
+}
+
+function lookAround(options: DoctorOptions, findings: Finding[]): Surroundings {
+  const running = findContainerd(options.configFile, findings);
+  const searchPath = running?.searchPath || (options.settings.environment["PATH"] ?? "");
+  const executable = running?.executable ?? findExecutable("containerd", searchPath);
+  const printed = executable === undefined ? "" : printedVersion(executable).trim();
+  const configFile = options.configFile ?? running?.configFile ?? knownConfigFiles()[0];
+  const containerd = {
+    ...(running && { running: { pid: running.pid, executable: running.executable } }),
+    ...(printed !== "" && { version: printed }),
+    ...(configFile !== undefined && { configFile }),
   };
-  try {
-    const result = work();
-    return result instanceof Promise ? result.catch(failed) : result;
-  } catch (error) {
-    return failed(error);
-  }
+  return { running, searchPath, containerd, version: options.version ?? parseContainerdVersion(printed) };
+}
+
+interface ImagesContext {
+  readonly keys: KeySet | undefined;
+  /** containerd's data folder. */
+  readonly root: string;
+  readonly running: RunningContainerd | undefined;
+}
+
+/** The image that was asked for; and findings about it, and about images that run without a key. */
+async function reportImages(
+  { image, settings, transport }: DoctorOptions,
+  { keys, root, running }: ImagesContext,
+  findings: Finding[],
+): Promise<ImageInfo | undefined> {
+  const options = { settings, root, ...(keys && { keys }), ...(transport && { transport }) };
+  const info = image === undefined ? undefined : await attempt(findings, () => reportImage(image, options));
+  if (info !== undefined) findings.push(...unopenedLayers(info));
+  if (keys !== undefined && running !== undefined) findings.push(...(await unopenedImages(options)));
+  return info;
 }
 
 function decoderOf(config: ContainerdConfig | undefined): StreamProcessor | undefined {
@@ -169,13 +170,14 @@ interface TestOptions {
   readonly keys: KeySet;
   readonly keysPath: string;
   readonly decoder: StreamProcessor | undefined;
+  /** The decoder's executable. */
+  readonly program: string | undefined;
   readonly searchPath: string;
   readonly settings: WrapSettings;
 }
 
 async function testKeys(options: TestOptions, findings: Finding[]): Promise<readonly SelfTest[]> {
-  const { keys, keysPath, decoder, searchPath, settings } = options;
-  const program = decoder && findExecutable(decoder.path, searchPath);
+  const { keys, keysPath, decoder, program, searchPath, settings } = options;
   if (decoder === undefined || program === undefined) {
     findings.push({
       severity: "warning",
@@ -190,57 +192,4 @@ async function testKeys(options: TestOptions, findings: Finding[]): Promise<read
   const args = [...decoder.args, "--decryption-keys-path", keysPath];
   const testing = selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
   return (await attempt(findings, () => testing)) ?? [];
-}
-
-async function inspect(
-  { image, settings, transport }: DoctorOptions,
-  keys: KeySet | undefined,
-  root: string,
-): Promise<ImageInfo | undefined> {
-  if (image === undefined) return undefined;
-  const { inspectImage, inspectSource } = await import("../image/inspect.ts");
-  const options = { platforms: [], settings, ...(keys && { keys }) };
-  const { namesTransport, parseSource } = await import("../transport/reference.ts");
-  if (namesTransport(image)) return await inspectImage({ ...options, source: parseSource(image, transport) });
-  const { ContainerdImages } = await import("./containerd-images.ts");
-  const stored = await new ContainerdImages(root).open(image);
-  if (stored !== undefined) return await inspectSource(stored, options);
-  if (!FULL_NAME.test(image)) {
-    throw new DecoderError("NOT_FOUND", `containerd has no image named ${JSON.stringify(image)}`, {
-      hint: "give the full name with its registry, such as docker.io/library/app:tag",
-    });
-  }
-  // containerd keeps nothing of a pull that failed: only the registry has the image.
-  return await inspectImage({ ...options, source: parseSource(`docker://${image}`, transport) });
-}
-
-/** Images that run without any key, because they were unpacked when there was one. */
-async function unopenedImages({ settings }: DoctorOptions, keys: KeySet, root: string): Promise<Finding[]> {
-  const { inspectSource } = await import("../image/inspect.ts");
-  const { ContainerdImages } = await import("./containerd-images.ts");
-  const findings: Finding[] = [];
-  await attempt([], async () => {
-    for await (const { name, source } of new ContainerdImages(root).unpacked()) {
-      const info = await attempt([], () => inspectSource(source, { platforms: [], settings, keys }));
-      if (info === undefined || [...unopenedLayers(info)].length === 0) continue;
-      findings.push({
-        severity: "warning",
-        message: `${name} is unpacked on this node, and runs although no key here opens it`,
-        hint: `remove it by \`crictl rmi ${name}\``,
-      });
-    }
-  });
-  return findings;
-}
-
-function* unopenedLayers({ platforms }: ImageInfo): Generator<Finding> {
-  for (const { platform, layers } of platforms) {
-    for (const { position, encryption } of layers) {
-      if (encryption === undefined || encryption.opens) continue;
-      yield {
-        severity: "error",
-        message: `no key here opens layer ${position} of the image for ${platform}`,
-      };
-    }
-  }
 }

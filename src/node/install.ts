@@ -4,7 +4,7 @@ import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
 import { openRoot } from "./locate.ts";
-import { withLock } from "./lock.ts";
+import { isLockable, withLock } from "./lock.ts";
 import { checkProgram } from "./program.ts";
 import { rehearse } from "./rehearsal.ts";
 import { restartOrUndo } from "./restart.ts";
@@ -76,8 +76,13 @@ export async function installKeys(
   try {
     const node = openRoot(root);
     const folder = keysFolderOf(keysPath, node);
-    if (!isDryRun) makeKeysFolder(node, folder);
-    return await syncKeys(node, source, folder, isDryRun);
+    if (isDryRun) return await syncKeys(node, source, folder, true);
+    const copy = async () => {
+      makeKeysFolder(node, folder);
+      return await syncKeys(node, source, folder, false);
+    };
+    // A container that mounts only the keys folder cannot see the lock.
+    return await (isLockable(node) ? withLock(node, copy) : copy());
   } catch (error) {
     throw asFailure(error);
   }

@@ -4,13 +4,14 @@ import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import { type FileChange, isInPlace } from "./changes.ts";
 import { checkConfig } from "./check-config.ts";
-import { distributionOf, refuseImmutable, unitOf, warnForgetful } from "./distribution.ts";
+import { distributionOf, refuseImmutable, refuseMicrok8s, unitOf, warnForgetful } from "./distribution.ts";
 import type { Finding } from "./finding.ts";
 import type { InstalledPath } from "./install-report.ts";
 import { keysFolderOf } from "./key-sync.ts";
 import { findVersion, programPath, runningOn } from "./locate.ts";
 import type { NodeRoot } from "./node-root.ts";
-import { type ConfigPlan, planConfig } from "./plan.ts";
+import { planConfig } from "./plan.ts";
+import type { ConfigPlan } from "./plan-file.ts";
 import { PlannedFiles } from "./planned-files.ts";
 import { type InstallRecord, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
@@ -56,7 +57,9 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   refuseImmutable(node);
   const before = readRecord(node);
   const running = runningOn(node);
-  const distribution = distributionOf(node, options.configFile ?? running?.configFile);
+  const named = options.configFile ?? running?.configFile;
+  refuseMicrok8s(node, named);
+  const distribution = distributionOf(node, named);
   const service = new Service(node, unitOf(node, distribution), options.environment);
   if (options.restart) await service.check();
   const version = options.version ?? (await findVersion(node, distribution, running, options.environment));
@@ -92,7 +95,8 @@ function checkPlan(
   plan: ConfigPlan,
   { changes, keysFolder, version, running }: CheckOptions,
 ): void {
-  const files = new PlannedFiles(node, changes, [keysFolder], running?.searchPath ?? "");
+  const all = plan.rendered === undefined ? changes : [...changes, plan.rendered];
+  const files = new PlannedFiles(node, all, [keysFolder], running?.searchPath ?? "");
   const config = readContainerdConfig(plan.configFile, files);
   for (const [id, wanted] of plan.wanted.processors) {
     const found = config.processors.get(id);

@@ -27,6 +27,8 @@ interface Copy {
 
 /** The list of copies. Names with two dots are never read as keys: a Secret's volume has its own. */
 const LIST = "..ctd-decoder.json";
+/** A key while it is written. If the process is killed, no decoder uses what is left, and the next run removes it. */
+const STAGED = "..ctd-decoder-new";
 const LIST_BYTES = 1024 * 1024;
 const KEY_MODE = 0o600;
 export const KEYS_FOLDER_MODE = 0o700;
@@ -47,6 +49,7 @@ export async function syncKeys(
 ): Promise<KeySync> {
   const folder = node.follow(keysPath);
   const before = readList(folder);
+  if (!isDryRun) rmSync(join(folder, STAGED), { force: true });
   const [copied, removed, kept]: [string[], string[], string[]] = [[], [], []];
   const after: Copy[] = [];
   for (const name of keyNames(source)) {
@@ -63,7 +66,7 @@ export async function syncKeys(
       after.push({ name, sha256 });
       // The list comes first: a killed run may list a key that is missing, but never forgets one.
       if (!isDryRun) await writeList(folder, [...before.filter((it) => it.name !== name), ...after]);
-      if (!isDryRun) await writeWhole(join(folder, name), key, KEY_MODE);
+      if (!isDryRun) await writeKeyFile(folder, name, key);
     }
     key.fill(0);
   }
@@ -89,7 +92,7 @@ export function removableCopies(node: NodeRoot, keysPath: string): string[] {
 export function removeCopies(node: NodeRoot, keysPath: string, names: readonly string[]): void {
   const folder = node.follow(keysPath);
   for (const name of names) rmSync(join(folder, name));
-  rmSync(join(folder, LIST), { force: true });
+  for (const name of [LIST, STAGED]) rmSync(join(folder, name), { force: true });
 }
 
 /** Removes the copies that an installation added before it failed. @param earlier names of the copies before it */
@@ -164,7 +167,11 @@ function isCopy(value: unknown): value is Copy {
 }
 
 async function writeList(folder: string, copies: readonly Copy[]): Promise<void> {
-  await writeWhole(join(folder, LIST), Buffer.from(`${JSON.stringify({ copies }, null, 2)}\n`), KEY_MODE);
+  await writeKeyFile(folder, LIST, Buffer.from(`${JSON.stringify({ copies }, null, 2)}\n`));
+}
+
+async function writeKeyFile(folder: string, name: string, bytes: Uint8Array): Promise<void> {
+  await writeWhole(join(folder, name), bytes, KEY_MODE, join(folder, STAGED));
 }
 
 function hashOf(path: string): string | undefined {

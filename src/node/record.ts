@@ -1,8 +1,8 @@
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
-import { type FileKind, stagedPath, writeWhole } from "./changes.ts";
+import { FILE_KINDS, type FileKind, stagedPath, writeWhole } from "./changes.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 /** What an installation changed, so that it can be finished or undone. */
@@ -31,6 +31,8 @@ const FOLDER = "/var/lib/ctd-decoder";
 const FILE = `${FOLDER}/install.json`;
 const FORMAT = 1;
 const MAX_BYTES = 1024 * 1024;
+/** systemd.unit(5), without the suffix. A name that begins with a hyphen would be an option. */
+const UNIT_NAME = /^[A-Za-z0-9_@:.][\w@:.\\-]*$/;
 export const NOTHING_INSTALLED: InstallRecord = { files: [], folders: [] };
 
 /** @throws DecoderError CONFIG for a file that is not a record */
@@ -42,17 +44,41 @@ export function readRecord(node: NodeRoot): InstallRecord {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return NOTHING_INSTALLED;
     throw new DecoderError("CONFIG", `cannot read ${FILE}`, { cause: error });
   }
-  const record = parseJsonObject(bytes) as unknown as InstallRecord & { readonly format?: unknown };
-  if (
-    isObject(record) &&
-    record.format === FORMAT &&
-    Array.isArray(record.files) &&
-    Array.isArray(record.folders)
-  )
-    return record;
+  const record = parseJsonObject(bytes);
+  if (isRecord(record)) return record;
   throw new DecoderError("CONFIG", `${FILE} is not a record of an installation`, {
     hint: `remove it to install anew; what it would restore is in files named *${BACKUP_SUFFIX}`,
   });
+}
+
+function isRecord(value: unknown): value is InstallRecord {
+  if (!isObject(value) || value["format"] !== FORMAT) return false;
+  const { files, folders, keysFolder, unit, pendingSince } = value;
+  return (
+    Array.isArray(files) &&
+    files.every(isInstalledFile) &&
+    Array.isArray(folders) &&
+    folders.every(isPath) &&
+    (keysFolder === undefined || isPath(keysFolder)) &&
+    (unit === undefined || (typeof unit === "string" && UNIT_NAME.test(unit))) &&
+    (pendingSince === undefined || typeof pendingSince === "number")
+  );
+}
+
+/** The backup's name is fixed: a record cannot make an uninstallation move any other file. */
+function isInstalledFile(value: unknown): value is InstalledFile {
+  if (!isObject(value)) return false;
+  const { path, kind, sha256, backup } = value;
+  return (
+    isPath(path) &&
+    FILE_KINDS.includes(kind as FileKind) &&
+    typeof sha256 === "string" &&
+    (backup === undefined || backup === path + BACKUP_SUFFIX)
+  );
+}
+
+function isPath(value: unknown): value is string {
+  return typeof value === "string" && isAbsolute(value) && !value.includes("\0");
 }
 
 /** Name of the file that an installed one replaced. It must not match the usual import `conf.d/*.toml`. */

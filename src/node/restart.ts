@@ -65,7 +65,7 @@ export async function restartOrUndo(
   throw new DecoderError(
     "UNHEALTHY",
     `containerd did not start with the new configuration and ${outcome}; everything was undone`,
-    { hint: `see \`journalctl --unit ${service.unit}\`` },
+    { hint: `see ${service.logs}` },
   );
 }
 

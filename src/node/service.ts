@@ -27,6 +27,11 @@ export class Service {
     return this.#hasOpenRc ? `rc-service ${this.unit} restart` : `systemctl restart ${this.unit}`;
   }
 
+  /** Where an operator reads why it did not start. */
+  get logs(): string {
+    return this.#hasOpenRc ? "the service's log in /var/log" : `\`journalctl --unit ${this.unit}\``;
+  }
+
   /** @throws DecoderError NOT_FOUND if there is no such service, UNHEALTHY if the service manager does not answer */
   async check(): Promise<void> {
     const { end, output } = this.#hasOpenRc

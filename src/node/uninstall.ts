@@ -11,7 +11,7 @@ import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
 import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
-import { withoutBlock } from "./plan.ts";
+import { withoutBlock } from "./plan-template.ts";
 import {
   BACKUP_SUFFIX,
   type InstalledFile,

@@ -24,6 +24,9 @@ const PROGRAM = "usr/local/bin/ctd-decoder";
 const KEYS = "etc/containerd/ocicrypt/keys";
 const K3S = "var/lib/rancher/k3s/agent/etc/containerd";
 const RKE2 = "var/lib/rancher/rke2/agent/etc/containerd";
+const K0S = "etc/k0s";
+/** The first lines of a file that k0s writes at each start. */
+const MANAGED = "# k0s_managed=true\n# This is a placeholder configuration for k0s managed containerd.\n";
 const TAR_ID = "io.containerd.ocicrypt.decoder.v1.tar";
 const GZIP_ID = `${TAR_ID}.gzip`;
 /** A configuration from tutorials for Go's decoder. */
@@ -71,6 +74,21 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
         { [`${K3S}/config.toml`]: `version = 3\nimports = ["/${K3S}/config-v3.toml.d/*.toml"]\n` },
         ["--containerd", "2.1.9"],
       ],
+      [
+        "k0s that imports a folder",
+        {
+          [`${K0S}/containerd.toml`]: `${MANAGED}version = 2\nimports = ["/${K0S}/containerd.d/*.toml"]\n`,
+          [`${K0S}/containerd.d/mine.toml`]: "version = 2\n[debug]\n",
+        },
+        [],
+      ],
+      [
+        "k0s that lists its imports",
+        { [`${K0S}/containerd.toml`]: `${MANAGED}version = 2\nimports = ["/run/k0s/containerd-cri.toml"]\n` },
+        [],
+      ],
+      ["k0s before its first start", { [`${K0S}/k0s.yaml`]: "" }, ["--containerd", "2.1.9"]],
+      ["k0s with a configuration of the operator's", { [`${K0S}/containerd.toml`]: "version = 2\n" }, []],
       ["RKE2 before its first start", { [`${RKE2}/note`]: "" }, ["--containerd", "2.1.9"]],
       [
         "k3s with a tutorial's template",
@@ -380,13 +398,33 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
         /1.7.24 does not read a configuration of version 3/,
       ],
       ["a broken template", { [`${K3S}/config.toml.tmpl`]: "{{ if }}" }, /its blocks are unbalanced/],
-      [
-        "a record that is none",
-        { "var/lib/ctd-decoder/install.json": "[]" },
+      ...[
+        [],
+        { format: 2, files: [], folders: [] },
+        { format: 1, files: [null], folders: [] },
+        { format: 1, files: [{ path: 1, kind: "config", sha256: "" }], folders: [] },
+        { format: 1, files: [{ path: "/a", kind: "other", sha256: "" }], folders: [] },
+        {
+          format: 1,
+          files: [{ path: "/a", kind: "config", sha256: "", backup: "/etc/shadow" }],
+          folders: [],
+        },
+        { format: 1, files: [], folders: ["a"] },
+        { format: 1, files: [], folders: [], keysFolder: ["/"] },
+        { format: 1, files: [], folders: [], unit: "--help" },
+        { format: 1, files: [], folders: [], pendingSince: "now" },
+      ].map((record): [string, Readonly<Record<string, string>>, RegExp] => [
+        `the record ${JSON.stringify(record)}`,
+        { "var/lib/ctd-decoder/install.json": JSON.stringify(record) },
         /is not a record of an installation/,
-      ],
+      ]),
       ["Talos", { "etc/os-release": 'NAME="Talos"\nID=talos\n' }, /runs talos, .*\n.*system extension/],
       ["Bottlerocket", { "etc/os-release": "ID=bottlerocket\n" }, /runs bottlerocket/],
+      [
+        "microk8s",
+        { "var/snap/microk8s/current/args/containerd.toml": "" },
+        /microk8s writes its containerd's .*\n.*containerd-template\.toml/,
+      ],
       ["NixOS", { "etc/os-release": "ID=nixos\n" }, /virtualisation.containerd.settings/],
     ])("%s", async (_what, files, message) => {
       const node = nodes.make(files);
@@ -530,6 +568,8 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       ["RKE2", RKE2, "rke2-agent"],
       ["RKE2", RKE2, "rke2-server"],
       ["k3s", K3S, "k3s"],
+      ["k0s", K0S, "k0scontroller"],
+      ["k0s", K0S, "k0sworker"],
     ])("on %s restarts the unit that the node has", async (_name, path, unit) => {
       const node = nodes.make({ [`${path}/x`]: "", [`etc/systemd/system/${unit}.service`]: "" });
       nodes.takeCalls();
@@ -538,6 +578,26 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       nodes.takeCalls();
       expect((await nodes.run("uninstall", node, "--restart")).exit).toBe(0);
       expect(restarts()).toEqual([`systemctl restart ${unit}`]);
+    });
+
+    test.each([
+      ["k3s", K3S, "k3s-agent"],
+      ["k3s", K3S, "k3s"],
+      ["k0s", K0S, "k0sworker"],
+      ["containerd", "x", "containerd"],
+    ])("on %s with OpenRC restarts the service that the node has", async (_name, path, unit) => {
+      const node = nodes.make({ [`${path}/x`]: "", [`etc/init.d/${unit}`]: "", "sbin/openrc-run": "" });
+      nodes.takeCalls();
+      expect((await nodes.run("install", node, "--restart", "--containerd", "2.1.9")).exit).toBe(0);
+      const calls = [
+        `rc-service --exists ${unit}`,
+        `rc-service ${unit} restart`,
+        `rc-service ${unit} status`,
+      ];
+      expect(nodes.takeCalls()).toEqual(calls);
+      expect((await nodes.run("uninstall", node)).exit).toBe(3);
+      expect((await nodes.run("uninstall", node, "--restart")).exit).toBe(0);
+      expect(nodes.takeCalls()).toContain(`rc-service ${unit} restart`);
     });
 
     test.each([
