@@ -1,0 +1,104 @@
+import { dirname, join } from "node:path";
+import {
+  parseConfig,
+  readConfigText,
+  readContainerdConfig,
+  type Table,
+  templateVersion,
+} from "../containerd/config.ts";
+import { renderProcessors } from "../containerd/stream-processors.ts";
+import { renderTemplate } from "../containerd/template.ts";
+import type { ContainerdVersion } from "../containerd/version.ts";
+import { DecoderError } from "../errors.ts";
+import type { NodeRoot } from "./node-root.ts";
+import { type ConfigPlan, dropInChanges, dropInFor, type PlanOptions, withFile } from "./plan-file.ts";
+import { wantedProcessors } from "./processors.ts";
+import { hasSameMeaning, removeProcessor } from "./toml-edit.ts";
+
+const BEGIN = "# BEGIN ctd-decoder";
+const END = "# END ctd-decoder";
+
+/** A configuration that k3s or RKE2 renders: the processors go to a folder that it imports, or else to the template. */
+export function planRendered(node: NodeRoot, { program, distribution, version }: PlanOptions): ConfigPlan {
+  const folder = dirname(distribution.configFile);
+  const rendered = node.exists(distribution.configFile)
+    ? readContainerdConfig(distribution.configFile, node)
+    : undefined;
+  const pattern = rendered?.files[0]?.imports.find((it) =>
+    /^config(?:-v3)?\.toml\.d$/.test(dirname(it).slice(folder.length + 1)),
+  );
+  if (rendered !== undefined && pattern !== undefined) {
+    const wanted = wantedProcessors(program, rendered);
+    const dropIn = dropInFor(pattern, distribution.configFile);
+    const changes = dropInChanges(node, { path: dropIn, config: rendered, wanted, version });
+    return { configFile: distribution.configFile, changes, wanted, findings: wanted.findings };
+  }
+  const template = join(folder, templateName(node, folder, version));
+  return planTemplate(node, template, program);
+}
+
+/** With containerd 2.x, k3s reads config-v3.toml.tmpl and, only where there is none, config.toml.tmpl. */
+function templateName(node: NodeRoot, folder: string, { major }: ContainerdVersion): string {
+  const [old, current] = ["config.toml.tmpl", "config-v3.toml.tmpl"];
+  if (major < 2) return old;
+  return !node.exists(join(folder, current)) && node.exists(join(folder, old)) ? old : current;
+}
+
+function planTemplate(node: NodeRoot, template: string, program: string): ConfigPlan {
+  const parse = (text: string) => parseTemplate(template, text);
+  const text = node.exists(template) ? readConfigText(template, node) : '{{ template "base" . }}\n';
+  let bare = withoutBlock(text);
+  const config = isReadable(parse, text) ? text : bare;
+  const wanted = wantedProcessors(program, readContainerdConfig(template, withFile(node, template, config)));
+  for (const id of [...wanted.processors.keys(), ...wanted.reduced.keys()]) {
+    if (!hasProcessor(parse(bare), id)) continue;
+    const cut = removeProcessor(bare, id, parse);
+    if (cut === undefined) throw uneditable(template, id);
+    bare = cut;
+  }
+  const reduced = [...wanted.reduced].filter(([, { accepts }]) => accepts.length > 0);
+  const block = renderProcessors(new Map([...wanted.processors, ...reduced]));
+  const edited = `${bare}${bare === "" || bare.endsWith("\n") ? "" : "\n"}${BEGIN}\n${block}${END}\n`;
+  const isRight = isReadable(parse, text) && hasSameMeaning(parse(edited), parse(text));
+  return {
+    configFile: template,
+    changes: isRight ? [] : [{ path: template, kind: "template", content: { text: edited } }],
+    wanted,
+    findings: wanted.findings,
+  };
+}
+
+/** An older installer may have appended its block to a template that had the same processors. */
+function isReadable(parse: (text: string) => Table, text: string): boolean {
+  try {
+    parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function uneditable(template: string, id: string): DecoderError {
+  return new DecoderError("CONFIG", `cannot remove ${id} from ${template} safely; nothing was changed`, {
+    hint: `remove its stream_processors.${JSON.stringify(id)} by hand, and run this again`,
+  });
+}
+
+/** A template without the part that an installation appended. */
+export function withoutBlock(text: string): string {
+  const [from, to] = [text.indexOf(`${BEGIN}\n`), text.indexOf(`${END}\n`)];
+  return from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + END.length + 1);
+}
+
+/** @throws DecoderError CONFIG */
+function parseTemplate(template: string, text: string): Table {
+  return parseConfig(
+    renderTemplate(template, text, templateVersion(template)),
+    `what the template ${template} renders to`,
+  );
+}
+
+function hasProcessor(table: Table, id: string): boolean {
+  const all = table["stream_processors"];
+  return typeof all === "object" && all !== null && Object.hasOwn(all, id);
+}
