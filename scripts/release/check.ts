@@ -15,8 +15,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import parseExpression from "spdx-expression-parse";
+import { Node, REGISTRY } from "../../test/containerd/node.ts";
+import { testedRelease } from "../../test/containerd/release.ts";
 import { PROJECT } from "../executable.ts";
-import { makeRelease, SUMS } from "./release.ts";
+import { ATTESTATION, debianFolder, makeRelease, SUMS } from "./release.ts";
 
 interface Check {
   readonly name: string;
@@ -25,6 +27,7 @@ interface Check {
 }
 
 const PEERS = join(PROJECT, ".peers");
+const COSIGNS = ["cosign-2", "cosign-3"].map((name) => join(PEERS, name, "root/usr/bin/cosign"));
 const PACKAGES = ["lintian", "skopeo", "umoci", "qemu-user-static", "g++", "g++-aarch64-linux-gnu"];
 
 /** @returns whether every check passes; each check prints a line */
@@ -62,14 +65,14 @@ function checks(folder: string, work: string): Check[] {
   const arm64 = emulated(
     join(work, "arm64"),
     "aarch64",
-    join(PEERS, "libc6-arm64/root"),
+    join(debianFolder("arm64"), "root"),
     path("linux-arm64"),
   );
   const oldest = emulated(join(work, "oldest"), "x86_64", "/", x64, "Nehalem");
   return [
     { name: "every sum is right", run: () => void run("sha256sum", ["--check", "--quiet", SUMS], folder) },
     {
-      name: "the sums' signature holds for our own command and for cosign",
+      name: "sums, image and provenance hold for our own commands and for cosign",
       run: () => signatures(x64, folder, work),
     },
     {
@@ -89,6 +92,10 @@ function checks(folder: string, work: string): Check[] {
         run: () => debianPackage(join(folder, it), work),
       })),
     { name: "the image runs without a shell", run: () => image(path("image.tar"), work) },
+    {
+      name: "the image is signed in a registry; containerd pulls it, and installs from it",
+      run: () => inContainerd(path("image.tar"), x64, work),
+    },
     { name: "npm installs the packages into an empty folder", run: () => npmPackages(folder, work) },
     { name: "arm64 decrypts (emulated)", run: () => roundTrip(arm64, x64, work) },
     { name: "x64 needs no AVX (emulated)", run: () => roundTrip(oldest, x64, work) },
@@ -109,12 +116,20 @@ function emulated(
   return script;
 }
 
+/** Everything that is signed holds for our own commands, and for cosign 2 and 3. */
 function signatures(x64: string, folder: string, work: string): void {
-  const [sums, key, signature] = [join(folder, SUMS), join(work, "key.pub"), join(folder, `${SUMS}.sig`)];
-  const flags = ["--key", key, "--signature", signature, "--insecure-ignore-tlog"];
-  run(x64, ["trust", "blob", sums, ...flags]);
-  const root = join(PEERS, "trixie/root");
-  run(join(root, "usr/bin/cosign"), ["verify-blob", ...flags, sums]);
+  const key = ["--key", join(work, "key.pub"), "--insecure-ignore-tlog"];
+  const image = readdirSync(folder).find((name) => name.endsWith("image.tar")) ?? "image.tar";
+  const type = ["--type", "slsaprovenance1", "--bundle", join(folder, ATTESTATION)];
+  for (const name of [SUMS, image]) {
+    const flags = [...key, "--signature", join(folder, `${name}.sig`)];
+    run(x64, ["trust", "blob", join(folder, name), ...flags]);
+    for (const cosign of COSIGNS) run(cosign, ["verify-blob", ...flags, join(folder, name)]);
+  }
+  run(x64, ["trust", "attest", join(folder, image), ...key, ...type]);
+  for (const cosign of COSIGNS) {
+    run(cosign, ["verify-blob-attestation", ...key, ...type, "--new-bundle-format", join(folder, image)]);
+  }
 }
 
 /** Builds again in a fresh clone in another folder. Packages are copied, not installed again. */
@@ -173,8 +188,39 @@ function image(path: string, work: string): void {
   run("skopeo", ["copy", "--quiet", `oci-archive:${path}`, `oci:${layout}:here`]);
   run("umoci", ["unpack", "--image", `${layout}:here`, join(work, "bundle")]);
   const root = join(work, "bundle/rootfs");
-  run("chroot", [root, "/usr/bin/ctd-decoder", "--version"]);
+  // The runtime reads /proc, which every container has.
+  const container = 'mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/ctd-decoder --version';
+  run("unshare", ["--mount", "--pid", "--fork", "sh", "-c", container, root]);
   if (existsSync(join(root, "bin/sh"))) throw new Error("it has a shell");
+}
+
+/** Publishes the image as docs/releases.md does, then uses it as the DaemonSet does, without changing anything. */
+async function inContainerd(path: string, x64: string, work: string): Promise<void> {
+  const node = await Node.start(testedRelease());
+  const runInside = (command: string, args: readonly string[]) => {
+    const inside = node.inside({ name: command, command, args: [] });
+    run(inside.command, [...inside.args, ...args]);
+  };
+  try {
+    const reference = `${REGISTRY}/ctd-decoder:checked`;
+    const target = ["--dest-tls-verify=false", `oci-archive:${path}`, `docker://${reference}`];
+    runInside("skopeo", ["copy", "--quiet", "--all", ...target]);
+    runInside(x64, ["sign", "--recursive", "--key", join(work, "key.pem"), reference]);
+    const flags = ["--key", join(work, "key.pub"), "--insecure-ignore-tlog"];
+    runInside(x64, ["trust", "check", ...flags, reference]);
+    for (const cosign of COSIGNS) runInside(cosign, ["verify", ...flags, reference]);
+    await node.images.pull(reference);
+    const root = join(node.folder, "host");
+    mkdirSync(join(root, "etc/containerd"), { recursive: true });
+    const mount = ["--mount", `type=bind,src=${root},dst=/host,options=rbind:rw`];
+    for (const words of [["--version"], ["install", "--root", "/host", "--dry-run", "--containerd", "1.6"]]) {
+      const container = ["--snapshotter", "native", ...mount, reference, `check-${words.length}`];
+      const ended = await node.ctr("run", "--rm", ...container, "/usr/bin/ctd-decoder", ...words);
+      if (ended.exit !== 0) throw new Error(`${words.join(" ")}: ${ended.stderr.slice(-500)}`);
+    }
+  } finally {
+    await node.stop();
+  }
 }
 
 function npmPackages(folder: string, work: string): void {

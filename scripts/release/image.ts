@@ -1,6 +1,9 @@
-/** The OCI image of a release. For each architecture it holds only the executable and the C library that it needs. */
+/**
+ * The OCI image of a release. For each architecture it holds the executable, the two programs of Debian with which
+ * `install` reaches the node, and the libraries that these need. It has no shell.
+ */
 import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, realpathSync, statSync } from "node:fs";
+import { createReadStream, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join, posix } from "node:path";
 import { writeJson } from "../../src/encoding/json-document.ts";
@@ -11,8 +14,8 @@ export interface ImagePart {
   readonly architecture: "amd64" | "arm64";
   /** Path of the executable to put in. */
   readonly executable: string;
-  /** Folder with Debian's libc6 unpacked. */
-  readonly libraries: string;
+  /** Folder with {@link IMAGE_PACKAGES} unpacked by `scripts/debian-unpack`. */
+  readonly debian: string;
   /** Text of the licences of all components. */
   readonly notices: string;
 }
@@ -36,6 +39,14 @@ const LOADERS = { amd64: "lib64/ld-linux-x86-64.so.2", arm64: "lib/ld-linux-aarc
 const LIBRARY_FOLDERS = { amd64: "lib/x86_64-linux-gnu", arm64: "lib/aarch64-linux-gnu" } as const;
 /** Libraries that the runtime is linked to. Vendors' PKCS#11 modules also need libgcc_s. */
 const LIBRARIES = ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libgcc_s.so.1"];
+/** chroot runs the program in the node's root, and nsenter restarts containerd. nsenter needs the libraries after it. */
+const PROGRAMS = ["usr/sbin/chroot", "usr/bin/nsenter"];
+const NSENTER_LIBRARIES = ["libselinux.so.1", "libpcre2-8.so.0"];
+/** Debian packages of all of these, by whose names their licences are found. */
+const LICENSED_PACKAGES = ["libc6", "libgcc-s1", "coreutils", "util-linux", "libselinux1", "libpcre2-8-0"];
+/** What `scripts/debian-unpack` is asked for; the others come as dependencies. */
+export const IMAGE_PACKAGES: readonly string[] = ["libc6", "coreutils", "util-linux"];
+const EMPTY_FOLDERS = ["dev", "etc", "proc", "run", "sys", "tmp"];
 const GZIP_LEVEL = 6;
 const EXECUTABLE_MODE = 0o755;
 const FILE_MODE = 0o644;
@@ -91,29 +102,44 @@ function configOf({ architecture }: ImagePart, { created }: ImageLabels, tar: Ui
     created,
     os: "linux",
     architecture,
-    config: { Entrypoint: [PROGRAM], Env: ["PATH=/usr/bin"], WorkingDir: "/" },
+    config: { Entrypoint: [PROGRAM], Env: ["PATH=/usr/bin:/usr/sbin"], WorkingDir: "/" },
     rootfs: { type: "layers", diff_ids: [`sha256:${createHash("sha256").update(tar).digest("hex")}`] },
     history: [{ created, created_by: "npm run release" }],
   });
 }
 
-function* rootfs({ architecture, executable, libraries, notices }: ImagePart): Generator<NewTarEntry> {
-  const root = join(libraries, "root");
-  const loader = LOADERS[architecture];
+function* rootfs({ architecture, executable, debian, notices }: ImagePart): Generator<NewTarEntry> {
+  const root = join(debian, "root");
   const folder = LIBRARY_FOLDERS[architecture];
-  const files = [...LIBRARIES.map((name) => `${folder}/${name}`), loader].sort();
-  // /tmp is where a large layer's ciphertext is spooled when a container decrypts images.
-  const folders = [...new Set([...files, PROGRAM.slice(1), NOTICES].flatMap(parentsOf)), "tmp"].sort();
+  const libraries = [...LIBRARIES, ...NSENTER_LIBRARIES].map((name) => `${folder}/${name}`);
+  const files = [...libraries, LOADERS[architecture], ...PROGRAMS].sort();
+  const documents = new Map([
+    [NOTICES, Buffer.from(notices)],
+    [VERSIONS, readFileSync(join(debian, "versions"))],
+    ...LICENSED_PACKAGES.map((name) => licenceOf(root, name)),
+  ]);
+  // Runtimes mount the first ones. /tmp is where a large layer's ciphertext is spooled when a container decrypts images.
+  const folders = [
+    ...new Set([...files, PROGRAM.slice(1), ...documents.keys()].flatMap(parentsOf)),
+    ...EMPTY_FOLDERS,
+  ].sort();
   for (const name of folders) {
     const mode = name === "tmp" ? 0o1777 : EXECUTABLE_MODE;
     yield { header: { name, type: "directory", size: 0, mode, mtime: 0 } };
   }
   for (const name of files) yield diskEntry(name, realpathSync(join(root, name)));
   yield diskEntry(PROGRAM.slice(1), executable);
-  yield fileEntry(NOTICES, Buffer.from(notices));
+  for (const [name, bytes] of documents) yield fileEntry(name, bytes);
+}
+
+function licenceOf(root: string, name: string): [string, Buffer] {
+  const path = `usr/share/doc/${name}/copyright`;
+  return [path, readFileSync(realpathSync(join(root, path)))];
 }
 
 const NOTICES = "usr/share/doc/ctd-decoder/THIRD_PARTY_NOTICES.txt";
+/** Versions of the Debian packages, whose sources Debian publishes. */
+const VERSIONS = "usr/share/doc/ctd-decoder/debian-packages";
 
 function parentsOf(path: string): string[] {
   const parent = posix.dirname(path);

@@ -1,6 +1,6 @@
 /** Builds every file of a release from the current sources. */
 import { execFileSync } from "node:child_process";
-import { createHash, createPrivateKey, sign } from "node:crypto";
+import { createHash } from "node:crypto";
 import {
   copyFileSync,
   createReadStream,
@@ -12,10 +12,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { signBytes, signStatement } from "../../src/trust/sign/artifacts.ts";
+import { readSigningKey } from "../../src/trust/sign/cosign-key.ts";
 import { buildExecutable, PROJECT } from "../executable.ts";
 import { type Component, componentsOf } from "./components.ts";
 import { writeDebianPackage } from "./debian.ts";
-import { writeImage } from "./image.ts";
+import { IMAGE_PACKAGES, writeImage } from "./image.ts";
 import { lockedPackage, ownVersion } from "./lock-file.ts";
 import { noticesOf } from "./notices.ts";
 import { writeNpmPackages } from "./npm-packages.ts";
@@ -35,6 +37,8 @@ interface Built {
 /** The image has the C library of this suite, the oldest that is still supported. */
 const SUITE = "bookworm";
 export const SUMS = "SHA256SUMS";
+/** The signed provenance: a Sigstore bundle. */
+export const ATTESTATION = "provenance.sigstore.json";
 const cache = join(PROJECT, ".peers");
 
 /**
@@ -56,14 +60,22 @@ export async function makeRelease(folder: string, keyFile: string | undefined): 
   const platforms = builds.map(({ target, path }) => ({ target, executable: path }));
   writeNpmPackages(folder, source.version, platforms);
   const runtimes = TARGETS.map(({ runtimePackage }) => runtimeOf(runtimePackage));
-  const provenance = provenanceOf(await filesIn(folder), source, runtimes);
-  writeFileSync(join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`);
+  const provenance = `${JSON.stringify(provenanceOf(await filesIn(folder), source, runtimes), null, 2)}\n`;
+  writeFileSync(join(folder, "provenance.json"), provenance);
   const sums = (await filesIn(folder)).map(({ name, sha256 }) => `${sha256}  ${name}\n`).join("");
   writeFileSync(join(folder, SUMS), sums);
-  if (keyFile !== undefined) {
-    const signature = sign("sha256", Buffer.from(sums), createPrivateKey(readFileSync(keyFile)));
-    writeFileSync(join(folder, `${SUMS}.sig`), signature.toString("base64"));
+  if (keyFile !== undefined) signRelease(folder, keyFile);
+}
+
+/** Adds the files that differ from build to build, because ECDSA signatures do. */
+function signRelease(folder: string, keyFile: string): void {
+  const key = readSigningKey(readFileSync(keyFile), undefined, keyFile);
+  for (const name of [SUMS, ...readdirSync(folder).filter((it) => it.endsWith("image.tar"))]) {
+    const signature = signBytes(readFileSync(join(folder, name)), key);
+    writeFileSync(join(folder, `${name}.sig`), Buffer.from(signature).toString("base64"));
   }
+  const provenance = readFileSync(join(folder, "provenance.json"));
+  writeFileSync(join(folder, ATTESTATION), signStatement(provenance, key));
 }
 
 function sourceOf(): Source {
@@ -123,12 +135,12 @@ async function writeImageOf(
   { notices, source }: Packaged,
 ): Promise<void> {
   const parts = builds.map(({ target: { architecture }, path }) => {
-    const libraries = join(cache, `libc6-${architecture}`);
+    const debian = debianFolder(architecture);
     const unpack = join(PROJECT, "scripts/debian-unpack");
-    execFileSync(unpack, [SUITE, architecture, libraries, "libc6"], {
+    execFileSync(unpack, [SUITE, architecture, debian, ...IMAGE_PACKAGES], {
       stdio: ["ignore", "ignore", "inherit"],
     });
-    return { architecture, executable: path, libraries, notices };
+    return { architecture, executable: path, debian, notices };
   });
   const { version, created, commit } = source;
   await writeImage(join(folder, `ctd-decoder-${version}-image.tar`), parts, {
@@ -136,6 +148,11 @@ async function writeImageOf(
     created,
     revision: commit,
   });
+}
+
+/** Where the image's Debian packages are unpacked, from one release to the next. */
+export function debianFolder(architecture: ReleaseTarget["architecture"]): string {
+  return join(cache, `image-${architecture}`);
 }
 
 function runtimeOf(name: string): { uri: string; sha512: string } {

@@ -83,20 +83,7 @@ export function bundleArtifact(image: Signable, key: SigningKey): Artifact {
     predicateType: SIGNATURE_PREDICATE,
     predicate: {},
   });
-  const encoded = preAuthentication({ payloadType: IN_TOTO, payload });
-  const signature = signBytes(encoded, key);
-  const bundle = content(
-    BUNDLE,
-    json({
-      mediaType: BUNDLE,
-      verificationMaterial: { publicKey: { hint: hintOf(key.publicKey) } },
-      dsseEnvelope: {
-        payload: encodeBase64(payload),
-        payloadType: IN_TOTO,
-        signatures: [{ sig: encodeBase64(signature) }],
-      },
-    }),
-  );
+  const bundle = content(BUNDLE, signStatement(payload, key));
   const config = content(EMPTY, Buffer.from("{}"));
   const { mediaType, digest, size } = descriptor;
   const manifest = content(
@@ -128,8 +115,26 @@ export function indexContent(before: object | null, manifests: readonly Descript
   return content(OCI_INDEX, json({ schemaVersion: 2, mediaType: OCI_INDEX, ...before, manifests }));
 }
 
+/**
+ * Signs an in-toto statement as a DSSE envelope.
+ * @param statement JSON
+ * @returns a Sigstore bundle, version 0.3
+ */
+export function signStatement(statement: Uint8Array, key: SigningKey): Uint8Array {
+  const signature = signBytes(preAuthentication({ payloadType: IN_TOTO, payload: statement }), key);
+  return json({
+    mediaType: BUNDLE,
+    verificationMaterial: { publicKey: { hint: hintOf(key.publicKey) } },
+    dsseEnvelope: {
+      payload: encodeBase64(statement),
+      payloadType: IN_TOTO,
+      signatures: [{ sig: encodeBase64(signature) }],
+    },
+  });
+}
+
 /** cosign 3 verifies bundles by P-384 keys with SHA-256 only, even where cosign itself writes others. */
-function signBytes(bytes: Uint8Array, { privateKey, publicKey }: SigningKey): Uint8Array {
+export function signBytes(bytes: Uint8Array, { privateKey, publicKey }: SigningKey): Uint8Array {
   return sign(publicKey.algorithm === "ed25519" ? null : "sha256", bytes, privateKey);
 }
 
