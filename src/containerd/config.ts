@@ -6,6 +6,9 @@ import { BUILT_IN, type StreamProcessor } from "./stream-processors.ts";
 import { isTemplate, renderTemplate } from "./template.ts";
 import { findUnknownKeys, type UnknownKey } from "./unknown-keys.ts";
 
+/** containerd's data folder if its configuration does not name one. */
+export const USUAL_ROOT = "/var/lib/containerd";
+
 export type Table = Readonly<Record<string, unknown>>;
 
 /** containerd's configuration: a file merged with all its imports. */
@@ -27,6 +30,8 @@ interface ConfigFile {
   readonly version: number;
   /** Entries of `imports`, unresolved. */
   readonly imports: readonly string[];
+  /** Plugin sections of this file alone, by ID. */
+  readonly plugins: Table;
   /** IDs of the stream processors in this file. */
   readonly processorIds: readonly string[];
   readonly unknownKeys: readonly UnknownKey[];
@@ -57,11 +62,13 @@ export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_F
       throw new DecoderError("LIMIT", `${path} imports more than ${LIMITS.configFiles} files`);
     const { table, text, isTemplate } = readToml(file, source);
     const entries = tableField(table, "stream_processors", file);
+    const ownPlugins = tableField(table, "plugins", file);
     const imports = importsOf(table, file);
     files.push({
       path: file,
       version: versionOf(table, file),
       imports,
+      plugins: ownPlugins,
       processorIds: Object.keys(entries),
       unknownKeys: findUnknownKeys(table, text),
       isTemplate,
@@ -69,7 +76,7 @@ export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_F
     root = typeof table["root"] === "string" && table["root"] !== "" ? table["root"] : root;
     for (const [id, value] of Object.entries(entries))
       processors.set(id, { ...processorOf(value, id, file), file });
-    plugins = merge(plugins, tableField(table, "plugins", file));
+    plugins = merge(plugins, ownPlugins);
     for (const it of imports) pending.push(...resolveImport(it, file, source));
   }
   return { files, version: files[0]?.version ?? 1, root, processors, plugins };
@@ -157,7 +164,7 @@ function importsOf({ imports = [] }: Table, file: string): string[] {
 }
 
 /** Tables are merged key by key; every other value is replaced. */
-function merge(to: Table, from: Table): Table {
+export function merge(to: Table, from: Table): Table {
   const merged: Record<string, unknown> = { ...to };
   for (const [name, value] of Object.entries(from)) {
     const before = merged[name];

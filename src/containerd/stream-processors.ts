@@ -98,6 +98,8 @@ interface StanzaFile {
   /** undefined: a file without a version. */
   readonly version: number | undefined;
   readonly processors: ReadonlyMap<string, StreamProcessor>;
+  /** More tables in TOML, each with a line break at its end. */
+  readonly tables?: readonly string[];
 }
 
 /** containerd 2.x converts version 2 on each start; 1.x reads nothing newer. */
@@ -109,7 +111,7 @@ export function renderStanza(options: StanzaOptions): string {
   return renderStanzaFile({ ...options, version: CONFIG_VERSION[options.containerd], processors });
 }
 
-export function renderStanzaFile({ containerd, version, processors }: StanzaFile): string {
+export function renderStanzaFile({ containerd, version, processors, tables = [] }: StanzaFile): string {
   return [
     `# ctd-decoder decrypts encrypted image layers. This file is for containerd ${containerd}.`,
     "# containerd passes a layer's descriptor only to processors with these IDs: do not rename them.",
@@ -117,6 +119,7 @@ export function renderStanzaFile({ containerd, version, processors }: StanzaFile
     ...(version === undefined ? [] : [`version = ${version}`]),
     "",
     renderProcessors(processors),
+    ...tables,
   ].join("\n");
 }
 
@@ -139,7 +142,7 @@ function renderProcessor(id: string, { accepts, returns, path, args, env }: Stre
 }
 
 /** A basic string of TOML: as in JSON, except that DEL is escaped too. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return JSON.stringify(text).replaceAll("\u007f", "\\u007f");
 }
 

@@ -15,7 +15,7 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { moveDurably, writeDurably } from "../io/staging.ts";
 import type { NodeRoot } from "./node-root.ts";
 
-export const FILE_KINDS = ["program", "drop-in", "config", "template"] as const;
+export const FILE_KINDS = ["program", "drop-in", "config", "template", "entry"] as const;
 export type FileKind = (typeof FILE_KINDS)[number];
 
 /** A file that an installation writes. */
@@ -31,7 +31,9 @@ type Content =
   /** Path of a file of this machine. */
   | { readonly copyOf: string };
 
-const PROGRAM_MODE = 0o755;
+/** Kinds that are executed. */
+const PROGRAMS: ReadonlySet<FileKind> = new Set(["program", "entry"]);
+export const PROGRAM_MODE = 0o755;
 const TEXT_MODE = 0o644;
 
 /** Name of a file while it is written. It must not match the usual import `conf.d/*.toml`. */
@@ -48,7 +50,7 @@ export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   else await copyDurably(content.copyOf, staged);
   const before = statOf(node, change.path);
   chmodSync(staged, modeOf(change, before));
-  if (before !== undefined && change.kind !== "program") chownSync(staged, before.uid, before.gid);
+  if (before !== undefined && !PROGRAMS.has(change.kind)) chownSync(staged, before.uid, before.gid);
 }
 
 /** Moves a staged change to its path. @throws DecoderError IO */
@@ -124,7 +126,7 @@ export function statOf(node: NodeRoot, path: string): Stats | undefined {
 }
 
 function modeOf({ kind }: FileChange, before: Stats | undefined): number {
-  if (kind === "program") return PROGRAM_MODE;
+  if (PROGRAMS.has(kind)) return PROGRAM_MODE;
   return before?.isFile() === true ? before.mode & 0o7777 : TEXT_MODE;
 }
 

@@ -1,4 +1,4 @@
-import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
+import { type ContainerdConfig, readContainerdConfig, USUAL_ROOT } from "../containerd/config.ts";
 import { knownConfigFiles, printedVersion, type RunningContainerd } from "../containerd/process.ts";
 import {
   flagValue,
@@ -67,8 +67,6 @@ interface ContainerdReport {
   readonly configFile?: string;
 }
 
-/** containerd's data folder if its configuration does not name one. */
-const USUAL_ROOT = "/var/lib/containerd";
 /** Checks everything that decryption on this node needs. Changes nothing, and reports failures as findings. */
 export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const findings: Finding[] = [];

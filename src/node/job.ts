@@ -1,11 +1,13 @@
-import { readContainerdConfig } from "../containerd/config.ts";
+import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import type { RunningContainerd } from "../containerd/process.ts";
+import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import { type FileChange, isInPlace } from "./changes.ts";
 import { checkConfig } from "./check-config.ts";
 import { distributionOf, refuseImmutable, refuseMicrok8s, unitOf, warnForgetful } from "./distribution.ts";
 import type { Finding } from "./finding.ts";
+import type { GatePlan } from "./gate-plan.ts";
 import type { InstalledPath } from "./install-report.ts";
 import { keysFolderOf } from "./key-sync.ts";
 import { findVersion, programPath, runningOn } from "./locate.ts";
@@ -16,6 +18,7 @@ import { PlannedFiles } from "./planned-files.ts";
 import { type InstallRecord, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
+import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
 
 export interface InstallOptions {
   /** Where the node's file system is mounted: "/" for this machine. */
@@ -30,6 +33,8 @@ export interface InstallOptions {
   readonly configFile?: string;
   /** The containerd that reads it; undefined: found out. */
   readonly version?: ContainerdVersion;
+  /** For a node of several tenants; undefined: as before. */
+  readonly tenants?: TenantsOptions;
   readonly restart: boolean;
   readonly isDryRun: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -42,7 +47,11 @@ export interface Job {
   readonly service: Service;
   readonly plan: ConfigPlan;
   readonly program: FileChange;
+  /** Files beside the program: the entries of runtimes, the gate's settings. They need no restart of containerd. */
+  readonly companions: readonly FileChange[];
   readonly keysFolder: string;
+  /** Folders to create for root alone. */
+  readonly privateFolders: readonly string[];
   readonly files: readonly InstalledPath[];
   readonly findings: readonly Finding[];
   /** Whether containerd has to be restarted when all changes are made. */
@@ -65,26 +74,43 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const version = options.version ?? (await findVersion(node, distribution, running, options.environment));
   const installed = before.files.find(({ kind }) => kind === "program")?.path;
   const path = options.program ?? installed ?? programPath(node);
-  const plan = planConfig(node, { program: path, distribution, version });
+  const searchPath = running?.searchPath ?? "";
+  const tenants = wantedTenants(node, before, options.tenants);
+  const plan = planConfig(node, {
+    program: path,
+    distribution,
+    version,
+    ...(tenants && { tenants: { flags: tenants.flags, searchPath } }),
+  });
   const program: FileChange = { path, kind: "program", content: { copyOf: options.binary } };
   const keysFolder = keysFolderOf(plan.wanted.keysPath, node);
-  checkPlan(node, plan, { changes: [...plan.changes, program], keysFolder, version, running });
+  const settings = tenants && settingsFile(node, tenants.settings, plan.root);
+  const companions = [...(plan.gate?.entries ?? []), ...(settings ?? [])];
+  const privateFolders = [keysFolder, ...(tenants ? [tenants.settings.sealedDirectory] : [])];
+  checkPlan(node, plan, {
+    changes: [...plan.changes, ...companions, program],
+    privateFolders,
+    version,
+    running,
+  });
   return {
     node,
     before,
     service,
     plan,
     program,
+    companions,
     keysFolder,
-    files: await comparedWith(node, [program, ...plan.changes]),
-    findings: [...warnForgetful(node), ...plan.findings],
+    privateFolders,
+    files: await comparedWith(node, [program, ...companions, ...plan.changes]),
+    findings: [...warnForgetful(node), ...plan.findings, ...(tenants?.findings ?? [])],
     needsRestart: plan.changes.length > 0 || isStillPending(before, running),
   };
 }
 
 interface CheckOptions {
   readonly changes: readonly FileChange[];
-  readonly keysFolder: string;
+  readonly privateFolders: readonly string[];
   readonly version: ContainerdVersion;
   readonly running: RunningContainerd | undefined;
 }
@@ -93,10 +119,10 @@ interface CheckOptions {
 function checkPlan(
   node: NodeRoot,
   plan: ConfigPlan,
-  { changes, keysFolder, version, running }: CheckOptions,
+  { changes, privateFolders, version, running }: CheckOptions,
 ): void {
   const all = plan.rendered === undefined ? changes : [...changes, plan.rendered];
-  const files = new PlannedFiles(node, all, [keysFolder], running?.searchPath ?? "");
+  const files = new PlannedFiles(node, all, privateFolders, running?.searchPath ?? "");
   const config = readContainerdConfig(plan.configFile, files);
   for (const [id, wanted] of plan.wanted.processors) {
     const found = config.processors.get(id);
@@ -105,6 +131,7 @@ function checkPlan(
       hint: `remove ${id} from ${found?.file}`,
     });
   }
+  if (plan.gate !== undefined) checkGate(config, version, plan.gate);
   const error = checkConfig(config, { version, lookup: files }).findings.find(
     ({ severity }) => severity === "error",
   );
@@ -112,6 +139,21 @@ function checkPlan(
   throw new DecoderError("CONFIG", `${error.message}; nothing was changed`, {
     ...(error.hint !== undefined && { hint: error.hint }),
   });
+}
+
+/** @throws DecoderError CONFIG if a handler would start containers without the gate */
+function checkGate(config: ContainerdConfig, version: ContainerdVersion, { entries }: GatePlan): void {
+  const open = runtimeHandlers(config, version).find(
+    ({ type, binary }) => type === RUNC_TYPE && !entries.some(({ path }) => path === binary),
+  );
+  if (open === undefined) return;
+  throw new DecoderError(
+    "CONFIG",
+    `a later file would override the runtime ${open.name}; nothing was changed`,
+    {
+      hint: `remove BinaryName of ${open.name} from the files that containerd imports last`,
+    },
+  );
 }
 
 async function comparedWith(node: NodeRoot, changes: readonly FileChange[]): Promise<InstalledPath[]> {

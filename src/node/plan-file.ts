@@ -4,15 +4,18 @@ import {
   parseConfig,
   readConfigText,
   readContainerdConfig,
+  USUAL_ROOT,
   versionOf,
 } from "../containerd/config.ts";
 import { type ConfigFiles, matchesImport } from "../containerd/config-files.ts";
+import { type RuntimeHandler, renderHandler, runtimeHandlers } from "../containerd/runtimes.ts";
 import { CONFIG_VERSION, renderStanzaFile } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, seriesOf } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import type { FileChange } from "./changes.ts";
 import type { Distribution } from "./distribution.ts";
 import type { Finding } from "./finding.ts";
+import { type GatePlan, planGate, withHandlers } from "./gate-plan.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { type WantedProcessors, wantedProcessors } from "./processors.ts";
 import { addImport, hasSameMeaning } from "./toml-edit.ts";
@@ -21,10 +24,14 @@ import { addImport, hasSameMeaning } from "./toml-edit.ts";
 export interface ConfigPlan {
   /** The file to check once the changes are made: containerd's configuration, or the template of it. */
   readonly configFile: string;
+  /** containerd's data folder. */
+  readonly root: string;
   readonly changes: readonly FileChange[];
   /** What the distribution itself will write. */
   readonly rendered?: FileChange;
   readonly wanted: WantedProcessors;
+  /** The tenants' gate; undefined on a node without tenants. */
+  readonly gate?: GatePlan;
   readonly findings: readonly Finding[];
 }
 
@@ -34,19 +41,29 @@ export interface PlanOptions {
   readonly distribution: Distribution;
   /** The containerd that reads the configuration. */
   readonly version: ContainerdVersion;
+  /** For a node of several tenants. */
+  readonly tenants?: TenantsPlanOptions;
+}
+
+interface TenantsPlanOptions {
+  /** Flags that the decoder needs for tenants. */
+  readonly flags: ReadonlyMap<string, string>;
+  /** containerd's PATH. */
+  readonly searchPath: string;
 }
 
 const DROP_IN = "ctd-decoder.toml";
 
 /** A configuration that is a file: the processors go to a file beside it, which it imports. */
-export function planFile(node: NodeRoot, { program, distribution, version }: PlanOptions): ConfigPlan {
-  const { configFile } = distribution;
+export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
+  const { program, version, tenants } = options;
+  const { configFile } = options.distribution;
   const isOld = version.major < 2 && version.minor <= 6;
   const text = node.exists(configFile)
     ? readConfigText(configFile, node)
     : `version = ${CONFIG_VERSION[seriesOf(version)]}\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config);
+  const wanted = wantedProcessors(program, config, tenants?.flags);
   const pattern = config.files[0]?.imports.find(
     (it) =>
       it.includes("*") &&
@@ -54,15 +71,64 @@ export function planFile(node: NodeRoot, { program, distribution, version }: Pla
       matchesImport(absolute(it, configFile), dropInFor(it, configFile)),
   );
   const dropIn = pattern === undefined ? join(dirname(configFile), DROP_IN) : dropInFor(pattern, configFile);
-  const changes = dropInChanges(node, { path: dropIn, config, wanted, version });
+  const gate = gateFor(node, config, dropIn, options);
+  const changes = dropInChanges(node, { path: dropIn, config, wanted, version, gate });
   const isImported = pattern !== undefined || config.files.some(({ path }) => path === dropIn);
-  if (!isImported)
-    changes.push({
-      path: configFile,
-      kind: "config",
-      content: { text: importing(text, dropIn, configFile) },
-    });
-  return { configFile, changes, wanted, findings: wanted.findings };
+  const texts = new Map([[configFile, isImported ? text : importing(text, dropIn, configFile)]]);
+  if (gate?.edits !== undefined) {
+    const { file, handlers } = gate.edits;
+    texts.set(file, withHandlers(texts.get(file) ?? readConfigText(file, node), file, handlers));
+  }
+  for (const [path, edited] of texts) {
+    const before = path === configFile ? text : readConfigText(path, node);
+    if (edited !== before) changes.push({ path, kind: "config", content: { text: edited } });
+  }
+  return planOf(configFile, config, changes, { wanted, gate });
+}
+
+/** @param dropIn the file that the installation writes. @throws DecoderError CONFIG, NOT_FOUND */
+export function gateFor(
+  node: NodeRoot,
+  config: ContainerdConfig,
+  dropIn: string,
+  { program, version, tenants }: PlanOptions,
+): GatePlan | undefined {
+  return tenants && planGate(node, config, { program, version, searchPath: tenants.searchPath, dropIn });
+}
+
+/** A drop-in cannot hold the gate's settings, because the distribution writes those of runc itself. */
+export function refuseEdits(gate: GatePlan | undefined, { name, configFile }: Distribution): void {
+  if (gate !== undefined && gate.edits === undefined) return;
+  throw new DecoderError(
+    "CONFIG",
+    `${name} here renders runc's options into ${configFile}; nothing was changed`,
+    { hint: `use a ${name} whose containerd is 2.x and imports a folder, after its first start` },
+  );
+}
+
+/** What an installation needs beside the changes of files. */
+interface PlanParts {
+  readonly wanted: WantedProcessors;
+  readonly gate: GatePlan | undefined;
+  readonly rendered?: FileChange;
+}
+
+export function planOf(
+  configFile: string,
+  { root = USUAL_ROOT }: ContainerdConfig,
+  changes: readonly FileChange[],
+  { wanted, gate, rendered }: PlanParts,
+): ConfigPlan {
+  const findings = [...wanted.findings, ...(gate?.findings ?? [])];
+  return {
+    configFile,
+    root,
+    changes,
+    wanted,
+    ...(rendered && { rendered }),
+    ...(gate && { gate }),
+    findings,
+  };
 }
 
 /** Where a pattern of imports expects our file. */
@@ -79,25 +145,28 @@ interface DropInOptions {
   readonly config: ContainerdConfig;
   readonly wanted: WantedProcessors;
   readonly version: ContainerdVersion;
+  readonly gate: GatePlan | undefined;
 }
 
 /** The file with the processors, unless it is right: then its comments stay. */
-export function dropInChanges(
-  node: NodeRoot,
-  { path, config, wanted, version }: DropInOptions,
-): FileChange[] {
+export function dropInChanges(node: NodeRoot, options: DropInOptions): FileChange[] {
+  const { path, config, wanted, version, gate } = options;
+  const handlers: readonly RuntimeHandler[] = gate?.handlers ?? [];
   const processors = new Map([...wanted.processors, ...wanted.reduced]);
   const hasVersion = config.files[0]?.version !== 1;
   // containerd 2.3 refuses an import of a higher version; before, a lower one makes the whole configuration older.
   const fileVersion = hasVersion ? config.version : undefined;
   if (node.exists(path)) {
     const before = readContainerdConfig(path, node);
+    const present = runtimeHandlers(before, version);
     const isRight =
       (before.files[0]?.version ?? 1) === (fileVersion ?? 1) &&
+      handlers.every((it) => present.some((other) => hasSameMeaning(it, other))) &&
       [...processors].every(([id, it]) => hasSameMeaning(before.processors.get(id), { ...it, file: path }));
     if (isRight) return [];
   }
-  const text = renderStanzaFile({ containerd: seriesOf(version), version: fileVersion, processors });
+  const tables = handlers.map((it) => renderHandler(fileVersion ?? 1, it));
+  const text = renderStanzaFile({ containerd: seriesOf(version), version: fileVersion, processors, tables });
   return [{ path, kind: "drop-in", content: { text } }];
 }
 
@@ -111,23 +180,20 @@ function importing(text: string, dropIn: string, configFile: string): string {
 }
 
 /** A configuration that k0s writes at each start, with the files of a folder as imports. */
-export function planDropIn(
-  node: NodeRoot,
-  folder: string,
-  { program, distribution: { configFile }, version }: PlanOptions,
-): ConfigPlan {
+export function planDropIn(node: NodeRoot, folder: string, options: PlanOptions): ConfigPlan {
+  const { program, distribution, version, tenants } = options;
+  const { configFile } = distribution;
   const before = node.exists(configFile) ? parseConfig(readConfigText(configFile, node), configFile) : {};
   const fileVersion = versionOf({ version: CONFIG_VERSION[seriesOf(version)], ...before }, configFile);
   const text = `version = ${fileVersion}\nimports = [${JSON.stringify(join(folder, "*.toml"))}]\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config);
-  return {
-    configFile,
-    changes: dropInChanges(node, { path: join(folder, DROP_IN), config, wanted, version }),
-    rendered: { path: configFile, kind: "config", content: { text } },
-    wanted,
-    findings: wanted.findings,
-  };
+  const wanted = wantedProcessors(program, config, tenants?.flags);
+  const path = join(folder, DROP_IN);
+  const gate = gateFor(node, config, path, options);
+  if (tenants !== undefined) refuseEdits(gate, distribution);
+  const changes = dropInChanges(node, { path, config, wanted, version, gate });
+  const rendered: FileChange = { path: configFile, kind: "config", content: { text } };
+  return planOf(configFile, config, changes, { wanted, gate, rendered });
 }
 
 /** A node's files, one of them with another text. */

@@ -10,8 +10,18 @@ import { renderProcessors } from "../containerd/stream-processors.ts";
 import { renderTemplate } from "../containerd/template.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
+import type { FileChange } from "./changes.ts";
 import type { NodeRoot } from "./node-root.ts";
-import { type ConfigPlan, dropInChanges, dropInFor, type PlanOptions, withFile } from "./plan-file.ts";
+import {
+  type ConfigPlan,
+  dropInChanges,
+  dropInFor,
+  gateFor,
+  type PlanOptions,
+  planOf,
+  refuseEdits,
+  withFile,
+} from "./plan-file.ts";
 import { wantedProcessors } from "./processors.ts";
 import { hasSameMeaning, removeProcessor } from "./toml-edit.ts";
 
@@ -19,7 +29,8 @@ const BEGIN = "# BEGIN ctd-decoder";
 const END = "# END ctd-decoder";
 
 /** A configuration that k3s or RKE2 renders: the processors go to a folder that it imports, or else to the template. */
-export function planRendered(node: NodeRoot, { program, distribution, version }: PlanOptions): ConfigPlan {
+export function planRendered(node: NodeRoot, options: PlanOptions): ConfigPlan {
+  const { program, distribution, version, tenants } = options;
   const folder = dirname(distribution.configFile);
   const rendered = node.exists(distribution.configFile)
     ? readContainerdConfig(distribution.configFile, node)
@@ -28,11 +39,15 @@ export function planRendered(node: NodeRoot, { program, distribution, version }:
     /^config(?:-v3)?\.toml\.d$/.test(dirname(it).slice(folder.length + 1)),
   );
   if (rendered !== undefined && pattern !== undefined) {
-    const wanted = wantedProcessors(program, rendered);
+    const wanted = wantedProcessors(program, rendered, tenants?.flags);
     const dropIn = dropInFor(pattern, distribution.configFile);
-    const changes = dropInChanges(node, { path: dropIn, config: rendered, wanted, version });
-    return { configFile: distribution.configFile, changes, wanted, findings: wanted.findings };
+    const gate = gateFor(node, rendered, dropIn, options);
+    if (tenants !== undefined) refuseEdits(gate, distribution);
+    const changes = dropInChanges(node, { path: dropIn, config: rendered, wanted, version, gate });
+    return planOf(distribution.configFile, rendered, changes, { wanted, gate });
   }
+  // The template `base` has a table of runc's options already, and TOML allows no second one.
+  if (tenants !== undefined) refuseEdits(undefined, distribution);
   const template = join(folder, templateName(node, folder, version));
   return planTemplate(node, template, program);
 }
@@ -49,7 +64,8 @@ function planTemplate(node: NodeRoot, template: string, program: string): Config
   const text = node.exists(template) ? readConfigText(template, node) : '{{ template "base" . }}\n';
   let bare = withoutBlock(text);
   const config = isReadable(parse, text) ? text : bare;
-  const wanted = wantedProcessors(program, readContainerdConfig(template, withFile(node, template, config)));
+  const before = readContainerdConfig(template, withFile(node, template, config));
+  const wanted = wantedProcessors(program, before);
   for (const id of [...wanted.processors.keys(), ...wanted.reduced.keys()]) {
     if (!hasProcessor(parse(bare), id)) continue;
     const cut = removeProcessor(bare, id, parse);
@@ -60,12 +76,10 @@ function planTemplate(node: NodeRoot, template: string, program: string): Config
   const block = renderProcessors(new Map([...wanted.processors, ...reduced]));
   const edited = `${bare}${bare === "" || bare.endsWith("\n") ? "" : "\n"}${BEGIN}\n${block}${END}\n`;
   const isRight = isReadable(parse, text) && hasSameMeaning(parse(edited), parse(text));
-  return {
-    configFile: template,
-    changes: isRight ? [] : [{ path: template, kind: "template", content: { text: edited } }],
-    wanted,
-    findings: wanted.findings,
-  };
+  const changes: FileChange[] = isRight
+    ? []
+    : [{ path: template, kind: "template", content: { text: edited } }];
+  return planOf(template, before, changes, { wanted, gate: undefined });
 }
 
 /** An older installer may have appended its block to a template that had the same processors. */

@@ -24,10 +24,14 @@ export interface WantedProcessors {
   readonly findings: readonly Finding[];
 }
 
-/** @throws DecoderError CONFIG if another program's processor accepts an encrypted type */
+/**
+ * @param flags flags with a value that every processor's args must have
+ * @throws DecoderError CONFIG if another program's processor accepts an encrypted type
+ */
 export function wantedProcessors(
   program: string,
   { processors: configured }: ContainerdConfig,
+  flags: ReadonlyMap<string, string> = new Map(),
 ): WantedProcessors {
   const command = { path: program, keysPath: KEYS_PATH, providerConfig: PROVIDER_CONFIG };
   const returnsTar = argsOf(kept(configured.get(TAR_ID)))?.release.returns === "tar";
@@ -35,7 +39,7 @@ export function wantedProcessors(
   const findings: Finding[] = [];
   for (const [id, fresh] of decoderProcessors(command, returnsTar)) {
     const earlier = configured.get(id);
-    processors.set(id, withAdditions(fresh, kept(earlier)));
+    processors.set(id, withFlags(withAdditions(fresh, kept(earlier)), flags));
     if (earlier?.file === undefined || kept(earlier) !== undefined) continue;
     findings.push({
       severity: "warning",
@@ -60,6 +64,15 @@ function withAdditions(fresh: StreamProcessor, earlier: StreamProcessor | undefi
     ...fresh,
     args: hasKeys ? earlier.args : [...fresh.args, ...earlier.args],
     env: hasProviders ? earlier.env : [...fresh.env, ...earlier.env],
+  };
+}
+
+/** A flag that is there with another value is repeated, since the last one counts. */
+function withFlags(processor: StreamProcessor, flags: ReadonlyMap<string, string>): StreamProcessor {
+  const missing = [...flags].filter(([name, value]) => flagValue(processor.args, name) !== value);
+  return {
+    ...processor,
+    args: [...processor.args, ...missing.flatMap(([name, value]) => [`--${name}`, value])],
   };
 }
 

@@ -1,6 +1,7 @@
+import { isTable, merge, type Table } from "../containerd/config.ts";
+import { quote } from "../containerd/stream-processors.ts";
 import { parseToml } from "../encoding/toml.ts";
 
-type Table = Readonly<Record<string, unknown>>;
 /** @throws Error for invalid text */
 type Parse = (text: string) => Table;
 
@@ -36,6 +37,51 @@ export function removeImport(text: string, path: string): string | undefined {
   );
   const withoutList = imports.length === 0 ? firstProven(candidates, rest, parseToml) : undefined;
   return withoutList ?? firstProven(candidates, { ...rest, imports }, parseToml);
+}
+
+interface TextSetting {
+  /** Names of the tables above the text, and its own name. */
+  readonly path: readonly string[];
+  readonly value: string;
+  /** TOML with tables to append, should the text's own table be missing. The first that fits is taken. */
+  readonly blocks: readonly string[];
+}
+
+/** Sets a text in a table. @param parse how the text is read: as TOML, or as a template of it */
+export function setText(
+  text: string,
+  { path, value, blocks }: TextSetting,
+  parse: Parse,
+): string | undefined {
+  const before = parse(text);
+  const wanted = merge(before, tableOf(path, value));
+  const old = valueAt(before, path);
+  const candidates =
+    typeof old === "string"
+      ? [quote(old), `'${old}'`].flatMap((it) => replacements(text, it, quote(value)))
+      : [...text.matchAll(/^[ \t]*\[[^\n]*\n/gm)].map(({ index, 0: header }) =>
+          insert(text, index + header.length, `  ${path.at(-1)} = ${quote(value)}\n`),
+        );
+  const edited = firstProven(candidates, wanted, parse);
+  if (edited !== undefined || old !== undefined) return edited;
+  const separator = text === "" || text.endsWith("\n") ? "\n" : "\n\n";
+  for (const block of blocks) {
+    const appended = firstProven([text + separator + block], merge(before, parseToml(block)), parse);
+    if (appended !== undefined) return appended;
+  }
+  return undefined;
+}
+
+function tableOf(path: readonly string[], value: string): Table {
+  return path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Table;
+}
+
+function valueAt(table: Table, path: readonly string[]): unknown {
+  return path.reduce<unknown>((at, name) => (isTable(at) ? at[name] : undefined), table);
+}
+
+function replacements(text: string, from: string, to: string): string[] {
+  return occurrences(text, from).map((at) => text.slice(0, at) + to + text.slice(at + from.length));
 }
 
 /** Removes a table `[stream_processors."ID"]`. @param parse how the text is read: as TOML, or as a template of it */

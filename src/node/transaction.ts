@@ -31,8 +31,10 @@ const EDITED_SUFFIX = ".edited";
 
 interface TransactionOptions {
   readonly changes: readonly FileChange[];
-  /** Folder of private keys, to create for root alone. */
+  /** Where keys are copied. */
   readonly keysFolder: string;
+  /** Folders to create for root alone. */
+  readonly privateFolders: readonly string[];
   /** The service that runs containerd. */
   readonly unit: string;
   /** The record of earlier installations. */
@@ -57,7 +59,7 @@ export class Transaction {
     this.#options = options;
     this.#record = options.before;
     const paths = options.changes.map(({ path }) => path);
-    this.#created = missingFolders(node, [...paths, `${options.keysFolder}/any`]);
+    this.#created = missingFolders(node, [...paths, ...options.privateFolders.map((it) => `${it}/any`)]);
   }
 
   /** The record after the transaction. */
@@ -67,7 +69,7 @@ export class Transaction {
 
   /** Records what will change, and creates the folders. @param pendingSince when containerd needs a restart for the change */
   async begin(pendingSince: number | undefined): Promise<void> {
-    const { before, changes, keysFolder, unit } = this.#options;
+    const { before, changes, keysFolder, privateFolders, unit } = this.#options;
     const known = new Map(before.files.map((it) => [it.path, it]));
     for (const { path, kind, content } of changes) {
       const backup = known.has(path) ? known.get(path)?.backup : this.#backupOf(path);
@@ -83,7 +85,9 @@ export class Transaction {
       ...(pending !== undefined && { pendingSince: pending }),
     };
     await writeRecord(this.#node, this.#record);
-    makeFolders(this.#node, this.#created, (folder) => (folder === keysFolder ? KEYS_FOLDER_MODE : 0o755));
+    makeFolders(this.#node, this.#created, (folder) =>
+      privateFolders.includes(folder) ? KEYS_FOLDER_MODE : 0o755,
+    );
   }
 
   async stage(change: FileChange): Promise<void> {

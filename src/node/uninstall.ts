@@ -1,12 +1,14 @@
+import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { dirname } from "node:path";
 import { readConfigText } from "../containerd/config.ts";
 import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { DecoderError } from "../errors.ts";
-import { type FileKind, hashFile, removeFile, restore, statOf, writeWhole } from "./changes.ts";
+import { type FileKind, hashFile, PROGRAM_MODE, removeFile, restore, statOf, writeWhole } from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
 import { asFailure } from "./failure.ts";
 import type { Finding } from "./finding.ts";
+import { withoutEntries } from "./gate-plan.ts";
 import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
 import { withLock } from "./lock.ts";
@@ -21,6 +23,7 @@ import {
   writeRecord,
 } from "./record.ts";
 import { isStillPending, type Restart } from "./restart.ts";
+import { containersThrough, renderPassage, runtimeBehind } from "./runtime-entry.ts";
 import { Service } from "./service.ts";
 import { removeImport } from "./toml-edit.ts";
 import { removeLeftovers } from "./transaction.ts";
@@ -45,7 +48,8 @@ export interface UninstallReport {
 
 interface UninstalledPath {
   readonly path: string;
-  readonly action: "restored" | "removed" | "edited" | "kept";
+  /** "emptied": an entry that running containers go on calling only calls its runtime from now on. */
+  readonly action: "restored" | "removed" | "edited" | "kept" | "emptied";
 }
 
 /**
@@ -67,7 +71,7 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const { isDryRun } = options;
   const record = readRecord(node);
   const running = runningOn(node);
-  const config = record.files.find(({ kind }) => kind !== "program");
+  const config = record.files.find(({ kind }) => kind !== "program" && kind !== "entry");
   const unit = record.unit ?? unitOf(node, distributionOf(node, running?.configFile));
   const service = new Service(node, unit, options.environment);
   if (options.restart) await service.check();
@@ -76,12 +80,16 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const wasUsed = config !== undefined && !isStillPending(record, running);
   const isPending = wasUsed || (config === undefined && isStillPending(record, running));
   if (!isDryRun) removeLeftovers(node, record);
-  const [files, findings]: [UninstalledPath[], Finding[]] = [[], []];
-  for (const file of record.files.toReversed()) {
-    const { action, apply } = await stepFor(node, file);
+  const [files, findings, left]: [UninstalledPath[], Finding[], InstalledFile[]] = [[], [], []];
+  // Entries go last: the files that name them are undone with what the entries say.
+  for (const file of [...record.files.toReversed()].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
+    const { action, apply, rest } =
+      (isEntry(file) && stepForEntry(node, file)) || (await stepFor(node, file));
     if (!isDryRun) await apply?.();
     files.push({ path: file.path, action });
+    if (rest !== undefined) left.push(rest);
     if (action === "kept") findings.push(keptFile(file));
+    if (action === "emptied") findings.push(stillCalled(file));
   }
   const keysFolder = record.keysFolder ?? KEYS_PATH;
   const keys = options.keepsKeys ? [] : removableCopies(node, keysFolder);
@@ -89,7 +97,7 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const report = { files, keys, restartCommand: service.restartCommand, findings, isDryRun };
   if (isDryRun) return { ...report, restart: isPending ? "pending" : "not needed" };
   const restart = await restartAfter(service, isPending, options.restart);
-  await forget(node, record, restart);
+  await forget(node, { ...record, files: left }, restart);
   if (restart === "pending" && options.restart) throw notRestarted(service);
   return { ...report, restart };
 }
@@ -101,15 +109,20 @@ async function restartAfter(service: Service, isPending: boolean, isWanted: bool
   return problem === undefined ? "done" : "pending";
 }
 
-/** Remembers a restart that is due, but only where a service manager can do it. */
-async function forget(node: NodeRoot, { folders, unit }: InstallRecord, restart: Restart): Promise<void> {
+/** Remembers files that are left, and a restart that is due where a service manager can do it. */
+async function forget(
+  node: NodeRoot,
+  { files, folders, unit }: InstallRecord,
+  restart: Restart,
+): Promise<void> {
   const isLive = node.exists("/run/systemd/system") || node.exists("/sbin/openrc-run");
-  if (restart === "pending" && isLive) {
+  const isPending = restart === "pending" && isLive;
+  if (isPending || files.length > 0) {
     await writeRecord(node, {
-      files: [],
+      files,
       folders,
       ...(unit !== undefined && { unit }),
-      pendingSince: Date.now(),
+      ...(isPending && { pendingSince: Date.now() }),
     });
     return;
   }
@@ -120,6 +133,37 @@ async function forget(node: NodeRoot, { folders, unit }: InstallRecord, restart:
 interface Step {
   readonly action: UninstalledPath["action"];
   readonly apply?: () => void | Promise<void>;
+  /** What is left of the file, for a later run to remove. */
+  readonly rest?: InstalledFile;
+}
+
+function isEntry({ kind }: InstalledFile): boolean {
+  return kind === "entry";
+}
+
+/**
+ * Shims call the runtime of their container by its first name until the container ends. So an entry that running containers
+ * were started through stays, without its gate.
+ * @returns undefined for an entry that no container needs, or that was replaced
+ */
+function stepForEntry(node: NodeRoot, file: InstalledFile): Step | undefined {
+  const { path } = file;
+  const runtime = runtimeBehind(node, path);
+  if (runtime === undefined || containersThrough(node, path).length === 0) return undefined;
+  const text = renderPassage(runtime);
+  return {
+    action: "emptied",
+    apply: () => writeWhole(node.follow(path), Buffer.from(text), PROGRAM_MODE),
+    rest: { ...file, sha256: createHash("sha256").update(text).digest("hex") },
+  };
+}
+
+function stillCalled({ path }: InstalledFile): Finding {
+  return {
+    severity: "note",
+    message: `containers that run now were started through ${path}: it stays for them, without the gate`,
+    hint: "run `ctd-decoder uninstall` again when they have ended",
+  };
 }
 
 async function stepFor(node: NodeRoot, file: InstalledFile): Promise<Step> {
@@ -148,10 +192,10 @@ function isUnreplaced(file: Stats, backup: Stats | undefined): boolean {
 /** A file that was edited after the installation. */
 function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): Step {
   // Another program at this path is left alone. A drop-in belongs to the installation: users have files of their own.
-  if (kind === "program") return { action: "kept" };
+  if (kind === "program" || kind === "entry") return { action: "kept" };
   const edit = EDITS.get(kind);
   if (edit === undefined) return { action: "removed", apply: () => removeFile(node, path) };
-  const edited = edit(readConfigText(path, node), path);
+  const edited = edit(readConfigText(path, node), path, node);
   if (edited === undefined) return { action: "kept" };
   const mode = (statOf(node, path)?.mode ?? 0o644) & 0o7777;
   return {
@@ -163,10 +207,19 @@ function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): S
   };
 }
 
-type Edit = (text: string, path: string) => string | undefined;
+type Edit = (text: string, path: string, node: NodeRoot) => string | undefined;
 
 const EDITS: ReadonlyMap<FileKind, Edit> = new Map<FileKind, Edit>([
-  ["config", (text, path) => removeImport(text, `${dirname(path)}/ctd-decoder.toml`)],
+  [
+    "config",
+    (text, path, node) => {
+      const bare = withoutEntries(node, text, path);
+      return (
+        bare &&
+        (removeImport(bare, `${dirname(path)}/ctd-decoder.toml`) ?? (bare === text ? undefined : bare))
+      );
+    },
+  ],
   ["template", (text) => withoutBlock(text)],
 ]);
 

@@ -26,7 +26,7 @@ export interface ApiAccess {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where kubeadm, kubelets of cloud providers, k3s and RKE2 keep the kubelet's kubeconfig. */
-const USUAL_PLACES = [
+export const USUAL_PLACES = [
   "/etc/kubernetes/kubelet.conf",
   "/var/lib/kubelet/kubeconfig",
   "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",

@@ -4,6 +4,7 @@ import { KEYS_PATH, PROGRAM_PATH } from "../../containerd/stream-processors.ts";
 import { DecoderError } from "../../errors.ts";
 import type { InstallReport } from "../../node/install-report.ts";
 import type { KeySync } from "../../node/key-sync.ts";
+import type { TenantsOptions } from "../../node/tenants-plan.ts";
 import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -40,6 +41,17 @@ export const INSTALL: Command = {
       help: "containerd's configuration on the node; default that of the running containerd, k3s or RKE2",
     },
     containerd: { value: "VERSION", help: "the containerd that reads it; default the node's" },
+    tenants: {
+      help: "also isolate tenants: keys from Secrets, seal records, and a gate before each container (docs/tenants.md)",
+    },
+    kubeconfig: {
+      value: "FILE",
+      help: "with --tenants, the kubelet's kubeconfig on the node; default at the usual places",
+    },
+    "node-name": {
+      value: "NAME",
+      help: "with --tenants, the node's name in Kubernetes; default the one in the kubelet's certificate",
+    },
     root: { value: "DIR", help: "where the node's file system is mounted; default /" },
     ...OUTPUT_OPTIONS,
   },
@@ -62,6 +74,8 @@ export const INSTALL: Command = {
       if (keys === undefined) throw new DecoderError("USAGE", "--keys-only and --watch need --keys");
       return args.flag("watch") ? await watchKeys(keys, args, ui) : await copyKeys(keys, args, ui);
     }
+    if (!args.flag("tenants") && (args.text("kubeconfig") ?? args.text("node-name")) !== undefined)
+      throw new DecoderError("USAGE", "--kubeconfig and --node-name need --tenants");
     const { install } = await import("../../node/install.ts");
     const [program, configFile, version] = [
       args.text("program"),
@@ -75,6 +89,7 @@ export const INSTALL: Command = {
       ...(keys !== undefined && { keys }),
       ...(configFile !== undefined && { configFile: resolve("/", configFile) }),
       ...(version !== undefined && { version }),
+      ...(args.flag("tenants") && { tenants: tenantsOptions(args) }),
       restart: args.flag("restart"),
       isDryRun: args.flag("dry-run"),
       environment: process.env,
@@ -86,6 +101,14 @@ export const INSTALL: Command = {
     ui.result(report, () => renderInstall(report, ui.style), failure);
   },
 };
+
+function tenantsOptions(args: Arguments): TenantsOptions {
+  const [kubeconfig, nodeName] = [args.text("kubeconfig"), args.text("node-name")];
+  return {
+    ...(kubeconfig !== undefined && { kubeconfig: resolve("/", kubeconfig) }),
+    ...(nodeName !== undefined && { nodeName }),
+  };
+}
 
 /** @param command how to restart containerd by hand */
 export function restartPending(message: string, command: string): DecoderError {
