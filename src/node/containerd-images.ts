@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { METADATA, SCHEMA } from "../containerd/store/leases.ts";
@@ -10,6 +9,7 @@ import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
+import { chainIdOf } from "../tenants/sealed-chain.ts";
 import { readSmall } from "../transport/blob.ts";
 import { parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
 import { folderBlobs } from "../transport/layout.ts";
@@ -19,6 +19,13 @@ import { type ImageSource, StoredImage } from "../transport/source.ts";
 const CONTENT = "io.containerd.content.v1.content";
 /** Names that the CRI adds to an image: its digest, and the digest of its configuration. */
 const ADDED_NAME = /^sha256:|@sha256:/;
+
+export interface UnpackedImage {
+  readonly name: string;
+  readonly source: ImageSource;
+  /** Chain IDs of its layers, the lowest first. */
+  readonly chains: readonly string[];
+}
 
 /** The images of a containerd, read from its metadata and its content store. */
 export class ContainerdImages {
@@ -64,14 +71,15 @@ export class ContainerdImages {
   }
 
   /** Images that are unpacked, by a name each. Their pulls may be older than the keys that are present. */
-  async *unpacked(): AsyncGenerator<{ readonly name: string; readonly source: ImageSource }> {
+  async *unpacked(): AsyncGenerator<UnpackedImage> {
     const seen = new Set<string>();
     for (const [name, target] of this.#images) {
       if (ADDED_NAME.test(name) || seen.has(target.digest)) continue;
       seen.add(target.digest);
       try {
         const source = await this.#source(target, name);
-        if (await this.#isUnpacked(source)) yield { name, source };
+        const chains = await chainsOf(source);
+        if (this.#snapshots.has(chains.at(-1) ?? "")) yield { name, source, chains };
       } catch (error) {
         // The content of an image may be removed once it is unpacked, or be no container image.
         if (!(error instanceof DecoderError)) throw error;
@@ -102,21 +110,17 @@ export class ContainerdImages {
     if (pulled === undefined) throw new DecoderError("NOT_FOUND", `no manifest of ${name} was pulled`);
     return new StoredImage(pulled, blobs);
   }
+}
 
-  /** The snapshot of an image has the chain ID of its layers as its key (OCI image-spec, "Layer ChainID"). */
-  async #isUnpacked(source: ImageSource): Promise<boolean> {
-    const { config } = parseManifest(await source.readManifest(source.root), source.root.digest).value;
-    const { value } = parseObject(await readSmall(source, config, LIMITS.imageConfigBytes), config.digest);
-    const rootfs = value["rootfs"];
-    const diffIds =
-      isObject(rootfs) && Array.isArray(rootfs["diff_ids"]) ? rootfs["diff_ids"].map(String) : [];
-    const chainId = diffIds.reduce(
-      (chain, diffId) =>
-        chain === "" ? diffId : `sha256:${createHash("sha256").update(`${chain} ${diffId}`).digest("hex")}`,
-      "",
-    );
-    return chainId !== "" && this.#snapshots.has(chainId);
-  }
+/** The chain IDs of an image's layers (OCI image-spec, "Layer ChainID"): the keys of their snapshots. */
+async function chainsOf(source: ImageSource): Promise<string[]> {
+  const { config } = parseManifest(await source.readManifest(source.root), source.root.digest).value;
+  const { value } = parseObject(await readSmall(source, config, LIMITS.imageConfigBytes), config.digest);
+  const rootfs = value["rootfs"];
+  const diffIds = isObject(rootfs) && Array.isArray(rootfs["diff_ids"]) ? rootfs["diff_ids"].map(String) : [];
+  const chains: string[] = [];
+  for (const diffId of diffIds) chains.push(chainIdOf(chains.at(-1), diffId));
+  return chains;
 }
 
 function descriptorOf(database: Bolt, image: Bucket | null): Descriptor | undefined {

@@ -16,6 +16,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import { SealRecords } from "../tenants/seal-record.ts";
 import type { TransportSettings } from "../transport/transport.ts";
 import { attempt } from "./attempt.ts";
 import { type ConfigCheck, checkConfig, localLookup } from "./check-config.ts";
@@ -28,6 +29,7 @@ import { type KeyReport, reportKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
+import { reportTenants, type TenantsReport } from "./tenants-report.ts";
 
 interface DoctorOptions {
   /** containerd's configuration; undefined: the running containerd's, else the file at a usual path. */
@@ -54,6 +56,8 @@ export interface Diagnosis {
   readonly providers?: ProviderReport;
   readonly selfTest: readonly SelfTest[];
   readonly image?: ImageInfo;
+  /** How tenants are isolated; undefined for a node that is not set up for them. */
+  readonly tenants?: TenantsReport;
   /** What the decoder refused lately, from the journal. */
   readonly refusals: readonly Refusal[];
   /** Findings about anything else. */
@@ -82,6 +86,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const program = decoder && findExecutable(decoder.path, searchPath);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
+  const tenants =
+    config && version && (await reportTenants({ config, version, environment: settings.environment }));
   const reports = {
     ...(check && { config: check }),
     ...(program !== undefined && { decoder: await reportDecoder(program, settings.environment) }),
@@ -90,10 +96,13 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
       searchPath,
     ),
+    ...(tenants && { tenants }),
   };
   const tests =
     (keys && (await testKeys({ keys, keysPath, decoder, program, searchPath, settings }, findings))) ?? [];
-  const image = await reportImages(options, { keys, root: config?.root ?? USUAL_ROOT, running }, findings);
+  const records = tenants && new SealRecords(tenants.sealedDirectory);
+  const context = { keys, root: config?.root ?? USUAL_ROOT, running, records };
+  const image = await reportImages(options, context, findings);
   const all = [...findings, ...Object.values(reports).flatMap((it) => it.findings)];
   return {
     healthy: isHealthy(all) && tests.every(({ problem }) => problem === undefined),
@@ -134,18 +143,21 @@ interface ImagesContext {
   /** containerd's data folder. */
   readonly root: string;
   readonly running: RunningContainerd | undefined;
+  /** Seal records of a node with tenants. */
+  readonly records: SealRecords | undefined;
 }
 
 /** The image that was asked for; and findings about it, and about images that run without a key. */
 async function reportImages(
   { image, settings, transport }: DoctorOptions,
-  { keys, root, running }: ImagesContext,
+  { keys, root, running, records }: ImagesContext,
   findings: Finding[],
 ): Promise<ImageInfo | undefined> {
   const options = { settings, root, ...(keys && { keys }), ...(transport && { transport }) };
   const info = image === undefined ? undefined : await attempt(findings, () => reportImage(image, options));
   if (info !== undefined) findings.push(...unopenedLayers(info));
-  if (keys !== undefined && running !== undefined) findings.push(...(await unopenedImages(options)));
+  if (keys !== undefined && running !== undefined)
+    findings.push(...(await unopenedImages({ ...options, ...(records && { records }) })));
   return info;
 }
 

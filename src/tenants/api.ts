@@ -62,6 +62,32 @@ export class KubeApi {
     return await this.#get(`/api/v1/namespaces/${checked(namespace)}/secrets/${checked(name)}`);
   }
 
+  /** Kubernetes' version, "v1.34.2"; undefined if the server does not report it. */
+  async version(): Promise<string | undefined> {
+    const version = (await this.#get("/version"))?.["gitVersion"];
+    return typeof version === "string" ? version : undefined;
+  }
+
+  /**
+   * Whether the server answers a request for a Secret, found or not, rather than forbidding it. The Node authorizer forbids
+   * Secrets that no Pod of the node refers to, whether they exist or not.
+   */
+  async mayReadSecret(namespace: string, name: string): Promise<boolean> {
+    return await this.#isAllowed(`/api/v1/namespaces/${checked(namespace)}/secrets/${checked(name)}`);
+  }
+
+  /** Whether the server lists Pods of other nodes, too (until KEP-4601, on by default from Kubernetes 1.32). */
+  async mayListAllPods(): Promise<boolean> {
+    return await this.#isAllowed("/api/v1/pods?limit=1");
+  }
+
+  async #isAllowed(path: string): Promise<boolean> {
+    const { status, body } = await this.#sendAgain(path);
+    if (status === 403) return false;
+    if (status === 200 || status === 404) return true;
+    throw refused(status, parseJsonObject(body));
+  }
+
   close(): void {
     this.#agent?.destroy();
     this.#current?.client?.key.destroy();
@@ -71,17 +97,20 @@ export class KubeApi {
 
   /** @returns undefined for 404 */
   async #get(path: string): Promise<JsonObject | undefined> {
-    let { status, body } = await this.#send(path);
-    if (status === 401) {
-      // The kubelet's certificate or token has been rotated since it was read.
-      this.close();
-      ({ status, body } = await this.#send(path));
-    }
+    const { status, body } = await this.#sendAgain(path);
     const object = parseJsonObject(body);
     if (status === 404 && object?.["kind"] === "Status") return undefined;
     if (status !== 200) throw refused(status, object);
     if (object === null) throw broken("its answer is not JSON");
     return object;
+  }
+
+  async #sendAgain(path: string): Promise<Answer> {
+    const answer = await this.#send(path);
+    if (answer.status !== 401) return answer;
+    // The kubelet's certificate or token has been rotated since it was read.
+    this.close();
+    return await this.#send(path);
   }
 
   async #open(): Promise<ApiAccess> {

@@ -44,6 +44,8 @@ export class KubeApiDouble {
   /** Bearer token → user name. */
   readonly tokens = new Map<string, string>();
   fault: Fault = () => false;
+  /** Without the Node authorizer, or one from before Kubernetes 1.32. */
+  authorizer: "Node" | "Node before 1.32" | "none" = "Node";
   readonly #server: Server;
 
   /** @param folder gets the certificates, unless it has them */
@@ -96,6 +98,7 @@ export class KubeApiDouble {
     for (const list of [this.requests, this.pods, this.secrets]) list.length = 0;
     this.tokens.clear();
     this.fault = () => false;
+    this.authorizer = "Node";
   }
 
   async stop(): Promise<void> {
@@ -111,7 +114,8 @@ export class KubeApiDouble {
     const url = new URL(request.url ?? "/", this.url);
     const [, namespace, kind, name] =
       /^\/api\/v1\/namespaces\/([^/]+)\/(pods|secrets)\/([^/]+)$/.exec(url.pathname) ?? [];
-    if (url.pathname === "/api/v1/pods") this.#list(user, url, response);
+    if (url.pathname === "/version") json(response, 200, { major: "1", minor: "34", gitVersion: "v1.34.2" });
+    else if (url.pathname === "/api/v1/pods") this.#list(user, url, response);
     else if (kind === "pods") this.#pod(user, `${namespace}/${name}`, response);
     else if (kind === "secrets") this.#secret(user, `${namespace}/${name}`, response);
     else status(response, 404, "the server could not find the requested resource");
@@ -128,9 +132,9 @@ export class KubeApiDouble {
   /** KEP-4601: a node may list Pods with a field selector for itself, and not otherwise. */
   #list(user: string, url: URL, response: ServerResponse): void {
     const node = /^spec\.nodeName=(.+)$/.exec(url.searchParams.get("fieldSelector") ?? "")?.[1];
-    if (node === undefined || user !== NODE_USER + node)
+    if (this.authorizer === "Node" && (node === undefined || user !== NODE_USER + node))
       return status(response, 403, `pods is forbidden: User "${user}"`);
-    const items = this.pods.filter((pod) => nodeOf(pod) === node).map(podObject);
+    const items = this.pods.filter((pod) => node === undefined || nodeOf(pod) === node).map(podObject);
     json(response, 200, { kind: "PodList", apiVersion: "v1", metadata: {}, items });
   }
 
@@ -147,7 +151,7 @@ export class KubeApiDouble {
       (pod) =>
         user === NODE_USER + nodeOf(pod) && pod.secrets?.some((name) => `${pod.namespace}/${name}` === id),
     );
-    if (!isReferred)
+    if (!isReferred && this.authorizer !== "none")
       return status(
         response,
         403,

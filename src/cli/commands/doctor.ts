@@ -5,6 +5,7 @@ import type { KeyReport, KeyRow } from "../../node/key-report.ts";
 import type { ProviderReport } from "../../node/provider-report.ts";
 import type { Refusal } from "../../node/refusals.ts";
 import type { SelfTest } from "../../node/self-test.ts";
+import type { TenantsReport } from "../../node/tenants-report.ts";
 import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
@@ -38,7 +39,7 @@ export const DOCTOR: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. It changes nothing and prints no secret. Run it as root, because other users cannot read everything.",
+    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. On a node of several tenants, it also checks the gate, the seal records and the API server, which must refuse it a Secret that no Pod here names. It changes nothing and prints no secret. Run it as root, because other users cannot read everything.",
     "The exit code is 0 if the running containerd can pull encrypted images, else 1. If no containerd is running, the result is for one that starts with this configuration.",
   ],
   examples: [
@@ -69,8 +70,19 @@ export const DOCTOR: Command = {
 };
 
 function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
-  const { containerd, config, decoder, keys, providers, selfTest, image, refusals, findings, healthy } =
-    diagnosis;
+  const {
+    containerd,
+    config,
+    decoder,
+    keys,
+    providers,
+    selfTest,
+    image,
+    tenants,
+    refusals,
+    findings,
+    healthy,
+  } = diagnosis;
   return [
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
     renderContainerd(diagnosis, style),
@@ -78,6 +90,7 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
     ...(decoder ? [renderDecoder(decoder, style)] : []),
     ...(keys ? [renderKeys(keys, style)] : []),
     ...(providers ? [renderProviders(providers, style)] : []),
+    ...(tenants ? [renderTenants(tenants, style)] : []),
     renderSelfTest(selfTest, style),
     ...(image ? [renderImage(image, style, columns)] : []),
     ...(refusals.length > 0 ? [renderRefusals(refusals, style)] : []),
@@ -95,6 +108,18 @@ function renderContainerd({ containerd: { running, version } }: Diagnosis, style
 function renderDecoder({ path, version, findings }: DecoderReport, style: Style): string {
   const title = `${style.bold("decoder")}: ${printable(path)}${version === undefined ? "" : `, ${printable(version)}`}\n`;
   return findings.length > 0 ? title + renderFindings(findings, style) : title;
+}
+
+function renderTenants({ findings, ...report }: TenantsReport, style: Style): string {
+  const { node, kubernetes, pods, gates, sealedChains } = report;
+  const facts = [
+    node === undefined ? "node unknown" : `node ${printable(node)}`,
+    ...(kubernetes === undefined ? [] : [`Kubernetes ${printable(kubernetes)}`]),
+    ...(pods === undefined ? [] : [count(pods, "Pod")]),
+    gates.length === 0 ? "no gate" : `a gate before ${printable(gates.join(", "))}`,
+    count(sealedChains, "sealed chain"),
+  ];
+  return `${style.bold("tenants")}: ${facts.join(", ")}\n${renderFindings(findings, style)}`;
 }
 
 function renderRefusals(refusals: readonly Refusal[], style: Style): string {
