@@ -1,5 +1,7 @@
-import { createReadStream } from "node:fs";
+import { closeSync, read } from "node:fs";
+import { promisify } from "node:util";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { openRegularFile, readFully } from "../io/file.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { checkedDigest } from "../spec/digest.ts";
@@ -147,21 +149,60 @@ async function* readRemote({ remote, digest, size }: RemoteBlob): AsyncGenerator
   yield* download(await remoteClient(remote), { digest, size });
 }
 
+const readAt = promisify(read);
+
+/**
+ * Reads a part of a file. The next chunk is read while the caller uses one. A small file is read at once: a folder may have
+ * a hundred thousand of them, and a stream or a thread for each would take longer than the compression of its bytes.
+ */
 async function* readRange({ path, offset, size }: FileRange): AsyncGenerator<Uint8Array> {
-  let left = size;
-  const end = offset + size - 1;
-  const stream = createReadStream(path, { start: offset, end, highWaterMark: CHUNK_BYTES });
+  const { fd } = systemCall(path, () => openRegularFile(path));
+  const chunkAt = async (done: number): Promise<Uint8Array> => {
+    const buffer = new Uint8Array(Math.min(CHUNK_BYTES, size - done));
+    const position = offset + done;
+    const count =
+      size <= CHUNK_BYTES
+        ? readFully(fd, buffer, position)
+        : (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead;
+    if (count === 0) throw endedEarly(path, size - done);
+    return count === buffer.length ? buffer : buffer.subarray(0, count);
+  };
+  let next = chunkAt(0);
   try {
-    for await (const chunk of stream) {
-      left -= chunk.length;
+    for (let done = 0; done < size; ) {
+      const chunk = await next;
+      done += chunk.length;
+      if (done < size) {
+        next = chunkAt(done);
+        // Thrown when its turn comes.
+        next.catch(() => undefined);
+      }
       yield chunk;
     }
   } catch (error) {
-    if (error instanceof DecoderError) throw error;
-    throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
+    throw readError(path, error);
+  } finally {
+    await next.catch(() => undefined);
+    closeSync(fd);
   }
-  if (left === 0) return;
-  throw new DecoderError("SIZE_MISMATCH", `${path} ended ${left} bytes early`, { hint: DAMAGED });
+}
+
+function endedEarly(path: string, missing: number): DecoderError {
+  return new DecoderError("SIZE_MISMATCH", `${path} ended ${missing} bytes early`, { hint: DAMAGED });
+}
+
+/** @throws DecoderError IO */
+function systemCall<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw readError(path, error);
+  }
+}
+
+function readError(path: string, error: unknown): DecoderError {
+  if (error instanceof DecoderError) return error;
+  return new DecoderError("IO", `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
 }
 
 /** A small blob whole. @throws DecoderError LIMIT beyond `most` bytes; what `readChecked` throws */

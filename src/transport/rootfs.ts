@@ -1,4 +1,5 @@
-import { lstat, readdir, readlink } from "node:fs/promises";
+import { lstatSync, readlinkSync } from "node:fs";
+import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readBlob, wholeFile } from "./blob.ts";
@@ -28,7 +29,7 @@ async function* below(
 ): AsyncGenerator<NewTarEntry> {
   for (const name of await namesIn(folder)) {
     const path = join(folder, name);
-    const entry = await describe(path, prefix + name, links);
+    const entry = describe(path, prefix + name, links);
     if (entry === undefined) continue;
     yield entry;
     if (entry.header.type === "directory") yield* below(path, `${prefix}${name}/`, links);
@@ -44,14 +45,13 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** @param links "device:inode" → the first name of a file that has several */
-async function describe(
-  path: string,
-  name: string,
-  links: Map<string, string>,
-): Promise<NewTarEntry | undefined> {
+/**
+ * Asks the system synchronously: a thread and a wake-up for each file would take several times as long.
+ * @param links "device:inode" → the first name of a file that has several
+ */
+function describe(path: string, name: string, links: Map<string, string>): NewTarEntry | undefined {
   try {
-    const found = await lstat(path);
+    const found = lstatSync(path);
     const header = {
       name,
       mode: found.mode & PERMISSIONS,
@@ -64,7 +64,7 @@ async function describe(
     const first = found.isFile() && found.nlink > 1 ? links.get(inode) : undefined;
     if (first !== undefined) return { header: { ...header, type: "link", linkname: first } };
     if (found.isSymbolicLink())
-      return { header: { ...header, type: "symlink", linkname: await readlink(path) } };
+      return { header: { ...header, type: "symlink", linkname: readlinkSync(path) } };
     if (found.isFile()) {
       links.set(inode, name);
       return {

@@ -36,6 +36,7 @@ export interface NewTarEntry {
 }
 
 const BLOCK_BYTES = 512;
+const CHUNK_BYTES = 256 * 1024;
 /** tar-stream writes ids with six octal digits, and times with 32 bits. */
 const MOST_ID = 0o777777;
 const MOST_SECONDS = 2 ** 31 - 1;
@@ -103,7 +104,7 @@ class PaddedTar {
   }
 }
 
-/** The bytes of a tar archive. @throws what a body throws */
+/** The bytes of a tar archive, in chunks that have memory of their own. @throws what a body throws */
 export async function* packTar(
   entries: AsyncIterable<NewTarEntry> | Iterable<NewTarEntry>,
 ): AsyncGenerator<Uint8Array> {
@@ -111,11 +112,33 @@ export async function* packTar(
   const filling = fill(writer, entries);
   filling.catch((error) => writer.destroy(error));
   try {
-    for await (const chunk of writer as AsyncIterable<Uint8Array>) yield chunk;
+    yield* inLargerChunks(writer as AsyncIterable<Uint8Array>);
     await filling;
   } finally {
     writer.destroy();
   }
+}
+
+/**
+ * tar-stream passes on each header, body and padding as a chunk. For a folder of small files, passing them on and writing
+ * them one by one would take longer than reading the files.
+ */
+async function* inLargerChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let buffer = new Uint8Array(CHUNK_BYTES);
+  let filled = 0;
+  for await (const chunk of chunks) {
+    if (filled + chunk.length > CHUNK_BYTES) {
+      if (filled > 0) yield buffer.subarray(0, filled);
+      buffer = new Uint8Array(CHUNK_BYTES);
+      filled = 0;
+    }
+    if (chunk.length >= CHUNK_BYTES) yield chunk;
+    else {
+      buffer.set(chunk, filled);
+      filled += chunk.length;
+    }
+  }
+  if (filled > 0) yield buffer.subarray(0, filled);
 }
 
 async function fill(
@@ -123,11 +146,23 @@ async function fill(
   entries: AsyncIterable<NewTarEntry> | Iterable<NewTarEntry>,
 ): Promise<void> {
   for await (const { header, body } of entries) {
-    const sink = writer.entry(toHeader(header)) as unknown as NodeJS.WritableStream;
-    if (body === undefined || header.size === 0) sink.end();
-    else await pipeline(body, sink);
+    if (header.size > CHUNK_BYTES) {
+      const sink = writer.entry(toHeader(header)) as unknown as NodeJS.WritableStream;
+      await pipeline(body ?? [], sink);
+    } else await addSmall(writer, header, body);
   }
   writer.finalize();
+}
+
+/** Adds an entry whose body fits into memory, without a stream of its own. Returns when the writer takes more. */
+async function addSmall(writer: Pack, header: TarHeader, body: NewTarEntry["body"] = []): Promise<void> {
+  const parts: Uint8Array[] = [];
+  for await (const part of body) parts.push(part);
+  const bytes = Buffer.concat(parts);
+  if (bytes.length !== header.size) throw new Error("bug: a body is not as long as its header says");
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  writer.entry(toHeader(header), bytes, (error) => (error ? reject(error) : resolve()));
+  await promise;
 }
 
 /** Values too large for the fields of a tar header go into an extended header, which precedes it. */
