@@ -21,7 +21,7 @@ import {
 } from "../unit/keywrap/pkcs7/packets.ts";
 import { CORPUS } from "./corpus.ts";
 import { writeArchives } from "./make-archives.ts";
-import { writeSignatures } from "./make-signatures.ts";
+import { writeGpgSignature, writeSignatures } from "./make-signatures.ts";
 
 const WRAP_SETTINGS = {
   environment: {},
@@ -268,3 +268,4 @@ save(
 );
 for (const [name, bytes] of await writeArchives()) save(`archive/${name}`, bytes);
 writeSignatures(save);
+await writeGpgSignature(save);

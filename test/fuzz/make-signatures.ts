@@ -1,5 +1,6 @@
 /** The part of the corpus that is about signatures: right ones, with the trusted root and the keys that they are by. */
 import { sign } from "node:crypto";
+import { createMessage, generateKey, sign as signOpenPgp } from "openpgp";
 import { preAuthentication } from "../../src/trust/check/statement.ts";
 import { hashedrekord, newKey, pemOf, Sigstore, sha256, spkiOf } from "../support/sigstore.ts";
 
@@ -8,7 +9,9 @@ const IN_TOTO = "application/vnd.in-toto+json";
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 
-export function writeSignatures(save: (path: string, content: string | Uint8Array) => void): void {
+type Save = (path: string, content: string | Uint8Array) => void;
+
+export function writeSignatures(save: Save): void {
   const store = new Sigstore();
   const key = newKey();
   const leaf = store.leaf(key.publicKey);
@@ -78,10 +81,24 @@ export function writeSignatures(save: (path: string, content: string | Uint8Arra
   const line = `${HEX}  kubectl\n`;
   save("sums/gnu", line + line.replace("  kubectl", " *bin/kubelet"));
   save("sums/bsd", `SHA256 (kubectl) = ${HEX}\n`);
+  save(
+    "challenge/bearer",
+    `Bearer realm="https://registry.example.test/token",service="r",scope="repository:app:pull"`,
+  );
+  save("challenge/several", `Negotiate dG9rZW4=, Basic realm="a \\"b\\"", bearer realm=https://other.test/t`);
   savePolicies(save);
 }
 
-function savePolicies(save: (path: string, content: string | Uint8Array) => void): void {
+/** An OpenPGP message as skopeo signs it, and its keyring. */
+export async function writeGpgSignature(save: Save): Promise<void> {
+  const userIDs = [{ name: "Dev", email: "dev@example.test" }];
+  const { privateKey, publicKey } = await generateKey({ userIDs, format: "object" });
+  const message = await createMessage({ binary: json({ critical: {} }) });
+  save("signature-key/gpg.pub", publicKey.write());
+  save("signature-gpg/message", await signOpenPgp({ message, signingKeys: privateKey, format: "binary" }));
+}
+
+function savePolicies(save: Save): void {
   const reject = { type: "reject" };
   const repository = [
     {

@@ -1,6 +1,11 @@
 import { isObject, parseJsonObject } from "../../src/encoding/json.ts";
 import { DecoderError } from "../../src/errors.ts";
+import { Authorizer } from "../../src/registry/authorizer.ts";
+import { secretOf } from "../../src/registry/credential-files.ts";
+import type { HttpResponse } from "../../src/registry/http.ts";
+import { TokenServer } from "../../src/registry/tokens.ts";
 import { verifyChain } from "../../src/trust/check/chain.ts";
+import { verifyGpgMessage } from "../../src/trust/check/gpg.ts";
 import { readNames } from "../../src/trust/check/identity.ts";
 import { checkLogged } from "../../src/trust/check/logged.ts";
 import { bytesMessage } from "../../src/trust/check/message.ts";
@@ -75,6 +80,9 @@ export const SIGNATURE_TARGETS: readonly (readonly [string, Target])[] = [
     },
   ],
   ["trust-policy", { structure: "json", corpus: ["trust-policy"], prepare: () => readPolicy }],
+  ["trust-policy-yaml", { structure: "text", corpus: ["trust-policy"], prepare: () => readPolicy }],
+  ["signature-gpg", { structure: "bytes", corpus: ["signature-gpg"], prepare: readingGpg }],
+  ["challenge", { structure: "text", corpus: ["challenge"], prepare: () => answerChallenge }],
   [
     "sums",
     { structure: "text", corpus: ["sums"], prepare: () => (bytes) => readSums(bytes, "sha256", "it") },
@@ -136,6 +144,45 @@ function stamping(): (bytes: Uint8Array) => unknown {
 function logging(): (bytes: Uint8Array) => unknown {
   const { logs } = root();
   return (bytes) => verifySignedEntry(bytes, logs, LOGGED);
+}
+
+function readingGpg(): (bytes: Uint8Array) => Promise<unknown> {
+  const keyring = { name: "ring", bytes: seed("signature-key/gpg.pub") };
+  return (message) => verifyGpgMessage(message, [keyring]);
+}
+
+/** A registry may ask in any words. The password must not reach a realm that the check refuses. */
+async function answerChallenge(bytes: Uint8Array): Promise<void> {
+  const header = Buffer.from(bytes).toString("latin1");
+  const credential = { username: "ann", password: secretOf("s3cret"), origin: "the test" };
+  let mayKnow = true;
+  const tokens = new TokenServer(
+    async ({ headers }) => {
+      if (!mayKnow && headers["Authorization"] !== undefined) throw new Error("the password was sent");
+      return response("Content-Type", JSON.stringify({ token: "t" }));
+    },
+    (realm) => {
+      mayKnow = realm.origin === API.origin;
+      if (!mayKnow) throw new DecoderError("UNAUTHORIZED", "another origin");
+    },
+  );
+  const find = async () => ({ credential, lookedIn: [], unreadable: [] });
+  const authorizer = new Authorizer({ api: API, target: "app" }, find, tokens);
+  await authorizer.learn(response("www-authenticate", "", header), ["repository:app:pull"]);
+  await authorizer.header(["repository:app:pull"]);
+}
+
+const API = new URL("https://registry.example.test/v2/");
+
+function response(name: string, body: string, value = ""): HttpResponse {
+  return {
+    status: 200,
+    url: API,
+    header: (it) => (it === name ? value : undefined),
+    body: (async function* () {})(),
+    read: async () => Buffer.from(body),
+    discard: async () => {},
+  };
 }
 
 async function readPolicy(bytes: Uint8Array): Promise<void> {
