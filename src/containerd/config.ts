@@ -22,6 +22,8 @@ export interface ContainerdConfig {
   readonly processors: ReadonlyMap<string, ConfiguredProcessor>;
   /** Plugin sections by ID, merged key by key. */
   readonly plugins: Table;
+  /** IDs of plugins that containerd does not load, of all files together. */
+  readonly disabledPlugins: readonly string[];
 }
 
 interface ConfigFile {
@@ -54,6 +56,7 @@ export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_F
   for (const [id, processor] of BUILT_IN) processors.set(id, { ...processor, file: undefined });
   const files: ConfigFile[] = [];
   let plugins: Table = {};
+  const disabledPlugins: string[] = [];
   let root: string | undefined;
   const pending = [path];
   for (let file = pending.shift(); file !== undefined; file = pending.shift()) {
@@ -77,9 +80,10 @@ export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_F
     for (const [id, value] of Object.entries(entries))
       processors.set(id, { ...processorOf(value, id, file), file });
     plugins = merge(plugins, ownPlugins);
+    disabledPlugins.push(...textsOf(table["disabled_plugins"]));
     for (const it of imports) pending.push(...resolveImport(it, file, source));
   }
-  return { files, version: files[0]?.version ?? 1, root, processors, plugins };
+  return { files, version: files[0]?.version ?? 1, root, processors, plugins, disabledPlugins };
 }
 
 /** @throws DecoderError CONFIG for a file that cannot be read */
@@ -161,6 +165,10 @@ function processorOf(value: unknown, id: string, file: string): StreamProcessor 
 function importsOf({ imports = [] }: Table, file: string): string[] {
   if (Array.isArray(imports) && imports.every((it) => typeof it === "string")) return imports;
   throw new DecoderError("CONFIG", `${file}: imports is not a list of strings`);
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((it) => typeof it === "string") : [];
 }
 
 /** Tables are merged key by key; every other value is replaced. */

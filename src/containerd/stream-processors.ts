@@ -23,6 +23,8 @@ export const GZIP_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip";
 export const PROGRAM_PATH = "/usr/local/bin/ctd-decoder";
 export const KEYS_PATH = "/etc/containerd/ocicrypt/keys";
 export const PROVIDER_CONFIG = "/etc/containerd/ocicrypt/ocicrypt_keyprovider.conf";
+/** Flag of the decoder's gate. */
+export const GATE_FLAG = "trust-policy";
 export const PROVIDER_VARIABLE = "OCICRYPT_KEYPROVIDER_CONFIG";
 
 const BUILT_IN_COMMAND = {
@@ -43,6 +45,8 @@ interface DecoderCommand {
   readonly keysPath: string;
   /** Value of OCICRYPT_KEYPROVIDER_CONFIG. */
   readonly providerConfig: string;
+  /** Policy or trust.toml of the decoder's gate; undefined: none. */
+  readonly trustPolicy?: string;
 }
 
 /**
@@ -75,13 +79,14 @@ function singleProcessor(command: DecoderCommand): Map<string, StreamProcessor> 
 function processor(
   accepts: readonly string[],
   returns: string,
-  { path, keysPath, providerConfig }: DecoderCommand,
+  { path, keysPath, providerConfig, trustPolicy }: DecoderCommand,
 ): StreamProcessor {
+  const gate = trustPolicy === undefined ? [] : [`--${GATE_FLAG}`, trustPolicy];
   return {
     accepts,
     returns,
     path,
-    args: ["--decryption-keys-path", keysPath],
+    args: ["--decryption-keys-path", keysPath, ...gate],
     env: [`${PROVIDER_VARIABLE}=${providerConfig}`],
   };
 }
@@ -91,6 +96,8 @@ interface StanzaOptions extends DecoderCommand {
   readonly containerd: Series;
   /** One processor that also decompresses, instead of two. */
   readonly returnsTar: boolean;
+  /** More tables in TOML, each with a line break at its end. */
+  readonly tables?: readonly string[];
 }
 
 interface StanzaFile {

@@ -5,9 +5,11 @@ import {
   createReadStream,
   linkSync,
   lstatSync,
+  readlinkSync,
   renameSync,
   rmSync,
   type Stats,
+  symlinkSync,
 } from "node:fs";
 import { copyFile, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -15,8 +17,11 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { moveDurably, writeDurably } from "../io/staging.ts";
 import type { NodeRoot } from "./node-root.ts";
 
-export const FILE_KINDS = ["program", "drop-in", "config", "template", "entry"] as const;
+export const FILE_KINDS = ["program", "drop-in", "config", "template", "entry", "trust", "link"] as const;
 export type FileKind = (typeof FILE_KINDS)[number];
+
+/** Kinds that containerd reads at its start. */
+export const CONFIG_KINDS: ReadonlySet<FileKind> = new Set<FileKind>(["drop-in", "config", "template"]);
 
 /** A file that an installation writes. */
 export interface FileChange {
@@ -29,10 +34,14 @@ export interface FileChange {
 type Content =
   | { readonly text: string }
   /** Path of a file of this machine. */
-  | { readonly copyOf: string };
+  | { readonly copyOf: string }
+  /** A symbolic link to this path of the node. */
+  | { readonly linkTo: string };
 
 /** Kinds that are executed. */
 const PROGRAMS: ReadonlySet<FileKind> = new Set(["program", "entry"]);
+/** Kinds that belong to root, whoever owned the file before: who may write a policy decides what runs. */
+const OWN: ReadonlySet<FileKind> = new Set([...PROGRAMS, "trust"]);
 export const PROGRAM_MODE = 0o755;
 const TEXT_MODE = 0o644;
 
@@ -46,21 +55,26 @@ export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   const staged = node.locate(stagedPath(change.path));
   rmSync(staged, { force: true });
   const { content } = change;
+  // containerd runs whatever is in its folder of verifiers: a link appears there under its final name only.
+  if ("linkTo" in content) return;
   if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], 0o600);
   else await copyDurably(content.copyOf, staged);
   const before = statOf(node, change.path);
   chmodSync(staged, modeOf(change, before));
-  if (before !== undefined && !PROGRAMS.has(change.kind)) chownSync(staged, before.uid, before.gid);
+  if (before !== undefined && !OWN.has(change.kind)) chownSync(staged, before.uid, before.gid);
 }
 
 /** Moves a staged change to its path. @throws DecoderError IO */
-export async function putInPlace(node: NodeRoot, { path }: FileChange): Promise<void> {
+export async function putInPlace(node: NodeRoot, { path, content }: FileChange): Promise<void> {
+  if ("linkTo" in content) symlinkSync(content.linkTo, node.locate(stagedPath(path)));
   await moveDurably(node.locate(stagedPath(path)), node.locate(path));
 }
 
 /** Whether a file has a change's content and mode already. */
 export async function isInPlace(node: NodeRoot, change: FileChange): Promise<boolean> {
   const before = statOf(node, change.path);
+  const { content } = change;
+  if ("linkTo" in content) return node.linkOf(change.path) === content.linkTo;
   if (before?.isFile() !== true || (before.mode & 0o7777) !== modeOf(change, before)) return false;
   return (await hashFile(node.locate(change.path))) === (await hashContent(change.content));
 }
@@ -68,7 +82,21 @@ export async function isInPlace(node: NodeRoot, change: FileChange): Promise<boo
 /** SHA-256 in hex. */
 export async function hashContent(content: Content): Promise<string> {
   if ("copyOf" in content) return await hashFile(content.copyOf);
-  return createHash("sha256").update(content.text).digest("hex");
+  return hashText("linkTo" in content ? content.linkTo : content.text);
+}
+
+/** Like hashContent, of a name's own content; undefined if the name is of another type. @throws DecoderError IO */
+export async function hashInPlace(
+  node: NodeRoot,
+  { path, kind }: Pick<FileChange, "path" | "kind">,
+): Promise<string | undefined> {
+  const stat = statOf(node, path);
+  if (kind === "link") return stat?.isSymbolicLink() ? hashText(readlinkSync(node.locate(path))) : undefined;
+  return stat?.isFile() ? await hashFile(node.locate(path)) : undefined;
+}
+
+function hashText(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 /** SHA-256 in hex. @throws DecoderError IO */
@@ -126,6 +154,7 @@ export function statOf(node: NodeRoot, path: string): Stats | undefined {
 }
 
 function modeOf({ kind }: FileChange, before: Stats | undefined): number {
+  if (kind === "trust") return TEXT_MODE;
   if (PROGRAMS.has(kind)) return PROGRAM_MODE;
   return before?.isFile() === true ? before.mode & 0o7777 : TEXT_MODE;
 }

@@ -29,12 +29,16 @@ export function expectPayload(config: ContainerdConfig, version: ContainerdVersi
   const first = FIRST_WITH_PAYLOAD.get(version.minor) ?? 0;
   if (version.patch < first)
     return { isPassed: false, reason: `containerd ${formatVersion(version)} never passes one: update it` };
-  if (images["use_local_image_pull"] === true || forcesLocalPull(images))
-    return { isPassed: true, reason: "" };
+  if (localPullReason(images) !== undefined) return { isPassed: true, reason: "" };
   return {
     isPassed: false,
     reason: `use_local_image_pull is not true in [plugins."${IMAGES_SECTION}"]`,
   };
+}
+
+/** The setting by which containerd 2.x pulls in the CRI plugin instead of the transfer service; undefined if none does. */
+export function expectLocalPull(config: ContainerdConfig, version: ContainerdVersion): string | undefined {
+  return localPullReason(imageSettings(config, version));
 }
 
 /** Settings in sections that containerd 2.x does not read. */
@@ -93,16 +97,17 @@ function imageSettings(config: ContainerdConfig, version: ContainerdVersion): Ta
   return { ...images, ...settings, ...migrated };
 }
 
-/** Settings that the transfer service does not support: with any of them, containerd 2.1 and later pulls locally. */
-function forcesLocalPull(images: Table): boolean {
+/** The transfer service does not support some settings: with any of them, containerd 2.1 and later pulls locally. */
+function localPullReason(images: Table): string | undefined {
+  const flags = ["use_local_image_pull", "discard_unpacked_layers", "image_pull_with_sync_fs"];
+  const set = flags.find((name) => images[name] === true);
+  if (set !== undefined) return `${set} = true`;
+  if (images["disable_snapshot_annotations"] === false) return "disable_snapshot_annotations = false";
+  const downloads = images["max_concurrent_downloads"] ?? DEFAULT_DOWNLOADS;
+  if (downloads !== DEFAULT_DOWNLOADS) return `max_concurrent_downloads = ${downloads}`;
   const registry = section(images, "registry");
-  return (
-    images["disable_snapshot_annotations"] === false ||
-    images["discard_unpacked_layers"] === true ||
-    images["image_pull_with_sync_fs"] === true ||
-    (images["max_concurrent_downloads"] ?? DEFAULT_DOWNLOADS) !== DEFAULT_DOWNLOADS ||
-    ["mirrors", "configs", "auths"].some((name) => Object.keys(section(registry, name)).length > 0)
-  );
+  const old = ["mirrors", "configs", "auths"].find((name) => Object.keys(section(registry, name)).length > 0);
+  return old && `registry.${old}`;
 }
 
 const DEFAULT_DOWNLOADS = 3;

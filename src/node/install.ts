@@ -26,9 +26,9 @@ export async function install(options: InstallOptions): Promise<InstallReport> {
 }
 
 async function carryOut(job: Job, options: InstallOptions): Promise<InstallReport> {
-  const { node, before, service, plan, program, companions, keysFolder, needsRestart } = job;
+  const { node, before, service, plan, program, keysFolder, needsRestart } = job;
   const isChanged = (path: string) => job.files.some((it) => it.path === path && it.isChanged);
-  const changes = [...plan.changes, ...companions, program].filter(({ path }) => isChanged(path));
+  const changes = job.changes.filter(({ path }) => isChanged(path));
   const { privateFolders } = job;
   const { unit } = service;
   const transaction = new Transaction(node, { changes, keysFolder, privateFolders, unit, before });

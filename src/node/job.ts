@@ -3,6 +3,7 @@ import type { RunningContainerd } from "../containerd/process.ts";
 import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
+import { SETTINGS_FILE } from "../trust/settings.ts";
 import { type FileChange, isInPlace } from "./changes.ts";
 import { checkConfig } from "./check-config.ts";
 import { distributionOf, refuseImmutable, refuseMicrok8s, unitOf, warnForgetful } from "./distribution.ts";
@@ -19,6 +20,7 @@ import { type InstallRecord, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
+import { planTrust } from "./trust-plan.ts";
 
 export interface InstallOptions {
   /** Where the node's file system is mounted: "/" for this machine. */
@@ -35,6 +37,8 @@ export interface InstallOptions {
   readonly version?: ContainerdVersion;
   /** For a node of several tenants; undefined: as before. */
   readonly tenants?: TenantsOptions;
+  /** A policy of this machine, by which the node shall check signatures; undefined: as before. */
+  readonly trust?: string;
   readonly restart: boolean;
   readonly isDryRun: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -47,8 +51,8 @@ export interface Job {
   readonly service: Service;
   readonly plan: ConfigPlan;
   readonly program: FileChange;
-  /** Files beside the program: the entries of runtimes, the gate's settings. They need no restart of containerd. */
-  readonly companions: readonly FileChange[];
+  /** All files in the order in which they are put in place. Only those of the plan need a restart of containerd. */
+  readonly changes: readonly FileChange[];
   readonly keysFolder: string;
   /** Folders to create for root alone. */
   readonly privateFolders: readonly string[];
@@ -76,34 +80,45 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const path = options.program ?? installed ?? programPath(node);
   const searchPath = running?.searchPath ?? "";
   const tenants = wantedTenants(node, before, options.tenants);
+  const isTrusted = options.trust !== undefined || before.files.some(({ kind }) => kind === "trust");
   const plan = planConfig(node, {
     program: path,
     distribution,
     version,
     ...(tenants && { tenants: { flags: tenants.flags, searchPath } }),
+    ...(isTrusted && { trustPolicy: SETTINGS_FILE }),
   });
   const program: FileChange = { path, kind: "program", content: { copyOf: options.binary } };
   const keysFolder = keysFolderOf(plan.wanted.keysPath, node);
   const settings = tenants && settingsFile(node, tenants.settings, plan.root);
   const companions = [...(plan.gate?.entries ?? []), ...(settings ?? [])];
   const privateFolders = [keysFolder, ...(tenants ? [tenants.settings.sealedDirectory] : [])];
-  checkPlan(node, plan, {
+  const config = checkPlan(node, plan, {
     changes: [...plan.changes, ...companions, program],
     privateFolders,
     version,
     running,
   });
+  const trust = isTrusted
+    ? await planTrust(node, { policy: options.trust, program: path, config, version, before })
+    : undefined;
+  const changes = [...(trust?.files ?? []), ...plan.changes, ...companions, program, ...(trust?.links ?? [])];
   return {
     node,
     before,
     service,
     plan,
     program,
-    companions,
+    changes,
     keysFolder,
     privateFolders,
-    files: await comparedWith(node, [program, ...companions, ...plan.changes]),
-    findings: [...warnForgetful(node), ...plan.findings, ...(tenants?.findings ?? [])],
+    files: await comparedWith(node, changes),
+    findings: [
+      ...warnForgetful(node),
+      ...plan.findings,
+      ...(tenants?.findings ?? []),
+      ...(trust?.findings ?? []),
+    ],
     needsRestart: plan.changes.length > 0 || isStillPending(before, running),
   };
 }
@@ -115,12 +130,12 @@ interface CheckOptions {
   readonly running: RunningContainerd | undefined;
 }
 
-/** Reads the configuration as containerd will, and runs the checks of `config --check` on it. @throws DecoderError CONFIG */
+/** The configuration as containerd will read it, with the checks of `config --check`. @throws DecoderError CONFIG */
 function checkPlan(
   node: NodeRoot,
   plan: ConfigPlan,
   { changes, privateFolders, version, running }: CheckOptions,
-): void {
+): ContainerdConfig {
   const all = plan.rendered === undefined ? changes : [...changes, plan.rendered];
   const files = new PlannedFiles(node, all, privateFolders, running?.searchPath ?? "");
   const config = readContainerdConfig(plan.configFile, files);
@@ -135,7 +150,7 @@ function checkPlan(
   const error = checkConfig(config, { version, lookup: files }).findings.find(
     ({ severity }) => severity === "error",
   );
-  if (error === undefined) return;
+  if (error === undefined) return config;
   throw new DecoderError("CONFIG", `${error.message}; nothing was changed`, {
     ...(error.hint !== undefined && { hint: error.hint }),
   });

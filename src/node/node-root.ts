@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, readlinkSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ConfigFiles } from "../containerd/config-files.ts";
 import { DecoderError } from "../errors.ts";
@@ -56,6 +56,16 @@ export class NodeRoot implements ConfigFiles {
     } catch {
       return false;
     }
+  }
+
+  /** Whether a name exists, even as a dangling link. */
+  isTaken(path: string): boolean {
+    return lstatSync(this.locate(path), { throwIfNoEntry: false }) !== undefined;
+  }
+
+  /** Target of a symbolic link; undefined for anything else. */
+  linkOf(path: string): string | undefined {
+    return linkOf(this.locate(path));
   }
 
   /** Whether a path is this file system, seen through /proc/PID/root or another mount. */

@@ -8,8 +8,15 @@ import {
   versionOf,
 } from "../containerd/config.ts";
 import { type ConfigFiles, matchesImport } from "../containerd/config-files.ts";
+import {
+  renderVerifier,
+  sectionOf,
+  stanzaFields,
+  type VerifierStanza,
+  wantedStanza,
+} from "../containerd/image-verifier.ts";
 import { type RuntimeHandler, renderHandler, runtimeHandlers } from "../containerd/runtimes.ts";
-import { CONFIG_VERSION, renderStanzaFile } from "../containerd/stream-processors.ts";
+import { CONFIG_VERSION, GATE_FLAG, renderStanzaFile } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, seriesOf } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import type { FileChange } from "./changes.ts";
@@ -43,6 +50,8 @@ export interface PlanOptions {
   readonly version: ContainerdVersion;
   /** For a node of several tenants. */
   readonly tenants?: TenantsPlanOptions;
+  /** Policy of the decoder's gate, which also asks for the image verifier; undefined: what is configured stays. */
+  readonly trustPolicy?: string;
 }
 
 interface TenantsPlanOptions {
@@ -56,14 +65,14 @@ const DROP_IN = "ctd-decoder.toml";
 
 /** A configuration that is a file: the processors go to a file beside it, which it imports. */
 export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
-  const { program, version, tenants } = options;
+  const { program, version } = options;
   const { configFile } = options.distribution;
   const isOld = version.major < 2 && version.minor <= 6;
   const text = node.exists(configFile)
     ? readConfigText(configFile, node)
     : `version = ${CONFIG_VERSION[seriesOf(version)]}\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config, tenants?.flags);
+  const wanted = wantedProcessors(program, config, flagsFor(options));
   const pattern = config.files[0]?.imports.find(
     (it) =>
       it.includes("*") &&
@@ -72,7 +81,7 @@ export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
   );
   const dropIn = pattern === undefined ? join(dirname(configFile), DROP_IN) : dropInFor(pattern, configFile);
   const gate = gateFor(node, config, dropIn, options);
-  const changes = dropInChanges(node, { path: dropIn, config, wanted, version, gate });
+  const changes = dropInChanges(node, { path: dropIn, config, wanted, options, gate });
   const isImported = pattern !== undefined || config.files.some(({ path }) => path === dropIn);
   const texts = new Map([[configFile, isImported ? text : importing(text, dropIn, configFile)]]);
   if (gate?.edits !== undefined) {
@@ -84,6 +93,22 @@ export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
     if (edited !== before) changes.push({ path, kind: "config", content: { text: edited } });
   }
   return planOf(configFile, config, changes, { wanted, gate });
+}
+
+/** Flags that every processor's args must have. */
+export function flagsFor({ tenants, trustPolicy }: PlanOptions): ReadonlyMap<string, string> {
+  return new Map([
+    ...(tenants?.flags ?? []),
+    ...(trustPolicy === undefined ? [] : [[GATE_FLAG, trustPolicy] as const]),
+  ]);
+}
+
+/** Settings of containerd's image verifier; none without a policy, and for containerd 1.x, which has no verifier. */
+export function verifierFor(
+  { trustPolicy, version }: PlanOptions,
+  { plugins }: Pick<ContainerdConfig, "plugins">,
+): VerifierStanza | undefined {
+  return trustPolicy === undefined || version.major < 2 ? undefined : wantedStanza(plugins);
 }
 
 /** @param dropIn the file that the installation writes. @throws DecoderError CONFIG, NOT_FOUND */
@@ -144,13 +169,17 @@ interface DropInOptions {
   readonly path: string;
   readonly config: ContainerdConfig;
   readonly wanted: WantedProcessors;
-  readonly version: ContainerdVersion;
+  readonly options: PlanOptions;
   readonly gate: GatePlan | undefined;
 }
 
 /** The file with the processors, unless it is right: then its comments stay. */
-export function dropInChanges(node: NodeRoot, options: DropInOptions): FileChange[] {
-  const { path, config, wanted, version, gate } = options;
+export function dropInChanges(
+  node: NodeRoot,
+  { path, config, wanted, options, gate }: DropInOptions,
+): FileChange[] {
+  const { version } = options;
+  const verifier = verifierFor(options, config);
   const handlers: readonly RuntimeHandler[] = gate?.handlers ?? [];
   const processors = new Map([...wanted.processors, ...wanted.reduced]);
   const hasVersion = config.files[0]?.version !== 1;
@@ -161,11 +190,15 @@ export function dropInChanges(node: NodeRoot, options: DropInOptions): FileChang
     const present = runtimeHandlers(before, version);
     const isRight =
       (before.files[0]?.version ?? 1) === (fileVersion ?? 1) &&
+      hasSameMeaning(sectionOf(before.plugins), verifier === undefined ? {} : stanzaFields(verifier)) &&
       handlers.every((it) => present.some((other) => hasSameMeaning(it, other))) &&
       [...processors].every(([id, it]) => hasSameMeaning(before.processors.get(id), { ...it, file: path }));
     if (isRight) return [];
   }
-  const tables = handlers.map((it) => renderHandler(fileVersion ?? 1, it));
+  const tables = [
+    ...handlers.map((it) => renderHandler(fileVersion ?? 1, it)),
+    ...(verifier === undefined ? [] : [renderVerifier(verifier)]),
+  ];
   const text = renderStanzaFile({ containerd: seriesOf(version), version: fileVersion, processors, tables });
   return [{ path, kind: "drop-in", content: { text } }];
 }
@@ -187,11 +220,11 @@ export function planDropIn(node: NodeRoot, folder: string, options: PlanOptions)
   const fileVersion = versionOf({ version: CONFIG_VERSION[seriesOf(version)], ...before }, configFile);
   const text = `version = ${fileVersion}\nimports = [${JSON.stringify(join(folder, "*.toml"))}]\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config, tenants?.flags);
+  const wanted = wantedProcessors(program, config, flagsFor(options));
   const path = join(folder, DROP_IN);
   const gate = gateFor(node, config, path, options);
   if (tenants !== undefined) refuseEdits(gate, distribution);
-  const changes = dropInChanges(node, { path, config, wanted, version, gate });
+  const changes = dropInChanges(node, { path, config, wanted, options, gate });
   const rendered: FileChange = { path: configFile, kind: "config", content: { text } };
   return planOf(configFile, config, changes, { wanted, gate, rendered });
 }

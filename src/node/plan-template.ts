@@ -6,6 +6,7 @@ import {
   type Table,
   templateVersion,
 } from "../containerd/config.ts";
+import { renderVerifier, sectionOf } from "../containerd/image-verifier.ts";
 import { renderProcessors } from "../containerd/stream-processors.ts";
 import { renderTemplate } from "../containerd/template.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
@@ -16,10 +17,12 @@ import {
   type ConfigPlan,
   dropInChanges,
   dropInFor,
+  flagsFor,
   gateFor,
   type PlanOptions,
   planOf,
   refuseEdits,
+  verifierFor,
   withFile,
 } from "./plan-file.ts";
 import { wantedProcessors } from "./processors.ts";
@@ -39,17 +42,17 @@ export function planRendered(node: NodeRoot, options: PlanOptions): ConfigPlan {
     /^config(?:-v3)?\.toml\.d$/.test(dirname(it).slice(folder.length + 1)),
   );
   if (rendered !== undefined && pattern !== undefined) {
-    const wanted = wantedProcessors(program, rendered, tenants?.flags);
+    const wanted = wantedProcessors(program, rendered, flagsFor(options));
     const dropIn = dropInFor(pattern, distribution.configFile);
     const gate = gateFor(node, rendered, dropIn, options);
     if (tenants !== undefined) refuseEdits(gate, distribution);
-    const changes = dropInChanges(node, { path: dropIn, config: rendered, wanted, version, gate });
+    const changes = dropInChanges(node, { path: dropIn, config: rendered, wanted, options, gate });
     return planOf(distribution.configFile, rendered, changes, { wanted, gate });
   }
   // The template `base` has a table of runc's options already, and TOML allows no second one.
   if (tenants !== undefined) refuseEdits(undefined, distribution);
   const template = join(folder, templateName(node, folder, version));
-  return planTemplate(node, template, program);
+  return planTemplate(node, template, options);
 }
 
 /** With containerd 2.x, k3s reads config-v3.toml.tmpl and, only where there is none, config.toml.tmpl. */
@@ -59,13 +62,13 @@ function templateName(node: NodeRoot, folder: string, { major }: ContainerdVersi
   return !node.exists(join(folder, current)) && node.exists(join(folder, old)) ? old : current;
 }
 
-function planTemplate(node: NodeRoot, template: string, program: string): ConfigPlan {
+function planTemplate(node: NodeRoot, template: string, options: PlanOptions): ConfigPlan {
   const parse = (text: string) => parseTemplate(template, text);
   const text = node.exists(template) ? readConfigText(template, node) : '{{ template "base" . }}\n';
   let bare = withoutBlock(text);
   const config = isReadable(parse, text) ? text : bare;
   const before = readContainerdConfig(template, withFile(node, template, config));
-  const wanted = wantedProcessors(program, before);
+  const wanted = wantedProcessors(options.program, before, flagsFor(options));
   for (const id of [...wanted.processors.keys(), ...wanted.reduced.keys()]) {
     if (!hasProcessor(parse(bare), id)) continue;
     const cut = removeProcessor(bare, id, parse);
@@ -73,13 +76,21 @@ function planTemplate(node: NodeRoot, template: string, program: string): Config
     bare = cut;
   }
   const reduced = [...wanted.reduced].filter(([, { accepts }]) => accepts.length > 0);
-  const block = renderProcessors(new Map([...wanted.processors, ...reduced]));
+  const verifier = verifierFor(options, before);
+  // TOML has each table once: an operator's own stays.
+  const isOwn = Object.keys(sectionOf(pluginsOf(parse(bare)))).length > 0;
+  const stanza = verifier === undefined || isOwn ? "" : `\n${renderVerifier(verifier)}`;
+  const block = `${renderProcessors(new Map([...wanted.processors, ...reduced]))}${stanza}`;
   const edited = `${bare}${bare === "" || bare.endsWith("\n") ? "" : "\n"}${BEGIN}\n${block}${END}\n`;
   const isRight = isReadable(parse, text) && hasSameMeaning(parse(edited), parse(text));
   const changes: FileChange[] = isRight
     ? []
     : [{ path: template, kind: "template", content: { text: edited } }];
   return planOf(template, before, changes, { wanted, gate: undefined });
+}
+
+function pluginsOf({ plugins }: Table): Table {
+  return typeof plugins === "object" && plugins !== null ? (plugins as Table) : {};
 }
 
 /** An older installer may have appended its block to a template that had the same processors. */

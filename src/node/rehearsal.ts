@@ -15,11 +15,11 @@ const TRIAL_SUFFIX = ".dry-run";
 
 /** Reports what an installation would do. @throws DecoderError UNHEALTHY, IO, LIMIT */
 export async function rehearse(job: Job, options: InstallOptions): Promise<InstallReport> {
-  const { node, plan, program, keysFolder, needsRestart } = job;
+  const { node, program, keysFolder, needsRestart } = job;
   await tryProgram(node, program, options);
   const keys = options.keys === undefined ? undefined : await syncKeys(node, options.keys, keysFolder, true);
   return {
-    files: job.files.map((file) => withDiff(node, file, plan.changes)),
+    files: job.files.map((file) => withDiff(node, file, job.changes)),
     ...(keys && { keys }),
     restart: needsRestart ? "pending" : "not needed",
     restartCommand: job.service.restartCommand,

@@ -2,6 +2,7 @@ import {
   type FileChange,
   hashContent,
   hashFile,
+  hashInPlace,
   keepAs,
   putInPlace,
   removeFile,
@@ -104,7 +105,7 @@ export class Transaction {
       // A killed installation may have recorded a backup without making it.
       if (earlier === undefined || (earlier.backup !== undefined && (await this.#isForeign(earlier))))
         await this.#backUp(path);
-      else if (kind === "drop-in" && (await this.#isForeign(earlier))) {
+      else if ((kind === "drop-in" || kind === "trust") && (await this.#isForeign(earlier))) {
         await keepAs(this.#node, path, path + EDITED_SUFFIX);
         edited.push(path + EDITED_SUFFIX);
       }
@@ -159,7 +160,8 @@ export class Transaction {
   }
 
   /** Whether a file is not as the earlier installation wrote it. */
-  async #isForeign({ path, sha256 }: InstalledFile): Promise<boolean> {
+  async #isForeign({ path, kind, sha256 }: InstalledFile): Promise<boolean> {
+    if (kind === "link") return (await hashInPlace(this.#node, { path, kind })) !== sha256;
     return (await hashFile(this.#node.follow(path))) !== sha256;
   }
 }

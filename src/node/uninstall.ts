@@ -4,7 +4,16 @@ import { dirname } from "node:path";
 import { readConfigText } from "../containerd/config.ts";
 import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { DecoderError } from "../errors.ts";
-import { type FileKind, hashFile, PROGRAM_MODE, removeFile, restore, statOf, writeWhole } from "./changes.ts";
+import {
+  CONFIG_KINDS,
+  type FileKind,
+  hashInPlace,
+  PROGRAM_MODE,
+  removeFile,
+  restore,
+  statOf,
+  writeWhole,
+} from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
 import { asFailure } from "./failure.ts";
 import type { Finding } from "./finding.ts";
@@ -71,7 +80,7 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const { isDryRun } = options;
   const record = readRecord(node);
   const running = runningOn(node);
-  const config = record.files.find(({ kind }) => kind !== "program" && kind !== "entry");
+  const config = record.files.find(({ kind }) => CONFIG_KINDS.has(kind));
   const unit = record.unit ?? unitOf(node, distributionOf(node, running?.configFile));
   const service = new Service(node, unit, options.environment);
   if (options.restart) await service.check();
@@ -171,7 +180,7 @@ async function stepFor(node: NodeRoot, file: InstalledFile): Promise<Step> {
   const backup =
     file.backup !== undefined && statOf(node, file.backup) !== undefined ? file.backup : undefined;
   const stat = statOf(node, path);
-  const isOurs = stat?.isFile() === true && (await hashFile(node.locate(path))) === sha256;
+  const isOurs = (await hashInPlace(node, file)) === sha256;
   if (backup !== undefined && (isOurs || stat === undefined))
     return { action: "restored", apply: () => restore(node, backup, path) };
   if (isOurs) return { action: "removed", apply: () => removeFile(node, path) };
@@ -191,8 +200,9 @@ function isUnreplaced(file: Stats, backup: Stats | undefined): boolean {
 
 /** A file that was edited after the installation. */
 function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): Step {
-  // Another program at this path is left alone. A drop-in belongs to the installation: users have files of their own.
-  if (kind === "program" || kind === "entry") return { action: "kept" };
+  // Another program at this path is left alone, and so is a policy that an operator has changed. A drop-in belongs to the
+  // installation: users have files of their own.
+  if (KEPT.has(kind)) return { action: "kept" };
   const edit = EDITS.get(kind);
   if (edit === undefined) return { action: "removed", apply: () => removeFile(node, path) };
   const edited = edit(readConfigText(path, node), path, node);
@@ -206,6 +216,8 @@ function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): S
     },
   };
 }
+
+const KEPT: ReadonlySet<FileKind> = new Set<FileKind>(["program", "entry", "trust", "link"]);
 
 type Edit = (text: string, path: string, node: NodeRoot) => string | undefined;
 
@@ -224,11 +236,21 @@ const EDITS: ReadonlyMap<FileKind, Edit> = new Map<FileKind, Edit>([
 ]);
 
 function keptFile({ path, kind }: InstalledFile): Finding {
-  const hint =
-    kind === "program"
-      ? `another program replaced it since; the one from before is ${path}${BACKUP_SUFFIX}, if there was one`
-      : "remove the import of ctd-decoder.toml by hand";
+  const hint = hintFor(kind, path) ?? "remove the import of ctd-decoder.toml by hand";
   return { severity: "warning", message: `${path} changed since the installation, and was kept`, hint };
+}
+
+function hintFor(kind: FileKind, path: string): string | undefined {
+  switch (kind) {
+    case "program":
+      return `another program replaced it since; the one from before is ${path}${BACKUP_SUFFIX}, if there was one`;
+    case "link":
+      return "it decides which images are pulled: remove it by hand if nothing else uses it";
+    case "trust":
+      return "nothing reads it any more: remove it by hand";
+    default:
+      return undefined;
+  }
 }
 
 function notRestarted(service: Service): DecoderError {

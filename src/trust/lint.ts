@@ -1,8 +1,11 @@
 import { existsSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
+import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
 import { parseImageName } from "./policy/image-name.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
+import { readTrustFile } from "./policy/trust-file.ts";
+import type { TrustFile } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
 import { checkWriters } from "./settings.ts";
 
@@ -22,14 +25,44 @@ const UNKNOWN = "unheard-of.invalid/image:1";
  * What is likely wrong with a policy that can be read at all.
  * @param path the policy
  */
-export function lintPolicy({ policy }: LoadedPolicy, path: string): readonly PolicyFinding[] {
-  const files = new Set(policy.rules.flatMap(({ files }) => files));
+export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promise<readonly PolicyFinding[]> {
+  const files = filesOf(policy);
+  const present = files.filter((file) => existsSync(file));
+  const problems = await Promise.all(
+    present.map(async (file) => await materialFindings(() => readTrustFile(file))),
+  );
   return [
     ...[path, ...files].flatMap(writersFinding),
-    ...[...files].filter((file) => !existsSync(file)).map(missingFinding),
-    ...policy.rules.flatMap(({ scope }) => scopeFinding(scope)),
-    ...nameFindings(policy),
+    ...files.filter((file) => !existsSync(file)).map(missingFinding),
+    ...problems.flat(),
+    ...lintRules(policy),
   ];
+}
+
+/** Files that a policy names, each once. */
+export function filesOf({ rules }: LoadedPolicy["policy"]): readonly string[] {
+  return [...new Set(rules.flatMap(({ files }) => files))];
+}
+
+/** What is likely wrong with a policy by itself, without its files. */
+export function lintRules(policy: LoadedPolicy["policy"]): readonly PolicyFinding[] {
+  return [...policy.rules.flatMap(({ scope }) => scopeFinding(scope)), ...nameFindings(policy)];
+}
+
+/** Whether a file of a policy holds public keys, certificates or an OpenPGP keyring. */
+export async function materialFindings(read: () => TrustFile): Promise<readonly PolicyFinding[]> {
+  try {
+    const file = read();
+    const text = Buffer.from(file.bytes).toString("latin1");
+    if (/^-----BEGIN (?!PGP |CERTIFICATE-----)/m.test(text)) keysOf(file);
+    else if (text.includes("-----BEGIN CERTIFICATE-----")) readCertificateFile(file);
+    else await (await import("./check/gpg.ts")).readKeyring(file);
+    return [];
+  } catch (error) {
+    if (!(error instanceof DecoderError)) throw error;
+    const hint = "images of that scope are refused";
+    return [{ severity: "error", message: error.message, hint }];
+  }
 }
 
 function writersFinding(path: string): PolicyFinding[] {

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { renderVerifier, wantedStanza } from "../../containerd/image-verifier.ts";
 import {
   KEYS_PATH,
   PROGRAM_PATH,
@@ -31,6 +32,10 @@ export const CONFIG: Command = {
     "keys-path": { value: "PATH", help: `the private keys; default ${KEYS_PATH}` },
     path: { value: "FILE", help: `this program; default ${PROGRAM_PATH}` },
     "provider-config": { value: "FILE", help: `the key providers; default ${PROVIDER_CONFIG}` },
+    "trust-policy": {
+      value: "FILE",
+      help: "also print the decoder's gate by this policy or trust.toml, and for 2.x the image verifier",
+    },
     returns: {
       value: "TYPE",
       help: "tar: one processor that accepts and decompresses all layers",
@@ -80,14 +85,21 @@ export const CONFIG: Command = {
 /** Paths become absolute: containerd runs decoders in a working directory of its own. */
 function stanza(args: Arguments): string {
   const path = args.text("path") ?? PROGRAM_PATH;
-  return renderStanza({
-    containerd: seriesOf(containerdVersion(args) ?? { major: 2, minor: 0, patch: 0 }),
+  const containerd = seriesOf(containerdVersion(args) ?? { major: 2, minor: 0, patch: 0 });
+  const trustPolicy = args.text("trust-policy");
+  const isTrusted = trustPolicy !== undefined;
+  const note = "# containerd 1.x has no image verifier: images that are not encrypted are not checked.\n";
+  const stanza = renderStanza({
+    containerd,
     returnsTar: args.text("returns") === "tar",
     // containerd finds a bare name on its PATH.
     path: path.includes("/") ? resolve(path) : path,
     keysPath: resolve(args.text("keys-path") ?? KEYS_PATH),
     providerConfig: resolve(args.text("provider-config") ?? PROVIDER_CONFIG),
+    ...(isTrusted && { trustPolicy: resolve(trustPolicy) }),
+    ...(isTrusted && containerd === "2.x" && { tables: [renderVerifier(wantedStanza({}))] }),
   });
+  return isTrusted && containerd === "1.x" ? note + stanza : stanza;
 }
 
 /** @throws DecoderError USAGE */

@@ -33,6 +33,10 @@ export const INSTALL: Command = {
       value: "DIR",
       help: "copy these private keys, and remove copies of keys that are no longer in DIR",
     },
+    trust: {
+      value: "POLICY",
+      help: "check signatures by this policy: set up containerd's image verifier and the decoder's gate",
+    },
     "keys-only": { help: "copy keys and do nothing else" },
     watch: { help: "copy keys whenever they change, until SIGTERM; implies --keys-only" },
     "keys-path": { value: "DIR", help: `with --keys-only, where they go on the node; default ${KEYS_PATH}` },
@@ -58,10 +62,15 @@ export const INSTALL: Command = {
   notes: [
     "First, install checks that the program runs on the node and that containerd's changed configuration is valid. Then it replaces whole files, and keeps the old ones beside them. It undoes all changes if a step fails or if containerd does not come back after --restart.",
     "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. A run with --restart also makes up for a restart that is still missing.",
+    "With --trust, key files beside the policy are copied if the policy names them in /etc/containerd/ctd-decoder. A later run without --trust keeps the policy, and uninstall removes it.",
     "Servers and agents of k3s and RKE2 are recognised. Flags at the end of a stream processor's args and variables in its env are kept.",
   ],
   examples: [
     { command: "ctd-decoder install --restart", does: "installs this program and restarts containerd" },
+    {
+      command: "ctd-decoder install --trust policy.json --restart",
+      does: "also makes the node refuse images that the policy does not accept",
+    },
     { command: "ctd-decoder install --dry-run", does: "checks the node and shows each change as a diff" },
     {
       command: "ctd-decoder install --root /host --keys /keys --restart",
@@ -82,11 +91,13 @@ export const INSTALL: Command = {
       args.text("config"),
       containerdVersion(args),
     ];
+    const trust = args.text("trust");
     const report = await install({
       root: args.text("root") ?? "/",
       binary: resolve(args.text("binary") ?? process.execPath),
       ...(program !== undefined && { program: resolve("/", program) }),
       ...(keys !== undefined && { keys }),
+      ...(trust !== undefined && { trust: resolve(trust) }),
       ...(configFile !== undefined && { configFile: resolve("/", configFile) }),
       ...(version !== undefined && { version }),
       ...(args.flag("tenants") && { tenants: tenantsOptions(args) }),

@@ -52,7 +52,7 @@ export const TRUST_LINT: Command = {
     const path = args.operand(0);
     const loaded = await load(args, path);
     const { lintPolicy } = await import("../../trust/lint.ts");
-    const findings = lintPolicy(loaded, path);
+    const findings = await lintPolicy(loaded, path);
     const isBad = findings.some(({ severity }) => severity === "error");
     const failure = isBad ? new DecoderError("UNHEALTHY", `${path} does not do what it says`) : undefined;
     const { format, rules } = loaded.policy;

@@ -69,7 +69,8 @@ async function checkToday(key: Key, keyId: string): Promise<void> {
   await key.getSigningKey(part?.getKeyID(), now, undefined, CONFIG);
 }
 
-async function readKeyring({ name, bytes }: TrustFile): Promise<Key[]> {
+/** @throws DecoderError BAD_KEY */
+export async function readKeyring({ name, bytes }: TrustFile): Promise<Key[]> {
   const text = Buffer.from(bytes).toString("latin1");
   try {
     return text.includes(ARMOR)
