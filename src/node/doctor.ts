@@ -30,6 +30,7 @@ import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
 import { reportTenants, type TenantsReport } from "./tenants-report.ts";
+import { reportTrust, type TrustReport } from "./trust-report.ts";
 
 interface DoctorOptions {
   /** containerd's configuration; undefined: the running containerd's, else the file at a usual path. */
@@ -54,6 +55,8 @@ export interface Diagnosis {
   readonly decoder?: DecoderReport;
   readonly keys?: KeyReport;
   readonly providers?: ProviderReport;
+  /** Present on a node that checks signatures, or is meant to. */
+  readonly trust?: TrustReport;
   readonly selfTest: readonly SelfTest[];
   readonly image?: ImageInfo;
   /** How tenants are isolated; undefined for a node that is not set up for them. */
@@ -88,6 +91,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
   const tenants =
     config && version && (await reportTenants({ config, version, environment: settings.environment }));
+  const environment = { ...settings.environment, PATH: searchPath };
+  const trust = config && (await reportTrust({ config, version, environment }));
   const reports = {
     ...(check && { config: check }),
     ...(program !== undefined && { decoder: await reportDecoder(program, settings.environment) }),
@@ -97,6 +102,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
       searchPath,
     ),
     ...(tenants && { tenants }),
+    ...(trust && { trust }),
   };
   const tests =
     (keys && (await testKeys({ keys, keysPath, decoder, program, searchPath, settings }, findings))) ?? [];

@@ -6,6 +6,7 @@ import type { ProviderReport } from "../../node/provider-report.ts";
 import type { Refusal } from "../../node/refusals.ts";
 import type { SelfTest } from "../../node/self-test.ts";
 import type { TenantsReport } from "../../node/tenants-report.ts";
+import type { TrustReport } from "../../node/trust-report.ts";
 import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
@@ -76,6 +77,7 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
     decoder,
     keys,
     providers,
+    trust,
     selfTest,
     image,
     tenants,
@@ -91,6 +93,7 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
     ...(keys ? [renderKeys(keys, style)] : []),
     ...(providers ? [renderProviders(providers, style)] : []),
     ...(tenants ? [renderTenants(tenants, style)] : []),
+    ...(trust ? [renderTrust(trust, style)] : []),
     renderSelfTest(selfTest, style),
     ...(image ? [renderImage(image, style, columns)] : []),
     ...(refusals.length > 0 ? [renderRefusals(refusals, style)] : []),
@@ -145,6 +148,16 @@ function renderProviders({ path, providers, findings }: ProviderReport, style: S
     ({ name, where, problem }) => `${INDENT}${printable(`${name}: ${where}`)} ${verdict(problem, style)}\n`,
   );
   return `${title}\n${lines.join("")}`;
+}
+
+function renderTrust({ settings, policy, binDir, hasGate, findings }: TrustReport, style: Style): string {
+  const lines = [
+    ...(policy === undefined ? [] : [`policy ${printable(policy)}`]),
+    ...(binDir === undefined ? [] : [`image verifiers in ${printable(binDir)}`]),
+    `the decoder's gate is ${hasGate ? "on" : "off"}`,
+  ];
+  const title = style.bold(`signatures, by ${printable(settings)}`);
+  return `${title}\n${lines.map((it) => `${INDENT}${it}\n`).join("")}${renderFindings(findings, style)}`;
 }
 
 function renderSelfTest(tests: readonly SelfTest[], style: Style): string {
