@@ -9,6 +9,7 @@ import { INSTALL } from "./commands/install.ts";
 import { KEYGEN } from "./commands/keygen.ts";
 import { LAYER } from "./commands/layer.ts";
 import { manCommand } from "./commands/man.ts";
+import { NRI } from "./commands/nri.ts";
 import { REWRAP } from "./commands/rewrap.ts";
 import { SIGN } from "./commands/sign.ts";
 import { TRUST_ATTEST } from "./commands/trust-attest.ts";
@@ -26,7 +27,7 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   ["Commands for images", [ENCRYPT, INSPECT, VERIFY, DECRYPT, REWRAP, LAYER]],
   ["Commands for trust", [TRUST_CHECK, TRUST_BLOB, TRUST_SUMS, TRUST_ATTEST, SIGN, VERIFY_BLOB]],
   ["Commands for policies", [TRUST_EXPLAIN, TRUST_LINT, TRUST_FETCH, TRUST_AUDIT]],
-  ["Commands for keys and nodes", [KEYGEN, INSTALL, UNINSTALL, DOCTOR, CONFIG]],
+  ["Commands for keys and nodes", [KEYGEN, INSTALL, UNINSTALL, DOCTOR, CONFIG, NRI]],
   ["Commands for shells", [completionCommand(() => COMMANDS), manCommand(() => COMMANDS)]],
 ];
 

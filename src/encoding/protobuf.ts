@@ -49,7 +49,7 @@ function skip(message: Uint8Array, at: number, type: number): number | null {
   return size === null || size > message.length - at ? null : at + size;
 }
 
-function readVarint(message: Uint8Array, start: number): { value: number; end: number } | null {
+export function readVarint(message: Uint8Array, start: number): { value: number; end: number } | null {
   let value = 0;
   for (let i = 0; i < VARINT_BYTES; i++) {
     const byte = message[start + i];
@@ -61,7 +61,7 @@ function readVarint(message: Uint8Array, start: number): { value: number; end: n
   return null;
 }
 
-function varint(value: number): Buffer {
+export function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);

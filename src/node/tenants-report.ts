@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { ContainerdConfig } from "../containerd/config.ts";
-import { nriRequirement } from "../containerd/nri-config.ts";
+import { nriRequirement } from "../containerd/nri/requirement.ts";
 import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
 import { GZIP_ID, TAR_ID } from "../containerd/stream-processors.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";

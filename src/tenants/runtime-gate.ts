@@ -2,17 +2,13 @@ import { appendFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import { appendLine } from "../io/append.ts";
 import { readSmallFile } from "../io/file.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
-import { KubeApi } from "./api.ts";
-import { type Allowed, admit, type ContainerRequest } from "./gate.ts";
-import { findKubeconfig, readKubeconfig } from "./kubeconfig.ts";
-import { SealRecords } from "./seal-record.ts";
-import { storeOf, type TenantSettings } from "./settings.ts";
-import { Verdicts } from "./verdicts.ts";
+import type { ContainerRequest } from "./gate.ts";
+import { guard } from "./guard.ts";
+import type { TenantSettings } from "./settings.ts";
 
 /** What runc was called with, as far as the gate reads it. */
 interface RuntimeCall {
@@ -86,41 +82,13 @@ export function parseRuntimeCall(args: readonly string[], workingDirectory: stri
   };
 }
 
-/**
- * Decides about one container, and writes the decision to the audit log.
- * @throws DecoderError when the container must not start
- */
+/** Decides about the container of a call. @throws DecoderError when it must not start */
 export async function guardRuntime(
   call: RuntimeCall,
   settings: TenantSettings,
   schemes: SchemeSettings,
 ): Promise<void> {
-  const { environment } = schemes;
-  const apis: KubeApi[] = [];
-  const request = readBundle(call);
-  try {
-    const store = storeOf(settings);
-    const { sharesNodeLayers, exemptNamespaces: exempt } = settings;
-    const allowed = await admit(
-      request,
-      { store, schemes, sharesNodeLayers, exempt },
-      {
-        records: new SealRecords(settings.sealedDirectory),
-        verdicts: new Verdicts(settings.verdictDirectory),
-        api: () => {
-          const api = new KubeApi(() => readKubeconfig(findKubeconfig(settings.kubeconfig), environment));
-          apis.push(api);
-          return api;
-        },
-      },
-    );
-    if (allowed.chains.length > 0) audit(settings, request, allowed);
-  } catch (error) {
-    audit(settings, request, error);
-    throw error;
-  } finally {
-    for (const api of apis) api.close();
-  }
+  await guard(readBundle(call), settings, schemes);
 }
 
 /** Tells containerd why runc was not started: it reads runc's own log (JSON lines with level, msg and time). */
@@ -157,29 +125,6 @@ function readBundle({ bundle, containerId, namespace }: RuntimeCall): ContainerR
     mounts: mounts.flatMap((it) => (typeof it["source"] === "string" ? it["source"] : [])),
     pod: { namespace: word(POD.namespace), name: word(POD.name), uid: word(POD.uid) },
   };
-}
-
-function audit(
-  { auditLog }: TenantSettings,
-  { containerId, pod }: ContainerRequest,
-  outcome: Allowed | unknown,
-): void {
-  if (auditLog === undefined) return;
-  const refused = outcome instanceof Error;
-  const record = {
-    time: new Date().toISOString(),
-    verdict: refused ? (outcome instanceof DecoderError ? outcome.code : "INTERNAL") : "allowed",
-    container: printable(containerId, MESSAGE_CHARS),
-    pod: printable(`${pod.namespace}/${pod.name}`, MESSAGE_CHARS),
-    uid: printable(pod.uid, MESSAGE_CHARS),
-    ...(refused && outcome instanceof DecoderError && { message: printable(outcome.message, MESSAGE_CHARS) }),
-    ...(!refused && (outcome as Allowed)),
-  };
-  try {
-    appendLine(auditLog, JSON.stringify(record));
-  } catch {
-    // The gate's own verdict does not depend on its log.
-  }
 }
 
 function misunderstood(): DecoderError {

@@ -1,5 +1,5 @@
-import { type ContainerdConfig, isTable, type Table } from "./config.ts";
-import type { ContainerdVersion } from "./version.ts";
+import { type ContainerdConfig, isTable, type Table } from "../config.ts";
+import type { ContainerdVersion } from "../version.ts";
 
 /** Name that the plugin registers, and that `required_plugins` must list. */
 export const NRI_NAME = "ctd-decoder";
