@@ -214,8 +214,15 @@ async function inContainerd(path: string, x64: string, work: string): Promise<vo
     for (const cosign of COSIGNS) runInside(cosign, ["verify", ...flags, reference]);
     await node.images.pull(reference);
     const root = join(node.folder, "host");
+    run("cp", ["--archive", join(debianFolder("amd64"), "root"), root]);
     mkdirSync(join(root, "etc/containerd"), { recursive: true });
-    const mount = ["--mount", `type=bind,src=${root},dst=/host,options=rbind:rw`];
+    mkdirSync(join(root, "proc"), { recursive: true });
+    const mount = [
+      "--mount",
+      `type=bind,src=${root},dst=/host,options=rbind:rw`,
+      "--mount",
+      "type=proc,src=proc,dst=/host/proc",
+    ];
     for (const words of [["--version"], ["install", "--root", "/host", "--dry-run", "--containerd", "1.6"]]) {
       const container = ["--snapshotter", "native", ...mount, reference, `check-${words.length}`];
       const ended = await node.ctr("run", "--rm", ...container, "/usr/bin/ctd-decoder", ...words);
