@@ -7,6 +7,7 @@ import type { KeyOptions } from "../keys/load.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { recipientForms } from "../keywrap/wrap.ts";
 import * as LIMITS from "../limits.ts";
+import { printable } from "../text.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 
@@ -125,7 +126,9 @@ export async function namedKeys(
   if (files.length === 0 && options.keysPath === undefined) return undefined;
   const { loadKeys } = await import("../keys/load.ts");
   const { addNamedKeys } = await import("../keys/named.ts");
-  return { ...(await addNamedKeys(files, await loadKeys(options))), advice: KEYS_HINT };
+  const { askPassword } = await import("./password-prompt.ts");
+  const ask = async (file: string) => await askPassword(`password for ${printable(file)}: `);
+  return { ...(await addNamedKeys(files, await loadKeys(options), ask)), advice: KEYS_HINT };
 }
 
 /** @throws DecoderError USAGE if the command line names no key and no key provider is configured, BAD_KEY */

@@ -2,10 +2,12 @@ import { DecoderError } from "../errors.ts";
 import { formatName, parseName } from "../registry/name.ts";
 import { openClient, type RegistryAccess } from "../registry/open.ts";
 import { Secret } from "../secret.ts";
+import { printable } from "../text.ts";
 import { parseTagged } from "../transport/file-reference.ts";
 import type { SigningKey } from "../trust/sign/cosign-key.ts";
 import type { SignRequest, SignResult } from "../trust/sign/sign-image.ts";
 import type { SignatureStore } from "../trust/sign/signature-store.ts";
+import { askPassword } from "./password-prompt.ts";
 
 const LAYOUT = "oci:";
 const REGISTRY = "docker://";
@@ -67,14 +69,18 @@ function layoutPlace(rest: string, identity: string | undefined): SignedPlace {
 }
 
 /**
- * @param spec "FILE", with the place of its password as for private keys; else the environment's COSIGN_PASSWORD
+ * @param spec "FILE", with the place of its password as for private keys; else the environment's COSIGN_PASSWORD has it, or
+ *   the user types it
  * @throws DecoderError BAD_KEY
  */
 export async function readSigner(spec: string): Promise<SigningKey> {
   const { readKeyFile } = await import("../keys/named.ts");
-  const { readSigningKey } = await import("../trust/sign/cosign-key.ts");
+  const { isLocked, readSigningKey } = await import("../trust/sign/cosign-key.ts");
   const { file, data, passwords } = await readKeyFile(spec);
-  const password = passwords[0] ?? environmentPassword();
+  const password =
+    passwords[0] ??
+    environmentPassword() ??
+    (isLocked(data) ? await askPassword(`password for ${printable(file)}: `) : undefined);
   try {
     return readSigningKey(data, password, file);
   } finally {

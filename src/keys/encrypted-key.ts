@@ -1,4 +1,4 @@
-import { createDecipheriv, createHash, pbkdf2, scrypt } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, pbkdf2, randomBytes, scrypt } from "node:crypto";
 import { promisify } from "node:util";
 import type { PieceBudget } from "../budget.ts";
 import type { Bytes } from "../encoding/bytes.ts";
@@ -9,6 +9,9 @@ import {
   readSequence,
   readSmallInteger,
   TAG,
+  writeElement,
+  writeInteger,
+  writeOid,
 } from "../encoding/der.ts";
 import type { PemBlock } from "../encoding/pem.ts";
 import * as LIMITS from "../limits.ts";
@@ -199,4 +202,40 @@ function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint
   } finally {
     for (const secret of [key, ...parts]) secret.fill(0);
   }
+}
+
+const HMAC_SHA256 = "2a864886f70d0209";
+const AES_256_CBC = "60864801650304012a";
+const SALT_BYTES = 16;
+/** For each guess at the password. Opening the key takes some 0.2 s. */
+const NEW_KEY_ITERATIONS = 600_000;
+
+/**
+ * Encrypts a private key as an EncryptedPrivateKeyInfo: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018 A.4), which
+ * OpenSSL reads.
+ * @param der PKCS#8, zeroed. @returns DER
+ */
+export async function encryptPkcs8(der: Bytes, password: Secret): Promise<Bytes> {
+  const [salt, iv] = [randomBytes(SALT_BYTES), randomBytes(AES_256.ivBytes)];
+  const key = await derivePbkdf2(password.bytes, salt, NEW_KEY_ITERATIONS, AES_256.keyBytes, "sha256");
+  try {
+    const cipher = createCipheriv(AES_256.name, key, iv);
+    const data = Buffer.concat([cipher.update(der), cipher.final()]);
+    const iterations = writeInteger(bigEndian(NEW_KEY_ITERATIONS));
+    const prf = writeElement(TAG.SEQUENCE, writeOid(HMAC_SHA256), writeElement(TAG.NULL));
+    const pbkdf2 = writeElement(TAG.SEQUENCE, writeElement(TAG.OCTET_STRING, salt), iterations, prf);
+    const derivation = writeElement(TAG.SEQUENCE, writeOid(PBKDF2), pbkdf2);
+    const encryption = writeElement(TAG.SEQUENCE, writeOid(AES_256_CBC), writeElement(TAG.OCTET_STRING, iv));
+    const parameters = writeElement(TAG.SEQUENCE, derivation, encryption);
+    const algorithm = writeElement(TAG.SEQUENCE, writeOid(PBES2), parameters);
+    return writeElement(TAG.SEQUENCE, algorithm, writeElement(TAG.OCTET_STRING, data));
+  } finally {
+    for (const secret of [key, der]) secret.fill(0);
+  }
+}
+
+function bigEndian(number: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, number);
+  return bytes;
 }

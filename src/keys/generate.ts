@@ -1,5 +1,7 @@
 import { generateKeyPair, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
+import { writePem } from "../encoding/pem-writer.ts";
+import type { Secret } from "../secret.ts";
 import type { Curve } from "./keyset.ts";
 import { thumbprint } from "./thumbprint.ts";
 
@@ -17,8 +19,15 @@ interface KeyPair {
 
 const generate = promisify(generateKeyPair);
 
-/** Makes a key pair for wrapping layer keys. */
-export async function generateKeys(kind: KeyPairKind, format: "pem" | "jwk"): Promise<KeyPair> {
+/**
+ * Makes a key pair for wrapping layer keys.
+ * @param password encrypts the private key, which must be PEM
+ */
+export async function generateKeys(
+  kind: KeyPairKind,
+  format: "pem" | "jwk",
+  password?: Secret,
+): Promise<KeyPair> {
   const { privateKey, publicKey } =
     kind.type === "rsa"
       ? await generate("rsa", { modulusLength: kind.bits })
@@ -26,7 +35,7 @@ export async function generateKeys(kind: KeyPairKind, format: "pem" | "jwk"): Pr
   const kid = thumbprint({ ...publicKey.export({ format: "jwk" }) });
   if (format === "pem") {
     return {
-      privateKey: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
+      privateKey: await privatePem(privateKey, password),
       publicKey: publicKey.export({ format: "pem", type: "spki" }).toString(),
       kid,
     };
@@ -35,4 +44,11 @@ export async function generateKeys(kind: KeyPairKind, format: "pem" | "jwk"): Pr
   const jwk = (key: KeyObject) =>
     `${JSON.stringify({ ...key.export({ format: "jwk" }), kid, use: "enc", alg })}\n`;
   return { privateKey: jwk(privateKey), publicKey: jwk(publicKey), kid };
+}
+
+async function privatePem(key: KeyObject, password: Secret | undefined): Promise<string> {
+  if (password === undefined) return key.export({ format: "pem", type: "pkcs8" }).toString();
+  const { encryptPkcs8 } = await import("./encrypted-key.ts");
+  const der = await encryptPkcs8(new Uint8Array(key.export({ format: "der", type: "pkcs8" })), password);
+  return writePem("ENCRYPTED PRIVATE KEY", der);
 }

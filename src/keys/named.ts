@@ -15,18 +15,28 @@ import { privateHalfHint } from "./recipient.ts";
 const KEY_FILE = /^(?<file>.+?)(?::(?<source>pass|file|fd)=(?<value>[\s\S]*))?$/;
 const PROVIDER = /^provider:(?<name>[^:]+)(?::(?<attributes>[\s\S]*))?$/;
 
+/** Asks the user for the password of a file. Undefined if there is nobody to ask. */
+type AskPassword = (file: string) => Promise<Secret | undefined>;
+
+const PASSWORD_TRIES = 3;
+
 /**
  * Adds keys that the user names one by one. Unlike the files of a folder, each must be usable.
  * @param specs "FILE", "FILE:pass=PASSWORD", "FILE:file=PASSWORD-FILE", "FILE:fd=NUMBER" or "provider:NAME[:ATTRIBUTES]"
  * @param base keys found elsewhere, which come after the named ones
+ * @param askPassword called for an encrypted key whose password is not named
  * @throws DecoderError BAD_KEY
  */
-export async function addNamedKeys(specs: readonly string[], base: KeySet): Promise<KeySet> {
+export async function addNamedKeys(
+  specs: readonly string[],
+  base: KeySet,
+  askPassword: AskPassword = async () => undefined,
+): Promise<KeySet> {
   const collector = new KeyCollector(false);
   const parameters = new Map(base.parameters);
   for (const spec of specs) {
     const provider = PROVIDER.exec(spec)?.groups;
-    if (provider === undefined) await addFile(collector, spec);
+    if (provider === undefined) await addFile(collector, spec, askPassword);
     else addProvider(parameters, provider["name"] ?? "", provider["attributes"] ?? "");
   }
   const named = collector.finish(parameters);
@@ -57,9 +67,17 @@ export async function readKeyFile(spec: string): Promise<{
   return { file, data: await read(file, "key"), passwords };
 }
 
-async function addFile(collector: KeyCollector, spec: string): Promise<void> {
+async function addFile(collector: KeyCollector, spec: string, askPassword: AskPassword): Promise<void> {
   const { file, data, passwords } = await readKeyFile(spec);
-  const used = data.length === 0 ? undefined : await collector.add(data, file, passwords);
+  if (data.length === 0) throw unusable(file, undefined);
+  let used = await collector.add(data, file, passwords);
+  const isNamed = passwords.length > 0;
+  for (let i = 0; used === undefined && !isNamed && i < PASSWORD_TRIES; i++) {
+    if (collector.skipped.at(-1)?.isLocked !== true) break;
+    const password = await askPassword(file);
+    if (password === undefined) break;
+    used = await collector.add(data, file, [password]);
+  }
   if (used === undefined) throw unusable(file, collector.skipped.at(-1));
 }
 
@@ -80,12 +98,17 @@ function addProvider(
 
 async function readPassword(source: string, value: string): Promise<Secret> {
   if (source === "pass") return new Secret(new Uint8Array(Buffer.from(value)));
-  if (source === "file") return passwordIn(await read(value, "password file"));
+  if (source === "file") return await readPasswordFile(value);
   if (!/^\d{1,5}$/.test(value))
     throw new DecoderError("BAD_KEY", `"${value}" is not a file descriptor to read a password from`);
   const buffer = new Uint8Array(LIMITS.keyFileBytes);
   const length = new Input(Number(value), `file descriptor ${value}`).fill(buffer);
   return passwordIn(buffer.subarray(0, length));
+}
+
+/** Reads a file, which may be a pipe or "-". @throws DecoderError BAD_KEY */
+export async function readPasswordFile(path: string): Promise<Secret> {
+  return passwordIn(await read(path, "password file"));
 }
 
 async function read(path: string, what: string): Promise<Bytes> {

@@ -1,12 +1,15 @@
 import { rm } from "node:fs/promises";
 import { DecoderError } from "../../errors.ts";
+import { Output } from "../../io/output.ts";
 import { exists, writeDurably } from "../../io/staging.ts";
 import type { KeyPairKind } from "../../keys/generate.ts";
 import type { Curve } from "../../keys/keyset.ts";
 import * as LIMITS from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
+import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
+import { askNewPassword } from "../password-prompt.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import { environmentPassword } from "../signing.ts";
 import { interruptible } from "../ui.ts";
@@ -32,12 +35,18 @@ export const KEYGEN: Command = {
       choices: ["encryption", "signing"],
     },
     format: { value: "FORMAT", help: "format of the files; default pem", choices: ["pem", "jwk"] },
+    "password-file": {
+      value: "FILE",
+      help: "encrypt the private key with the password in FILE, or - for standard input",
+    },
+    "ask-password": { help: "encrypt the private key with a password that you type" },
+    "public-key": { value: "FILE", help: "file of the public key; default FILE.pub" },
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. Messages, doctor, inspect and the audit log name the key by its kid, the RFC 7638 thumbprint of the public key.",
-    "PEM files are PKCS#8, which the Go decoder also reads.",
-    "A private key --for signing has the format of cosign.key, which cosign reads. The variable COSIGN_PASSWORD sets its password, which may be empty.",
+    "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. If FILE is -, the private key goes to standard output, and --public-key says where the public one goes. Messages, doctor, inspect and the audit log name the key by its kid, the RFC 7638 thumbprint of the public key.",
+    "PEM files are PKCS#8, which the Go decoder also reads, except those with a password. A command that needs such a key asks for the password. On a node, --key-passwords-path names the folder with the password.",
+    "A private key --for signing has the format of cosign.key, which cosign reads. Its password comes from COSIGN_PASSWORD, which may be empty, from --password-file, or from the terminal.",
   ],
   examples: [
     { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },
@@ -46,36 +55,38 @@ export const KEYGEN: Command = {
       does: "makes an RSA pair as JWKs",
     },
     {
+      command: "ctd-decoder keygen --public-key node.pub - | ssh node 'umask 077; cat > node.pem'",
+      does: "keeps the private key off this machine's disk",
+    },
+    {
       command: "COSIGN_PASSWORD=secret ctd-decoder keygen --for signing cosign.key",
       does: "makes a pair that signs images",
     },
   ],
   async run(args, ui) {
     const privateFile = args.operand(0);
-    const publicFile = `${privateFile}.pub`;
-    for (const file of [privateFile, publicFile]) {
+    const publicFile = args.text("public-key") ?? `${privateFile}.pub`;
+    const isPiped = privateFile === "-";
+    if (isPiped) checkPipe(args);
+    for (const file of isPiped ? [publicFile] : [privateFile, publicFile]) {
       if (await exists(file))
         throw new DecoderError("EXISTS", `${file} already exists`, {
           hint: "choose another name: keys are never overwritten",
         });
     }
-    const { generateKeys } = await import("../../keys/generate.ts");
     const format = args.text("format") === "jwk" ? "jwk" : "pem";
     const which = kind(args);
-    const isForSigning = args.text("for") === "signing";
-    const password = isForSigning ? signingPassword(format) : undefined;
-    const pair = await generateKeys(which, format);
-    const privateKey = password === undefined ? pair.privateKey : await sealed(pair.privateKey, password);
-    await writeAll([
-      { path: privateFile, text: privateKey, mode: PRIVATE_MODE },
-      { path: publicFile, text: pair.publicKey, mode: PUBLIC_MODE },
-    ]);
-    const { kid } = pair;
+    const { privateKey, publicKey, kid } = await makePair(args, which, format);
+    const publicPart = { path: publicFile, text: publicKey, mode: PUBLIC_MODE };
+    if (isPiped) {
+      ui.leaveStandardOutput();
+      await writeAll([publicPart], () => new Output(1, "standard output").write(Buffer.from(privateKey)));
+    } else await writeAll([{ path: privateFile, text: privateKey, mode: PRIVATE_MODE }, publicPart]);
     const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
     ui.result({ privateKey: privateFile, publicKey: publicFile, type, kid }, () =>
       [
-        `private key: ${privateFile}`,
-        `public key:  ${publicFile}`,
+        `private key: ${printable(isPiped ? "standard output" : privateFile)}`,
+        `public key:  ${printable(publicFile)}`,
         `type:        ${type}`,
         `kid:         ${kid}`,
         "",
@@ -84,14 +95,44 @@ export const KEYGEN: Command = {
   },
 };
 
+/** @throws DecoderError USAGE unless the private key can go to standard output */
+function checkPipe(args: Arguments): void {
+  if (args.text("public-key") === undefined) {
+    throw new DecoderError("USAGE", "keygen - needs a file for the public key", {
+      hint: "name it with --public-key FILE; the private key goes to standard output",
+    });
+  }
+  if (process.stdout.isTTY) {
+    throw new DecoderError("USAGE", "refusing to write a private key to a terminal", {
+      hint: "redirect standard output to a file or a pipe, or name a file",
+    });
+  }
+}
+
+async function makePair(args: Arguments, which: KeyPairKind, format: "pem" | "jwk") {
+  const { generateKeys } = await import("../../keys/generate.ts");
+  const isForSigning = args.text("for") === "signing";
+  const password = await newPassword(args, isForSigning, format);
+  try {
+    if (password === undefined || !isForSigning) return await generateKeys(which, format, password);
+    const pair = await generateKeys(which, format);
+    return { ...pair, privateKey: await cosignKey(pair.privateKey, password) };
+  } finally {
+    password?.destroy();
+  }
+}
+
 interface NewFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
 }
 
-/** Writes files that must not exist yet. After a failure or a signal, none of them is left. @throws DecoderError IO */
-async function writeAll(files: readonly NewFile[]): Promise<void> {
+/**
+ * Writes files that must not exist yet. After a failure or a signal, none of them is left.
+ * @param last is done after the files are written. @throws DecoderError IO; what `last` throws
+ */
+async function writeAll(files: readonly NewFile[], last: () => void = () => undefined): Promise<void> {
   const written: string[] = [];
   await interruptible(async (signal) => {
     try {
@@ -100,6 +141,7 @@ async function writeAll(files: readonly NewFile[]): Promise<void> {
         written.push(path);
         if (signal.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
       }
+      last();
     } catch (error) {
       for (const path of written) await rm(path, { force: true });
       throw error;
@@ -122,24 +164,42 @@ function kind(args: Arguments): KeyPairKind {
     : { type: "ec", curve: (curve ?? "P-256") as Curve };
 }
 
-/** @throws DecoderError USAGE */
-function signingPassword(format: string): Secret {
-  if (format !== "pem")
+/** The password of the new private key. Undefined: it gets none. @throws DecoderError USAGE, BAD_KEY */
+async function newPassword(
+  args: Arguments,
+  isForSigning: boolean,
+  format: "pem" | "jwk",
+): Promise<Secret | undefined> {
+  const [file, isAsked] = [args.text("password-file"), args.flag("ask-password")];
+  if (isForSigning && format !== "pem")
     throw new DecoderError("USAGE", "keys for signing are PEM: --format jwk is for encryption");
-  const password = environmentPassword();
-  if (password !== undefined) return password;
-  throw new DecoderError("USAGE", "a key for signing needs a password", {
-    hint: "set COSIGN_PASSWORD in the environment; an empty one is allowed, and protects nothing",
-  });
+  if (file === undefined && !isAsked && !isForSigning) return undefined;
+  if (format !== "pem")
+    throw new DecoderError("USAGE", "a JWK has no password: use --format pem, or leave the password out");
+  const password = await givenPassword(file, isAsked);
+  if (password === undefined) {
+    throw new DecoderError("USAGE", "there is no terminal to type the password on", {
+      hint: isForSigning
+        ? "set COSIGN_PASSWORD, which may be empty, or name a file with --password-file"
+        : "name a file with --password-file",
+    });
+  }
+  // cosign has keys with an empty password.
+  if (password.bytes.length > 0 || isForSigning) return password;
+  throw new DecoderError("USAGE", "the password is empty");
 }
 
-/** The private key in cosign's form. */
-async function sealed(pem: string, password: Secret): Promise<string> {
+async function givenPassword(file: string | undefined, isAsked: boolean): Promise<Secret | undefined> {
+  if (file !== undefined) {
+    const { readPasswordFile } = await import("../../keys/named.ts");
+    return await readPasswordFile(file);
+  }
+  const fromEnvironment = isAsked ? undefined : environmentPassword();
+  return fromEnvironment ?? (await askNewPassword("password for the new key: "));
+}
+
+async function cosignKey(pem: string, password: Secret): Promise<string> {
   const { createPrivateKey } = await import("node:crypto");
   const { writeCosignKey } = await import("../../trust/sign/cosign-key.ts");
-  try {
-    return writeCosignKey(createPrivateKey(pem), password);
-  } finally {
-    password.destroy();
-  }
+  return writeCosignKey(createPrivateKey(pem), password);
 }

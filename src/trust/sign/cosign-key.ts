@@ -3,6 +3,7 @@ import { xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
 import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { type PemBlock, parsePem } from "../../encoding/pem.ts";
+import { writePem } from "../../encoding/pem-writer.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
@@ -29,6 +30,12 @@ const TAG_BYTES = 16;
 const SCRYPT = { N: 65_536, r: 8, p: 1 };
 const PASSWORD_HINT =
   "the password comes from the environment's COSIGN_PASSWORD, or after the file's name: FILE:file=PASSWORD-FILE, FILE:fd=NUMBER or FILE:pass=TEXT";
+
+/** Whether a private key is encrypted. */
+export function isLocked(pem: Uint8Array): boolean {
+  const [block] = parsePem(Buffer.from(pem).toString("latin1"), 1);
+  return block !== undefined && (COSIGN_LABELS.has(block.label) || block.label === PKCS8_ENCRYPTED);
+}
 
 /**
  * Reads a private key: cosign.key, or PKCS#8, PKCS#1 or SEC 1 in PEM.
@@ -118,8 +125,7 @@ export function writeCosignKey(privateKey: KeyObject, password: Secret): string 
       cipher: { name: "nacl/secretbox", nonce: encodeBase64(nonce) },
       ciphertext,
     });
-    const lines = encodeBase64(Buffer.from(json)).replace(/.{64}(?=.)/g, "$&\n");
-    return `-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n${lines}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n`;
+    return writePem("ENCRYPTED SIGSTORE PRIVATE KEY", new Uint8Array(Buffer.from(json)));
   } finally {
     key.fill(0);
     der.fill(0);

@@ -1,0 +1,188 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { command, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
+import { describeWith, openssl, ours, output, script } from "../support/peers.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const folder = temporaryFolder();
+const cwd = folder;
+const image = "oci:image:enc";
+
+/** Encrypted for locked.pem, whose password is "secret". */
+beforeAll(async () => {
+  writeFileSync(join(folder, "password"), "secret\n");
+  writeFileSync(join(folder, "file.tar"), Buffer.alloc(1024));
+  await succeed(["keygen", "--password-file", "password", "locked.pem"], { cwd });
+  await succeed(["encrypt", "-q", "-r", "jwe:locked.pem.pub", "tar:file.tar", image], { cwd });
+});
+
+interface Shown {
+  readonly exit: number;
+  /** Everything on the terminal, echo included. */
+  readonly screen: string;
+}
+
+/** Runs a command on a terminal, and answers each question for a password with the next of the texts. */
+async function typing(args: readonly string[], texts: readonly string[]): Promise<Shown> {
+  const line = [ours.command, ...args].map((word) => `'${word}'`).join(" ");
+  const env = { PATH: process.env["PATH"], TMPDIR: process.env["TMPDIR"], TERM: "xterm" };
+  const child = spawn(script.command, ["-qec", line, "/dev/null"], {
+    cwd,
+    env,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const left = [...texts];
+  let screen = "";
+  child.stdout.on("data", (chunk) => {
+    screen += chunk;
+    if (/(?:password for [^\r\n]+|password again): $/.test(screen)) child.stdin.write(left.shift() ?? "\r");
+  });
+  const exit = await new Promise<number>((resolve) => child.on("close", (code) => resolve(code ?? -1)));
+  return { exit, screen };
+}
+
+describeWith([ours, script], "a password on a terminal", { timeout: 60_000 }, () => {
+  test("is asked for if a key needs one, and is not shown", async () => {
+    const { exit, screen } = await typing(["verify", "--key", "locked.pem", image], ["secret\r"]);
+    expect(exit).toBe(0);
+    expect(screen).toMatch(/^password for locked\.pem: \r\n/);
+    expect(screen).not.toContain("secret");
+  });
+
+  test("may be wrong twice, and can be edited", async () => {
+    // Ctrl-U deletes all, the delete key one character, of any number of bytes.
+    const { exit } = await typing(
+      ["verify", "--key", "locked.pem", image],
+      ["wrong\r", "\r", "x\u0015sea\u007fcrü\u007fet\r"],
+    );
+    expect(exit).toBe(0);
+  });
+
+  test("is not asked for a fourth time", async () => {
+    const { exit, screen } = await typing(["verify", "--key", "locked.pem", image], ["a\r", "b\r", "c\r"]);
+    expect(exit).toBe(1);
+    expect(screen.match(/password for/g)).toHaveLength(3);
+    expect(screen).toMatch(/none\s+of the given passwords opens/);
+  });
+
+  test("is not asked for if the command line names one, even a wrong one", async () => {
+    const { exit, screen } = await typing(["verify", "--key", "locked.pem:pass=wrong", image], []);
+    expect(exit).toBe(1);
+    expect(screen).not.toContain("password for");
+  });
+
+  test("ends the command with Ctrl-C", async () => {
+    const { exit, screen } = await typing(["verify", "--key", "locked.pem", image], ["sec\u0003"]);
+    expect(exit).toBe(1);
+    expect(screen).toMatch(/interrupted\r\n$/);
+  });
+
+  test("of a new key is asked for twice", async () => {
+    const made = await typing(["keygen", "--ask-password", "typed.pem"], ["new one\r", "new one\r"]);
+    expect(made.exit).toBe(0);
+    expect(made.screen).not.toContain("new one\r\n");
+    expect(readFileSync(join(folder, "typed.pem"), "utf8")).toMatch(
+      /^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/,
+    );
+    const differing = await typing(["keygen", "--ask-password", "differing.pem"], ["one\r", "other\r"]);
+    expect(differing.exit).toBe(2);
+    expect(differing.screen).toContain("the two passwords differ");
+    expect(existsSync(join(folder, "differing.pem"))).toBe(false);
+  });
+
+  test("of a signing key comes from there, too", async () => {
+    await typing(["keygen", "--for", "signing", "sign.key"], ["s\r", "s\r"]);
+    const args = ["sign", "--key", "sign.key", "--sign-container-identity", "example.com/app:1"];
+    expect((await typing([...args, image], ["s\r"])).exit).toBe(0);
+  });
+});
+
+describeWith([ours], "a password without a terminal", {}, () => {
+  /** In a session of its own, which has no terminal. */
+  const alone = (...args: string[]) => {
+    try {
+      execFileSync("setsid", ["--wait", ours.command, ...args], { cwd, stdio: "pipe" });
+    } catch (error) {
+      const { status, stderr } = error as { status: number; stderr: Buffer };
+      return { exit: status, stderr: stderr.toString() };
+    }
+    return { exit: 0, stderr: "" };
+  };
+
+  test("is named on the command line, or the error says how", () => {
+    const { exit, stderr } = alone("verify", "--key", "locked.pem", image);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(ONE_ERROR);
+    expect(stderr).toContain("locked.pem:file=PASSWORD-FILE");
+  });
+
+  test.each([
+    [["keygen", "--ask-password", "new.pem"], /no terminal.*\n.*--password-file/],
+    [["keygen", "--for", "signing", "new.key"], /no terminal.*\n.*COSIGN_PASSWORD/],
+  ])("%j fails", (args, message) => {
+    const { exit, stderr } = alone(...args);
+    expect(exit).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describeWith([ours], "keygen", {}, () => {
+  test("encrypts the private key so that openssl reads it, and nobody without the password", async () => {
+    const pem = (password: string) =>
+      output(openssl, ["pkey", "-in", "locked.pem", "-passin", `pass:${password}`, "-pubout"], { cwd });
+    expect(await pem("secret")).toEqual(readFileSync(join(folder, "locked.pem.pub")));
+    await expect(pem("wrong")).rejects.toThrow();
+    expect(statSync(join(folder, "locked.pem")).mode & 0o777).toBe(0o600);
+  });
+
+  test.each([
+    [["--format", "jwk", "--password-file", "password", "x"], 2, /JWK has no password/],
+    [["--password-file", "/dev/null", "x"], 2, /empty/],
+    [["--password-file", "none", "x"], 1, /none/],
+    [["-"], 2, /--public-key FILE/],
+    [["--public-key", "locked.pem.pub", "-"], 1, /already exists/],
+    [["--public-key", "missing/x.pub", "-"], 1, /missing/],
+  ])("%j fails, and writes nothing", async (args, code, message) => {
+    const { exit, stdout, stderr } = await command(["keygen", ...args], { cwd });
+    expect({ exit, stdout: stdout.length }).toEqual({ exit: code, stdout: 0 });
+    expect(stderr).toMatch(message);
+    for (const file of ["x", "x.pub", "-", "-.pub"]) expect(existsSync(join(folder, file))).toBe(false);
+  });
+
+  describe("to a pipe", () => {
+    test("writes the private key alone, and the result beside it", async () => {
+      const { exit, stdout, stderr } = await command(["keygen", "--public-key", "piped.pub", "-"], { cwd });
+      expect(exit).toBe(0);
+      expect(stdout.toString()).toMatch(/^-----BEGIN PRIVATE KEY-----\n[^-]+-----END PRIVATE KEY-----\n$/);
+      expect(stderr).toMatch(/^private key: standard output\npublic key: {2}piped\.pub\n/);
+      await succeed(["encrypt", "-q", "-r", "jwe:piped.pub", "tar:file.tar", "oci:piped:enc"], { cwd });
+      await succeed(["verify", "-q", "--key", "-", "oci:piped:enc"], { cwd, input: stdout });
+    });
+  });
+});
+
+describeWith([ours], "keys and recipients from pipes", {}, () => {
+  test.each([
+    ["standard input", "-", (file: string) => `< ${file}`],
+    ["a shell's pipe", "/dev/fd/9", (file: string) => `9< <(cat ${file})`],
+  ])("come from %s", async (_what, name, redirect) => {
+    const keys = await rsaKeys(folder, "rsa");
+    const shell = (line: string) =>
+      execFileSync("bash", ["-ec", line], { cwd, stdio: ["ignore", "pipe", "inherit"] });
+    const place = `oci:from-${name.replaceAll("/", "-")}:enc`;
+    shell(`${ours.command} encrypt -q -r jwe:${name} tar:file.tar ${place} ${redirect(keys.publicKey)}`);
+    shell(`${ours.command} verify -q --key ${name} ${place} ${redirect(keys.privateKey)}`);
+  });
+
+  test("standard input serves only one of them", async () => {
+    const args = ["verify", "--key", "-", "--key", "-", image];
+    const { exit, stderr } = await command(args, {
+      cwd,
+      input: readFileSync(join(folder, "locked.pem.pub")),
+    });
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(ONE_ERROR);
+  });
+});
