@@ -31,7 +31,7 @@ export function resolveImport(path: string, file: string, files: ConfigFiles): s
 export function matchesImport(pattern: string, path: string): boolean {
   const [patternParts, parts] = [pattern.split("/"), path.split("/")];
   return (
-    patternParts.length === parts.length && patternParts.every((it, i) => matcher(it).test(parts[i] ?? ""))
+    patternParts.length === parts.length && patternParts.every((it, i) => matchesName(it, parts[i] ?? ""))
   );
 }
 
@@ -39,16 +39,26 @@ export function matchesImport(pattern: string, path: string): boolean {
 function glob(pattern: string, files: ConfigFiles): string[] {
   const folder = dirname(pattern);
   const folders = folder.includes("*") ? glob(folder, files) : [folder];
-  const name = matcher(basename(pattern));
+  const name = basename(pattern);
   return folders.flatMap((it) =>
     files
       .list(it)
-      .filter((entry) => name.test(entry))
+      .filter((entry) => matchesName(name, entry))
       .map((entry) => join(it, entry)),
   );
 }
 
-function matcher(name: string): RegExp {
-  const literals = name.split("*").map((text) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${literals.join(".*")}$`, "s");
+/** Each part between two stars is found at its first place, so that no pattern takes long. */
+function matchesName(pattern: string, name: string): boolean {
+  const [first = "", ...others] = pattern.split("*");
+  const last = others.pop();
+  if (last === undefined) return name === pattern;
+  if (!name.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of others) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return name.length - last.length >= at && name.endsWith(last);
 }

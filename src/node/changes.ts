@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import {
   chmodSync,
   chownSync,
-  createReadStream,
   linkSync,
   lstatSync,
   readlinkSync,
@@ -14,6 +13,7 @@ import {
 import { copyFile, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { readPieces } from "../io/file.ts";
 import { moveDurably, writeDurably } from "../io/staging.ts";
 import type { NodeRoot } from "./node-root.ts";
 
@@ -53,7 +53,7 @@ export function stagedPath(path: string): string {
 /** Writes a change beside its path, on the disk and with its final mode and owner. @throws DecoderError IO */
 export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   const staged = node.locate(stagedPath(change.path));
-  rmSync(staged, { force: true });
+  removeFile(node, stagedPath(change.path));
   const { content } = change;
   // containerd runs whatever is in its folder of verifiers: a link appears there under its final name only.
   if ("linkTo" in content) return;
@@ -103,7 +103,7 @@ function hashText(text: string): string {
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+    readPieces(path, (piece) => hash.update(piece));
   } catch (cause) {
     throw new DecoderError("IO", `cannot read ${path}: ${describeSystemError(cause)}`, { cause });
   }
@@ -144,8 +144,9 @@ export function restore(node: NodeRoot, name: string, path: string): void {
   renameSync(node.locate(name), node.locate(path));
 }
 
+/** A folder stays: it is not of an installation, and must not stop a roll-back. */
 export function removeFile(node: NodeRoot, path: string): void {
-  rmSync(node.locate(path), { force: true });
+  if (statOf(node, path)?.isDirectory() !== true) rmSync(node.locate(path), { force: true });
 }
 
 /** State of the name itself, which may be a symbolic link; undefined if it does not exist. */

@@ -136,9 +136,12 @@ export function* warnForgetful(node: NodeRoot): Generator<Finding> {
 
 function systemOf(node: NodeRoot): string {
   for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
-    if (!node.exists(path)) continue;
-    const text = Buffer.from(node.read(path, OS_RELEASE_BYTES)).toString();
-    return /^ID=["']?([\w.-]+)/m.exec(text)?.[1] ?? "";
+    try {
+      const text = Buffer.from(node.read(path, OS_RELEASE_BYTES)).toString();
+      return /^ID=["']?([\w.-]+)/m.exec(text)?.[1] ?? "";
+    } catch {
+      // Without a readable file, it is no system that is treated differently.
+    }
   }
   return "";
 }

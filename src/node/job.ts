@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import type { RunningContainerd } from "../containerd/process.ts";
 import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
@@ -78,6 +79,10 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const version = options.version ?? (await findVersion(node, distribution, running, options.environment));
   const installed = before.files.find(({ kind }) => kind === "program")?.path;
   const path = options.program ?? installed ?? programPath(node);
+  if (node.isFolder(path))
+    throw new DecoderError("NOT_FOUND", `${path} is a folder, and the program cannot replace it`, {
+      hint: `name the program's own path, such as --program ${join(path, "ctd-decoder")}`,
+    });
   const searchPath = running?.searchPath ?? "";
   const tenants = wantedTenants(node, before, options.tenants);
   const isTrusted = options.trust !== undefined || before.files.some(({ kind }) => kind === "trust");
@@ -142,9 +147,7 @@ function checkPlan(
   for (const [id, wanted] of plan.wanted.processors) {
     const found = config.processors.get(id);
     if (found?.path === wanted.path) continue;
-    throw new DecoderError("CONFIG", `${found?.file} would override ${id}; nothing was changed`, {
-      hint: `remove ${id} from ${found?.file}`,
-    });
+    throw found?.file === undefined ? unread(id, plan) : overridden(id, found.file);
   }
   if (plan.gate !== undefined) checkGate(config, version, plan.gate);
   const error = checkConfig(config, { version, lookup: files }).findings.find(
@@ -168,6 +171,21 @@ function checkGate(config: ContainerdConfig, version: ContainerdVersion, { entri
     {
       hint: `remove BinaryName of ${open.name} from the files that containerd imports last`,
     },
+  );
+}
+
+function overridden(id: string, file: string): DecoderError {
+  return new DecoderError("CONFIG", `${file} would override ${id}; nothing was changed`, {
+    hint: `remove ${id} from ${file}`,
+  });
+}
+
+/** For example, the end of a template is in a comment. */
+function unread(id: string, { configFile }: ConfigPlan): DecoderError {
+  return new DecoderError(
+    "CONFIG",
+    `${configFile} would not configure ${id}, whatever is added to it; nothing was changed`,
+    { hint: `look for what hides its end or its imports: \`ctd-decoder config --check ${configFile}\`` },
   );
 }
 

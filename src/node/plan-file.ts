@@ -76,6 +76,7 @@ export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
   const pattern = config.files[0]?.imports.find(
     (it) =>
       it.includes("*") &&
+      !dirname(it).includes("*") &&
       (it.startsWith("/") || !isOld) &&
       matchesImport(absolute(it, configFile), dropInFor(it, configFile)),
   );

@@ -1,5 +1,5 @@
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, isAbsolute } from "node:path";
+import { dirname, isAbsolute, normalize } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
 import { FILE_KINDS, type FileKind, stagedPath, writeWhole } from "./changes.ts";
@@ -65,7 +65,12 @@ function isRecord(value: unknown): value is InstallRecord {
   );
 }
 
-/** The backup's name is fixed: a record cannot make an uninstallation move any other file. */
+function isBackupOf(path: string, name: unknown): boolean {
+  const start = path + BACKUP_SUFFIX;
+  return typeof name === "string" && name.startsWith(start) && /^(?:\.\d+)?$/.test(name.slice(start.length));
+}
+
+/** A backup's name is derived from its file's: a record cannot make an uninstallation move any other file. */
 function isInstalledFile(value: unknown): value is InstalledFile {
   if (!isObject(value)) return false;
   const { path, kind, sha256, backup } = value;
@@ -73,12 +78,14 @@ function isInstalledFile(value: unknown): value is InstalledFile {
     isPath(path) &&
     FILE_KINDS.includes(kind as FileKind) &&
     typeof sha256 === "string" &&
-    (backup === undefined || backup === path + BACKUP_SUFFIX)
+    (backup === undefined || isBackupOf(path, backup))
   );
 }
 
 function isPath(value: unknown): value is string {
-  return typeof value === "string" && isAbsolute(value) && !value.includes("\0");
+  return (
+    typeof value === "string" && isAbsolute(value) && normalize(value) === value && !value.includes("\0")
+  );
 }
 
 /** Name of the file that an installed one replaced. It must not match the usual import `conf.d/*.toml`. */

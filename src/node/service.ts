@@ -59,8 +59,10 @@ export class Service {
       ? await this.#call(RESTART_MS, "rc-service", this.unit, "restart")
       : await this.#call(RESTART_MS, "systemctl", "restart", this.unit);
     if (result.end.kind === "exit" && result.end.code === 0) return undefined;
-    const [line] = Buffer.from(result.errors).toString().trim().split("\n");
-    return line || `\`${this.restartCommand}\` failed`;
+    const lines = Buffer.from(result.errors).toString().trim().split("\n");
+    // OpenRC prints its verdict after complaints about folders: " * ERROR: containerd failed to start".
+    const line = lines.find((it) => /error/i.test(it)) ?? lines[0];
+    return line?.replace(/^[ *]+/, "") || `\`${this.restartCommand}\` failed`;
   }
 
   async isRunning(): Promise<boolean> {

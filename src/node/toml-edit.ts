@@ -13,6 +13,8 @@ type Parse = (text: string) => Table;
 
 /** Places to try. Each costs one run of the parser. */
 const MAX_TRIES = 2048;
+/** Characters that all tries may parse: some seconds' work. */
+const MAX_PARSED = 32 * 1024 * 1024;
 
 /** Appends a path to `imports`. Imports come last, so that the new file overrides those before. */
 export function addImport(text: string, path: string): string | undefined {
@@ -87,19 +89,20 @@ function replacements(text: string, from: string, to: string): string[] {
 /** Removes a table `[stream_processors."ID"]`. @param parse how the text is read: as TOML, or as a template of it */
 export function removeProcessor(text: string, id: string, parse: Parse): string | undefined {
   const wanted = withoutProcessor(parse(text), id);
-  const headers = [...text.matchAll(/^[ \t]*\[/gm)].map(({ index }) => index);
-  const ends = [...headers, text.length];
-  const spans = headers.flatMap((from) => ends.filter((to) => to > from).map((to) => ({ from, to })));
-  spans.sort((one, other) => one.to - one.from - (other.to - other.from));
-  return firstProven(without(text, spans), wanted, (it) => withoutProcessor(parse(it), undefined));
+  return firstProven(withoutTables(text), wanted, (it) => withoutProcessor(parse(it), undefined));
 }
 
-/** One text for each span, without it. */
-function* without(
-  text: string,
-  spans: readonly { readonly from: number; readonly to: number }[],
-): Generator<string> {
-  for (const { from, to } of spans) yield text.slice(0, from) + text.slice(to);
+/** One text for each span from a header of a stream processor to a later header or the end: the text without it. */
+function* withoutTables(text: string): Generator<string> {
+  const headers = [...text.matchAll(/^[ \t]*\[.*$/gm)];
+  const ends = [...headers.map(({ index }) => index), text.length];
+  const starts = headers.flatMap(({ 0: line }, i) => (line.includes("stream_processors") ? [i] : []));
+  for (let tables = 1; tables < ends.length; tables++) {
+    for (const start of starts) {
+      const [from, to] = [ends[start], ends[start + tables]];
+      if (to !== undefined) yield text.slice(0, from) + text.slice(to);
+    }
+  }
 }
 
 /** An empty `stream_processors` means the same as none. */
@@ -110,9 +113,10 @@ function withoutProcessor(table: Table, id: string | undefined): Table {
 }
 
 function firstProven(candidates: Iterable<string>, wanted: Table, parse: Parse): string | undefined {
-  let tries = 0;
+  let [tries, parsed] = [0, 0];
   for (const candidate of candidates) {
-    if (tries++ >= MAX_TRIES) return undefined;
+    parsed += candidate.length;
+    if (tries++ >= MAX_TRIES || parsed > MAX_PARSED) return undefined;
     try {
       if (hasSameMeaning(parse(candidate), wanted)) return candidate;
     } catch {

@@ -51,7 +51,7 @@ export class Transaction {
   readonly #options: TransactionOptions;
   readonly #created: readonly string[];
   readonly #replaced: FileChange[] = [];
-  /** Paths whose original got a backup in this transaction. */
+  /** Backups that this transaction made. */
   readonly #backedUp: string[] = [];
   #record: InstallRecord;
 
@@ -103,9 +103,10 @@ export class Transaction {
       await keepAs(this.#node, path, path + ROLLBACK_SUFFIX);
       const earlier = this.#options.before.files.find((it) => it.path === path);
       // A killed installation may have recorded a backup without making it.
-      if (earlier === undefined || (earlier.backup !== undefined && (await this.#isForeign(earlier))))
-        await this.#backUp(path);
-      else if ((kind === "drop-in" || kind === "trust") && (await this.#isForeign(earlier))) {
+      if (earlier !== undefined && !(await this.#isForeign(earlier))) continue;
+      const backup = this.#record.files.find((it) => it.path === path)?.backup;
+      const isOriginal = backup !== undefined && (await this.#backUp(path, backup));
+      if ((kind === "drop-in" || kind === "trust") && !isOriginal && !(await this.#isKept(path, backup))) {
         await keepAs(this.#node, path, path + EDITED_SUFFIX);
         edited.push(path + EDITED_SUFFIX);
       }
@@ -128,7 +129,7 @@ export class Transaction {
       removeFile(this.#node, stagedPath(path));
       removeFile(this.#node, path + ROLLBACK_SUFFIX);
     }
-    for (const path of this.#backedUp) removeFile(this.#node, path + BACKUP_SUFFIX);
+    for (const backup of this.#backedUp) removeFile(this.#node, backup);
     this.#record = this.#options.before;
     if (this.#record === NOTHING_INSTALLED) return removeRecord(this.#node, this.#created);
     removeFolders(this.#node, this.#created);
@@ -148,21 +149,33 @@ export class Transaction {
     }
   }
 
+  /** A name that is free: of an installation whose record was lost, a backup may remain. */
   #backupOf(path: string): string | undefined {
-    return statOf(this.#node, path) === undefined ? undefined : path + BACKUP_SUFFIX;
+    if (statOf(this.#node, path) === undefined) return undefined;
+    let name = path + BACKUP_SUFFIX;
+    for (let i = 2; statOf(this.#node, name) !== undefined; i++) name = `${path}${BACKUP_SUFFIX}.${i}`;
+    return name;
   }
 
-  /** A backup that exists already is the original: of an installation that was killed, or whose record was lost. */
-  async #backUp(path: string): Promise<void> {
-    if (statOf(this.#node, path + BACKUP_SUFFIX) !== undefined) return;
-    this.#backedUp.push(path);
-    await keepAs(this.#node, path, path + BACKUP_SUFFIX);
+  /** A backup that exists already is the original, kept by an installation that was killed. */
+  async #backUp(path: string, backup: string): Promise<boolean> {
+    if (statOf(this.#node, backup) !== undefined) return false;
+    this.#backedUp.push(backup);
+    await keepAs(this.#node, path, backup);
+    return true;
   }
 
   /** Whether a file is not as the earlier installation wrote it. */
-  async #isForeign({ path, kind, sha256 }: InstalledFile): Promise<boolean> {
-    if (kind === "link") return (await hashInPlace(this.#node, { path, kind })) !== sha256;
-    return (await hashFile(this.#node.follow(path))) !== sha256;
+  async #isForeign(file: InstalledFile): Promise<boolean> {
+    return (await hashInPlace(this.#node, file)) !== file.sha256;
+  }
+
+  /** Whether a file is the original that its backup keeps. */
+  async #isKept(path: string, backup: string | undefined): Promise<boolean> {
+    const [file, kept] = [path, backup ?? path].map((it) => statOf(this.#node, it));
+    if (backup === undefined || !file?.isFile() || !kept?.isFile()) return false;
+    const names = [path, backup].map((it) => hashFile(this.#node.locate(it)));
+    return new Set(await Promise.all(names)).size === 1;
   }
 }
 

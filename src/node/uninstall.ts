@@ -23,14 +23,7 @@ import { openRoot, runningOn } from "./locate.ts";
 import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { withoutBlock } from "./plan-template.ts";
-import {
-  BACKUP_SUFFIX,
-  type InstalledFile,
-  type InstallRecord,
-  readRecord,
-  removeRecord,
-  writeRecord,
-} from "./record.ts";
+import { type InstalledFile, type InstallRecord, readRecord, removeRecord, writeRecord } from "./record.ts";
 import { isStillPending, type Restart } from "./restart.ts";
 import { containersThrough, renderPassage, runtimeBehind } from "./runtime-entry.ts";
 import { Service } from "./service.ts";
@@ -235,15 +228,16 @@ const EDITS: ReadonlyMap<FileKind, Edit> = new Map<FileKind, Edit>([
   ["template", (text) => withoutBlock(text)],
 ]);
 
-function keptFile({ path, kind }: InstalledFile): Finding {
-  const hint = hintFor(kind, path) ?? "remove the import of ctd-decoder.toml by hand";
+function keptFile(file: InstalledFile): Finding {
+  const { path } = file;
+  const hint = hintFor(file) ?? "remove the import of ctd-decoder.toml by hand";
   return { severity: "warning", message: `${path} changed since the installation, and was kept`, hint };
 }
 
-function hintFor(kind: FileKind, path: string): string | undefined {
+function hintFor({ kind, backup }: InstalledFile): string | undefined {
   switch (kind) {
     case "program":
-      return `another program replaced it since; the one from before is ${path}${BACKUP_SUFFIX}, if there was one`;
+      return `another program replaced it since${backup === undefined ? "" : `; the one from before is ${backup}`}`;
     case "link":
       return "it decides which images are pulled: remove it by hand if nothing else uses it";
     case "trust":

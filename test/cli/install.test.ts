@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -9,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
@@ -516,14 +517,14 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
     test("after which containerd does not run undoes everything", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
       const before = snapshot(node);
-      nodes.onAction("restart", "exit 1");
+      nodes.onAction("restart", 'echo "scandir: x" >&2; echo " * ERROR: it fails" >&2; exit 1');
       nodes.onAction("is-active", "exit 3");
       nodes.takeCalls();
       const failed = await nodes.run("install", node, "--restart");
       for (const action of ["restart", "is-active"]) rmSync(join(folder, action));
       expect(failed.exit).toBe(1);
       expect(failed.said).toMatch(
-        /did not start with the new configuration .*everything was undone\n.*journalctl --unit containerd/,
+        /did not start with the new configuration and .* either: ERROR: it fails; everything was undone\n.*journalctl --unit containerd/,
       );
       expect(snapshot(node)).toEqual(before);
       expect(restarts()).toEqual([RESTART, RESTART]);
@@ -792,6 +793,104 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
       rmSync(from, { recursive: true });
       expect((await nodes.run("install", node, "--keys-only", "--keys", from)).exit).toBe(1);
       expect(read(node, `${KEYS}/a.pem`)).toBe("a key");
+    });
+  });
+
+  describe("on nodes with unusual files", () => {
+    const fifo = (node: string, path: string) => {
+      mkdirSync(dirname(join(node, path)), { recursive: true });
+      execFileSync("mkfifo", [join(node, path)]);
+    };
+
+    test("a backup of an unknown installation is kept, and is not taken for the original", async () => {
+      const node = nodes.make({
+        [CONFIG]: "version = 2\n",
+        [`${CONFIG}.before-ctd-decoder`]: "old",
+        [`${CONFIG}.before-ctd-decoder.2/x`]: "",
+      });
+      const before = snapshot(node);
+      await nodes.run("install", node);
+      expect(read(node, `${CONFIG}.before-ctd-decoder.3`)).toBe("version = 2\n");
+      await nodes.run("install", node);
+      await nodes.run("uninstall", node);
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("edits of a drop-in that the node had before are kept, too", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [DROP_IN.slice(1)]: "version = 2\n" });
+      const before = snapshot(node);
+      await nodes.run("install", node);
+      put(node, DROP_IN, "version = 2 # edited\n");
+      await nodes.run("install", node);
+      expect(read(node, `${DROP_IN}.edited`)).toBe("version = 2 # edited\n");
+      await nodes.run("uninstall", node);
+      const { [`${DROP_IN.slice(1)}.edited`]: _, ...after } = snapshot(node);
+      expect(after).toEqual(before);
+    });
+
+    test("a FIFO as os-release says nothing about the system", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      fifo(node, "etc/os-release");
+      expect((await nodes.run("install", node)).exit).toBe(3);
+    });
+
+    test("a FIFO in the place of a file that was installed is replaced", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      await nodes.run("install", node);
+      rmSync(join(node, PROGRAM));
+      fifo(node, PROGRAM);
+      expect((await nodes.run("install", node)).exit).toBe(3);
+      expect(read(node, PROGRAM)).toBe(FAKE_PROGRAM);
+    });
+
+    test("links that lead out of the node's folder stay inside it", async () => {
+      const out = join(folder, "out");
+      put(folder, "out/sentinel", "kept");
+      const up = "../".repeat(30);
+      for (const path of ["run", "var/lib/ctd-decoder", KEYS, `${KEYS}/a.pem`, `${KEYS}/..ctd-decoder-new`]) {
+        const node = nodes.make({ [CONFIG]: "version = 2\n", "from/a.pem": "a key" });
+        mkdirSync(dirname(join(node, path)), { recursive: true });
+        symlinkSync(`${up}${out}${path.includes("keys/") ? "/sentinel" : ""}`, join(node, path));
+        await nodes.run("install", node, "--keys", join(node, "from"));
+        await nodes.run("uninstall", node);
+      }
+      expect(snapshot(out)).toEqual({ sentinel: "644 kept" });
+    });
+
+    test.each<[string, Readonly<Record<string, string>>, RegExp]>([
+      [
+        "a folder at the program's path",
+        { [`${PROGRAM}/x`]: "" },
+        /ctd-decoder is a folder, and the program cannot replace it\n.*--program \S+ctd-decoder\/ctd-decoder/,
+      ],
+      [
+        "a folder at a name that is needed",
+        { "etc/containerd/.ctd-decoder.toml.ctd-decoder-new/x": "" },
+        /it already exists; nothing was changed/,
+      ],
+      [
+        "a template whose end is a comment",
+        { [`${K3S}/config.toml.tmpl`]: '{{ template "base" . }}\n{{/* \n' },
+        /tmpl would not configure \S+tar, whatever is added to it; nothing was changed/,
+      ],
+    ])("%s is refused", async (_what, files, message) => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", ...files });
+      const before = snapshot(node);
+      const { exit, said } = await nodes.run("install", node);
+      expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("a pattern of folders is not taken for a folder", async () => {
+      const node = nodes.make({ [CONFIG]: 'version = 2\nimports = ["/etc/containerd/*/*.toml"]\n' });
+      expect((await nodes.run("install", node)).exit).toBe(3);
+      expect(parse(read(node, CONFIG))["imports"]).toEqual(["/etc/containerd/*/*.toml", DROP_IN]);
+    });
+
+    test("a key that a killed run left half-written is removed", async () => {
+      const node = nodes.make({ [`${KEYS}/..ctd-decoder-new`]: "half", "from/a.pem": "a key" });
+      await nodes.run("install", node, "--keys-only", "--keys", join(node, "from"));
+      expect(readdirSync(join(node, KEYS)).sort()).toEqual(["..ctd-decoder.json", "a.pem"]);
     });
   });
 

@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from "vitest";
 import { layersOf, manifestOf, tar, writeImage, writeManifest } from "../support/images.ts";
 import { skopeo } from "../support/peers.ts";
 import { encryptAs, forRecipient } from "./forge.ts";
-import { setKey } from "./images.ts";
+import { setKey, tamper } from "./images.ts";
 import { byCri, byCtr, describeNode, type NodeSuite, type Pull, release } from "./suite.ts";
 
 describeNode("pulling with stock ctr, which passes no payload", { processors: "zstd apart" }, (suite) => {
@@ -31,6 +31,24 @@ if (release.version.startsWith("2.")) {
   );
 }
 
+describeNode(
+  "streaming, without a payload",
+  { processors: "zstd apart", args: ["--release=stream"] },
+  (suite) => {
+    beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"));
+
+    test("a wrong key is refused", async () => {
+      setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
+      await suite.expectRefused("encrypted", byCtr, /ctd-decoder: error: no key/);
+    });
+
+    test("a forged plain-tar layer with the right diff ID is refused", async () => {
+      tamper(suite.layout, "plain", "encrypted", "forged");
+      await suite.expectRefused("forged", byCtr, /ctd-decoder: error: /);
+    });
+  },
+);
+
 describeNode("told not to look into the content store", { args: ["--no-content-store"] }, (suite) => {
   test("says what containerd did not pass", async () => {
     await suite.encrypt(skopeo, "plain", "encrypted");
@@ -48,6 +66,11 @@ function pullsWithoutPayload(suite: NodeSuite, pull: Pull): void {
   test("a wrong key is refused", async () => {
     setKey(suite.node, suite.wrongKey.privatePath("pkcs8.pem"));
     await suite.expectRefused("encrypted", pull, /ctd-decoder: error: no key/);
+  });
+
+  test("a forged plain-tar layer with the right diff ID is refused", async () => {
+    tamper(suite.layout, "plain", "encrypted", "forged");
+    await suite.expectRefused("forged", pull, /ctd-decoder: error: /);
   });
 
   test("images pulled at once get each the layers of their own", async () => {

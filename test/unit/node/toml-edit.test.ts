@@ -65,3 +65,12 @@ test.each<[unknown, unknown, boolean]>([
 ])("%j and %j mean the same: %s", (one, other, expected) =>
   expect(hasSameMeaning(one, other)).toBe(expected),
 );
+
+test("a table among thousands is removed, and a list of thousands is given up", () => {
+  const tables = (name: string) => Array.from({ length: 3000 }, (_, i) => `[plugins.${name}${i}]\n`).join("");
+  const table = '[stream_processors."x"]\n  path = "p"\n';
+  const [before, after] = [tables("a"), tables("b")];
+  expect(removeProcessor(before + table + after, "x", parse)).toBe(before + after);
+  const imports = Array.from({ length: 20_000 }, (_, i) => `"/a]${i}"`).join(",");
+  expect(addImport(`imports = [${imports}]`, PATH)).toBeUndefined();
+});
