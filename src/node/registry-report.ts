@@ -53,7 +53,7 @@ async function reach(
 ): Promise<readonly Finding[]> {
   try {
     await withDeadline(WAIT_MS, async (signal) => {
-      const places = nodePlaces(name, settings, environment, signal);
+      const places = await nodePlaces(name, settings, environment, signal);
       try {
         const [store] = places.stores;
         const found = store && (await findByTag(store, DIGEST, "sig"));

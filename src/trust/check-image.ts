@@ -1,6 +1,6 @@
 import type { RegistryAccess } from "../registry/open.ts";
 import { readRegistriesD } from "./find/lookaside.ts";
-import type { Judgement } from "./judge.ts";
+import type { Judgement } from "./judgement.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import type { SignedBy } from "./requirement.ts";
 import { openTarget } from "./target.ts";
@@ -41,7 +41,7 @@ export async function checkImage(
       "policy" in wanted
         ? wanted.policy.requirementFor(target.place)
         : { requirement: wanted, scope: undefined };
-    const registries = readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
+    const registries = await readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
     const signed = await target.resolve();
     const places = { stores: [target.store], folders, registries };
     const judgement = await verifyImage(decision.requirement, signed, places);

@@ -2,32 +2,10 @@ import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { checkSignature } from "./check/signature.ts";
 import type { Findings } from "./find/attachments.ts";
-import type { FoundSignature, SignatureVerdict, SignedImage } from "./found.ts";
+import type { FoundSignature, SignedImage } from "./found.ts";
+import { ACCEPTED, type CheckedSignature, type Judgement, REJECTED } from "./judgement.ts";
 import type { Requirement, SignedBy } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
-
-/** One found signature against one demand. */
-interface CheckedSignature {
-  /** Label of the demand. */
-  readonly demand: string;
-  readonly where: string;
-  readonly verdict: SignatureVerdict;
-}
-
-/** What a signature requirement says about an image. */
-export interface Judgement {
-  readonly accepted: boolean;
-  readonly fault?: JudgementFault;
-  /** One sentence without a full stop. */
-  readonly reason: string;
-  /** Who signed, of the first signature that counted. */
-  readonly signer?: string;
-  readonly signatures: readonly CheckedSignature[];
-  /** Found, and unreadable or of a kind that the requirement does not ask for. */
-  readonly ignored: readonly { readonly where: string; readonly reason: string }[];
-}
-
-type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
 
 /** Whether a signature of this form can satisfy a demand at all. */
 function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): boolean {
@@ -52,7 +30,7 @@ export async function judge(
   const { signatures } = bench;
   if (accepted) {
     const signer = signatures.find(({ verdict }) => verdict.counts)?.verdict.signer;
-    const reason = signer === undefined ? "the policy accepts it without a signature" : `signed by ${signer}`;
+    const reason = signer === undefined ? ACCEPTED.reason : `signed by ${signer}`;
     return { accepted, reason, signatures, ignored, ...(signer !== undefined && { signer }) };
   }
   const [failure] = failures;
@@ -61,8 +39,6 @@ export async function judge(
   const why = decided === false ? REJECTED : bench.refusal(requirement);
   return { accepted, ...why, signatures, ignored };
 }
-
-const REJECTED = { fault: "policy", reason: "the policy rejects it" } as const;
 
 /** Each found signature is checked against each demand once. */
 class Bench {

@@ -2,14 +2,13 @@ import { DecoderError } from "../errors.ts";
 import type { RegistryName } from "../registry/name.ts";
 import { exceptionFor } from "./break-glass.ts";
 import { withDeadline } from "./deadline.ts";
-import type { Judgement } from "./judge.ts";
-import { nodePlaces } from "./node/node-places.ts";
+import { ACCEPTED, type Judgement, REJECTED } from "./judgement.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { loadPolicy } from "./policy/read-policy.ts";
+import { decidedWithoutSignatures } from "./requirement-tree.ts";
 import type { TrustSettings } from "./settings.ts";
 import { type VerdictBasis, Verdicts } from "./verdicts.ts";
-import { verifyImage } from "./verify-image.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -51,12 +50,17 @@ export async function checkOnNode(
   }
   const { policy, bytes } = await loadPolicy(settings.policy, settings);
   const { scope, requirement } = policy.requirementFor(place);
+  // Such an image needs no network, and no code for it.
+  const decided = decidedWithoutSignatures(requirement);
+  if (decided !== undefined) return { accepted: decided, ...(decided ? ACCEPTED : REJECTED), scope };
   const basis = verdictBasis(bytes, requirement, settings);
   const verdicts = new Verdicts(settings.verdictDir, settings.verdictLifeMs);
   const fullName = formatImageName(place.name);
   try {
     const judgement = await withDeadline(settings.deadlineMs * REGISTRY_SHARE, async (signal) => {
-      const places = nodePlaces(name, settings, environment, signal);
+      const { nodePlaces } = await import("./node/node-places.ts");
+      const { verifyImage } = await import("./verify-image.ts");
+      const places = await nodePlaces(name, settings, environment, signal);
       try {
         return await verifyImage(requirement, { digest, name: place.name }, places);
       } finally {

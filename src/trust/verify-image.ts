@@ -1,7 +1,8 @@
 import type { Findings } from "./find/attachments.ts";
 import { findAttached, findLocally, type SignaturePlaces, usesAttachments, wantedBy } from "./find/find.ts";
 import type { SignedImage } from "./found.ts";
-import { type Judgement, judge } from "./judge.ts";
+import { judge } from "./judge.ts";
+import type { Judgement } from "./judgement.ts";
 import type { Requirement } from "./requirement.ts";
 import { decidedWithoutSignatures } from "./requirement-tree.ts";
 

@@ -47,6 +47,31 @@ export function storeSignature(
   return path;
 }
 
+/** Puts an attestation into a folder of signatures: a bundle as cosign 3 writes it, of a statement about the image. */
+export function storeAttestation(
+  folder: string,
+  signer: TestSigner,
+  { digest, reference, predicateType }: { digest: string; reference: string; predicateType: string },
+): void {
+  const subject = [{ name: reference, digest: { sha256: digest.replace("sha256:", "") } }];
+  const statement = { _type: "https://in-toto.io/Statement/v1", subject, predicateType, predicate: {} };
+  const payload = Buffer.from(JSON.stringify(statement));
+  const payloadType = "application/vnd.in-toto+json";
+  const signed = `DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} ${payload}`;
+  const bundle = {
+    mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+    verificationMaterial: { publicKey: { hint: "" }, tlogEntries: [] },
+    dsseEnvelope: {
+      payload: payload.toString("base64"),
+      payloadType,
+      signatures: [{ sig: signBytes(signer, Buffer.from(signed)) }],
+    },
+  };
+  const place = join(folder, digest.replace(":", "-"));
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, "attestation.sigstore.json"), JSON.stringify(bundle));
+}
+
 /** A folder that only root can write to, which /tmp is not. */
 export function writeSettings(folder: string, settings: Readonly<Record<string, unknown>>): string {
   mkdirSync(folder, { recursive: true, mode: 0o755 });

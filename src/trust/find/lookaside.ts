@@ -2,7 +2,6 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isObject } from "../../encoding/json.ts";
-import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
@@ -21,16 +20,19 @@ export interface RegistriesConfiguration {
 /** Where containers/image keeps them when no file says otherwise. */
 const DEFAULT_LOOKASIDE = "file:///var/lib/containers/sigstore";
 
+/** Comments and empty lines. */
+const SAYS_NOTHING = /^(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?$/;
+
 type Namespace = Readonly<Record<string, unknown>>;
 
 /**
  * Reads `*.yaml` of a registries.d folder. A folder that does not exist says nothing.
  * @throws DecoderError CONFIG for a file that can't be read, or a namespace that is given twice
  */
-export function readRegistriesD(folder: string): RegistriesConfiguration {
+export async function readRegistriesD(folder: string): Promise<RegistriesConfiguration> {
   const namespaces = new Map<string, Namespace>();
   for (const path of yamlFiles(folder)) {
-    for (const [name, value] of namespacesOf(path)) {
+    for (const [name, value] of await namespacesOf(path)) {
       if (namespaces.has(name)) throw bad(path, `${name || "default-docker"} is given twice`);
       namespaces.set(name, value);
     }
@@ -107,8 +109,8 @@ function yamlFiles(folder: string): string[] {
 }
 
 /** `default-docker` is the namespace "". */
-function namespacesOf(path: string): [string, Namespace][] {
-  const [value = {}] = parse(path);
+async function namespacesOf(path: string): Promise<[string, Namespace][]> {
+  const [value = {}] = await parse(path);
   if (!isObject(value)) throw bad(path, "it is not a mapping");
   const { "default-docker": fallback, docker = {} } = value;
   if (!isObject(docker)) throw bad(path, "docker is not a mapping");
@@ -119,9 +121,12 @@ function namespacesOf(path: string): [string, Namespace][] {
   });
 }
 
-function parse(path: string): readonly unknown[] {
+async function parse(path: string): Promise<readonly unknown[]> {
   try {
-    return parseYaml(readSmallFile(path, LIMITS.configBytes));
+    const bytes = readSmallFile(path, LIMITS.configBytes);
+    // The file that distributions install holds comments and an empty mapping. The parser takes longer than a whole check.
+    if (SAYS_NOTHING.test(Buffer.from(bytes).toString("latin1"))) return [];
+    return (await import("../../encoding/yaml.ts")).parseYaml(bytes);
   } catch (cause) {
     throw bad(path, cause instanceof SyntaxError ? `it is ${cause.message}` : describeSystemError(cause));
   }

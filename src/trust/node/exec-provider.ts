@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { isObject, parseJsonObject } from "../../encoding/json.ts";
-import { parseYaml } from "../../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
@@ -29,8 +28,8 @@ const API_VERSION = /^credentialprovider\.kubelet\.k8s\.io\/v1(?:alpha1|beta1)?$
 const PROVIDER_NAME = /^[A-Za-z0-9._-]+$/;
 
 /** @throws DecoderError CONFIG */
-export function readExecProviders(configFile: string, binDir: string): ExecProviders {
-  const [config] = parseConfig(configFile);
+export async function readExecProviders(configFile: string, binDir: string): Promise<ExecProviders> {
+  const [config] = await parseConfig(configFile);
   const list = isObject(config) ? config["providers"] : undefined;
   if (!Array.isArray(list)) throw bad(configFile, "it has no list of providers");
   return { configFile, binDir, providers: list.map((it) => readProvider(it, configFile)) };
@@ -116,9 +115,10 @@ function matchesLabel(pattern: string, label: string): boolean {
   return at <= label.length - tail.length;
 }
 
-function parseConfig(path: string): readonly unknown[] {
+async function parseConfig(path: string): Promise<readonly unknown[]> {
   try {
-    return parseYaml(readSmallFile(path, LIMITS.configBytes));
+    const bytes = readSmallFile(path, LIMITS.configBytes);
+    return (await import("../../encoding/yaml.ts")).parseYaml(bytes);
   } catch (cause) {
     throw bad(path, cause instanceof SyntaxError ? `it is ${cause.message}` : describeSystemError(cause));
   }

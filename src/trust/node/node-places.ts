@@ -5,8 +5,6 @@ import type { SignaturePlaces } from "../find/find.ts";
 import { readRegistriesD } from "../find/lookaside.ts";
 import { RegistryStore } from "../find/registry-store.ts";
 import type { TrustSettings } from "../settings.ts";
-import { nodeCredential } from "./credentials.ts";
-import { readExecProviders } from "./exec-provider.ts";
 import { hostFolders } from "./host-folders.ts";
 import { registryHosts } from "./hosts-toml.ts";
 
@@ -24,12 +22,12 @@ interface NodePlaces extends SignaturePlaces {
  * credentials of the node.
  * @throws DecoderError CONFIG
  */
-export function nodePlaces(
+export async function nodePlaces(
   name: RegistryName,
   settings: TrustSettings,
   environment: Environment,
   signal: AbortSignal,
-): NodePlaces {
+): Promise<NodePlaces> {
   const folders =
     settings.hostsDir === undefined ? hostFolders(settings.containerdConfig) : [settings.hostsDir];
   const open = (host: RegistryHost) => clientOf(host, name, { settings, environment, signal });
@@ -37,7 +35,7 @@ export function nodePlaces(
   return {
     stores: clients.map((client) => new RegistryStore(client)),
     folders: settings.signatureStores,
-    registries: readRegistriesD(settings.registriesDir),
+    registries: await readRegistriesD(settings.registriesDir),
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
     },
@@ -63,10 +61,12 @@ function clientOf(
     environment,
     signal,
     attempts: ATTEMPTS,
-    findCredential: () => {
+    findCredential: async () => {
+      const { nodeCredential } = await import("./credentials.ts");
+      const { readExecProviders } = await import("./exec-provider.ts");
       const providers =
-        config === undefined || binDir === undefined ? undefined : readExecProviders(config, binDir);
-      return nodeCredential({ authFile, providers, environment, signal }, owner, repository);
+        config === undefined || binDir === undefined ? undefined : await readExecProviders(config, binDir);
+      return await nodeCredential({ authFile, providers, environment, signal }, owner, repository);
     },
   });
 }

@@ -1,0 +1,28 @@
+import type { SignatureVerdict } from "./found.ts";
+
+/** One found signature against one demand. */
+export interface CheckedSignature {
+  /** Label of the demand. */
+  readonly demand: string;
+  readonly where: string;
+  readonly verdict: SignatureVerdict;
+}
+
+/** What a signature requirement says about an image. */
+export interface Judgement {
+  readonly accepted: boolean;
+  readonly fault?: JudgementFault;
+  /** One sentence without a full stop. */
+  readonly reason: string;
+  /** Who signed, of the first signature that counted. */
+  readonly signer?: string;
+  readonly signatures: readonly CheckedSignature[];
+  /** Found, and unreadable or of a kind that the requirement does not ask for. */
+  readonly ignored: readonly { readonly where: string; readonly reason: string }[];
+}
+
+type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
+
+/** What an image comes to that a policy accepts or rejects without looking at a signature. */
+export const ACCEPTED = { reason: "the policy accepts it without a signature" } as const;
+export const REJECTED = { fault: "policy", reason: "the policy rejects it" } as const;
