@@ -37,7 +37,7 @@ export async function requireTrusted(
 ): Promise<void> {
   const settings = readGateSettings(policyFile);
   const gate = new Gate(layer, settings, environment, await loadPolicy(settings.policy, settings));
-  for (const manifest of documentsNaming(layer.store, layer.digest)) {
+  for await (const manifest of documentsNaming(layer.store, layer.digest)) {
     if (layersIn(manifest.bytes, layer.digest).some(isMeant) && (await gate.accepts(manifest))) return;
   }
   throw gate.refusal();
@@ -62,11 +62,11 @@ class Gate {
 
   /** Whether a manifest, or an index that names it, is accepted: by an earlier verdict first. */
   async accepts(manifest: StoredDocument): Promise<boolean> {
-    if (this.#hasVerdict(manifest.digest)) return true;
+    if (await this.#hasVerdict(manifest.digest)) return true;
     const roots = [manifest.digest];
-    for (const index of documentsNaming(this.#layer.store, manifest.digest)) {
+    for await (const index of documentsNaming(this.#layer.store, manifest.digest)) {
       if (!namesManifest(index, manifest.digest)) continue;
-      if (this.#hasVerdict(index.digest)) return true;
+      if (await this.#hasVerdict(index.digest)) return true;
       roots.push(index.digest);
     }
     // containerd requests the index, so the index is what is signed.
@@ -82,13 +82,14 @@ class Gate {
     );
   }
 
-  #hasVerdict(digest: string): boolean {
-    return this.#verdicts.namesOf(digest).some((text) => {
+  async #hasVerdict(digest: string): Promise<boolean> {
+    for (const text of this.#verdicts.namesOf(digest)) {
       const place = { transport: "docker", name: pulledName(parseName(text)) } as const;
       const { requirement } = this.#policy.policy.requirementFor(place);
       const basis = verdictBasis(this.#policy.bytes, requirement, this.#settings);
-      return this.#verdicts.read(formatImageName(place.name), digest, basis) !== undefined;
-    });
+      if ((await this.#verdicts.read(formatImageName(place.name), digest, basis)) !== undefined) return true;
+    }
+    return false;
   }
 
   async #check(digest: string): Promise<boolean> {

@@ -68,11 +68,12 @@ export async function checkOnNode(
       }
     });
     const { accepted, reason, signer, fault } = judgement;
-    if (signer !== undefined) remember(verdicts, { name: fullName, digest, signer, scope }, basis);
+    if (signer !== undefined) await remember(verdicts, { name: fullName, digest, signer, scope }, basis);
     return { accepted, reason, scope, ...(signer !== undefined && { signer }), ...(fault && { fault }) };
   } catch (error) {
     const isUnreachable = error instanceof DecoderError && UNREACHABLE.has(error.code);
-    const known = isUnreachable && settings.staleIfError ? verdicts.read(fullName, digest, basis) : undefined;
+    const known =
+      isUnreachable && settings.staleIfError ? await verdicts.read(fullName, digest, basis) : undefined;
     if (known === undefined) throw error;
     const reason = `signed by ${known.signer}, as checked at ${known.at}; the registry does not answer now`;
     return { accepted: true, reason, scope, signer: known.signer, exception: "earlier verdict" };
@@ -80,9 +81,13 @@ export async function checkOnNode(
 }
 
 /** A verdict that can't be written costs another check, later. It does not change this one. */
-function remember(verdicts: Verdicts, verdict: Parameters<Verdicts["write"]>[0], basis: VerdictBasis): void {
+async function remember(
+  verdicts: Verdicts,
+  verdict: Parameters<Verdicts["write"]>[0],
+  basis: VerdictBasis,
+): Promise<void> {
   try {
-    verdicts.write(verdict, basis);
+    await verdicts.write(verdict, basis);
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
   }

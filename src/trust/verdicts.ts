@@ -1,4 +1,3 @@
-import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
@@ -6,6 +5,7 @@ import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
+import { hexDigest } from "../spec/web-digest.ts";
 import type { Requirement, SignedBy, TrustFile } from "./requirement.ts";
 import { leavesOf } from "./requirement-tree.ts";
 
@@ -48,15 +48,18 @@ export class Verdicts {
   }
 
   /** @throws DecoderError IO */
-  write(verdict: Pick<StoredVerdict, "name" | "digest" | "signer" | "scope">, basis: VerdictBasis): void {
+  async write(
+    verdict: Pick<StoredVerdict, "name" | "digest" | "signer" | "scope">,
+    basis: VerdictBasis,
+  ): Promise<void> {
     const now = this.#now();
     const record: StoredVerdict = {
       ...verdict,
       at: new Date(now).toISOString(),
       expires: new Date(now + this.#lifeMs).toISOString(),
     };
-    const path = this.#path(verdict.name, verdict.digest, basis);
-    const temporary = `${path}.${randomUUID()}`;
+    const path = await this.#path(verdict.name, verdict.digest, basis);
+    const temporary = `${path}.${crypto.randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
@@ -74,8 +77,8 @@ export class Verdicts {
   }
 
   /** The fresh verdict for a name and digest; undefined when there is none. */
-  read(name: string, digest: string, basis: VerdictBasis): StoredVerdict | undefined {
-    const verdict = this.#load(this.#path(name, digest, basis));
+  async read(name: string, digest: string, basis: VerdictBasis): Promise<StoredVerdict | undefined> {
+    const verdict = this.#load(await this.#path(name, digest, basis));
     return verdict?.name === name && verdict.digest === digest ? verdict : undefined;
   }
 
@@ -121,21 +124,23 @@ export class Verdicts {
     );
   }
 
-  #path(name: string, digest: string, basis: VerdictBasis): string {
-    return join(this.#folder, `${checkedDigest(digest).hex}.${basisHash(name, basis)}`);
+  async #path(name: string, digest: string, basis: VerdictBasis): Promise<string> {
+    return join(this.#folder, `${checkedDigest(digest).hex}.${await basisHash(name, basis)}`);
   }
 }
 
 /** SHA-256 of all that the verdict depends on, each part with its length before it. */
-function basisHash(name: string, { policyBytes, requirement, settings }: VerdictBasis): string {
-  const hash = createHash("sha256");
+async function basisHash(
+  name: string,
+  { policyBytes, requirement, settings }: VerdictBasis,
+): Promise<string> {
   const files = [...leavesOf(requirement)].flatMap(filesOf);
   const parts = [FORMAT, name, settings, policyBytes, ...files.flatMap((file) => [file.name, file.bytes])];
-  for (const part of parts) {
+  const chunks = parts.flatMap((part) => {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  return hash.digest("hex");
+    return [Buffer.from(`${bytes.length}:`), bytes];
+  });
+  return await hexDigest(Buffer.concat(chunks));
 }
 
 function filesOf({ signer, trustedRoot, log }: SignedBy): TrustFile[] {

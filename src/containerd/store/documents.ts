@@ -1,5 +1,5 @@
 import * as LIMITS from "../../limits.ts";
-import { digestOf } from "../../spec/digester.ts";
+import { hexDigest } from "../../spec/web-digest.ts";
 import { likelyPaths, readJson } from "./manifests.ts";
 
 /** A manifest or index of a store. Its bytes match its digest. */
@@ -12,7 +12,7 @@ export interface StoredDocument {
  * Yields the JSON documents in a content store that mention a digest, starting with those of current pulls. Each is hashed, so
  * that documents changed on the disk are left out.
  */
-export function* documentsNaming(store: string, digest: string): Generator<StoredDocument> {
+export async function* documentsNaming(store: string, digest: string): AsyncGenerator<StoredDocument> {
   const seen = new Set<string>();
   const deadline = performance.now() + LIMITS.storeScanMs;
   for (const { paths } of likelyPaths(store, digest)) {
@@ -23,8 +23,7 @@ export function* documentsNaming(store: string, digest: string): Generator<Store
       const bytes = readJson(path);
       if (bytes === null || !bytes.includes(digest)) continue;
       const [algorithm = "", hex = ""] = path.split("/").slice(-2);
-      const stated = `${algorithm}:${hex}`;
-      if (digestOf(bytes, algorithm) === stated) yield { digest: stated, bytes };
+      if ((await hexDigest(bytes, algorithm)) === hex) yield { digest: `${algorithm}:${hex}`, bytes };
     }
   }
 }

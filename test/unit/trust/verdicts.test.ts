@@ -29,26 +29,26 @@ const basis = (text = "policy", requirement = key("1"), settings = "{}") => ({
   settings,
 });
 
-test("a verdict is read again, until it expires", () => {
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
-  verdicts.write(VERDICT, basis());
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toMatchObject(VERDICT);
+test("a verdict is read again, until it expires", async () => {
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  await verdicts.write(VERDICT, basis());
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toMatchObject(VERDICT);
   expect(verdicts.namesOf(DIGEST)).toEqual(["a.b/c:1"]);
   now += 999;
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
   now += 1;
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
   expect(verdicts.namesOf(DIGEST)).toEqual([]);
 });
 
-test("a clock that was set back makes no verdict", () => {
-  verdicts.write(VERDICT, basis());
+test("a clock that was set back makes no verdict", async () => {
+  await verdicts.write(VERDICT, basis());
   now -= 1;
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
 });
 
-test("another name, digest, policy, key, setting or trusted root voids it", () => {
-  verdicts.write(VERDICT, basis());
+test("another name, digest, policy, key, setting or trusted root voids it", async () => {
+  await verdicts.write(VERDICT, basis());
   const trusted = unnamedLeaf(
     "x",
     { kind: "keys", keys: [{ name: "k", bytes: Buffer.from("1") }] },
@@ -56,29 +56,29 @@ test("another name, digest, policy, key, setting or trusted root voids it", () =
       trustedRoot: { name: "r", bytes: Buffer.from("r") },
     },
   );
-  expect(verdicts.read("a.b/d:1", DIGEST, basis())).toBeUndefined();
-  expect(verdicts.read("a.b/c:1", `sha256:${"b".repeat(64)}`, basis())).toBeUndefined();
-  expect(verdicts.read("a.b/c:1", DIGEST, basis("other"))).toBeUndefined();
-  expect(verdicts.read("a.b/c:1", DIGEST, basis("policy", key("2")))).toBeUndefined();
-  expect(verdicts.read("a.b/c:1", DIGEST, basis("policy", trusted))).toBeUndefined();
-  expect(verdicts.read("a.b/c:1", DIGEST, basis("policy", key("1"), "{ }"))).toBeUndefined();
+  expect(await verdicts.read("a.b/d:1", DIGEST, basis())).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", `sha256:${"b".repeat(64)}`, basis())).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis("other"))).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis("policy", key("2")))).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis("policy", trusted))).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis("policy", key("1"), "{ }"))).toBeUndefined();
 });
 
-test("a folder or file that others had a hand in is worth nothing", () => {
-  verdicts.write(VERDICT, basis());
+test("a folder or file that others had a hand in is worth nothing", async () => {
+  await verdicts.write(VERDICT, basis());
   expect(statSync(place).mode & 0o777).toBe(0o700);
   const [file = ""] = readdirSync(place);
   const text = readFileSync(join(place, file), "utf8");
   writeFileSync(join(place, file), text.replace("a.b/c:1", "a.b/x:1"));
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
   writeFileSync(join(place, file), text);
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
   chmodSync(place, 0o755);
-  expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
-  expect(() => verdicts.write(VERDICT, basis())).toThrow(/worth nothing/);
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  await expect(verdicts.write(VERDICT, basis())).rejects.toThrow(/worth nothing/);
 });
 
-test("what a tree comes to without signatures", () => {
+test("what a tree comes to without signatures", async () => {
   const accept: Requirement = { kind: "accept" };
   const reject: Requirement = { kind: "reject" };
   const signed = unnamedLeaf("x", keylessSigner(exactly("s"), exactly("i")), {});
