@@ -33,6 +33,7 @@ test("every section with commands has a test here", () => {
     "Install on a node",
     "Publish an encrypted image",
     "In CI",
+    "Allow only signed images",
   ]);
 });
 
@@ -143,35 +144,72 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
   });
 });
 
+// A private view of the folders that the commands write to: nothing of it stays on this machine. A private /proc hides the
+// containerds of other tests, whose configuration install would otherwise change.
+const node: Peer = {
+  name: "unshare",
+  command: "unshare",
+  args: ["--mount", "--pid", "--fork", "--mount-proc", "bash", "-euo", "pipefail", "-c"],
+};
+const NODE = [
+  "for d in /etc/containerd /usr/local/bin /var/lib /opt; do mkdir -p $d; mount -t tmpfs tmpfs $d; done",
+  // A stand-in for systemctl prevents a restart of this machine's containerd.
+  "mkdir /var/lib/bin",
+  `printf '#!/bin/sh\\necho "$*" >>/var/lib/restarts\\n' >/var/lib/bin/systemctl`,
+  "chmod +x /var/lib/bin/systemctl",
+  "PATH=/var/lib/bin:$PATH",
+].join("\n");
+
 describeWith([ours, root], "Install on a node", {}, () => {
   const folder = temporaryFolder();
 
   test("the commands install, and doctor agrees, on a node without containerd's configuration", async () => {
     const [block = ""] = SECTIONS.get("Install on a node") ?? [];
     symlinkSync(ours.command, join(folder, RELEASED));
-    // A private view of the folders that the commands write to: nothing of it stays on this machine. A private /proc
-    // hides the containerds of other tests, whose configuration install would otherwise change.
-    const node: Peer = {
-      name: "unshare",
-      command: "unshare",
-      args: ["--mount", "--pid", "--fork", "--mount-proc", "bash", "-euo", "pipefail", "-c"],
-    };
-    const mounts =
-      "for d in /etc/containerd /usr/local/bin /var/lib; do mkdir -p $d; mount -t tmpfs tmpfs $d; done";
-    // A stand-in for systemctl prevents a restart of this machine's containerd.
-    const restart = [
-      "mkdir /var/lib/bin",
-      `printf '#!/bin/sh\\necho "$*" >>/var/lib/restarts\\n' >/var/lib/bin/systemctl`,
-      "chmod +x /var/lib/bin/systemctl",
-      "PATH=/var/lib/bin:$PATH",
-    ].join("\n");
     const { exit, stdout, stderr } = await runAll(
-      `${mounts}\n${restart}\n${block}\nls -R /etc/containerd /usr/local/bin\ncat /var/lib/restarts`,
+      `${NODE}\n${block}\nls -R /etc/containerd /usr/local/bin\ncat /var/lib/restarts`,
       folder,
       node,
     );
     expect(exit, `${stdout}\n${stderr}`).toBe(0);
     expect(stdout.toString()).toMatch(/node\.pem\n/);
     expect(stdout.toString()).toMatch(/^restart containerd$/m);
+  });
+});
+
+describeWith([ours, registry, root], "Allow only signed images", {}, () => {
+  const folder = temporaryFolder();
+  let server: DockerRegistry;
+
+  beforeAll(async () => {
+    mkdirSync(join(folder, "files"));
+    writeFileSync(join(folder, "files/hello"), "hello\n");
+    server = await startDockerRegistry(join(folder, "registry"));
+  });
+
+  afterAll(async () => await server.stop());
+
+  test("the commands lead from an unsigned, encrypted image to a node that refuses it", async () => {
+    const [sign = "", policy = "", install = ""] = SECTIONS.get("Allow only signed images") ?? [];
+    const check = install.split("\n").find((line) => line.startsWith("ctd-decoder trust check")) ?? "";
+    const unsigned = check.replace("app:1.0-signed", "app:1.0-encrypted");
+    const lines = [
+      NODE,
+      `REGISTRY=${server.host}`,
+      "ctd-decoder keygen node.pem",
+      "ctd-decoder encrypt --recipient jwe:node.pem.pub rootfs:files oci:app:0",
+      "ctd-decoder decrypt --key node.pem oci:app:0 docker://$REGISTRY/app:1.0",
+      "ctd-decoder encrypt --recipient jwe:node.pem.pub docker://$REGISTRY/app:1.0 docker://$REGISTRY/app:1.0-encrypted",
+      sign,
+      policy,
+      "mkdir -p /etc/containerd/ocicrypt/keys && cp node.pem /etc/containerd/ocicrypt/keys",
+      install,
+      `if ${unsigned}; then echo accepted; exit 9; fi`,
+      "ls /etc/containerd/ctd-decoder; grep -r trust-policy /etc/containerd | head -1",
+    ];
+    const { exit, stdout, stderr } = await runAll(lines.join("\n"), folder, node);
+    expect(exit, `${stdout}\n${stderr}`).toBe(0);
+    expect(stderr).toMatch(/app:1\.0-encrypted is not trusted: no signature found/);
+    expect(stdout.toString()).toMatch(/cosign\.key\.pub\npolicy\.json\ntrust\.toml\n.*--trust-policy/);
   });
 });
