@@ -46,8 +46,9 @@ export function checkLayoutVersion(marker: Uint8Array, name: string): void {
  * @throws DecoderError NOT_FOUND, USAGE when several images match
  */
 export function chooseImage(index: Index, tag: string | undefined, where: string): IndexEntry {
-  const images = index.manifests;
-  const matching = tag === undefined ? images : images.filter((entry) => namesOf(entry).includes(tag));
+  const images = index.manifests.filter((entry) => !isAttachment(entry));
+  const matching =
+    tag === undefined ? images : index.manifests.filter((entry) => namesOf(entry).includes(tag));
   const [only] = matching;
   if (matching.length === 1 && only !== undefined) return only;
   if (images.length === 0) throw new DecoderError("NOT_FOUND", `${where} holds no image`);
@@ -59,6 +60,15 @@ export function chooseImage(index: Index, tag: string | undefined, where: string
   }
   const which = tag === undefined ? "images; a tag must choose one" : `images named "${tag}"`;
   throw new DecoderError("USAGE", `${where} holds ${matching.length} ${which}`, { hint });
+}
+
+/** Tags of signatures and attestations, and of the list of an image's referrers. */
+const ATTACHMENT_TAG = /^sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?$/;
+
+/** Whether an entry belongs to an image of the layout. `sign` adds such entries, and so does cosign, which marks them. */
+function isAttachment({ annotations }: IndexEntry): boolean {
+  const { [REF_NAME]: name = "", kind = "" } = annotations ?? {};
+  return ATTACHMENT_TAG.test(name) || /^dev\.cosignproject\.cosign\/(?:sigs|atts)$/.test(kind);
 }
 
 /**

@@ -26,6 +26,18 @@ test("without a tag the only image is meant", () => {
   expect(chooseImage(index(nameless), undefined, "it")).toBe(nameless);
 });
 
+test("signatures beside an image are no images, but have their tags", () => {
+  const name = `sha256-${"0".repeat(64)}`;
+  const attachments = [entry(name), entry(`${name}.sig`), entry(`${name}.att`)];
+  const marked: object = { kind: "dev.cosignproject.cosign/sigs" };
+  const saved = { ...nameless, annotations: marked };
+  expect(chooseImage(index(...attachments, a, saved), undefined, "it")).toBe(a);
+  expect(chooseImage(index(...attachments, a), `${name}.sig`, "it")).toBe(attachments[1]);
+  expect(() => chooseImage(index(...attachments), undefined, "it")).toThrow(/holds no image/);
+  // Only the whole tag is one of a signature.
+  expect(() => chooseImage(index(a, entry(`${name}.sig.old`)), undefined, "it")).toThrow(/holds 2 images/);
+});
+
 test.each([
   ["no such tag", index(a, nameless), "c", "NOT_FOUND"],
   ["no image at all", index(), undefined, "NOT_FOUND"],
