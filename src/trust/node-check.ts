@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import { DecoderError } from "../errors.ts";
 import type { RegistryName } from "../registry/name.ts";
 import { exceptionFor } from "./break-glass.ts";
@@ -6,8 +7,9 @@ import { ACCEPTED, type Judgement, REJECTED } from "./judgement.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { loadPolicy } from "./policy/read-policy.ts";
-import { decidedWithoutSignatures } from "./requirement-tree.ts";
-import type { TrustSettings } from "./settings.ts";
+import type { Requirement } from "./requirement.ts";
+import { decidedWithoutSignatures, filesOfLeaf, leavesOf } from "./requirement-tree.ts";
+import { checkWriters, type TrustSettings } from "./settings.ts";
 import { type VerdictBasis, Verdicts } from "./verdicts.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -52,6 +54,7 @@ export async function checkOnNode(
   const { scope, requirement } = policy.requirementFor(place);
   // Such an image needs no network, and no code for it.
   const decided = decidedWithoutSignatures(requirement);
+  refuseForeignFiles(requirement);
   if (decided !== undefined) return { accepted: decided, ...(decided ? ACCEPTED : REJECTED), scope };
   const basis = verdictBasis(bytes, requirement, settings);
   const verdicts = new Verdicts(settings.verdictDir, settings.verdictLifeMs);
@@ -78,6 +81,13 @@ export async function checkOnNode(
     const reason = `signed by ${known.signer}, as checked at ${known.at}; the registry does not answer now`;
     return { accepted: true, reason, scope, signer: known.signer, exception: "earlier verdict" };
   }
+}
+
+/** Whoever may replace a key decides what runs, as whoever may write the policy. @throws DecoderError CONFIG */
+function refuseForeignFiles(requirement: Requirement): void {
+  const names = [...leavesOf(requirement)].flatMap(filesOfLeaf).map(({ name }) => name);
+  // Bytes that the policy itself holds have the name of a field.
+  for (const name of new Set(names)) if (isAbsolute(name)) checkWriters(name);
 }
 
 /** A verdict that can't be written costs another check, later. It does not change this one. */

@@ -1,4 +1,4 @@
-import type { Requirement, SignedBy } from "./requirement.ts";
+import type { Requirement, SignedBy, TrustFile } from "./requirement.ts";
 
 /** Every signature that a requirement mentions. */
 export function* leavesOf(requirement: Requirement): Generator<SignedBy> {
@@ -29,4 +29,23 @@ function combined(of: readonly Requirement[], dominant: boolean): boolean | unde
   const decisions = of.map(decidedWithoutSignatures);
   if (decisions.includes(dominant)) return dominant;
   return decisions.every((it) => it === !dominant) ? !dominant : undefined;
+}
+
+/** Every file that a leaf depends on, and the parts of the policy that stand for files. */
+export function filesOfLeaf({ signer, trustedRoot, log }: SignedBy): TrustFile[] {
+  const files = trustedRoot === undefined ? [...log.keys] : [trustedRoot, ...log.keys];
+  switch (signer.kind) {
+    case "keys":
+      return [...files, ...signer.keys];
+    case "gpg":
+      return [...files, ...signer.keyrings];
+    case "pinned-certificate":
+      return [...files, ...signer.certificates, ...(signer.chain ? [signer.chain] : [])];
+    case "certificate": {
+      const { authority } = signer;
+      if (authority.kind === "trusted-root") return files;
+      if (authority.kind === "fulcio") return [...files, authority.roots];
+      return [...files, authority.roots, ...(authority.intermediates ? [authority.intermediates] : [])];
+    }
+  }
 }

@@ -6,8 +6,8 @@ import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { hexDigest } from "../spec/web-digest.ts";
-import type { Requirement, SignedBy, TrustFile } from "./requirement.ts";
-import { leavesOf } from "./requirement-tree.ts";
+import type { Requirement } from "./requirement.ts";
+import { filesOfLeaf, leavesOf } from "./requirement-tree.ts";
 
 /** An image that was accepted. Refusals are not kept. */
 interface StoredVerdict {
@@ -134,31 +134,13 @@ async function basisHash(
   name: string,
   { policyBytes, requirement, settings }: VerdictBasis,
 ): Promise<string> {
-  const files = [...leavesOf(requirement)].flatMap(filesOf);
+  const files = [...leavesOf(requirement)].flatMap(filesOfLeaf);
   const parts = [FORMAT, name, settings, policyBytes, ...files.flatMap((file) => [file.name, file.bytes])];
   const chunks = parts.flatMap((part) => {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
     return [Buffer.from(`${bytes.length}:`), bytes];
   });
   return await hexDigest(Buffer.concat(chunks));
-}
-
-function filesOf({ signer, trustedRoot, log }: SignedBy): TrustFile[] {
-  const files = trustedRoot === undefined ? [...log.keys] : [trustedRoot, ...log.keys];
-  switch (signer.kind) {
-    case "keys":
-      return [...files, ...signer.keys];
-    case "gpg":
-      return [...files, ...signer.keyrings];
-    case "pinned-certificate":
-      return [...files, ...signer.certificates, ...(signer.chain ? [signer.chain] : [])];
-    case "certificate": {
-      const { authority } = signer;
-      if (authority.kind === "trusted-root") return files;
-      if (authority.kind === "fulcio") return [...files, authority.roots];
-      return [...files, authority.roots, ...(authority.intermediates ? [authority.intermediates] : [])];
-    }
-  }
 }
 
 function isVerdict(value: object): value is StoredVerdict {

@@ -37,6 +37,8 @@ describeWith([root], "a call of the image verifier", {}, () => {
     settings = writeSettings(join(folder, "settings"), {
       policy: join(folder, "policy.json"),
       verdict_dir: verdicts,
+      // The first call also loads the code, which takes its time on a slow machine.
+      deadline: "60s",
       break_glass: join(folder, "break-glass"),
       hosts_dir: join(folder, "certs.d"),
       audit_log: join(folder, "audit.log"),
@@ -91,6 +93,15 @@ describeWith([root], "a call of the image verifier", {}, () => {
   ])("%s is refused", async (path, line) => {
     expect(await call(path)).toMatch(line);
     expect(() => readdirSync(verdicts)).toThrow();
+  });
+
+  test("a key that others than root may replace counts for nothing", async () => {
+    chmodSync(join(folder, "a.pub"), 0o666);
+    try {
+      expect(await call("a/app:1")).toMatch(/^trust: config: .*a\.pub: others than root may write to/);
+    } finally {
+      chmodSync(join(folder, "a.pub"), 0o644);
+    }
   });
 
   test("the digest is containerd's word: the tag is not resolved again", async () => {
