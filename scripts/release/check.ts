@@ -8,7 +8,9 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +30,7 @@ interface Check {
 
 const PEERS = join(PROJECT, ".peers");
 const COSIGNS = ["cosign-2", "cosign-3"].map((name) => join(PEERS, name, "root/usr/bin/cosign"));
-const PACKAGES = ["lintian", "skopeo", "umoci", "qemu-user-static", "g++", "g++-aarch64-linux-gnu"];
+const PACKAGES = ["lintian", "skopeo", "umoci", "qemu-user-static", "g++", "g++-aarch64-linux-gnu", "musl"];
 
 /** @returns whether every check passes; each check prints a line */
 export async function checkRelease(folder: string): Promise<boolean> {
@@ -69,6 +71,7 @@ function checks(folder: string, work: string): Check[] {
     path("linux-arm64"),
   );
   const oldest = emulated(join(work, "oldest"), "x86_64", "/", x64, "Nehalem");
+  const musl = onMusl(join(work, "musl"), path("linux-x64-musl"));
   return [
     { name: "every sum is right", run: () => void run("sha256sum", ["--check", "--quiet", SUMS], folder) },
     {
@@ -99,6 +102,8 @@ function checks(folder: string, work: string): Check[] {
     { name: "npm installs the packages into an empty folder", run: () => npmPackages(folder, work) },
     { name: "arm64 decrypts (emulated)", run: () => roundTrip(arm64, x64, work) },
     { name: "x64 needs no AVX (emulated)", run: () => roundTrip(oldest, x64, work) },
+    { name: "x64-musl decrypts", run: () => roundTrip(musl, x64, work) },
+    { name: "the conformance cases are right on musl", run: () => conformance(musl, work) },
     { name: "the conformance cases are right on arm64 (emulated)", run: () => conformance(arm64, work) },
   ];
 }
@@ -113,6 +118,21 @@ function emulated(
 ): string {
   const line = `exec qemu-${machine}-static -cpu ${cpu} -L '${libraries}' '${executable}' "$@"`;
   writeFileSync(script, `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+  return script;
+}
+
+/** A script that runs an executable with musl, and with Debian's libstdc++: Debian has none for musl. */
+function onMusl(folder: string, executable: string): string {
+  mkdirSync(folder);
+  for (const name of ["libstdc++.so.6", "libgcc_s.so.1"])
+    cpSync(realpathSync(join("/usr/lib/x86_64-linux-gnu", name)), join(folder, name));
+  symlinkSync("/lib/ld-musl-x86_64.so.1", join(folder, "libc.musl-x86_64.so.1"));
+  const shim = "ld-linux-x86-64.so.2";
+  const flags = ["-shared", "-fPIC", "-nostdlib", `-Wl,-soname,${shim}`, "-o", join(folder, shim)];
+  run("gcc", [...flags, join(PROJECT, "scripts/release/musl-shim.c")]);
+  const script = join(folder, "run");
+  const text = `#!/bin/sh\nLD_LIBRARY_PATH='${folder}' exec '${executable}' "$@"\n`;
+  writeFileSync(script, text, { mode: 0o755 });
   return script;
 }
 
@@ -255,13 +275,20 @@ function roundTrip(foreign: string, native: string, work: string): void {
   run(foreign, ["decrypt", "oci:encrypted:v1", "oci:plain:v1", "--key", "node.pem"], folder);
 }
 
-function conformance(arm64: string, work: string): void {
+function conformance(executable: string, work: string): void {
   const cases = join(PROJECT, "../shared/conformance");
   if (!existsSync(cases)) throw new Error(`${cases} is missing`);
   const report = join(work, "cases.jsonl");
   try {
-    // PKCS#11 cases load the machine's own modules, which an emulated process can't.
-    run(join(cases, "run-cases"), [arm64, cases, "--report", report, "--only", "^(?!.*(pkcs11|provider))"]);
+    // PKCS#11 cases load the machine's own modules, which these executables can't.
+    run(join(cases, "run-cases"), [
+      executable,
+      cases,
+      "--report",
+      report,
+      "--only",
+      "^(?!.*(pkcs11|provider))",
+    ]);
   } catch {
     const failed = readFileSync(report, "utf8")
       .split("\n")
