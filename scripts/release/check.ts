@@ -20,7 +20,7 @@ import parseExpression from "spdx-expression-parse";
 import { Node, REGISTRY } from "../../test/containerd/node.ts";
 import { testedRelease } from "../../test/containerd/release.ts";
 import { PROJECT } from "../executable.ts";
-import { ATTESTATION, debianFolder, makeRelease, SUMS } from "./release.ts";
+import { ATTESTATION, debianFolder, makeRelease, SUITE, SUMS } from "./release.ts";
 
 interface Check {
   readonly name: string;
@@ -71,7 +71,22 @@ function checks(folder: string, work: string): Check[] {
     path("linux-arm64"),
   );
   const oldest = emulated(join(work, "oldest"), "x86_64", "/", x64, "Nehalem");
-  const musl = onMusl(join(work, "musl"), path("linux-x64-musl"));
+  const musl = onMusl(join(work, "musl"), path("linux-x64-musl"), {
+    machine: "x86_64",
+    root: "/",
+    compiler: "gcc",
+    glibcLoader: "ld-linux-x86-64.so.2",
+    emulator: [],
+  });
+  const muslRoot = join(PEERS, "musl-arm64");
+  run(join(PROJECT, "scripts/debian-unpack"), [SUITE, "arm64", muslRoot, "musl", "libstdc++6"]);
+  const arm64Musl = onMusl(join(work, "musl-arm64"), path("linux-arm64-musl"), {
+    machine: "aarch64",
+    root: join(muslRoot, "root"),
+    compiler: "aarch64-linux-gnu-gcc",
+    glibcLoader: "ld-linux-aarch64.so.1",
+    emulator: ["qemu-aarch64-static", "-cpu", "max"],
+  });
   return [
     { name: "every sum is right", run: () => void run("sha256sum", ["--check", "--quiet", SUMS], folder) },
     {
@@ -103,6 +118,7 @@ function checks(folder: string, work: string): Check[] {
     { name: "arm64 decrypts (emulated)", run: () => roundTrip(arm64, x64, work) },
     { name: "x64 needs no AVX (emulated)", run: () => roundTrip(oldest, x64, work) },
     { name: "x64-musl decrypts", run: () => roundTrip(musl, x64, work) },
+    { name: "arm64-musl decrypts (emulated)", run: () => roundTrip(arm64Musl, x64, work) },
     { name: "the conformance cases are right on musl", run: () => conformance(musl, work) },
     { name: "the conformance cases are right on arm64 (emulated)", run: () => conformance(arm64, work) },
   ];
@@ -121,18 +137,33 @@ function emulated(
   return script;
 }
 
+/** What it takes to run a musl executable: the libraries of one architecture. */
+interface MuslPlatform {
+  readonly machine: "x86_64" | "aarch64";
+  /** A root that has musl, libstdc++ and libgcc_s. */
+  readonly root: string;
+  readonly compiler: string;
+  /** File name of glibc's loader. */
+  readonly glibcLoader: string;
+  readonly emulator: readonly string[];
+}
+
 /** A script that runs an executable with musl, and with Debian's libstdc++: Debian has none for musl. */
-function onMusl(folder: string, executable: string): string {
+function onMusl(folder: string, executable: string, platform: MuslPlatform): string {
+  const { machine, root, compiler, glibcLoader, emulator } = platform;
   mkdirSync(folder);
   for (const name of ["libstdc++.so.6", "libgcc_s.so.1"])
-    cpSync(realpathSync(join("/usr/lib/x86_64-linux-gnu", name)), join(folder, name));
-  symlinkSync("/lib/ld-musl-x86_64.so.1", join(folder, "libc.musl-x86_64.so.1"));
-  const shim = "ld-linux-x86-64.so.2";
-  const flags = ["-shared", "-fPIC", "-nostdlib", `-Wl,-soname,${shim}`, "-o", join(folder, shim)];
-  run("gcc", [...flags, join(PROJECT, "scripts/release/musl-shim.c")]);
+    cpSync(realpathSync(join(root, `usr/lib/${machine}-linux-gnu`, name)), join(folder, name));
+  const loader = join(folder, `ld-musl-${machine}.so.1`);
+  cpSync(realpathSync(join(root, "lib", `ld-musl-${machine}.so.1`)), loader);
+  symlinkSync(loader, join(folder, `libc.musl-${machine}.so.1`));
+  const shim = join(folder, glibcLoader);
+  const flags = ["-shared", "-fPIC", "-nostdlib", `-Wl,-soname,${glibcLoader}`, "-o", shim];
+  run(compiler, [...flags, join(PROJECT, "scripts/release/musl-shim.c")]);
   const script = join(folder, "run");
-  const text = `#!/bin/sh\nLD_LIBRARY_PATH='${folder}' exec '${executable}' "$@"\n`;
-  writeFileSync(script, text, { mode: 0o755 });
+  const words = [...emulator, loader, "--library-path", folder, "--preload", shim, executable];
+  const line = words.map((word) => `'${word}'`).join(" ");
+  writeFileSync(script, `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 });
   return script;
 }
 

@@ -1,11 +1,12 @@
 /*
  * What Debian's libstdc++ and libgcc_s take from glibc and musl lacks. Debian has no libstdc++ for musl, so a release's check
- * runs the musl executable with these, by musl's own loader and C library. It is built as ld-linux-x86-64.so.2, which both
- * libraries name as needed.
+ * runs the musl executables with these, by musl's own loader and C library. It is preloaded, under the name of glibc's loader,
+ * which the libraries for x64 demand.
  */
 #include <stddef.h>
 
 extern long getrandom(void *buffer, size_t length, unsigned flags);
+extern unsigned long getauxval(unsigned long type);
 extern size_t strftime_l(char *text, size_t size, const char *format, const void *time, void *locale);
 
 char __libc_single_threaded = 0;
@@ -14,6 +15,10 @@ unsigned arc4random(void) {
   unsigned value = 0;
   getrandom(&value, sizeof value, 0);
   return value;
+}
+
+unsigned long __getauxval(unsigned long type) {
+  return getauxval(type);
 }
 
 size_t __strftime_l(char *text, size_t size, const char *format, const void *time, void *locale) {

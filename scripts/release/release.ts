@@ -35,7 +35,7 @@ interface Built {
 }
 
 /** The image has the C library of this suite, the oldest that is still supported. */
-const SUITE = "bookworm";
+export const SUITE = "bookworm";
 export const SUMS = "SHA256SUMS";
 /** The signed provenance: a Sigstore bundle. */
 export const ATTESTATION = "provenance.sigstore.json";
