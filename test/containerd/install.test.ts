@@ -2,8 +2,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { snapshot } from "../support/node-root.ts";
-import { skopeo } from "../support/peers.ts";
-import { byCri, describeNode, type NodeSuite } from "./suite.ts";
+import { ours, output, skopeo } from "../support/peers.ts";
+import { newSigner } from "../support/trust.ts";
+import { REGISTRY } from "./node.ts";
+import { byCri, describeNode, type NodeSuite, release } from "./suite.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -26,7 +28,8 @@ esac
 `;
 }
 
-describeNode("installed and uninstalled", { processors: "none", localPull: true }, (suite) => {
+/** Prepares a node on which `install` finds containerd and its configuration by itself. */
+function prepare(suite: NodeSuite): void {
   beforeAll(async () => {
     const { node } = suite;
     await suite.encrypt(skopeo, "plain", "encrypted");
@@ -38,23 +41,27 @@ describeNode("installed and uninstalled", { processors: "none", localPull: true 
       await node.execute("busybox", ["mount", "-t", "tmpfs", "tmpfs", folder]);
     }
   }, 60_000);
+}
 
-  /** Our executable in the node, which finds containerd and its configuration by itself. */
-  async function call(
-    { node }: NodeSuite,
-    command: "install" | "uninstall",
-    ...args: string[]
-  ): Promise<string> {
-    const program = join(node.folder, "ctd-decoder");
-    const { exit, stdout, stderr } = await node.execute(
-      program,
-      [command, "--restart", ...args],
-      `${node.folder}/bin:${PATH}`,
-    );
-    expect(exit, stderr).toBe(0);
-    await node.answers();
-    return stdout.toString();
-  }
+/** Runs our executable in the node. */
+async function call(
+  { node }: NodeSuite,
+  command: "install" | "uninstall",
+  ...args: string[]
+): Promise<string> {
+  const program = join(node.folder, "ctd-decoder");
+  const { exit, stdout, stderr } = await node.execute(
+    program,
+    [command, "--restart", ...args],
+    `${node.folder}/bin:${PATH}`,
+  );
+  expect(exit, stderr).toBe(0);
+  await node.answers();
+  return stdout.toString();
+}
+
+describeNode("installed and uninstalled", { processors: "none", localPull: true }, (suite) => {
+  prepare(suite);
 
   test("pulls work when it is installed, and fail as before when it is uninstalled", async () => {
     const { node } = suite;
@@ -86,5 +93,41 @@ describeNode("installed and uninstalled", { processors: "none", localPull: true 
     expect(files()).toEqual(untouched);
     expect((await byCri(node, reference))?.slice(0, 200)).toBe(before?.slice(0, 200));
     expect(await call(suite, "uninstall")).toBe("nothing is installed\n");
+  });
+});
+
+const unsigned = release.version.startsWith("2.")
+  ? /image verifier bindir blocked pull of .*trust: unsigned: no signature found/
+  : /ctd-decoder: error: no image with this layer is trusted: .*no signature found/;
+
+describeNode("installed with --trust", { processors: "none" }, (suite) => {
+  prepare(suite);
+
+  test("an unsigned image is refused and a signed one runs, until it is uninstalled", async () => {
+    const { node } = suite;
+    const reference = await suite.push("encrypted");
+    const { publicKey, privateKey } = newSigner();
+    const keyPath = "/etc/containerd/ctd-decoder/cosign.pub";
+    const docker = { [REGISTRY]: [{ type: "sigstoreSigned", keyPath }] };
+    const policy = { default: [{ type: "reject" }], transports: { docker } };
+    writeFileSync(join(node.folder, "policy.json"), JSON.stringify(policy));
+    writeFileSync(join(node.folder, "cosign.pub"), publicKey);
+    const key = join(suite.folder, "cosign.key");
+    writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+    const keys = ["--keys", join(node.folder, "keys")];
+    const program = ["--program", join(node.folder, "bin/ctd-decoder")];
+
+    await call(suite, "install", ...program, ...keys, "--trust", join(node.folder, "policy.json"));
+    expect(await byCri(node, reference)).toMatch(unsigned);
+    await output(node.inside(ours), ["sign", "--quiet", "--key", key, reference]);
+    expect(await byCri(node, reference)).toBeNull();
+    expect(await node.runImage(reference)).toBe(suite.listing);
+
+    await node.clear();
+    await call(suite, "uninstall");
+    await call(suite, "install", ...program, ...keys);
+    await suite.encrypt(skopeo, "plain", "encrypted");
+    expect(await byCri(node, await suite.push("encrypted"))).toBeNull();
+    await call(suite, "uninstall");
   });
 });

@@ -31,7 +31,7 @@ if (release.version.startsWith("2.")) {
     });
     const signing = signedImages(suite);
     const refusal = (code: string) =>
-      new RegExp(`image verifier bindir blocked pull of ${REGISTRY}/test.* for reason: .*trust: ${code}: `);
+      new RegExp(`image verifier bindir blocked pull of ${REGISTRY}/.* for reason: .*trust: ${code}: `);
     refusesWhatIsNotSigned(suite, signing, byCri, refusal);
 
     test("nothing is decrypted and nothing fetched of an image that is refused", async () => {
