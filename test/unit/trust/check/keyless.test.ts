@@ -2,7 +2,7 @@ import { sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { checkSignature } from "../../../../src/trust/check/signature.ts";
 import type { SignatureVerdict, SimpleSignature } from "../../../../src/trust/found.ts";
-import type { SignedBy } from "../../../../src/trust/requirement.ts";
+import type { SignedBy, WorkflowClaim } from "../../../../src/trust/requirement.ts";
 import {
   alternativeName,
   type CertificateSpec,
@@ -419,4 +419,30 @@ test("a path length, a missing CA flag and a missing signing usage end a chain",
     expect(reasonOf(await check({}, keyless(root(intermediate(extensions)))))).toMatch(
       /does not lead to a trusted root/,
     );
+});
+
+describe("what Fulcio says of a GitHub workflow", () => {
+  const claims = [
+    ["trigger", "02", "push"],
+    ["sha", "03", "0123abcd"],
+    ["name", "04", "release"],
+    ["repository", "05", "org/app"],
+    ["ref", "06", "refs/heads/main"],
+  ] as const;
+  // These extensions hold bare bytes, without a DER string around them (Fulcio's oid-info.md).
+  const extensions = claims.map(([, arc, value]) => ({ oid: FULCIO(arc), value: Buffer.from(value) }));
+  const workflow = leafWith("", ...extensions);
+  const demanding = (name: WorkflowClaim, value: string, change = workflow) => {
+    const root = keyless(store.trustedRoot());
+    if (root.signer.kind !== "certificate") throw new Error("bug: it demands no certificate");
+    const identity = { ...root.signer.identity, workflow: new Map([[name, value]]) };
+    return check(change, { ...root, signer: { ...root.signer, identity } });
+  };
+
+  test.each(claims)("%s is compared whole", async (name, _arc, value) => {
+    expect(reasonOf(await demanding(name, value))).toBe("it counts");
+    for (const other of [`${value}x`, value.slice(1), value.toUpperCase()])
+      expect(await demanding(name, other)).toMatchObject({ counts: false, fault: "signer" });
+    expect(await demanding(name, value, {})).toMatchObject({ counts: false });
+  });
 });

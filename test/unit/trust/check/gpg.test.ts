@@ -1,0 +1,73 @@
+import { createMessage, generateKey, type PrivateKey, sign } from "openpgp";
+import { beforeAll, describe, expect, test } from "vitest";
+import { verifyGpgMessage } from "../../../../src/trust/check/gpg.ts";
+import { trustFile } from "./demand.ts";
+
+const PAYLOAD = Buffer.from('{"critical":{}}');
+const HOUR_MS = 3_600_000;
+
+async function newKey(options: Partial<Parameters<typeof generateKey>[0]> = {}): Promise<PrivateKey> {
+  const userIDs = [{ name: "Dev", email: "dev@example.test" }];
+  const { privateKey } = await generateKey({ ...options, userIDs, format: "object" });
+  return privateKey as PrivateKey;
+}
+
+async function signed(...keys: PrivateKey[]): Promise<Uint8Array> {
+  const message = await createMessage({ binary: PAYLOAD });
+  return (await sign({ message, signingKeys: keys, format: "binary" })) as Uint8Array;
+}
+
+const ring = (key: PrivateKey) => trustFile("ring.gpg", key.toPublic().write());
+
+describe("an OpenPGP signature", () => {
+  let dev: PrivateKey;
+  let other: PrivateKey;
+
+  beforeAll(async () => {
+    [dev, other] = await Promise.all([newKey(), newKey()]);
+  });
+
+  test("by a key of a binary or an armored keyring holds, and gives what was signed", async () => {
+    const message = await signed(dev);
+    for (const keyring of [ring(dev), trustFile("ring.asc", dev.toPublic().armor())]) {
+      const { content, fingerprint } = await verifyGpgMessage(message, [ring(other), keyring]);
+      expect(Buffer.from(content)).toEqual(PAYLOAD);
+      expect(fingerprint).toBe(dev.getFingerprint());
+    }
+  });
+
+  test("by a key that the policy does not name does not hold", async () => {
+    await expect(verifyGpgMessage(await signed(other), [ring(dev)])).rejects.toMatchObject({
+      code: "UNTRUSTED",
+      message: expect.stringMatching(/not with one of the policy/),
+    });
+  });
+
+  test("beside another signature does not hold, as with containers/image", async () => {
+    await expect(verifyGpgMessage(await signed(dev, other), [ring(dev), ring(other)])).rejects.toThrow(
+      /has 2 signatures instead of one/,
+    );
+  });
+
+  test("over other bytes does not hold", async () => {
+    const message = await signed(dev);
+    const at = Buffer.from(message).indexOf(PAYLOAD);
+    message[at + 3] = (message[at + 3] ?? 0) ^ 1;
+    await expect(verifyGpgMessage(message, [ring(dev)])).rejects.toMatchObject({ code: "UNTRUSTED" });
+  });
+
+  test("by a key that has expired since does not hold", async () => {
+    const date = new Date(Date.now() - 48 * HOUR_MS);
+    const old = await newKey({ date, keyExpirationTime: 3600 });
+    const message = await createMessage({ binary: PAYLOAD });
+    const then = (await sign({ message, signingKeys: old, format: "binary", date })) as Uint8Array;
+    await expect(verifyGpgMessage(then, [ring(old)])).rejects.toMatchObject({ code: "UNTRUSTED" });
+  });
+
+  test("that is not one is refused, and a keyring that is not one is the policy's fault", async () => {
+    await expect(verifyGpgMessage(PAYLOAD, [ring(dev)])).rejects.toThrow(/not a well-formed OpenPGP/);
+    await expect(verifyGpgMessage(await signed(dev), [trustFile("junk", "junk")])).rejects.toMatchObject({
+      code: "BAD_KEY",
+    });
+  });
+});

@@ -1,0 +1,80 @@
+import { sign } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { verifyFile } from "../../../../src/trust/file/verify-file.ts";
+import { newKey, pemOf, sha256, spkiOf } from "../../../support/sigstore.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+import { demand, trustFile } from "../check/demand.ts";
+
+const folder = temporaryFolder();
+const KEY = newKey();
+const CONTENT = Buffer.from("a released program\n");
+const leaf = demand({
+  signer: { kind: "keys", keys: [trustFile("key.pub", pemOf("PUBLIC KEY", spkiOf(KEY.publicKey)))] },
+});
+
+function write(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe("a file's signature", () => {
+  const file = write("program", CONTENT);
+  const signature = sign("sha256", CONTENT, KEY.privateKey);
+
+  test.each([
+    ["base64, as cosign writes it", `${signature.toString("base64")}\n`],
+    ["its bytes, as openssl writes them", signature],
+  ])("counts in the form of %s", async (_what, content) => {
+    const report = await verifyFile(file, { signature: write("program.sig", content) }, leaf);
+    expect(report).toMatchObject({ file, signer: expect.stringMatching(/^key sha256:/) });
+  });
+
+  test.each<[string, () => Parameters<typeof verifyFile>, string, RegExp]>([
+    [
+      "of another file",
+      () => [write("other", "x"), { signature: write("s1", signature) }, leaf],
+      "UNTRUSTED",
+      /the signature of .*other does not count/,
+    ],
+    [
+      "by another key",
+      () => [file, { signature: write("s2", sign("sha256", CONTENT, newKey().privateKey)) }, leaf],
+      "UNTRUSTED",
+      /its signature is not by/,
+    ],
+    [
+      "that is empty",
+      () => [file, { signature: write("s3", "") }, leaf],
+      "UNTRUSTED",
+      /does not count|empty/,
+    ],
+    ["that no flag names", () => [file, {}, leaf], "USAGE", /no signature is named/],
+    ["that does not exist", () => [file, { signature: join(folder, "none") }, leaf], "NOT_FOUND", /none/],
+    ["of a folder", () => [folder, { signature: write("s4", signature) }, leaf], "USAGE|IO|BAD", /./],
+  ])("%s does not count", async (_what, args, code, message) => {
+    const error = await verifyFile(...args()).catch((it) => it);
+    expect(error).toMatchObject({ name: "DecoderError", message: expect.stringMatching(message) });
+    expect(error.code).toMatch(new RegExp(code));
+  });
+
+  test("in a bundle over the file's digest counts, and over another's does not", async () => {
+    const bundle = (bytes: Uint8Array) =>
+      JSON.stringify({
+        mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+        verificationMaterial: { publicKey: { hint: "" }, tlogEntries: [] },
+        messageSignature: {
+          messageDigest: { algorithm: "SHA2_256", digest: sha256(bytes).toString("base64") },
+          signature: sign("sha256", bytes, KEY.privateKey).toString("base64"),
+        },
+      });
+    await expect(verifyFile(file, { bundle: write("b1", bundle(CONTENT)) }, leaf)).resolves.toMatchObject({
+      file,
+    });
+    await expect(
+      verifyFile(file, { bundle: write("b2", bundle(Buffer.from("another"))) }, leaf),
+    ).rejects.toMatchObject({ code: "UNTRUSTED" });
+  });
+});

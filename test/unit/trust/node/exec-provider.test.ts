@@ -1,0 +1,87 @@
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { askExecProviders, readExecProviders } from "../../../../src/trust/node/exec-provider.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const CONFIG = join(folder, "config.yaml");
+const IMAGE = "123.dkr.example.test/shop/app";
+
+/** A provider as a shell script: `$request` is what it was asked. */
+function provide(script: string, change = ""): void {
+  const path = join(folder, "cloud-provider");
+  writeFileSync(path, `#!/bin/sh\nrequest=$(cat)\nprintf %s "$request" >${folder}/request\n${script}\n`);
+  chmodSync(path, 0o755);
+  writeFileSync(
+    CONFIG,
+    `kind: CredentialProviderConfig
+apiVersion: kubelet.config.k8s.io/v1
+providers:
+  - name: cloud-provider
+    matchImages: ["*.dkr.example.test"]
+    defaultCacheDuration: 12h
+    apiVersion: credentialprovider.kubelet.k8s.io/v1
+    args: ["get", "it"]
+    env: [{ name: REGION, value: north }]
+${change}`,
+  );
+}
+
+async function ask(image = IMAGE) {
+  const providers = await readExecProviders(CONFIG, folder);
+  const { signal } = new AbortController();
+  return await askExecProviders(providers, image, { environment: { PATH: process.env["PATH"] }, signal });
+}
+
+const answer = (auth: object) =>
+  `echo '${JSON.stringify({ kind: "CredentialProviderResponse", apiVersion: "credentialprovider.kubelet.k8s.io/v1", cacheKeyType: "Registry", auth })}'`;
+const PAIR = { username: "AWS", password: "s3cret" };
+
+describe("kubelet's credential providers", () => {
+  test("are asked as the kubelet asks, with their args and environment", async () => {
+    provide(`printf '%s ' "$@" "$REGION" >${folder}/call\n${answer({ "*.dkr.example.test": PAIR })}`);
+    const found = await ask();
+    expect(found?.username).toBe("AWS");
+    expect(Buffer.from(found?.password?.bytes ?? []).toString()).toBe("s3cret");
+    expect(readFileSync(join(folder, "call"), "utf8")).toBe("get it north ");
+    expect(JSON.parse(readFileSync(join(folder, "request"), "utf8"))).toEqual({
+      apiVersion: "credentialprovider.kubelet.k8s.io/v1",
+      kind: "CredentialProviderRequest",
+      image: IMAGE,
+    });
+  });
+
+  test("the most specific of their answers counts, and only for its images", async () => {
+    const narrow = { username: "narrow", password: "n" };
+    provide(answer({ "*.dkr.example.test": PAIR, "*.dkr.example.test/shop": narrow }));
+    expect((await ask())?.username).toBe("narrow");
+    provide(answer({ "other.example.test": PAIR }));
+    expect(await ask()).toBeUndefined();
+  });
+
+  test("are not asked for another registry's images", async () => {
+    provide("exit 1");
+    expect(await ask("quay.example.test/app")).toBeUndefined();
+  });
+
+  test.each([
+    ["a failure", "exit 3", /ended with exit code 3/],
+    ["no JSON", "echo s3cret", /its answer is malformed/],
+    ["no password", answer({ "*.dkr.example.test": { username: "s3cret" } }), /its answer is malformed/],
+  ])("%s is an error that quotes nothing", async (_what, script, message) => {
+    provide(script);
+    const error = await ask().catch((it) => it);
+    expect(error).toMatchObject({ code: "UNAUTHORIZED", message: expect.stringMatching(message) });
+    expect(JSON.stringify(error)).not.toContain("s3cret");
+  });
+
+  test.each([
+    ["  - name: ../../bin/sh\n    matchImages: []\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"],
+    ["  - name: x\n    matchImages: []\n    apiVersion: credentialprovider.kubelet.k8s.io/v9\n"],
+    ["  - name: x\n    matchImages: y\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"],
+  ])("a configuration with %j is refused", async (provider) => {
+    provide("", provider);
+    await expect(ask()).rejects.toMatchObject({ code: "CONFIG" });
+  });
+});
