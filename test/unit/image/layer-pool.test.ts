@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CopyJob } from "../../../src/image/layer-jobs.ts";
@@ -45,12 +45,15 @@ test("an error keeps its code and message, and the thread goes on", async () => 
 
 test("closed, it ends what is being done and begins nothing", async () => {
   const pool = new LayerPool(1);
-  const endless: CopyJob = { ...job("x"), location: wholeFile("/dev/zero", 2 ** 40) };
+  const sparse = join(folder, "sparse");
+  writeFileSync(sparse, "");
+  truncateSync(sparse, 2 ** 36);
+  const endless: CopyJob = { ...job("x"), location: wholeFile(sparse, 2 ** 36) };
   const began = Promise.withResolvers<void>();
   const running = pool.run(endless, () => began.resolve());
   const waiting = job("y");
   const queued = pool.run(waiting, () => undefined);
-  await began.promise;
+  await Promise.race([began.promise, running]);
   const closed = pool.close();
   await expect(running).rejects.toMatchObject({ code: "INTERRUPTED" });
   await expect(queued).rejects.toMatchObject({ code: "INTERRUPTED" });
