@@ -17,12 +17,13 @@ import { type DecoderCall, decode } from "../support/decoder.ts";
 import { plainBytes } from "../support/layer.ts";
 import { payload } from "../support/payload.ts";
 import { describeWith, openssl, ours, output, type Peer, root } from "../support/peers.ts";
+import { rsaPair } from "../support/rsa.ts";
 import { expectRefusal, seal } from "../support/sealed.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const folder = temporaryFolder();
 const EC = generateKeyPairSync("ec", { namedCurve: "P-256" });
-const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const RSA = rsaPair(2048);
 const OTHER = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 const pem = (key: KeyObject, type = "pkcs8") => String(key.export({ format: "pem", type } as never));
@@ -99,7 +100,7 @@ describeWith([ours], "a realistic keys folder", {}, () => {
       "5-cut.pem": PEM.slice(0, 100),
       "6-broken.json": '{"kty":',
       "7-huge": plainBytes(2 * 1024 * 1024),
-      "8-small-rsa.pem": pem(generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey),
+      "8-small-rsa.pem": pem(rsaPair(1024).privateKey),
       "9-ed25519.pem": pem(generateKeyPairSync("ed25519").privateKey),
       "deep/er/key.pem": PEM,
     });
@@ -126,10 +127,9 @@ describeWith([ours], "a realistic keys folder", {}, () => {
     await expectOpens(keys);
     await expectOpens(keys, ["--allow-external-symlinks"]);
     server.close();
-    const changes = { timeoutMs: 10_000 };
-    expectRefusal(await run(join(keys, "b-fifo.pem"), [], LAYER, changes), /b-fifo\.pem: not a regular file/);
+    expectRefusal(await run(join(keys, "b-fifo.pem"), [], LAYER), /b-fifo\.pem: not a regular file/);
     expectRefusal(
-      await run(keys, ["--strict-keys"], LAYER, changes),
+      await run(keys, ["--strict-keys"], LAYER),
       /b-fifo\.pem can't be used: not a regular file\n/,
     );
   });

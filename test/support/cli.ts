@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generateKeys } from "../../src/keys/generate.ts";
 import { type Finished, ours, run } from "./peers.ts";
+import { rsaPair } from "./rsa.ts";
 
 /** Runs a command of the executable, with as little of an environment as it gets by. */
 export async function command(
@@ -29,11 +29,11 @@ export interface KeyPairFiles {
 
 /** A key pair that every peer can use: RSA, PEM. */
 export async function rsaKeys(folder: string, name: string): Promise<KeyPairFiles> {
-  const pair = await generateKeys({ type: "rsa", bits: 2048 }, "pem");
+  const pair = rsaPair(2048);
   mkdirSync(folder, { recursive: true });
   const files = { privateKey: join(folder, `${name}.pem`), publicKey: join(folder, `${name}.pub.pem`) };
-  writeFileSync(files.privateKey, pair.privateKey, { mode: 0o600 });
-  writeFileSync(files.publicKey, pair.publicKey);
+  writeFileSync(files.privateKey, pair.privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  writeFileSync(files.publicKey, pair.publicKey.export({ type: "spki", format: "pem" }));
   return files;
 }
 

@@ -2,6 +2,7 @@ import { generateKeyPair, type KeyObject } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { rsaPair } from "./rsa.ts";
 
 export const ALGORITHMS = ["RSA-2048", "RSA-3072", "RSA-4096", "P-256", "P-384", "P-521"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
@@ -27,7 +28,7 @@ const generate = promisify(generateKeyPair);
 export async function writeKeys(folder: string, algorithm: Algorithm): Promise<KeyFiles> {
   const isRsa = algorithm.startsWith("RSA");
   const { publicKey, privateKey } = isRsa
-    ? await generate("rsa", { modulusLength: Number(algorithm.slice(4)) })
+    ? rsaPair(Number(algorithm.slice(4)))
     : await generate("ec", { namedCurve: algorithm });
   const own = isRsa ? "pkcs1" : "sec1";
   const jwk = privateKey.export({ format: "jwk" });

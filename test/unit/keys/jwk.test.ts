@@ -2,10 +2,11 @@ import { createPrivateKey, generateKeyPairSync, type webcrypto } from "node:cryp
 import { describe, expect, test } from "vitest";
 import { parseJwks } from "../../../src/keys/jwk.ts";
 import type { KeyResult } from "../../../src/keys/private-key.ts";
+import { rsaPair } from "../../support/rsa.ts";
 
 type JsonWebKey = webcrypto.JsonWebKey;
 
-const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" });
+const rsa = rsaPair(2048).privateKey.export({ format: "jwk" });
 const CURVES = ["P-256", "P-384", "P-521"] as const;
 const ec = (namedCurve: string) =>
   generateKeyPairSync("ec", { namedCurve }).privateKey.export({ format: "jwk" });

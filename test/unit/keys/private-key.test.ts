@@ -11,13 +11,14 @@ import {
   parsePrivateKey,
   rsaKeyFromNumbers,
 } from "../../../src/keys/private-key.ts";
+import { rsaPair } from "../../support/rsa.ts";
 
 const LABELS = { origin: "a file" };
 const CURVES = ["P-256", "P-384", "P-521"] as const;
 
 const der = (key: KeyObject, type: "pkcs1" | "sec1" | "pkcs8") =>
   new Uint8Array(key.export({ format: "der", type }) as Buffer);
-const rsa = (modulusLength: number) => generateKeyPairSync("rsa", { modulusLength }).privateKey;
+const rsa = (modulusLength: number) => rsaPair(modulusLength).privateKey;
 const ec = (namedCurve: string) => generateKeyPairSync("ec", { namedCurve }).privateKey;
 
 const RSA = rsa(2048);

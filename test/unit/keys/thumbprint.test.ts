@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { kidOf, thumbprint, thumbprintOf, thumbprints } from "../../../src/keys/thumbprint.ts";
 import { Secret } from "../../../src/secret.ts";
 import { asymmetricKey } from "../../support/jwe.ts";
+import { rsaPair } from "../../support/rsa.ts";
 
 test("the thumbprint is that of RFC 7638 §3.1", () => {
   const n =
@@ -12,7 +13,7 @@ test("the thumbprint is that of RFC 7638 §3.1", () => {
 });
 
 test.each([
-  ["RSA", generateKeyPairSync("rsa", { modulusLength: 2048 })],
+  ["RSA", rsaPair(2048)],
   ["EC", generateKeyPairSync("ec", { namedCurve: "P-384" })],
 ])("both halves of an %s key have one thumbprint", (_type, { privateKey, publicKey }) => {
   const key = asymmetricKey(privateKey);

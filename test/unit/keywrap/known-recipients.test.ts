@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { describeLayer } from "../../../src/keywrap/describe.ts";
 import { KnownRecipients } from "../../../src/keywrap/known-recipients.ts";
 import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
+import { rsaPair } from "../../support/rsa.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { makeKey } from "./pgp/messages.ts";
 import { holder } from "./pkcs7/packets.ts";
@@ -19,7 +20,7 @@ function file(name: string, content: string | Uint8Array): string {
 }
 
 test("a public key or certificate is found among the recipients of its scheme", async () => {
-  const pairs = [1, 2].map(() => generateKeyPairSync("rsa", { modulusLength: 2048 }));
+  const pairs = [1, 2].map(() => rsaPair(2048));
   const [jwe, other] = pairs.map(({ publicKey }, i) =>
     file(`${i}.pem`, publicKey.export({ format: "pem", type: "spki" })),
   );

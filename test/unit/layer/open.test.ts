@@ -1,13 +1,14 @@
-import { createHmac, generateKeyPairSync } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { openLayer } from "../../../src/layer/open.ts";
 import { KEYS_PREFIX, PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 import { asymmetricKey, flattenedJwe, keySet } from "../../support/jwe.ts";
+import { rsaPair } from "../../support/rsa.ts";
 import { watchSecrets } from "../../support/secrets.ts";
 
 const TYPE = "application/vnd.oci.image.layer.v1.tar+encrypted";
 const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
-const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const RSA = rsaPair(2048);
 const KEY = asymmetricKey(RSA.privateKey);
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");

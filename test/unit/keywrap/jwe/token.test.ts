@@ -6,7 +6,13 @@ import { Secret } from "../../../../src/secret.ts";
 import { flattenedJwe, general, generalJwe, keySet, unwrapContext } from "../../../support/jwe.ts";
 import { describeWith } from "../../../support/peers.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
-import { keyFile, SOFTHSM, softhsmToken, type TestToken } from "../../../support/tokens.ts";
+import {
+  HELPER_ENVIRONMENT,
+  keyFile,
+  SOFTHSM,
+  softhsmToken,
+  type TestToken,
+} from "../../../support/tokens.ts";
 
 const PLAIN = Buffer.from('{"symkey":"c2VjcmV0"}');
 
@@ -22,7 +28,7 @@ describeWith(SOFTHSM, "a JWE whose private key is on a token", {}, () => {
     const yaml = new Secret(new TextEncoder().encode(keyFile(token, key)));
     const keys = { ...keySet(), tokenKeys: [{ origin: "node.yaml", yaml }] };
     const base = unwrapContext(keys);
-    const environment = { PATH: process.env["PATH"], OCICRYPT_CONFIG: "internal" };
+    const environment = { ...HELPER_ENVIRONMENT, OCICRYPT_CONFIG: "internal" };
     const context = { ...base, settings: { ...base.settings, environment, providerTimeoutMs: 20_000 } };
     const opened = await unwrap(Uint8Array.from(packet), context);
     return { opened, attempts: base.attempts, text: opened && Buffer.from(opened.options.bytes).toString() };

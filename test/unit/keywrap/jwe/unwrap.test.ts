@@ -19,6 +19,7 @@ import {
   unwrapContext,
   wrapCek,
 } from "../../../support/jwe.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 
 const PLAIN = Buffer.from('{"symkey":"c2VjcmV0"}');
 const RSA_ALGS = ["RSA-OAEP", "RSA-OAEP-256"];
@@ -26,7 +27,7 @@ const EC_ALGS = ["ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW"];
 const ENCS = ["A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512"];
 const CURVES = ["P-256", "P-384", "P-521"];
 
-const rsa = (modulusLength = 2048) => generateKeyPairSync("rsa", { modulusLength });
+const rsa = (modulusLength = 2048) => rsaPair(modulusLength);
 const ec = (namedCurve = "P-256") => generateKeyPairSync("ec", { namedCurve });
 const RSA = rsa();
 const OTHER_RSA = rsa();
@@ -363,6 +364,27 @@ describe("a changed packet opens nothing, or is refused", () => {
       );
     },
   );
+});
+
+test.each([
+  ["a list", ["exp"]],
+  ["an empty list", []],
+  ["a text", "exp"],
+  ["null", null],
+  ["an object", {}],
+])("critical extensions are refused: %s", async (_what, crit) => {
+  const spec = { key: P256.publicKey, alg: "ECDH-ES+A256KW", header: { crit } };
+  await expect(open(flattenedJwe(spec, PLAIN), P256.privateKey)).rejects.toThrow(refused);
+});
+
+test("a header has at most 64 parameters", async () => {
+  const parts = generalJwe([{ key: P256.publicKey, alg: "ECDH-ES+A256KW" }], PLAIN);
+  const packet = (count: number) => {
+    const unprotected = Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, i]));
+    return general(parts, { unprotected });
+  };
+  expect(await open(packet(64), P256.privateKey)).toMatchObject(opens);
+  await expect(open(packet(65), P256.privateKey)).rejects.toThrow(refused);
 });
 
 test("empty content is content", async () => {

@@ -9,12 +9,13 @@ import { prepare } from "../../../../src/keywrap/jwe/wrap.ts";
 import type { WrapSettings } from "../../../../src/keywrap/scheme.ts";
 import { asymmetricKey, keySet, unwrapContext } from "../../../support/jwe.ts";
 import { describeWith, openssl, output } from "../../../support/peers.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
 const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
 const PLAIN = Buffer.from('{"symkey":"c2VjcmV0"}');
-const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const RSA = rsaPair(2048);
 const EC = new Map(
   ["P-256", "P-384", "P-521"].map((curve) => [curve, generateKeyPairSync("ec", { namedCurve: curve })]),
 );
@@ -204,11 +205,7 @@ describe("what is no public key is refused by name, before any wrapping", () => 
       () => file(pem(generateKeyPairSync("ec", { namedCurve: "secp256k1" }).publicKey)),
       /neither an RSA key nor|well-formed/,
     ],
-    [
-      "a small RSA key",
-      () => file(pem(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey)),
-      /1024 bits/,
-    ],
+    ["a small RSA key", () => file(pem(rsaPair(1024).publicKey)), /1024 bits/],
     ["another PEM", () => file("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"), /no PEM block/],
     [
       "PEM that is no base64",

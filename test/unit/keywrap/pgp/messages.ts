@@ -1,14 +1,29 @@
-import { createCipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createHash, randomBytes, type webcrypto } from "node:crypto";
 import { encryptSessionKey, generateKey, type PrivateKey, type PublicKey } from "openpgp";
 import type { KeySet, PgpKeyring } from "../../../../src/keys/keyset.ts";
 import type { Attempt, UnwrapContext, WrapSettings } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 
 /** OpenPGP keys and messages, well-formed and otherwise, and what unwrapping them needs. */
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What the messages hold. */
 export const OPTIONS = Buffer.from('{"symkey":"c2VjcmV0","cipheroptions":{"nonce":"bm9uY2U="}}');
+
+// OpenPGP.js makes RSA keys with this function. It then gets keys that were made before.
+const { subtle } = globalThis.crypto;
+const generate = subtle.generateKey.bind(subtle) as (...args: readonly unknown[]) => Promise<unknown>;
+const generateOrTake = async (...args: Parameters<typeof generate>) => {
+  const algorithm = args[0] as Partial<webcrypto.RsaHashedKeyGenParams>;
+  if (algorithm.modulusLength === undefined) return await generate(...args);
+  const { privateKey, publicKey } = rsaPair(algorithm.modulusLength);
+  return {
+    privateKey: privateKey.toCryptoKey(algorithm as webcrypto.RsaHashedKeyGenParams, true, ["sign"]),
+    publicKey: publicKey.toCryptoKey(algorithm as webcrypto.RsaHashedKeyGenParams, true, ["verify"]),
+  };
+};
+subtle.generateKey = generateOrTake as typeof subtle.generateKey;
 
 type KeyOptions = Partial<Omit<Parameters<typeof generateKey>[0], "format">>;
 

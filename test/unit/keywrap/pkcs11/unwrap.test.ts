@@ -13,6 +13,7 @@ import { Secret } from "../../../../src/secret.ts";
 import { cc, describeWith, output, softhsmUtil } from "../../../support/peers.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import {
+  HELPER_ENVIRONMENT,
   keyFile,
   NSS,
   nssToken,
@@ -58,7 +59,7 @@ function contextOf(
     keys,
     name: "",
     settings: {
-      environment: { PATH: process.env["PATH"], OCICRYPT_CONFIG: policy ?? "internal" },
+      environment: { ...HELPER_ENVIRONMENT, OCICRYPT_CONFIG: policy ?? "internal" },
       providerTimeoutMs: timeoutMs ?? 20_000,
       providerLegacyDc: false,
       verbose: false,
@@ -383,7 +384,7 @@ describeWith([...SOFTHSM, cc], "a module that misbehaves", {}, () => {
   test.each(["C_Initialize", "C_Decrypt"])("may hang in %s: the next key file opens", async (call) => {
     const keys = keySet({ "hang.yaml": yaml({ SHIM_HANG: call }), "sound.yaml": keyFile(sound, "a") });
     const made = await calls(async () => {
-      const { opened } = await open(packet("a"), keys, { policy: policy(), timeoutMs: 5000 });
+      const { opened } = await open(packet("a"), keys, { policy: policy(), timeoutMs: 10_000 });
       expect(opened?.key).toContain("sound.yaml");
     });
     expect(made.at(-1)).toBe(call);

@@ -9,8 +9,10 @@ import { prepare } from "../../../../src/keywrap/pkcs11/wrap.ts";
 import type { WrapSettings } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";
 import { describeWith } from "../../../support/peers.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import {
+  HELPER_ENVIRONMENT,
   keyFile,
   NSS,
   nssToken,
@@ -26,7 +28,7 @@ const OPTIONS = Buffer.alloc(193, "private options");
 
 function settings(environment: Readonly<Record<string, string>> = {}): WrapSettings {
   return {
-    environment: { PATH: process.env["PATH"], OCICRYPT_CONFIG: "internal", ...environment },
+    environment: { ...HELPER_ENVIRONMENT, OCICRYPT_CONFIG: "internal", ...environment },
     providerTimeoutMs: 20_000,
     providerLegacyDc: false,
     verbose: false,
@@ -66,7 +68,7 @@ const badRecipient = (words: RegExp) =>
   expect.objectContaining({ code: "BAD_RECIPIENT", message: expect.stringMatching(words) });
 
 describe("public keys in files", () => {
-  const rsa = (modulusLength: number) => generateKeyPairSync("rsa", { modulusLength });
+  const rsa = (modulusLength: number) => rsaPair(modulusLength);
   const small = rsa(2048);
   const big = rsa(3072);
   const files = {

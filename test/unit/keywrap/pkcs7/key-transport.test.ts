@@ -1,11 +1,4 @@
-import {
-  constants,
-  createPrivateKey,
-  generateKeyPairSync,
-  type KeyObject,
-  publicEncrypt,
-  randomBytes,
-} from "node:crypto";
+import { constants, createPrivateKey, type KeyObject, publicEncrypt, randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -16,13 +9,14 @@ import {
   type KeyTransport,
   readKeyTransport,
 } from "../../../../src/keywrap/pkcs7/key-transport.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 import { OID } from "./packets.ts";
 
 const VECTORS = fileURLToPath(new URL("../../../../../shared/wycheproof/", import.meta.url));
 const absent = existsSync(VECTORS) ? "" : " (skipped: ../shared/wycheproof is absent)";
 
 const PKCS1: KeyTransport = { name: "rsaEncryption" };
-const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const { publicKey, privateKey } = rsaPair(2048);
 
 interface Vector {
   readonly tcId: number;
@@ -109,7 +103,7 @@ test("a wrong key, wrong padding, wrong length and an impossible number give the
   expect(decrypted(privateKey, oaep, longer, 17)).toHaveLength(34);
   expect(decrypted(privateKey, oaep, longer, 16)).toBeNull();
 
-  const stranger = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+  const stranger = rsaPair(2048).privateKey;
   expect(decrypted(stranger, PKCS1, encrypt(contentKey), 16)).toBeNull();
   expect(decrypted(privateKey, PKCS1, encrypt(randomBytes(15)), 16)).toBeNull();
   expect(decrypted(privateKey, PKCS1, encrypt(randomBytes(32)), 16)).toBeNull();

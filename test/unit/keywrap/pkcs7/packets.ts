@@ -1,15 +1,9 @@
-import {
-  constants,
-  createCipheriv,
-  generateKeyPairSync,
-  type KeyObject,
-  publicEncrypt,
-  randomBytes,
-} from "node:crypto";
+import { constants, createCipheriv, type KeyObject, publicEncrypt, randomBytes } from "node:crypto";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/encoding/der.ts";
 import type { Certificate, KeySet, RsaKey } from "../../../../src/keys/keyset.ts";
 import type { Attempt, Opened, UnwrapContext } from "../../../../src/keywrap/scheme.ts";
 import { Secret } from "../../../../src/secret.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -58,7 +52,7 @@ export interface HolderOptions {
 let holders = 0;
 
 export function holder({ modulusLength = 2048, name = "node", ...given }: HolderOptions = {}): Holder {
-  const pair = given.publicKey ? undefined : generateKeyPairSync("rsa", { modulusLength });
+  const pair = given.publicKey ? undefined : rsaPair(modulusLength);
   const publicKey = given.publicKey ?? pair?.publicKey;
   const privateKey = given.privateKey ?? pair?.privateKey;
   if (!publicKey || !privateKey) throw new Error("half a key pair");

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { describe as describePacket } from "../../../../src/keywrap/pkcs7/describe.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
 import { prepare } from "../../../../src/keywrap/pkcs7/wrap.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { type Bytes, holder, OPTIONS, open, writeCertificate } from "./packets.ts";
 
@@ -83,7 +84,7 @@ test("the peers' own form, byte by byte but for what is random", async () => {
 });
 
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
-const small = generateKeyPairSync("rsa", { modulusLength: 1024 });
+const small = rsaPair(1024);
 const certificateOf = (pair: { publicKey: typeof ec.publicKey }) =>
   writeCertificate({ ...alice, publicKey: pair.publicKey });
 

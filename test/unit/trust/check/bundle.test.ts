@@ -1,10 +1,11 @@
-import { generateKeyPairSync, sign } from "node:crypto";
+import { sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { checkSignature } from "../../../../src/trust/check/signature.ts";
 import { preAuthentication } from "../../../../src/trust/check/statement.ts";
 import type { SignatureVerdict } from "../../../../src/trust/found.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import type { SignedBy } from "../../../../src/trust/requirement.ts";
+import { rsaPair } from "../../../support/rsa.ts";
 import { newKey, type Pair, pemOf, Sigstore, sha256, spkiOf } from "../../../support/sigstore.ts";
 import { demand, keyless, trustFile } from "./demand.ts";
 
@@ -141,7 +142,7 @@ test.each(["P-384", "P-521"])("a %s key signs with the hash of its size, or SHA-
 });
 
 test("an RSA signature with PSS padding does not count", async () => {
-  const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const pair = rsaPair(2048);
   expect(await check({ key: pair }, byKey(pair))).toMatchObject({ counts: true });
   const payload = Buffer.from(JSON.stringify(statement()));
   const encoded = preAuthentication({ payloadType: IN_TOTO, payload });
