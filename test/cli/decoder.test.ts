@@ -340,7 +340,7 @@ describeWith([ours], "the decoder's command line", {}, () => {
     ])("that goes on beyond its size ends at once, though stdin stays open: $flags", async ({ flags }) => {
       const args = [...KEYS, ...flags];
       const longer = Buffer.concat([LAYER.ciphertext, Buffer.of(0)]);
-      const result = await call({ args, layer: longer, keepStdinOpen: true, timeoutMs: 10_000 });
+      const result = await call({ args, layer: longer, keepStdinOpen: true });
       expectRefusal(result, /size mismatch: more bytes arrive than the 10000/, SECRETS);
     });
 

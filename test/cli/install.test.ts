@@ -43,7 +43,7 @@ const TUTORIAL = ["", ".gzip"]
   })
   .join("\n");
 
-describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { timeout: 60_000 }, () => {
+describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {}, () => {
   const folder = temporaryFolder();
   const nodes = new Nodes(folder);
   const read = (node: string, path: string) => readFileSync(join(node, path), "utf8");
@@ -979,52 +979,47 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", { t
   });
 });
 
-describeWith(
-  [ours, busybox, root, strace],
-  "ctd-decoder install, killed at each step",
-  { timeout: 240_000 },
-  () => {
-    const folder = temporaryFolder();
-    const nodes = new Nodes(folder);
-    const CHANGES = "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,rmdir";
+describeWith([ours, busybox, root, strace], "ctd-decoder install, killed at each step", {}, () => {
+  const folder = temporaryFolder();
+  const nodes = new Nodes(folder);
+  const CHANGES = "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,rmdir";
 
-    test.each([
-      ["install", "install"],
-      ["uninstall", "uninstall"],
-    ] as const)("a killed %s is finished or undone by the next run", async (_name, command) => {
-      let steps = 0;
-      for (let when = 1; ; when++) {
-        const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
-        const before = snapshot(node);
-        if (command === "uninstall") await nodes.run("install", node);
-        const injected = [
-          "-f",
-          "-qq",
-          "-o",
-          "/dev/null",
-          "-e",
-          `trace=${CHANGES}`,
-          "-e",
-          `inject=${CHANGES}:signal=SIGKILL:when=${when}`,
-        ];
-        const program = command === "install" ? ["--binary", nodes.program, "--containerd", "1.7.24"] : [];
-        const killed = await run(strace, [...injected, ours.command, command, "--root", node, ...program], {
-          env: nodes.environment,
-        });
-        const isKilled = killed.exit === 137 || killed.signal === "SIGKILL";
-        if (when % 2 === 0) await nodes.run("install", node);
-        const undone = await nodes.run("uninstall", node);
-        expect(undone.exit, `${command} killed at step ${when}: ${undone.said}`).toBe(0);
-        expect(snapshot(node), `${command} killed at step ${when}`).toEqual(before);
-        if (!isKilled) break;
-        steps += 1;
-      }
-      expect(steps).toBeGreaterThan(3);
-    });
-  },
-);
+  test.each([
+    ["install", "install"],
+    ["uninstall", "uninstall"],
+  ] as const)("a killed %s is finished or undone by the next run", async (_name, command) => {
+    let steps = 0;
+    for (let when = 1; ; when++) {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      const before = snapshot(node);
+      if (command === "uninstall") await nodes.run("install", node);
+      const injected = [
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        `trace=${CHANGES}`,
+        "-e",
+        `inject=${CHANGES}:signal=SIGKILL:when=${when}`,
+      ];
+      const program = command === "install" ? ["--binary", nodes.program, "--containerd", "1.7.24"] : [];
+      const killed = await run(strace, [...injected, ours.command, command, "--root", node, ...program], {
+        env: nodes.environment,
+      });
+      const isKilled = killed.exit === 137 || killed.signal === "SIGKILL";
+      if (when % 2 === 0) await nodes.run("install", node);
+      const undone = await nodes.run("uninstall", node);
+      expect(undone.exit, `${command} killed at step ${when}: ${undone.said}`).toBe(0);
+      expect(snapshot(node), `${command} killed at step ${when}`).toEqual(before);
+      if (!isKilled) break;
+      steps += 1;
+    }
+    expect(steps).toBeGreaterThan(3);
+  });
+});
 
-describeWith([ours, root], "ctd-decoder install --watch", { timeout: 60_000 }, () => {
+describeWith([ours, root], "ctd-decoder install --watch", {}, () => {
   const folder = temporaryFolder();
 
   test("ends at SIGTERM with exit code 0", async () => {

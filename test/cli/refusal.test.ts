@@ -48,7 +48,7 @@ const filesOf = (pid: string) =>
 /** Whether the process is blocked in a write to a pipe. */
 const isWriting = ({ pid }: ChildProcess) => readFileSync(`/proc/${pid}/wchan`, "utf8").includes("pipe_");
 
-describeWith([ours], "a decoder that refuses a layer", { timeout: 120_000 }, () => {
+describeWith([ours], "a decoder that refuses a layer", {}, () => {
   /** Starts a decoder that waits while it reports its failure. */
   async function failing(env: NodeJS.ProcessEnv): Promise<{
     child: ChildProcess;
@@ -96,7 +96,7 @@ describeWith([ours], "a decoder that refuses a layer", { timeout: 120_000 }, () 
   });
 });
 
-describeWith([ours, root], "the system's log", { timeout: 60_000 }, () => {
+describeWith([ours, root], "the system's log", {}, () => {
   /** Calls the decoder where logger(1) is a script that writes its arguments to a file. */
   async function logged(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string[] | undefined> {
     const place = mkdtempSync(join(folder, "logger-"));

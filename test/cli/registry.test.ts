@@ -63,7 +63,7 @@ async function head(request: IncomingMessage): Promise<Buffer> {
   return await new Promise((resolve) => request.once("data", resolve));
 }
 
-describeWith([ours], "docker://", { timeout: 60_000 }, () => {
+describeWith([ours], "docker://", {}, () => {
   test("changes recipients in place with three requests", async () => {
     await publish();
     await succeed(rewrap("-q", "--force", at("app:v1"), at("app:v1")));
@@ -402,7 +402,7 @@ describeWith([ours], "docker://", { timeout: 60_000 }, () => {
   });
 });
 
-describeWith([ours, openssl], "docker:// over TLS", { timeout: 60_000 }, () => {
+describeWith([ours, openssl], "docker:// over TLS", {}, () => {
   test("shows the client's certificate to the registry that wants it", async () => {
     const made = await certify(join(folder, "mutual"));
     const certs = join(folder, "certs");

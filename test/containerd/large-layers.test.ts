@@ -23,12 +23,12 @@ async function expectCancelled(suite: NodeSuite): Promise<void> {
   const cancel = new AbortController();
   const pull = node.images.pull(reference, cancel.signal);
   const refused = expect(pull).rejects.toSatisfy(isCancelled);
-  await expect.poll(() => node.decoders(), { timeout: 30_000, interval: 5 }).toHaveLength(1);
+  await expect.poll(() => node.decoders(), { timeout: 240_000, interval: 5 }).toHaveLength(1);
   cancel.abort();
   await refused;
-  await expect.poll(() => node.decoders(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => node.decoders(), { timeout: 240_000 }).toEqual([]);
   expect(readdirSync(join(node.folder, "spool"))).toEqual([]);
-  await expect.poll(() => node.snapshots(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => node.snapshots(), { timeout: 240_000 }).toEqual([]);
 }
 
 describeNode(

@@ -21,7 +21,7 @@ import { configOf, type NodeOptions, type Release, zstdApart } from "./release.t
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 export const REGISTRY = "127.0.0.1:5000";
-const START_MS = 30_000;
+const START_MS = 240_000;
 
 /**
  * The first process of a node, in mount, network and process namespaces of its own: all mounts, ports and processes

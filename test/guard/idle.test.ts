@@ -15,7 +15,7 @@ const LAYER_BYTES = 4 * 1024 * 1024;
 const STALL_MS = 3000;
 /** Several samples: on a busy machine the first may include the decoder's start and its work before the wait. */
 const LOOKS = 3;
-const START_MS = 10_000;
+const START_MS = 240_000;
 /** The length of a clock tick in proc_pid_stat(5). */
 const TICK_MS = 10;
 const IDLE_SHARE = 0.02;

@@ -48,7 +48,7 @@ async function read(image: string, args: readonly string[], key?: KeyPairFiles):
   return diffIds(copy, "v1");
 }
 
-describeWith([registry, skopeo, ours], "with a plain docker-registry", { timeout: 60_000 }, () => {
+describeWith([registry, skopeo, ours], "with a plain docker-registry", {}, () => {
   let host: string;
   const at = (name: string) => `docker://${host}/${name}`;
 
@@ -205,91 +205,80 @@ describeWith([registry, skopeo, ours], "with a plain docker-registry", { timeout
   });
 });
 
-describeWith(
-  [registry, skopeo, ours],
-  "with a docker-registry that asks for a password",
-  { timeout: 60_000 },
-  () => {
-    let host: string;
+describeWith([registry, skopeo, ours], "with a docker-registry that asks for a password", {}, () => {
+  let host: string;
 
-    beforeAll(async () => {
-      ({ host } = await start("basic-registry", { htpasswd: ANN.htpasswd }));
-      await output(skopeo, [
-        "copy",
-        "-q",
-        "--dest-tls-verify=false",
-        "--dest-creds",
-        ANN.creds,
-        `oci:${plain}:v1`,
-        `docker://${host}/base:v1`,
-      ]);
-    });
-
-    const encrypt = () => [
-      "encrypt",
+  beforeAll(async () => {
+    ({ host } = await start("basic-registry", { htpasswd: ANN.htpasswd }));
+    await output(skopeo, [
+      "copy",
       "-q",
-      "--recipient",
-      `jwe:${ann.publicKey}`,
+      "--dest-tls-verify=false",
+      "--dest-creds",
+      ANN.creds,
+      `oci:${plain}:v1`,
       `docker://${host}/base:v1`,
-    ];
+    ]);
+  });
 
-    test.each([
-      ["--creds", (to: string) => ["--creds", ANN.creds, to]],
-      [
-        "--src-creds and --dest-creds",
-        (to: string) => ["--src-creds", ANN.creds, "--dest-creds", ANN.creds, to],
-      ],
-    ])("%s are used", async (_title, args) => {
-      await succeed([...encrypt(), ...args(`docker://${host}/app-${copies++}:v1`)]);
+  const encrypt = () => ["encrypt", "-q", "--recipient", `jwe:${ann.publicKey}`, `docker://${host}/base:v1`];
+
+  test.each([
+    ["--creds", (to: string) => ["--creds", ANN.creds, to]],
+    [
+      "--src-creds and --dest-creds",
+      (to: string) => ["--src-creds", ANN.creds, "--dest-creds", ANN.creds, to],
+    ],
+  ])("%s are used", async (_title, args) => {
+    await succeed([...encrypt(), ...args(`docker://${host}/app-${copies++}:v1`)]);
+  });
+
+  test("the files that skopeo login and docker login write are used", async () => {
+    const file = join(folder, "login.json");
+    await output(skopeo, [
+      "login",
+      "--tls-verify=false",
+      "--authfile",
+      file,
+      "-u",
+      "ann",
+      "-p",
+      "secret",
+      host,
+    ]);
+    const to = `docker://${host}/file:v1`;
+    await succeed([...encrypt(), "--authfile", file, to]);
+    await succeed([...encrypt(), "--force", to], { env: { REGISTRY_AUTH_FILE: file } });
+    const docker = join(folder, "docker");
+    mkdirSync(docker);
+    writeFileSync(
+      join(docker, "config.json"),
+      JSON.stringify({ auths: { [host]: { auth: Buffer.from(ANN.creds).toString("base64") } } }),
+    );
+    await succeed([...encrypt(), "--force", to], { env: { DOCKER_CONFIG: docker, HOME: folder } });
+  });
+
+  test("without any, the places that were looked at are named", async () => {
+    const { exit, stderr } = await command(["inspect", `docker://${host}/base:v1`], {
+      env: { HOME: folder },
     });
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(ONE_ERROR);
+    expect(stderr).toMatch(new RegExp(`error: no credentials for ${host}/base\n`));
+    expect(stderr).toContain(
+      `${folder}/.docker/config.json; log in with docker login or skopeo login, or name --authfile`,
+    );
+  });
 
-    test("the files that skopeo login and docker login write are used", async () => {
-      const file = join(folder, "login.json");
-      await output(skopeo, [
-        "login",
-        "--tls-verify=false",
-        "--authfile",
-        file,
-        "-u",
-        "ann",
-        "-p",
-        "secret",
-        host,
-      ]);
-      const to = `docker://${host}/file:v1`;
-      await succeed([...encrypt(), "--authfile", file, to]);
-      await succeed([...encrypt(), "--force", to], { env: { REGISTRY_AUTH_FILE: file } });
-      const docker = join(folder, "docker");
-      mkdirSync(docker);
-      writeFileSync(
-        join(docker, "config.json"),
-        JSON.stringify({ auths: { [host]: { auth: Buffer.from(ANN.creds).toString("base64") } } }),
-      );
-      await succeed([...encrypt(), "--force", to], { env: { DOCKER_CONFIG: docker, HOME: folder } });
-    });
+  test("wrong ones are named with where they come from, and not shown", async () => {
+    const { exit, stderr } = await command(["inspect", "--creds", "bob:hush", `docker://${host}/base:v1`]);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(new RegExp(`error: ${host} refused the credentials of bob from --creds\n`));
+    expect(stderr).not.toContain("hush");
+  });
+});
 
-    test("without any, the places that were looked at are named", async () => {
-      const { exit, stderr } = await command(["inspect", `docker://${host}/base:v1`], {
-        env: { HOME: folder },
-      });
-      expect(exit).toBe(1);
-      expect(stderr).toMatch(ONE_ERROR);
-      expect(stderr).toMatch(new RegExp(`error: no credentials for ${host}/base\n`));
-      expect(stderr).toContain(
-        `${folder}/.docker/config.json; log in with docker login or skopeo login, or name --authfile`,
-      );
-    });
-
-    test("wrong ones are named with where they come from, and not shown", async () => {
-      const { exit, stderr } = await command(["inspect", "--creds", "bob:hush", `docker://${host}/base:v1`]);
-      expect(exit).toBe(1);
-      expect(stderr).toMatch(new RegExp(`error: ${host} refused the credentials of bob from --creds\n`));
-      expect(stderr).not.toContain("hush");
-    });
-  },
-);
-
-describeWith([registry, openssl, ours], "with a docker-registry that speaks TLS", { timeout: 60_000 }, () => {
+describeWith([registry, openssl, ours], "with a docker-registry that speaks TLS", {}, () => {
   let host: string;
   const certs = join(folder, "certs");
 
@@ -338,53 +327,48 @@ describeWith([registry, openssl, ours], "with a docker-registry that speaks TLS"
   });
 });
 
-describeWith(
-  [registry, openssl, ours],
-  "with a docker-registry that wants tokens",
-  { timeout: 60_000 },
-  () => {
-    test("they are asked for with the scopes of both repositories", async () => {
-      const certified = await certify(join(folder, "token"));
-      const realm = await startTokenServer(certified, ANN.creds);
-      stops.push(() => realm.stop());
-      const { host } = await start("token-registry", {
-        token: { realm: realm.url, authority: certified.authority },
-      });
-      const [one, two] = [`docker://${host}/one:v1`, `docker://${host}/two:v1`];
-      await succeed([
-        "encrypt",
-        "-q",
-        "--creds",
-        ANN.creds,
-        "--recipient",
-        `jwe:${ann.publicKey}`,
-        `oci:${plain}:v1`,
-        one,
-      ]);
-      const rewrap = [
-        "rewrap",
-        "--only",
-        "--json",
-        "--creds",
-        ANN.creds,
-        "--key",
-        ann.privateKey,
-        "--recipient",
-        `jwe:${bob.publicKey}`,
-      ];
-      const result = JSON.parse(await succeed([...rewrap, one, two]));
-      expect(result.layers).toMatchObject([{ transfer: "mounted" }, { transfer: "mounted" }]);
-      expect(
-        realm.asked.some((url) =>
-          /scope=repository%3Atwo%3Apull%2Cpush&scope=repository%3Aone%3Apull/.test(url),
-        ),
-      ).toBe(true);
-      await succeed(["verify", "-q", "--creds", ANN.creds, "--key", bob.privateKey, two]);
-      const refused = await command(["inspect", one], { env: { HOME: folder } });
-      expect(refused.stderr).toMatch(new RegExp(`no credentials for ${host}/one`));
+describeWith([registry, openssl, ours], "with a docker-registry that wants tokens", {}, () => {
+  test("they are asked for with the scopes of both repositories", async () => {
+    const certified = await certify(join(folder, "token"));
+    const realm = await startTokenServer(certified, ANN.creds);
+    stops.push(() => realm.stop());
+    const { host } = await start("token-registry", {
+      token: { realm: realm.url, authority: certified.authority },
     });
-  },
-);
+    const [one, two] = [`docker://${host}/one:v1`, `docker://${host}/two:v1`];
+    await succeed([
+      "encrypt",
+      "-q",
+      "--creds",
+      ANN.creds,
+      "--recipient",
+      `jwe:${ann.publicKey}`,
+      `oci:${plain}:v1`,
+      one,
+    ]);
+    const rewrap = [
+      "rewrap",
+      "--only",
+      "--json",
+      "--creds",
+      ANN.creds,
+      "--key",
+      ann.privateKey,
+      "--recipient",
+      `jwe:${bob.publicKey}`,
+    ];
+    const result = JSON.parse(await succeed([...rewrap, one, two]));
+    expect(result.layers).toMatchObject([{ transfer: "mounted" }, { transfer: "mounted" }]);
+    expect(
+      realm.asked.some((url) =>
+        /scope=repository%3Atwo%3Apull%2Cpush&scope=repository%3Aone%3Apull/.test(url),
+      ),
+    ).toBe(true);
+    await succeed(["verify", "-q", "--creds", ANN.creds, "--key", bob.privateKey, two]);
+    const refused = await command(["inspect", one], { env: { HOME: folder } });
+    expect(refused.stderr).toMatch(new RegExp(`no credentials for ${host}/one`));
+  });
+});
 
 describe("nothing of the network", () => {
   test("is tried for a name that is wrong", async () => {

@@ -108,7 +108,7 @@ async function skopeoAccepts(name: string, requirement: object): Promise<boolean
 describeWith(
   [ours, registry, skopeo, skopeoNew, cosign2, cosign3, openssl],
   "signatures made here",
-  { timeout: 120_000 },
+  {},
   () => {
     test.each(PAIRS)(
       "by a %s key: both cosigns and skopeo accept them, and refuse another key",
@@ -248,107 +248,99 @@ describeWith(
   },
 );
 
-describeWith(
-  [ours, registry, skopeo, skopeoNew, cosign2, cosign3],
-  "signatures made by others",
-  { timeout: 120_000 },
-  () => {
-    const SIGN = ["sign", "--yes", "--allow-insecure-registry"];
-    test.each<[string, Peer, () => readonly string[]]>([
-      ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
-      ["cosign 3, as a bundle", cosign3, () => ["--signing-config", noServices()]],
+describeWith([ours, registry, skopeo, skopeoNew, cosign2, cosign3], "signatures made by others", {}, () => {
+  const SIGN = ["sign", "--yes", "--allow-insecure-registry"];
+  test.each<[string, Peer, () => readonly string[]]>([
+    ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
+    ["cosign 3, as a bundle", cosign3, () => ["--signing-config", noServices()]],
+    [
+      "cosign 3, in the older form",
+      cosign3,
+      () => ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"],
+    ],
+  ])("%s", async (_what, cosign, args) => {
+    const [name, key] = [await pushed(), await cosignKeys(cosign)];
+    const other = await cosignKeys(cosign === cosign2 ? cosign3 : cosign2);
+    await output(cosign, [...SIGN, ...args(), "-a", "env=prod", "--key", key.privateKey, name], {
+      env: peerEnvironment,
+    });
+    await succeed(["trust", "check", "-a", "env=prod", "--key", key.publicKey, name]);
+    for (const wrong of [
+      ["-a", "env=test", "--key", key.publicKey],
+      ["--key", other.publicKey],
+    ]) {
+      const refused = await command(["trust", "check", "-q", ...wrong, name]);
+      expect(refused.exit).toBe(1);
+      expect(refused.stderr).toMatch(/is not trusted/);
+    }
+  });
+
+  test.each([
+    ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
+    ["cosign 3", cosign3, () => ["--signing-config", noServices()]],
+  ] as const)("an attestation by %s is read, and is not a signature", async (_what, cosign, args) => {
+    const [name, key] = [await pushed(), await cosignKeys(cosign)];
+    const sbom = join(folder, "sbom.json");
+    writeFileSync(sbom, JSON.stringify({ spdxVersion: "SPDX-2.3", large: 12345678901234567000n.toString() }));
+    await output(
+      cosign,
       [
-        "cosign 3, in the older form",
-        cosign3,
-        () => ["--new-bundle-format=false", "--use-signing-config=false", "--tlog-upload=false"],
-      ],
-    ])("%s", async (_what, cosign, args) => {
-      const [name, key] = [await pushed(), await cosignKeys(cosign)];
-      const other = await cosignKeys(cosign === cosign2 ? cosign3 : cosign2);
-      await output(cosign, [...SIGN, ...args(), "-a", "env=prod", "--key", key.privateKey, name], {
-        env: peerEnvironment,
-      });
-      await succeed(["trust", "check", "-a", "env=prod", "--key", key.publicKey, name]);
-      for (const wrong of [
-        ["-a", "env=test", "--key", key.publicKey],
-        ["--key", other.publicKey],
-      ]) {
-        const refused = await command(["trust", "check", "-q", ...wrong, name]);
-        expect(refused.exit).toBe(1);
-        expect(refused.stderr).toMatch(/is not trusted/);
-      }
-    });
-
-    test.each([
-      ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
-      ["cosign 3", cosign3, () => ["--signing-config", noServices()]],
-    ] as const)("an attestation by %s is read, and is not a signature", async (_what, cosign, args) => {
-      const [name, key] = [await pushed(), await cosignKeys(cosign)];
-      const sbom = join(folder, "sbom.json");
-      writeFileSync(
+        "attest",
+        "--yes",
+        "--allow-insecure-registry",
+        ...args(),
+        "--type",
+        "spdxjson",
+        "--predicate",
         sbom,
-        JSON.stringify({ spdxVersion: "SPDX-2.3", large: 12345678901234567000n.toString() }),
-      );
-      await output(
-        cosign,
-        [
-          "attest",
-          "--yes",
-          "--allow-insecure-registry",
-          ...args(),
-          "--type",
-          "spdxjson",
-          "--predicate",
-          sbom,
-          "--key",
-          key.privateKey,
-          name,
-        ],
-        { env: peerEnvironment },
-      );
-      const predicate = await succeed(["trust", "attest", "--type", "spdx", "--key", key.publicKey, name]);
-      expect(JSON.parse(predicate)).toMatchObject({ spdxVersion: "SPDX-2.3" });
-      expect((await command(["trust", "check", "--key", key.publicKey, name])).exit).toBe(1);
-      expect(
-        (await command(["trust", "attest", "--type", "cyclonedx", "--key", key.publicKey, name])).exit,
-      ).toBe(1);
-    });
+        "--key",
+        key.privateKey,
+        name,
+      ],
+      { env: peerEnvironment },
+    );
+    const predicate = await succeed(["trust", "attest", "--type", "spdx", "--key", key.publicKey, name]);
+    expect(JSON.parse(predicate)).toMatchObject({ spdxVersion: "SPDX-2.3" });
+    expect((await command(["trust", "check", "--key", key.publicKey, name])).exit).toBe(1);
+    expect(
+      (await command(["trust", "attest", "--type", "cyclonedx", "--key", key.publicKey, name])).exit,
+    ).toBe(1);
+  });
 
-    test("skopeo's, with its full reference", async () => {
-      const [name, key] = [`${server.host}/by-skopeo:1.0`, await cosignKeys(cosign2)];
-      const passphrase = join(folder, "passphrase");
-      writeFileSync(passphrase, PASSWORD.COSIGN_PASSWORD);
-      const registries = join(folder, "skopeo-registries");
-      mkdirSync(registries);
-      writeFileSync(join(registries, "default.yaml"), "default-docker:\n  use-sigstore-attachments: true\n");
-      await output(skopeoNew, [
-        "--registries.d",
-        registries,
-        ...["copy", "-q", "--dest-tls-verify=false", "--sign-by-sigstore-private-key", key.privateKey],
-        ...["--sign-passphrase-file", passphrase, `oci:${plain}:v1`, `docker://${name}`],
-      ]);
-      const report = JSON.parse(await succeed(["trust", "check", "--json", "--key", key.publicKey, name]));
-      expect(report.signatures[0].verdict).toMatchObject({ counts: true, signedName: name });
-    });
+  test("skopeo's, with its full reference", async () => {
+    const [name, key] = [`${server.host}/by-skopeo:1.0`, await cosignKeys(cosign2)];
+    const passphrase = join(folder, "passphrase");
+    writeFileSync(passphrase, PASSWORD.COSIGN_PASSWORD);
+    const registries = join(folder, "skopeo-registries");
+    mkdirSync(registries);
+    writeFileSync(join(registries, "default.yaml"), "default-docker:\n  use-sigstore-attachments: true\n");
+    await output(skopeoNew, [
+      "--registries.d",
+      registries,
+      ...["copy", "-q", "--dest-tls-verify=false", "--sign-by-sigstore-private-key", key.privateKey],
+      ...["--sign-passphrase-file", passphrase, `oci:${plain}:v1`, `docker://${name}`],
+    ]);
+    const report = JSON.parse(await succeed(["trust", "check", "--json", "--key", key.publicKey, name]));
+    expect(report.signatures[0].verdict).toMatchObject({ counts: true, signedName: name });
+  });
 
-    test.each([
-      ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
-      ["cosign 3", cosign3, () => ["--signing-config", noServices()]],
-    ] as const)("a file's, by %s", async (_what, cosign, args) => {
-      const key = await cosignKeys(cosign);
-      const [file, bundle] = [join(folder, "file"), join(folder, `bundle-${cosign.name.at(-1)}`)];
-      writeFileSync(file, "content");
-      await output(
-        cosign,
-        ["sign-blob", "--yes", ...args(), "--bundle", bundle, "--key", key.privateKey, file],
-        { env: peerEnvironment },
-      );
-      const signature = ["--bundle", bundle, "--key", key.publicKey];
-      await succeed(["verify-blob", ...signature, file]);
-      writeFileSync(file, "Content");
-      const changed = await command(["trust", "blob", ...signature, file]);
-      expect(changed.exit).toBe(1);
-      expect(changed.stderr).toMatch(/does not count/);
-    });
-  },
-);
+  test.each([
+    ["cosign 2", cosign2, () => ["--tlog-upload=false"]],
+    ["cosign 3", cosign3, () => ["--signing-config", noServices()]],
+  ] as const)("a file's, by %s", async (_what, cosign, args) => {
+    const key = await cosignKeys(cosign);
+    const [file, bundle] = [join(folder, "file"), join(folder, `bundle-${cosign.name.at(-1)}`)];
+    writeFileSync(file, "content");
+    await output(
+      cosign,
+      ["sign-blob", "--yes", ...args(), "--bundle", bundle, "--key", key.privateKey, file],
+      { env: peerEnvironment },
+    );
+    const signature = ["--bundle", bundle, "--key", key.publicKey];
+    await succeed(["verify-blob", ...signature, file]);
+    writeFileSync(file, "Content");
+    const changed = await command(["trust", "blob", ...signature, file]);
+    expect(changed.exit).toBe(1);
+    expect(changed.stderr).toMatch(/does not count/);
+  });
+});

@@ -100,7 +100,6 @@ async function run(vector: Vector, folder: string): Promise<Outcome> {
     mediaType: vector.mediaType,
     args: ["--decryption-keys-path", keys, "--audit-log", log, ...vector.args],
     env: { TMPDIR: folder },
-    timeoutMs: 20_000,
   });
   const audit = readFileSync(log, "utf8");
   const { verdict } = JSON.parse(audit) as { verdict: string };
