@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { writeDurably } from "../../../src/io/staging.ts";
+import { describeWith, PROJECT, run, strace } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -46,4 +48,65 @@ test("a file that exists is kept", async () => {
   writeFileSync(path, "mine");
   await expect(writeDurably(path, later([new Uint8Array(1)]))).rejects.toMatchObject({ code: "IO" });
   expect(readFileSync(path, "utf8")).toBe("mine");
+});
+
+test("what a planted link names is not written", async () => {
+  const [path, victim] = [newPath(), newPath()];
+  writeFileSync(victim, "mine");
+  symlinkSync(victim, path);
+  await expect(writeDurably(path, later([new Uint8Array(1)]))).rejects.toMatchObject({ code: "IO" });
+  expect(readFileSync(victim, "utf8")).toBe("mine");
+});
+
+test("a write that takes only a part is continued", async () => {
+  const probe = await open(newPath(), "wx");
+  const prototype = Object.getPrototypeOf(probe) as FileHandle;
+  await probe.close();
+  const { write } = prototype;
+  const lengths: number[] = [];
+  const spy = vi.spyOn(prototype, "write").mockImplementation(function (
+    this: FileHandle,
+    ...args: unknown[]
+  ) {
+    const [chunk, offset, length] = args as [Uint8Array, number, number];
+    lengths.push(length);
+    return Reflect.apply(write, this, [chunk, offset, Math.min(length, 4)]);
+  } as typeof write);
+  try {
+    const path = newPath();
+    expect(await writeDurably(path, later([Buffer.from("0123456789")]))).toBe(10);
+    expect(readFileSync(path, "utf8")).toBe("0123456789");
+    expect(lengths).toEqual([10, 6, 2]);
+  } finally {
+    spy.mockRestore();
+  }
+});
+
+describeWith([strace], "on the disk", {}, () => {
+  test("are a file's bytes before its name, then the name, before the work is done", async () => {
+    const place = realpathSync(folder);
+    mkdirSync(join(place, "target"));
+    const [from, to] = [join(place, "part"), join(place, "target/file")];
+    const program = `
+      import { writeSync } from "node:fs";
+      import { moveDurably, writeDurably } from "${PROJECT}src/io/staging.ts";
+      await writeDurably(${JSON.stringify(from)}, [Buffer.from("bytes")]);
+      writeSync(1, "written");
+      await moveDurably(${JSON.stringify(from)}, ${JSON.stringify(to)});
+      writeSync(1, "moved");`;
+    const traced = ["-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2,write"];
+    const node = [`${PROJECT}node_modules/.bin/node`, "--input-type=module", "-e", program];
+    const { exit, stderr } = await run(strace, [...traced, ...node]);
+    expect(exit, stderr).toBe(0);
+    const steps: readonly (readonly [string, RegExp])[] = [
+      ["fsync of the file", new RegExp(`fsync\\(\\d+<${from}>`)],
+      ["written", /write\(1<.*"written"/],
+      ["rename", new RegExp(`rename\\w*\\(.*"${from}"`)],
+      ["fsync of the folder", new RegExp(`fsync\\(\\d+<${place}/target>`)],
+      ["moved", /write\(1<.*"moved"/],
+    ];
+    const lines = stderr.split("\n");
+    const seen = lines.flatMap((line) => steps.find(([, pattern]) => pattern.test(line))?.[0] ?? []);
+    expect(seen).toEqual(steps.map(([name]) => name));
+  });
 });

@@ -2,12 +2,18 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import * as LIMITS from "../../../src/limits.ts";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import type { KeySet } from "../../../src/keys/keyset.ts";
+import { Secret } from "../../../src/secret.ts";
 import { KubeApi } from "../../../src/tenants/api.ts";
 import { readKubeconfig } from "../../../src/tenants/kubeconfig.ts";
 import { parsePod } from "../../../src/tenants/pods.ts";
-import { readTenantKeys, SECRET_TYPE, type TenantKeys } from "../../../src/tenants/secret-keys.ts";
+import {
+  destroyKeys,
+  readTenantKeys,
+  SECRET_TYPE,
+  type TenantKeys,
+} from "../../../src/tenants/secret-keys.ts";
 import { KubeApiDouble, type PodOptions } from "../../support/kube-api.ts";
 
 let folder: string;
@@ -53,10 +59,39 @@ test("keys come from Secrets of the right type, named with their origin", async 
   expect(found.keys.keys).toMatchObject([{ origin: "Secret tenant-a/key: app.pem" }]);
 });
 
-test("a tenant can't make the node use its token", async () => {
+/** The bytes of secrets that are destroyed from now on. */
+function watchDestroyed(): Uint8Array[] {
+  const destroyed: Uint8Array[] = [];
+  const { destroy } = Secret.prototype;
+  const spy = vi.spyOn(Secret.prototype, "destroy").mockImplementation(function (this: Secret) {
+    destroyed.push(this.bytes);
+    destroy.call(this);
+  });
+  onTestFinished(() => spy.mockRestore());
+  return destroyed;
+}
+
+test("a tenant can't make the node use its token, and the file that names it is zeroed", async () => {
   secret("tenant-a", "key", { "token.yaml": TOKEN_FILE });
+  const destroyed = watchDestroyed();
   const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
   expect(keys.tokenKeys).toEqual([]);
+  expect(destroyed.map((bytes) => bytes.length)).toContain(TOKEN_FILE.length);
+});
+
+test("a set's keys, keyrings and token files are all zeroed", () => {
+  const bytes = () => new Uint8Array(8).fill(1);
+  const [pkcs8, other, ring, yaml] = [bytes(), bytes(), bytes(), bytes()];
+  const set: KeySet = {
+    keys: [pkcs8, other].map((it) => ({ type: "ec", curve: "P-256", origin: "a", pkcs8: new Secret(it) })),
+    certificates: [],
+    keyrings: [{ data: ring, origin: "b", passphrases: [] }],
+    tokenKeys: [{ yaml: new Secret(yaml), origin: "c" }],
+    parameters: new Map(),
+    skipped: [],
+  };
+  destroyKeys(set);
+  for (const zeroed of [pkcs8, other, ring, yaml]) expect(zeroed).toEqual(new Uint8Array(8));
 });
 
 test.each([
@@ -74,8 +109,10 @@ test.each([
 test("one namespace gives so many keys and no more", async () => {
   const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`${i}.pem`, PEM]));
   secret("tenant-a", "key", many);
+  const destroyed = watchDestroyed();
   const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
-  expect(keys.keys).toHaveLength(LIMITS.namespaceKeys);
+  expect(keys.keys).toHaveLength(32);
+  expect(destroyed.filter((bytes) => bytes.every((byte) => byte === 0)).length).toBeGreaterThanOrEqual(18);
 });
 
 test("without an answer for any namespace there are no keys", async () => {
