@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/options.ts";
-import * as LIMITS from "../../../src/limits.ts";
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 
 const b64 = (length: number, fill = 1) => Buffer.alloc(length, fill).toString("base64");
@@ -41,7 +40,7 @@ describe("public options", () => {
     ["no base64", { [PUBLIC_OPTIONS]: "{}" }],
     ["no JSON", { [PUBLIC_OPTIONS]: annotation("x") }],
     ["a list", { [PUBLIC_OPTIONS]: annotation([]) }],
-    ["too long", { [PUBLIC_OPTIONS]: annotation({ ...PUBLIC, x: "x".repeat(LIMITS.publicOptionsBytes) }) }],
+    ["too long", { [PUBLIC_OPTIONS]: annotation({ ...PUBLIC, x: "x".repeat(65_536) }) }],
   ])("%s", (_what, annotations) =>
     expect(() => parsePublicOptions(annotations)).toThrow(failing("BAD_ANNOTATION")),
   );
@@ -65,12 +64,10 @@ describe("public options", () => {
 
 test("options as long as they may be", () => {
   const padded = (json: object, length: number) => JSON.stringify(json).padEnd(length);
-  const longest = padded(PUBLIC, (LIMITS.publicOptionsBytes / 4) * 3);
-  expect(annotation(longest)).toHaveLength(LIMITS.publicOptionsBytes);
-  expect(layerOptions(longest, padded(PRIVATE, LIMITS.privateOptionsBytes)).nonce).toEqual(bytes(16, 3));
-  expect(() => layerOptions(PUBLIC, padded(PRIVATE, LIMITS.privateOptionsBytes + 1))).toThrow(
-    failing("BAD_OPTIONS"),
-  );
+  const longest = padded(PUBLIC, (65_536 / 4) * 3);
+  expect(annotation(longest)).toHaveLength(65_536);
+  expect(layerOptions(longest, padded(PRIVATE, 65_536)).nonce).toEqual(bytes(16, 3));
+  expect(() => layerOptions(PUBLIC, padded(PRIVATE, 65_537))).toThrow(failing("BAD_OPTIONS"));
 });
 
 describe("layer options", () => {
@@ -95,7 +92,7 @@ describe("layer options", () => {
   test.each([
     ["no JSON", "hunter2"],
     ["a list", []],
-    ["too long", { ...PRIVATE, x: "x".repeat(LIMITS.privateOptionsBytes) }],
+    ["too long", { ...PRIVATE, x: "x".repeat(65_536) }],
     ["no symkey", { ...PRIVATE, symkey: undefined }],
     ["a null symkey", { ...PRIVATE, symkey: null }],
     ["a short symkey", { ...PRIVATE, symkey: b64(16) }],

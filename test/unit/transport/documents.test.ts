@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import * as LIMITS from "../../../src/limits.ts";
 import { parseIndex, parseManifest } from "../../../src/transport/documents.ts";
 
 const DIGEST = `sha256:${"0".repeat(64)}`;
@@ -50,10 +49,8 @@ test("an index with a platform that is none is malformed", () => {
 
 test("layers and manifests are counted before they are looked at", () => {
   const tooMany = (most: number) => Array.from({ length: most + 1 }, () => null);
-  expect(() => parseManifest(manifest({ layers: tooMany(LIMITS.layers) }), "m")).toThrow(
+  expect(() => parseManifest(manifest({ layers: tooMany(1024) }), "m")).toThrow(
     expect.objectContaining({ code: "LIMIT" }),
   );
-  expect(() => parseIndex(index(...tooMany(LIMITS.indexEntries)), "i")).toThrow(
-    expect.objectContaining({ code: "LIMIT" }),
-  );
+  expect(() => parseIndex(index(...tooMany(1024)), "i")).toThrow(expect.objectContaining({ code: "LIMIT" }));
 });

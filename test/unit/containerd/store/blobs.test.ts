@@ -12,12 +12,11 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Blob, identify } from "../../../../src/containerd/store/blobs.ts";
 import { FileInput } from "../../../../src/io/file-input.ts";
-import * as LIMITS from "../../../../src/limits.ts";
 import { flipBit, plainBytes } from "../../../support/layer.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const root = temporaryFolder();
-const BYTES = plainBytes(LIMITS.compareBytes + 1000);
+const BYTES = plainBytes(65_536 + 1000);
 let folder: string;
 
 beforeEach(() => {
@@ -88,7 +87,7 @@ test("what was compared is what is read later, whatever its path names by then",
 });
 
 describe("blobs that are alike for more than is held in memory", () => {
-  const SIZE = LIMITS.compareBytesMax + 200_000;
+  const SIZE = 16_777_216 + 200_000;
   /** A sparse file that ends with a text. */
   function large(name: string, end: string, size = SIZE) {
     const it = place(name, Buffer.of());

@@ -15,7 +15,6 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { FoundLayer } from "../../../../src/containerd/payload.ts";
 import { searchStore } from "../../../../src/containerd/store/lookup.ts";
 import { Input } from "../../../../src/io/input.ts";
-import * as LIMITS from "../../../../src/limits.ts";
 import type { Descriptor } from "../../../../src/spec/descriptor.ts";
 import { ContentStore } from "../../../support/content-store.ts";
 import { plainBytes } from "../../../support/layer.ts";
@@ -132,7 +131,7 @@ describe("in a named store", () => {
 
   test("layers that begin alike for long are told apart", () => {
     const store = newStore();
-    const size = LIMITS.compareBytesMax + 100;
+    const size = 16_777_216 + 100;
     const paths = ["a", "b"].map((end) => {
       const digest = store.add(end);
       truncateSync(store.path(digest), 0);
@@ -182,7 +181,7 @@ describe("in a named store", () => {
   test("a leased document above its cap is not read", () => {
     const { store, layer, digest } = newStoreWithLayer();
     const named = JSON.stringify(describing(digest, layer.length, "large"));
-    const large = store.add(`{"layers":[${named}],"x":"${"x".repeat(LIMITS.manifestBytes)}"}`);
+    const large = store.add(`{"layers":[${named}],"x":"${"x".repeat(4_194_304)}"}`);
     store.addManifest([describing(digest, layer.length, "right")]);
     store.lease(large, digest);
     expect(search(store, inputOf(layer))).toEqual([["right"]]);
@@ -229,7 +228,7 @@ describe("in a named store", () => {
     store.addManifest(many);
     expect(search(store, inputOf(layer))).toEqual([["0", "1", "2", "3"]]);
     for (let i = 10; i < 100; i++) store.addManifest([describing(digest, layer.length, `${i}`)]);
-    expect(search(store, inputOf(layer))[0]).toHaveLength(LIMITS.candidates);
+    expect(search(store, inputOf(layer))[0]).toHaveLength(64);
   });
 
   test("a leased manifest that is pruned meanwhile names nothing", () => {
@@ -272,10 +271,7 @@ describe("what is no descriptor of the layer", () => {
       "an annotation that is no text",
       (digest) => ({ layers: [{ ...describing(digest, 1000), annotations: { a: 1 } }] }),
     ],
-    [
-      "more layers than any image has",
-      (digest) => ({ layers: Array(LIMITS.layers + 1).fill(describing(digest, 1000)) }),
-    ],
+    ["more layers than any image has", (digest) => ({ layers: Array(1025).fill(describing(digest, 1000)) })],
     ["a list", (digest) => [describing(digest, 1000)]],
   ])("%s", (_what, document) => {
     const store = newStore();
@@ -286,8 +282,7 @@ describe("what is no descriptor of the layer", () => {
   test.each<[string, (digest: string) => string]>([
     [
       "a manifest larger than registries take",
-      (digest) =>
-        `{"layers":[${JSON.stringify(describing(digest, 1000))}],"x":"${"x".repeat(LIMITS.manifestBytes)}"}`,
+      (digest) => `{"layers":[${JSON.stringify(describing(digest, 1000))}],"x":"${"x".repeat(4_194_304)}"}`,
     ],
     [
       "JSON nested very deep",
