@@ -21,15 +21,15 @@ import type { Unusable } from "./keyset.ts";
 /** Encrypted private keys: PKCS#8 with PBES2 (RFC 8018 §6.2), and OpenSSL's traditional encrypted PEM. */
 
 /** The decrypted DER, or the reason for failure. A wrong password usually causes bad padding, and rarely garbage. */
-type Decrypted = Bytes | Unusable;
+export type Decrypted = Bytes | Unusable;
 
 /** The passwords to try, and the processor time that all keys together may take for it. */
-interface Attempts {
+export interface Attempts {
   readonly passwords: readonly Secret[];
   readonly budget: PieceBudget;
 }
 
-const NO_PASSWORD: Unusable = { reason: "an encrypted key without a password for it", isLocked: true };
+export const NO_PASSWORD: Unusable = { reason: "an encrypted key without a password for it", isLocked: true };
 const WRONG_PASSWORD: Unusable = {
   reason: "an encrypted key that none of the given passwords opens",
   isLocked: true,
@@ -38,7 +38,7 @@ const TOO_LONG: Unusable = {
   reason: `an encrypted key that was not tried: the keys before it took ${LIMITS.keyDerivationCpuMs / 1000} s of processor time`,
 };
 
-const PBES2 = "2a864886f70d01050d";
+export const PBES2 = "2a864886f70d01050d";
 const PBKDF2 = "2a864886f70d01050c";
 const SCRYPT = "2b06010401da47040b";
 
@@ -51,7 +51,7 @@ interface BlockCipher {
 const AES_128: BlockCipher = { name: "aes-128-cbc", keyBytes: 16, ivBytes: 16 };
 const AES_192: BlockCipher = { name: "aes-192-cbc", keyBytes: 24, ivBytes: 16 };
 const AES_256: BlockCipher = { name: "aes-256-cbc", keyBytes: 32, ivBytes: 16 };
-const TRIPLE_DES: BlockCipher = { name: "des-ede3-cbc", keyBytes: 24, ivBytes: 8 };
+export const TRIPLE_DES: BlockCipher = { name: "des-ede3-cbc", keyBytes: 24, ivBytes: 8 };
 
 /** RFC 8018 B.2.2 and B.2.5. Old keys still use 3DES. */
 const CIPHERS: ReadonlyMap<string, BlockCipher> = new Map([
@@ -86,7 +86,11 @@ export async function decryptPkcs8(der: Bytes, attempts: Attempts): Promise<Decr
 }
 
 /** Decrypts data of PBES2. @param algorithm its AlgorithmIdentifier */
-async function decryptPbes2(algorithm: DerElement, data: Bytes, attempts: Attempts): Promise<Decrypted> {
+export async function decryptPbes2(
+  algorithm: DerElement,
+  data: Bytes,
+  attempts: Attempts,
+): Promise<Decrypted> {
   const [scheme, parameters] = readChildren(algorithm.content) ?? [];
   if (readOid(scheme) !== PBES2 || parameters === undefined) {
     return {
@@ -174,7 +178,7 @@ function bytesToKey(password: Bytes, salt: Uint8Array, length: number): Buffer {
   return key;
 }
 
-async function tryPasswords(
+export async function tryPasswords(
   { passwords, budget }: Attempts,
   decrypt: (password: Bytes) => Promise<Bytes | null>,
 ): Promise<Decrypted> {
@@ -190,7 +194,7 @@ async function tryPasswords(
 }
 
 /** Zeroes the key. Null for bad padding, which a wrong password causes. */
-function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint8Array): Bytes | null {
+export function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, data: Uint8Array): Bytes | null {
   const parts: Buffer[] = [];
   try {
     const decipher = createDecipheriv(cipher.name, key, iv);

@@ -1,6 +1,6 @@
 import type { PieceBudget } from "../budget.ts";
 import { type Bytes, decodeUtf8 } from "../encoding/bytes.ts";
-import { readElement, readOid, readOnly, readSequence, readSmallInteger, TAG } from "../encoding/der.ts";
+import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
 import { Secret } from "../secret.ts";
@@ -36,7 +36,7 @@ const PEM_BLOCKS = 256;
  */
 export async function recognise(data: Bytes, source: Source): Promise<Found[]> {
   // Text may begin with "0", which is the tag of a SEQUENCE: only a frame that fills the data counts.
-  if (readOnly(data, TAG.SEQUENCE) !== null) return [await fromDer(data, source)];
+  if (readOnly(data, TAG.SEQUENCE) !== null) return await fromDer(data, source);
   // The first bit of an OpenPGP packet is always set, that of a text never.
   if ((data[0] ?? 0) >= 0x80) {
     const { pgpKind } = await import("./pgp-file.ts");
@@ -47,17 +47,23 @@ export async function recognise(data: Bytes, source: Source): Promise<Found[]> {
   return await fromText(withoutByteOrderMark(data), source);
 }
 
-async function fromDer(der: Bytes, source: Source): Promise<Found> {
+async function fromDer(der: Bytes, source: Source): Promise<Found[]> {
   const { origin } = source;
   if (isEncryptedPkcs8(der)) {
     const { decryptPkcs8 } = await import("./encrypted-key.ts");
-    return fromDecrypted(await decryptPkcs8(der, source), origin);
+    return [fromDecrypted(await decryptPkcs8(der, source), origin)];
   }
   const key = parsePrivateKey(der, { origin });
-  if (key !== null) return found(key);
-  if (isCertificate(der)) return { kind: "certificate", certificate: { der, origin } };
-  if (isPkcs12(der)) return unusable(PKCS12);
-  return unusable(isPublicKey(der) ? PUBLIC_KEY : "DER, but neither a private key nor a certificate");
+  if (key !== null) return [found(key)];
+  if (isCertificate(der)) return [certificate(der, origin)];
+  if (isPublicKey(der)) return [unusable(PUBLIC_KEY)];
+  const { openPkcs12 } = await import("./pkcs12.ts");
+  const opened = await openPkcs12(der, source);
+  if ("reason" in opened) return [{ kind: "unusable", ...opened }];
+  return [
+    ...opened.keys.map((key) => fromDecrypted(key, origin)),
+    ...opened.certificates.map((der) => certificate(der, origin)),
+  ];
 }
 
 async function fromText(data: Bytes, source: Source): Promise<Found[]> {
@@ -97,7 +103,7 @@ async function fromPemBlock(block: PemBlock, source: Source): Promise<Found> {
   if (PEM_PRIVATE_KEYS.has(label)) return found(parsePrivateKey(body, { origin }));
   // `openssl x509 -trustout` appends the purposes that a certificate is trusted for.
   const der = PEM_CERTIFICATES.has(label) ? (readElement(body)?.whole ?? body) : null;
-  if (der !== null && isCertificate(der)) return { kind: "certificate", certificate: { der, origin } };
+  if (der !== null && isCertificate(der)) return certificate(der, origin);
   return unusable(PEM_PUBLIC_KEYS.has(label) ? PUBLIC_KEY : `a PEM block "${label}"`);
 }
 
@@ -127,6 +133,10 @@ function found(result: AsymmetricKey | Unusable | null): Found {
   return "reason" in result ? { kind: "unusable", ...result } : { kind: "key", key: result };
 }
 
+function certificate(der: Bytes, origin: string): Found {
+  return { kind: "certificate", certificate: { der, origin } };
+}
+
 function keyring(data: Bytes, { origin, passwords }: Source): Found {
   return { kind: "keyring", keyring: { data, origin, passphrases: passwords } };
 }
@@ -148,17 +158,6 @@ function withoutByteOrderMark(text: Bytes): Bytes {
 function isCertificate(der: Bytes): boolean {
   const [tbs, algorithm, signature] = readSequence(der) ?? [];
   return tbs?.tag === TAG.SEQUENCE && algorithm?.tag === TAG.SEQUENCE && signature?.tag === TAG.BIT_STRING;
-}
-
-const PKCS12 =
-  "a PKCS#12 file (to convert it: openssl pkcs12 -in FILE -nodes -out KEY.pem; old ones also need -legacy)";
-const PKCS7_DATA_OIDS = new Set(["2a864886f70d010701", "2a864886f70d010702"]);
-
-/** RFC 7292 §4: SEQUENCE { INTEGER 3, ContentInfo of data or signedData, … }. */
-function isPkcs12(der: Bytes): boolean {
-  const [version, content] = readSequence(der) ?? [];
-  if (readSmallInteger(version) !== 3 || content?.tag !== TAG.SEQUENCE) return false;
-  return PKCS7_DATA_OIDS.has(readOid(readElement(content.content) ?? undefined) ?? "");
 }
 
 /** RFC 5280 §4.1.2.7 SubjectPublicKeyInfo, or the two numbers of PKCS#1. */

@@ -64,13 +64,3 @@ test("every cut of a key is refused", async () => {
     expect(collector.keys).toEqual([]);
   }
 });
-
-test("a PKCS#12 file is refused with the command that converts it", async () => {
-  const path = generate("for-p12", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "");
-  const output = join(folder, "key.p12");
-  const certificate = join(folder, "key.crt");
-  execFileSync("openssl", ["req", "-x509", "-key", path, "-subj", "/CN=x", "-out", certificate]);
-  const files = ["-inkey", path, "-in", certificate, "-out", output];
-  execFileSync("openssl", ["pkcs12", "-export", "-passout", "pass:x", ...files]);
-  expect((await collect(output)).skipped[0]?.reason).toContain("openssl pkcs12 -in");
-});

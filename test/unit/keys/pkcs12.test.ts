@@ -1,0 +1,116 @@
+import { execFileSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
+import { KeyCollector } from "../../../src/keys/collector.ts";
+import { Secret } from "../../../src/secret.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const path = (name: string) => join(folder, name);
+const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+const read = (name: string) => new Uint8Array(readFileSync(path(name)));
+let pkcs8: Buffer;
+
+beforeAll(() => {
+  openssl(
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-subj",
+    "/CN=x",
+    "-keyout",
+    "key.pem",
+    "-out",
+    "x.crt",
+  );
+  pkcs8 = createPrivateKey(readFileSync(path("key.pem"))).export({ format: "der", type: "pkcs8" });
+});
+
+async function collect(data: Uint8Array<ArrayBuffer>, ...passwords: string[]): Promise<KeyCollector> {
+  const collector = new KeyCollector(false);
+  const secrets = passwords.map((text) => new Secret(new Uint8Array(Buffer.from(text))));
+  await collector.add(data, "key.p12", secrets);
+  return collector;
+}
+
+function make(password: string, ...options: string[]): Uint8Array<ArrayBuffer> {
+  const files = ["-inkey", "key.pem", "-in", "x.crt", "-out", "made.p12"];
+  openssl("pkcs12", "-export", "-passout", `pass:${password}`, ...files, ...options);
+  return read("made.p12");
+}
+
+test.each([
+  ["as OpenSSL writes it", "pässword 🔑", []],
+  [
+    "with 3DES, as older programs write it",
+    "pässword",
+    ["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES"],
+  ],
+  ["with AES-128", "p", ["-keypbe", "AES-128-CBC", "-certpbe", "AES-128-CBC"]],
+  ["with the empty password", "", []],
+  ["with the empty password and 3DES", "", ["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES"]],
+  ["without encryption", "", ["-keypbe", "NONE", "-certpbe", "NONE", "-nomac"]],
+])("a file is opened %s", async (_what, password, options) => {
+  const { keys, certificates, skipped } = await collect(
+    make(password, ...options),
+    ...(password ? [password] : []),
+  );
+  expect(skipped).toEqual([]);
+  expect(Buffer.from(keys[0]?.pkcs8.bytes ?? [])).toEqual(pkcs8);
+  expect(certificates.map(({ der }) => Buffer.from(der).toString("base64"))).toEqual([
+    openssl("x509", "-in", "x.crt", "-outform", "DER").toString("base64"),
+  ]);
+});
+
+test("certificates in a cipher that nothing here has don't keep the key from opening", async () => {
+  const options = ["-legacy", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-RC2-40"];
+  const { keys, certificates } = await collect(make("x", ...options), "x");
+  expect([keys.length, certificates.length]).toEqual([1, 0]);
+});
+
+test("a key in such a cipher is refused with the command that converts it", async () => {
+  const { keys, skipped } = await collect(make("x", "-legacy", "-keypbe", "PBE-SHA1-RC2-40"), "x");
+  expect(keys).toEqual([]);
+  expect(skipped[0]?.reason).toContain("openssl pkcs12 -legacy -in FILE");
+});
+
+test.each([
+  ["without its password", [], "an encrypted key without a password for it"],
+  ["with a wrong password", ["y"], "an encrypted key that none of the given passwords opens"],
+])("a file %s is locked", async (_what, passwords, reason) => {
+  const { keys, skipped } = await collect(make("x"), ...passwords);
+  expect(keys).toEqual([]);
+  expect(skipped).toEqual([{ origin: "key.p12", reason, isLocked: true }]);
+});
+
+/** A file whose only key is encrypted with 3DES, after so many iterations. Its ciphertext is not valid. */
+function withIterations(iterations: number): Uint8Array<ArrayBuffer> {
+  const sequence = (...parts: Uint8Array[]) => writeElement(TAG.SEQUENCE, ...parts);
+  const octets = (bytes: Uint8Array) => writeElement(TAG.OCTET_STRING, bytes);
+  const integer = (number: number) =>
+    writeInteger(Uint8Array.from([24, 16, 8, 0], (bits) => number >>> bits));
+  const data = (bytes: Uint8Array) =>
+    sequence(writeOid("2a864886f70d010701"), writeElement(TAG.CONTEXT_0, octets(bytes)));
+  const parameters = sequence(octets(new Uint8Array(8)), integer(iterations));
+  const key = sequence(sequence(writeOid("2a864886f70d010c0103"), parameters), octets(new Uint8Array(64)));
+  const bag = sequence(writeOid("2a864886f70d010c0a0102"), writeElement(TAG.CONTEXT_0, key));
+  return sequence(integer(3), data(sequence(data(sequence(bag)))));
+}
+
+test("iterations have a limit, which holds before any work", async () => {
+  const reason = async (iterations: number, ...passwords: string[]) =>
+    (await collect(withIterations(iterations), ...passwords)).skipped[0]?.reason;
+  expect(await reason(1)).toBe("an encrypted key without a password for it");
+  expect(await reason(10_000_001, "x")).toContain("outdated");
+});
+
+test("every cut is refused", async () => {
+  const whole = make("x", "-keypbe", "NONE", "-certpbe", "NONE");
+  for (let length = 0; length < whole.length; length += 31)
+    expect((await collect(whole.slice(0, length), "x")).keys).toEqual([]);
+});
