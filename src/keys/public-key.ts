@@ -22,6 +22,10 @@ interface PublicKey {
 const CURVES: ReadonlySet<unknown> = new Set(["P-256", "P-384", "P-521"]);
 const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
 const PEM_BLOCKS = 64;
+/** OpenSSH's other types of keys: ed25519, DSA, and those on a security token. */
+const SSH_LINE = /^(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]{1,64}(?= AAAA)/;
+const SSH_HINT =
+  "encrypt for an RSA or ECDSA key: ctd-decoder keygen makes one, and so does ssh-keygen -t ecdsa";
 
 /**
  * Parses a recipient's RSA or EC public key or certificate, as PEM or DER, or a JWK.
@@ -36,6 +40,10 @@ export function parsePublicKey(
   if (/^\s*\{/.test(text)) return fromJwk(parseJsonObject(data), recipient);
   const ssh = parseSshPublicKey(text);
   if (ssh !== null) return fromJwk(ssh, recipient);
+  const [sshType] = SSH_LINE.exec(text) ?? [];
+  if (sshType !== undefined) {
+    throw badRecipient(recipient, `is an SSH key of type ${sshType}, which can only sign`, SSH_HINT);
+  }
   const key = text.includes("-----BEGIN ")
     ? fromPem(parsePem(text, PEM_BLOCKS), recipient, rules)
     : fromDer(data, recipient, rules);

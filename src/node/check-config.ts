@@ -7,6 +7,8 @@ import { findExecutable } from "../process/find-executable.ts";
 import { expectPayload, ignoredSettings, OLD_SECTION } from "./check-payload.ts";
 import { argsOf, checkProcessors, type FileLookup } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
+import { NodeRoot } from "./node-root.ts";
+import { PlannedFiles } from "./planned-files.ts";
 
 interface ConfigCheckOptions {
   /** The containerd that reads the file; undefined: one that the file's version is meant for. */
@@ -33,6 +35,15 @@ export function localLookup(searchPath: string): FileLookup {
 /** Finds what keeps containerd from pulling encrypted images with a configuration. @throws DecoderError CONFIG, LIMIT */
 export function checkConfigFile(path: string, options: ConfigCheckOptions): ConfigCheck {
   return checkConfig(readContainerdConfig(path), options);
+}
+
+/** The same for a node whose file system is mounted at `root`. @param path on the node. @throws DecoderError CONFIG, LIMIT */
+export function checkMountedConfig(
+  path: string,
+  { root, searchPath, version }: { root: string; searchPath: string; version: ContainerdVersion | undefined },
+): ConfigCheck {
+  const files = new PlannedFiles(new NodeRoot(root), [], [], searchPath);
+  return checkConfig(readContainerdConfig(path, files), { lookup: files, ...(version && { version }) });
 }
 
 export function checkConfig(config: ContainerdConfig, options: ConfigCheckOptions): ConfigCheck {

@@ -18,10 +18,18 @@ const REF_NAME =
   /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
 const REF_NAME_CHARS = 255;
 
+/** A digest that was cut off, or is written in capital letters, is not meant as a folder and a tag. */
+const DIGEST_LIKE = /^sha(?:256|384|512):/i;
+
 /** "PATH[:TAG][@DIGEST]" of a layout or OCI archive. @throws DecoderError USAGE */
 export function parseTagged(transport: string, rest: string): FileReference {
   const at = rest.lastIndexOf("@");
   const digest = at < 0 || parseDigest(rest.slice(at + 1)) === undefined ? undefined : rest.slice(at + 1);
+  if (digest === undefined && at >= 0 && DIGEST_LIKE.test(rest.slice(at + 1))) {
+    throw new DecoderError("USAGE", `"${rest.slice(at + 1)}" is not a digest`, {
+      hint: "a digest is sha256: and 64 hexadecimal digits, as inspect prints it",
+    });
+  }
   const { path, tag } = parseNamed(transport, digest === undefined ? rest : rest.slice(0, at));
   if (tag === undefined || (tag.length <= REF_NAME_CHARS && REF_NAME.test(tag))) {
     return { path, tag, digest, text: `${transport}:${rest}` };

@@ -61,5 +61,7 @@ function split(text: string, hint: string): { readonly transport: Transport; rea
 }
 
 function syntaxOf(use: "source" | "files" | "destination"): string {
-  return TRANSPORTS.flatMap((it) => (it[use] === undefined ? [] : [it.syntax])).join(", ");
+  const all = TRANSPORTS.flatMap((it) => (it[use] === undefined ? [] : [it.syntax])).join(", ");
+  // A destination gets its digest from its content.
+  return use === "destination" ? all.replaceAll("[@DIGEST]", "") : all;
 }

@@ -19,7 +19,7 @@ import type {
 export const TRANSPORTS: readonly Transport[] = [
   {
     name: "oci",
-    syntax: "oci:DIR[:TAG]",
+    syntax: "oci:DIR[:TAG][@DIGEST]",
     source: (rest) => imageIn(layoutName(rest), openLayout, false),
     destination: (rest) => {
       const name = withoutDigest(layoutName(rest));
@@ -33,7 +33,7 @@ export const TRANSPORTS: readonly Transport[] = [
   },
   {
     name: "oci-archive",
-    syntax: "oci-archive:FILE[:TAG]",
+    syntax: "oci-archive:FILE[:TAG][@DIGEST]",
     source: (rest) => imageIn(parseTagged("oci-archive", rest), openOciArchive, true),
     destination: (rest) => archiveTo(withoutDigest(parseTagged("oci-archive", rest)), "oci"),
   },

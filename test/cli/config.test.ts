@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { describeWith, ours, PROJECT, run } from "../support/peers.ts";
@@ -80,6 +80,34 @@ describeWith([ours], "ctd-decoder config", {}, () => {
       containerd: "1.x",
       payload: true,
       findings: [],
+    });
+  });
+
+  test("a check of a mounted node looks for everything below --root", async () => {
+    const root = join(folder, "mounted");
+    mkdirSync(join(root, "etc/containerd/conf.d"), { recursive: true });
+    writeFileSync(
+      join(root, "etc/containerd/config.toml"),
+      'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n',
+    );
+    const { stdout } = await config("--containerd", "1.x", "--path", "/node/only/ctd-decoder");
+    writeFileSync(join(root, "etc/containerd/conf.d/ctd.toml"), stdout);
+    const check = async () => {
+      const args = ["--check", "/etc/containerd/config.toml", "--root", root, "--json"];
+      return JSON.parse((await config(...args)).stdout);
+    };
+    const { files, findings } = await check();
+    expect(files).toEqual(["/etc/containerd/config.toml", "/etc/containerd/conf.d/ctd.toml"]);
+    expect(
+      findings.some(({ message }: { message: string }) => message.includes("/node/only/ctd-decoder")),
+    ).toBe(true);
+    for (const made of ["node/only", "etc/containerd/ocicrypt/keys"])
+      mkdirSync(join(root, made), { recursive: true });
+    writeFileSync(join(root, "node/only/ctd-decoder"), "", { mode: 0o755 });
+    expect((await check()).findings).toEqual([]);
+    expect(await config("--root", root)).toMatchObject({
+      exit: 2,
+      stderr: expect.stringMatching(/--check FILE/),
     });
   });
 

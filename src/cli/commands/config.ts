@@ -49,6 +49,10 @@ export const CONFIG: Command = {
       value: "PATH",
       help: "containerd's PATH, for --check; default the PATH of this process",
     },
+    root: {
+      value: "DIR",
+      help: "for --check: the node's file system is mounted at DIR, and FILE is a path on the node",
+    },
     ...OUTPUT_OPTIONS,
   },
   notes: [
@@ -68,13 +72,18 @@ export const CONFIG: Command = {
   async run(args, ui) {
     const file = args.text("check");
     if (file === undefined) {
+      if (args.text("root") !== undefined) throw new DecoderError("USAGE", "--root needs --check FILE");
       if (ui.isJson) throw new DecoderError("USAGE", "--json needs --check: the output here is TOML");
       return ui.print(stanza(args));
     }
     const version = containerdVersion(args);
-    const { checkConfigFile, localLookup } = await import("../../node/check-config.ts");
-    const lookup = localLookup(args.text("search-path") ?? process.env["PATH"] ?? "");
-    const check = checkConfigFile(file, { lookup, ...(version && { version }) });
+    const { checkConfigFile, checkMountedConfig, localLookup } = await import("../../node/check-config.ts");
+    const searchPath = args.text("search-path") ?? process.env["PATH"] ?? "";
+    const root = args.text("root");
+    const check =
+      root === undefined
+        ? checkConfigFile(file, { lookup: localLookup(searchPath), ...(version && { version }) })
+        : checkMountedConfig(resolve("/", file), { root: resolve(root), searchPath, version });
     const failure = isHealthy(check.findings)
       ? undefined
       : new DecoderError("UNHEALTHY", `with ${file} containerd cannot decrypt every image`);

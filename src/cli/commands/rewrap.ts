@@ -66,13 +66,13 @@ function recipientChanges(args: Arguments): RecipientChanges {
       "USAGE",
       "--only removes all other recipients, so it excludes --keep, --remove and --replace",
     );
+  if (isOnly && added.length === 0)
+    throw new DecoderError("USAGE", "--only needs the recipients that remain: --recipient jwe:FILE");
   if (added.length + removed.length === 0) {
     throw new DecoderError("USAGE", "no change of recipients is named", {
       hint: "add one: --recipient jwe:FILE; --replace and --remove change the others",
     });
   }
-  if (isOnly && added.length === 0)
-    throw new DecoderError("USAGE", "--only needs the recipients that remain: --recipient jwe:FILE");
   return { added, removed, isOnly };
 }
 

@@ -50,7 +50,9 @@ test("an encrypted key is refused with the command that converts it", async () =
 test("an Ed25519 key can't open layers", async () => {
   const path = generate("ed", "-t", "ed25519", "-N", "");
   expect((await collect(path)).skipped[0]?.reason).toMatch(/type that can't open layers/);
-  expect(() => parsePublicKey(read(`${path}.pub`), { scheme: "jwe", file: "key" })).toThrow();
+  expect(() => parsePublicKey(read(`${path}.pub`), { scheme: "jwe", file: "key" })).toThrow(
+    /is an SSH key of type ssh-ed25519, which can only sign/,
+  );
 });
 
 test("every cut of a key is refused", async () => {
