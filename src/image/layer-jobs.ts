@@ -122,7 +122,8 @@ class JobInput {
   async *chunks(): AsyncGenerator<Uint8Array> {
     if (this.#read > 0) this.#onBytes(-this.#read);
     this.#read = 0;
-    for await (const chunk of checkedChunks(this.#job.location, this.#job.descriptor)) {
+    const { location, descriptor, name } = this.#job;
+    for await (const chunk of checkedChunks(location, descriptor, name)) {
       this.#read += chunk.length;
       this.#onBytes(chunk.length);
       yield chunk;
