@@ -40,6 +40,7 @@ interface GateOptions {
   readonly dropIn: string;
 }
 
+const SHELL = "/bin/sh";
 /** systemd's default PATH, which containerd has on most nodes. */
 const USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -50,6 +51,10 @@ export function planGate(node: NodeRoot, config: ContainerdConfig, options: Gate
   if (deprecated.length > 0)
     throw new DecoderError("CONFIG", `the gate can't be put before ${deprecated.join(" and ")}`, {
       hint: "define these runtimes in [plugins.….containerd.runtimes] instead",
+    });
+  if (!node.isExecutable(SHELL))
+    throw new DecoderError("NOT_FOUND", `the node has no ${SHELL}; nothing was changed`, {
+      hint: "the gate's entry is a shell script: with containerd 2.2 or newer, use `ctd-decoder nri` instead",
     });
   const entries = new Map<string, FileChange>();
   const handlers: RuntimeHandler[] = [];

@@ -14,7 +14,7 @@ const SEALED = "var/lib/ctd-decoder/sealed";
 const K3S = "var/lib/rancher/k3s/agent/etc/containerd";
 const OLD = "io.containerd.grpc.v1.cri";
 const NEW = "io.containerd.cri.v1.runtime";
-const RUNC = { "usr/sbin/runc": "#!runc" };
+const RUNC = { "usr/sbin/runc": "#!runc", "bin/sh": "#!shell" };
 const KUBELET = { "etc/kubernetes/kubelet.conf": "{}" };
 
 type Table = Record<string, Record<string, unknown>>;
@@ -210,6 +210,14 @@ describeWith([ours, busybox, root], "ctd-decoder install --tenants", { timeout: 
       const before = snapshot(node);
       const { exit, said } = await install(node, ...args);
       expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("on a node without a shell", async () => {
+      const node = make({});
+      rmSync(join(node, "bin/sh"));
+      const before = snapshot(node);
+      expect((await install(node)).said).toMatch(/the node has no \/bin\/sh; nothing was changed/);
       expect(snapshot(node)).toEqual(before);
     });
 

@@ -5,28 +5,10 @@ import { snapshot } from "../support/node-root.ts";
 import { ours, output, skopeo } from "../support/peers.ts";
 import { newSigner } from "../support/trust.ts";
 import { REGISTRY } from "./node.ts";
+import { systemctl } from "./service.ts";
 import { byCri, describeNode, type NodeSuite, release } from "./suite.ts";
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/** The service manager of a node: it starts containerd anew, as systemd would. */
-function systemctl(folder: string): string {
-  return `#!/bin/busybox sh
-# What has ended stays in /proc, without its program, until its parent asks for it.
-live() { for it in $(busybox pidof containerd); do busybox readlink /proc/$it/exe >/dev/null && echo $it; done; }
-case $1 in
-show) echo loaded ;;
-is-active) [ -n "$(live)" ] ;;
-restart)
-  busybox kill $(live)
-  while [ -n "$(live)" ]; do busybox usleep 100000; done
-  busybox rm -f ${folder}/containerd.sock
-  busybox setsid busybox env -i PATH=${PATH} containerd --config ${folder}/config.toml >>${folder}/containerd.log 2>&1 </dev/null &
-  until [ -S ${folder}/containerd.sock ]; do busybox usleep 100000; done
-  ;;
-esac
-`;
-}
 
 /** Prepares a node on which `install` finds containerd and its configuration by itself. */
 function prepare(suite: NodeSuite): void {

@@ -37,6 +37,10 @@ export function testedRelease(): Release {
 export interface NodeOptions {
   /** containerd 2.x: pull in the CRI plugin, which passes a payload, not by the transfer service, which doesn't. */
   readonly localPull?: boolean;
+  /** Image of Pods' sandboxes; undefined for containerd's default, which no test can pull. */
+  readonly sandboxImage?: string;
+  /** Annotations of Pods that reach their containers' bundles. */
+  readonly podAnnotations?: readonly string[];
   /**
    * How containerd is configured: as `ctd-decoder config` prints it, as it does with `--returns tar`, with an ID of its own
    * for zstd layers, which gets no payload, or not at all.
@@ -68,8 +72,27 @@ export function configOf(release: Release, folder: string, options: NodeOptions)
           ...verifierConfig(folder),
         ]
       : []),
+    ...sandboxConfig(isV2, options),
     "",
   ].join("\n");
+}
+
+function sandboxConfig(isV2: boolean, { sandboxImage, podAnnotations = [] }: NodeOptions): string[] {
+  if (sandboxImage === undefined) return [];
+  const runtime = isV2 ? "io.containerd.cri.v1.runtime" : "io.containerd.grpc.v1.cri";
+  const image = isV2
+    ? [`[plugins."io.containerd.cri.v1.images".pinned_images]`, `sandbox = "${sandboxImage}"`]
+    : [];
+  return [
+    ...image,
+    `[plugins."${runtime}"]`,
+    ...(isV2 ? [] : [`sandbox_image = "${sandboxImage}"`]),
+    // A machine without CAP_SYS_RESOURCE, such as a container, can't give sandboxes their usual score.
+    "restrict_oom_score_adj = true",
+    `[plugins."${runtime}".containerd.runtimes.runc]`,
+    `runtime_type = "io.containerd.runc.v2"`,
+    `pod_annotations = ${JSON.stringify(podAnnotations)}`,
+  ];
 }
 
 const TRANSFER_CONFIG = [
