@@ -32,6 +32,18 @@ export interface FoundLayer {
   readonly descriptor: LayerDescriptor;
   /** Undefined when containerd passed the descriptor itself. */
   readonly blob?: LayerBlob;
+  /** On a node of several tenants: for whom the layer is opened. */
+  readonly tenancy?: LayerTenancy;
+}
+
+/** Where a layer comes from and goes to, by containerd's own records. */
+interface LayerTenancy {
+  /** Pods that wait for the layer and whose Secrets opened it, "tenant-a/app"; undefined if the node's keys did. */
+  readonly pods?: readonly string[];
+  /** "registry.example.com/tenant-a/app" */
+  readonly repositories?: readonly string[];
+  /** Chain IDs that it is unpacked for. */
+  readonly chains?: readonly string[];
 }
 
 /** The file in a content store that holds the layer. */

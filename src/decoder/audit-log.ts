@@ -23,6 +23,10 @@ interface AuditRecord {
   readonly key?: string;
   /** The name of an RSA or EC key: a JWK's own `kid`, or the RFC 7638 thumbprint. */
   readonly kid?: string;
+  /** Pods, repositories and chain IDs of the layer, on a node of several tenants. */
+  readonly pods?: readonly string[];
+  readonly repositories?: readonly string[];
+  readonly chains?: readonly string[];
   /** Size of the layer. */
   readonly bytes?: number;
   readonly release: ReleaseMode;
@@ -42,6 +46,8 @@ const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
 const MANIFEST_DIGEST = "containerd.io/snapshot/cri.manifest-digest";
 /** Foreign text is cut, so that a line remains one write. */
 const TEXT_CHARS = 512;
+/** How many Pods, repositories and chains a line names. */
+const MOST = 8;
 
 /** An `Audit` that appends one line of JSON for the layer to a file. */
 export class AuditLog {
@@ -52,13 +58,16 @@ export class AuditLog {
     this.#options = options;
   }
 
-  authentic({ descriptor }: FoundLayer, { by }: OpenedLayer, bytes: number): void {
+  authentic({ descriptor, tenancy = {} }: FoundLayer, { by }: OpenedLayer, bytes: number): void {
     this.#write({
       verdict: "authentic",
       ...this.#layer(descriptor),
       scheme: by.scheme,
       ...(by.recipient === undefined ? {} : { recipient: cut(by.recipient) }),
       ...keyFields(by.key),
+      ...Object.fromEntries(
+        Object.entries(tenancy).map(([name, list]) => [name, list.slice(0, MOST).map(cut)]),
+      ),
       bytes,
     });
   }

@@ -13,7 +13,7 @@ import type { Running } from "./progress.ts";
 import { rewrapped } from "./rewrap.ts";
 import { type Into, type RewriteResult, rewriteImage } from "./rewrite.ts";
 import { type ChosenLayer, chooseLayers, type Selection } from "./select.ts";
-import { type ImageTree, nameOf } from "./tree.ts";
+import { type ImageTree, type ManifestNode, nameOf } from "./tree.ts";
 
 export interface EncryptOptions {
   readonly source: SourceReference | FilesReference;
@@ -26,6 +26,8 @@ export interface EncryptOptions {
   readonly keys?: KeySet;
   readonly settings: WrapSettings;
   readonly selection: Selection;
+  /** An image whose layers are left out: the public base. */
+  readonly base?: SourceReference;
   readonly compression: CompressionSettings;
   /** The image that is made of files. */
   readonly build: BuildOptions;
@@ -47,7 +49,7 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
       ? await buildImage(source, options.build, options.compression, running)
       : await source.open(running);
   const plan = async (tree: ImageTree, image: ImageSource) => {
-    const chosen = chooseLayers(tree, options.selection);
+    const chosen = chooseLayers(tree, options.selection, await basesIn(tree, image, options));
     if (chosen.length === 0) throw new DecoderError("NOT_FOUND", "the image has no layer to encrypt");
     checkAllAreServed(chosen, options.recipients, options.addRecipients);
     const { kind = image.isUncompressed ? "gzip" : "keep", level } = options.compression;
@@ -68,6 +70,16 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
   } finally {
     opener?.close();
   }
+}
+
+async function basesIn(
+  tree: ImageTree,
+  image: ImageSource,
+  { base, running }: EncryptOptions,
+): Promise<ReadonlyMap<ManifestNode, number> | undefined> {
+  if (base === undefined) return undefined;
+  const { baseLayers } = await import("./base.ts");
+  return await baseLayers(tree, image, { open: () => base.open(running), name: "the base image" });
 }
 
 async function prepare(

@@ -32,12 +32,18 @@ export interface ChosenLayer {
 
 /**
  * The chosen layers of the images in the tree. Attestations and signatures are never chosen.
+ * @param bases number of first layers of an image that are left out, instead of `exceptBase`
  * @throws DecoderError NOT_FOUND for a platform or a position that does not exist
  */
-export function chooseLayers(tree: Node, selection: Selection): ChosenLayer[] {
+export function chooseLayers(
+  tree: Node,
+  selection: Selection,
+  bases: ReadonlyMap<ManifestNode, number> = new Map(),
+): ChosenLayer[] {
   return chooseManifests(tree, selection.platforms).flatMap((node) => {
     const { layers } = node.document.value;
-    return [...positions(node, selection)]
+    const exceptBase = bases.get(node) ?? selection.exceptBase;
+    return [...positions(node, { ...selection, exceptBase })]
       .sort((a, b) => a - b)
       .flatMap((position) => {
         const descriptor = layers[position];

@@ -63,11 +63,17 @@ interface Sealing {
   readonly owner: SealRecord["owner"];
 }
 
+interface Sealed {
+  readonly chains: readonly string[];
+  readonly repositories: readonly string[];
+}
+
 /**
  * Writes seal records for the chains that are being unpacked, before a byte of plaintext is released.
+ * @returns what the records say
  * @throws DecoderError TENANTS when there is no such chain or a record can't be written
  */
-export function seal(records: SealRecords, layerKey: Secret, { store, digest, owner }: Sealing): void {
+export function seal(records: SealRecords, layerKey: Secret, { store, digest, owner }: Sealing): Sealed {
   const metadata = new ContainerdMetadata(store);
   const { chains, repositories } = metadata.unpacking(digest);
   if (chains.length === 0)
@@ -78,6 +84,7 @@ export function seal(records: SealRecords, layerKey: Secret, { store, digest, ow
     records.discard(chain, (layer) => metadata.mayComplete(layer, chain));
     records.write({ layer: digest, chain, repositories, owner, proof: proofOf(layerKey, chain), time });
   }
+  return { chains, repositories };
 }
 
 function missing(what: string): DecoderError {

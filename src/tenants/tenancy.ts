@@ -50,7 +50,7 @@ export async function* tenantOpenings<T extends Opening>(
   const seen: (readonly FoundLayer[])[] = [];
   try {
     const [scoped, all] = await scopedKeys(groups, nodeKeys, options);
-    yield* sealed(open(remembering(all, seen), scoped), "node", options);
+    yield* sealed(open(remembering(all, seen), scoped), { owner: "node" }, options);
     return;
   } catch (error) {
     const canGoOn =
@@ -60,9 +60,14 @@ export async function* tenantOpenings<T extends Opening>(
   const digest = digestOf(seen.flat()[0]);
   const { environment, kubeconfig, nodeName } = options;
   const store = storeOf(digest, options.contentStore);
-  const { keys } = await keysForLayer(digest, { store, kubeconfig, nodeName, environment });
+  const { keys, pods, repositories } = await keysForLayer(digest, {
+    store,
+    kubeconfig,
+    nodeName,
+    environment,
+  });
   try {
-    yield* sealed(open(seen, keys), "tenant", options);
+    yield* sealed(open(seen, keys), { owner: "tenant", pods, repositories }, options);
   } finally {
     destroyKeys(keys);
   }
@@ -82,18 +87,27 @@ async function scopedKeys(
   return [keysInScope(keys, readScopes(keyScopes), repositories), all];
 }
 
+/** Whose keys open a layer, and for which Pods. */
+interface Origin {
+  readonly owner: SealRecord["owner"];
+  readonly pods?: readonly string[];
+  readonly repositories?: readonly string[];
+}
+
 async function* sealed<T extends Opening>(
   openings: AsyncGenerator<T>,
-  owner: SealRecord["owner"],
+  { owner, ...origin }: Origin,
   { sealedDirectory, contentStore }: TenantOptions & TenancyContext,
 ): AsyncGenerator<T> {
   for await (const opening of openings) {
+    let tenancy: FoundLayer["tenancy"] = origin;
     if (sealedDirectory !== undefined) {
       const digest = digestOf(opening.found);
       const store = storeOf(digest, contentStore);
-      seal(new SealRecords(sealedDirectory), opening.layer.options.key, { store, digest, owner });
+      const records = new SealRecords(sealedDirectory);
+      tenancy = { ...origin, ...seal(records, opening.layer.options.key, { store, digest, owner }) };
     }
-    yield opening;
+    yield { ...opening, found: { ...opening.found, tenancy } };
   }
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { copyImage } from "../support/images.ts";
@@ -15,6 +15,8 @@ const ARGS = [
   "{folder}/kube/kubelet.conf",
   "--sealed-dir",
   "{folder}/sealed",
+  "--audit-log",
+  "{folder}/audit",
 ];
 const A_IMAGE = `${REGISTRY}/tenant-a/app:v1`;
 
@@ -46,6 +48,14 @@ describeNode("with two tenants on it", START, (suite) => {
     test("a Pod's Secret opens its image, and each layer is sealed", async () => {
       expect(await pull(suite.node, A_IMAGE)).toBeNull();
       expect(readdirSync(join(suite.node.folder, "sealed"))).toHaveLength(suite.mediaTypes("for-a").length);
+      const lines = readFileSync(join(suite.node.folder, "audit"), "utf8").trimEnd().split("\n");
+      expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({
+        verdict: "authentic",
+        pods: ["tenant-a/app", "tenant-a/another"],
+        repositories: ["127.0.0.1/tenant-a/app"],
+        chains: [expect.stringMatching(/^sha256:[0-9a-f]{64}$/)],
+        key: "Secret tenant-a/key: key.pem",
+      });
       const ran = await cluster.runAs("tenant-a", A_IMAGE);
       expect(ran).toMatchObject({ exit: 0 });
       expect(ran.stdout.toString()).toBe(suite.listing);

@@ -2,7 +2,7 @@ import { DecoderError } from "../../errors.ts";
 import type { LayerCompression } from "../../image/build.ts";
 import type { EncryptOptions } from "../../image/encrypt.ts";
 import type { Platform } from "../../spec/manifest.ts";
-import { parseMaterial } from "../../transport/reference.ts";
+import { parseMaterial, parseSource } from "../../transport/reference.ts";
 import type { FilesReference, SourceReference } from "../../transport/transport.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -23,6 +23,10 @@ export const ENCRYPT: Command = {
       ...RECIPIENT_OPTION,
       help: "one more recipient for layers that are already encrypted, without changing their data (needs --key)",
       alias: "a",
+    },
+    base: {
+      value: "IMAGE",
+      help: "all layers except those of this public base image, which stay plain",
     },
     "all-platforms": { help: "every platform of an index (the default)" },
     compression: {
@@ -50,6 +54,7 @@ export const ENCRYPT: Command = {
     "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. @DIGEST may follow all but the last two. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
     "If a chosen layer cannot be encrypted, the command fails and does not change DEST. Attestations and signatures in an index are not encrypted. If they name an image by its digest, they get the new digest. zstd layers keep their compression.",
     "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: to rewrap the image later, you need a private key that opens it.",
+    "Leave the layers of a public base plain with --base or --except-base. Encrypting them hides nothing, and on a node of several tenants it can keep other tenants' images on the same base from starting (docs/tenants.md).",
   ],
   examples: [
     {
@@ -70,6 +75,11 @@ export const ENCRYPT: Command = {
       command:
         "ctd-decoder encrypt --recipient jwe:node.pem.pub --entrypoint /hello rootfs:./files oci:hello:enc",
       does: "makes an encrypted image from a folder",
+    },
+    {
+      command:
+        "ctd-decoder encrypt -r jwe:node.pem.pub --base docker://docker.io/library/debian:13 oci:app oci:app:enc",
+      does: "encrypts only the layers above a public base image",
     },
     {
       command: "ctd-decoder encrypt --add-recipient jwe:new.pem.pub --key old.key oci:app:enc oci:app:enc2",
@@ -112,7 +122,7 @@ async function signer(args: Arguments) {
 
 type OwnOptions = Pick<
   EncryptOptions,
-  "recipients" | "addRecipients" | "selection" | "compression" | "build"
+  "recipients" | "addRecipients" | "selection" | "base" | "compression" | "build"
 >;
 
 function encryptOptions(
@@ -129,9 +139,13 @@ function encryptOptions(
   if (args.flag("all-platforms") && selection.platforms.length > 0) {
     throw new DecoderError("USAGE", "--all-platforms and --platform contradict each other");
   }
+  const base = args.text("base");
+  if (base !== undefined && (selection.layers.length > 0 || selection.exceptBase > 0))
+    throw new DecoderError("USAGE", "--base, --layer and --except-base exclude each other");
   return {
     recipients,
     addRecipients,
+    ...(base !== undefined && { base: parseSource(base, transportSettings(args, "src")) }),
     selection: isBuilt ? { ...selection, platforms: [] } : selection,
     compression: {
       kind: args.text("compression") as LayerCompression | undefined,
