@@ -83,9 +83,12 @@ export class ContainerdMetadata {
     return found.find((chains) => chains !== undefined);
   }
 
-  /** Whether a chain has a snapshot in any namespace. @throws DecoderError CONTENT_STORE */
+  /** Whether a chain has a snapshot in any namespace, finished or in the making. @throws DecoderError CONTENT_STORE */
   hasChain(chain: string): boolean {
-    return this.#agreed((database, namespace) => isSnapshot(database, namespace, chain)).includes(true);
+    return this.#agreed(
+      (database, namespace) =>
+        isSnapshot(database, namespace, chain) || isUnfinished(database, namespace, chain),
+    ).includes(true);
   }
 
   /**
@@ -161,6 +164,13 @@ function entry(database: Bolt, parent: Bucket, name: string): Bucket | null {
 function isSnapshot(database: Bolt, namespace: Bucket, key: string): boolean {
   return [...database.entries(database.bucket(namespace, "snapshots"))].some(
     ([, snapshotter]) => snapshotter !== null && entry(database, snapshotter, key) !== null,
+  );
+}
+
+/** Whether a pull is making a chain, however long it takes. */
+function isUnfinished(database: Bolt, namespace: Bucket, chain: string): boolean {
+  return [...database.entries(database.bucket(namespace, "snapshots"))].some(([, snapshotter]) =>
+    [...database.entries(snapshotter)].some(([key]) => extractedChain(key).includes(chain)),
   );
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { Secret } from "../../../src/secret.ts";
@@ -85,6 +85,25 @@ test("every record of a chain that has a snapshot stays", () => {
   writeMetadata({ one: pullOf(LAYER) }, { [CHAIN]: { name: "1" } });
   sealLayer();
   expect(layersOf(CHAIN)).toEqual([LAYER, OTHER]);
+});
+
+test("the record of a chain stays, however long its pull takes, and goes when the pull has failed", () => {
+  const long = digest("b");
+  records.write({
+    layer: OTHER,
+    chain: long,
+    repositories: [],
+    owner: "tenant",
+    proof: proofOf(KEY, long),
+    time: "2026-01-01T00:00:00Z",
+  });
+  utimesSync(join(root, "sealed", "b".repeat(64)), 0, 0);
+  writeMetadata({ one: pullOf(LAYER), two: pullOf(OTHER, long) }, { [`extract-2-abc ${long}`]: { name: "1" } });
+  sealLayer();
+  expect(layersOf(long)).toEqual([OTHER]);
+  writeMetadata({ one: pullOf(LAYER) });
+  sealLayer();
+  expect(layersOf(long)).toEqual([]);
 });
 
 test("a record that can't be read stays, and the layer is sealed", () => {
