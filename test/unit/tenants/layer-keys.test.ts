@@ -98,7 +98,10 @@ test("the record of a chain stays, however long its pull takes, and goes when th
     time: "2026-01-01T00:00:00Z",
   });
   utimesSync(join(root, "sealed", "b".repeat(64)), 0, 0);
-  writeMetadata({ one: pullOf(LAYER), two: pullOf(OTHER, long) }, { [`extract-2-abc ${long}`]: { name: "1" } });
+  writeMetadata(
+    { one: pullOf(LAYER), two: pullOf(OTHER, long) },
+    { [`extract-2-abc ${long}`]: { name: "1" } },
+  );
   sealLayer();
   expect(layersOf(long)).toEqual([OTHER]);
   writeMetadata({ one: pullOf(LAYER) });
