@@ -116,7 +116,7 @@ function bad(text: string, why: string, hint?: string): DecoderError {
     "USAGE",
     `"${text.slice(0, NAME_CHARS)}" is not the name of an image in a registry: ${why}`,
     {
-      hint: hint ?? "write docker://HOST[:PORT]/PATH:TAG: paths are lower case; the tag is optional",
+      hint: hint ?? "a name is HOST[:PORT]/PATH[:TAG], with the path in lower case",
     },
   );
 }
