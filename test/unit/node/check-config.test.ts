@@ -274,6 +274,11 @@ describe("whether a payload comes", () => {
 });
 
 describe("settings that containerd 2.x ignores", () => {
+  test("do not include those that it converts because runtimes are configured", () => {
+    const text = `${stanza("1.x")}[${OLD}.containerd]\nsnapshotter = "x"\nruntimes.runc.runtime_type = "x"`;
+    expect(said(check(text, "2.1.9").findings)).not.toContainEqual(expect.stringMatching(/snapshotter/));
+  });
+
   test.each<[string, string, RegExp]>([
     [
       "use_local_image_pull in the old section",

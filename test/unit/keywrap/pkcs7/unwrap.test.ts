@@ -4,6 +4,7 @@ import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/encod
 import type { RsaKey } from "../../../../src/keys/keyset.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
 import { Secret } from "../../../../src/secret.ts";
+import { type RsaPair, rsaPair } from "../../../support/rsa.ts";
 import {
   holder,
   OID,
@@ -12,21 +13,20 @@ import {
   packetFor,
   recipientInfo,
   writeCertificate,
+  writeName,
   writePacket,
 } from "./packets.ts";
 
-const bob = holder({ name: "bob" });
-const carol = holder({ name: "carol" });
-const alice = withSmallerModulus("alice", bob, carol);
+const modulusOf = ({ publicKey }: RsaPair) =>
+  Buffer.from(publicKey.export({ format: "jwk" }).n ?? "", "base64url");
+const [smallest, middle, largest] = Array.from({ length: 3 }, () => rsaPair(2048)).sort((a, b) =>
+  Buffer.compare(modulusOf(a), modulusOf(b)),
+);
+// What is encrypted for Alice is below the others' modulus, too: no such key is left out for being too small.
+const alice = holder({ name: "alice", ...smallest });
+const bob = holder({ name: "bob", ...middle });
+const carol = holder({ name: "carol", ...largest });
 const big = holder({ name: "big", modulusLength: 3072 });
-
-/** What is encrypted for this one is below the modulus of the others, too: no such key is left out for being too small. */
-function withSmallerModulus(name: string, ...others: ReturnType<typeof holder>[]): ReturnType<typeof holder> {
-  for (;;) {
-    const one = holder({ name });
-    if (others.every(({ key }) => Buffer.compare(one.key.modulus, key.modulus) < 0)) return one;
-  }
-}
 
 /** A key with a modulus of its own, and nothing but NULL where the private numbers should be. */
 function damagedKey(modulusLength: number): RsaKey {
@@ -112,6 +112,21 @@ test("two certificates that share issuer and serial number: the keys of both are
   const result = await open(unwrap, packetFor(alice), { keys: [bob.key, alice.key], certificates });
   expect(result).toMatchObject({ options: OPTIONS, operations: 2 });
 });
+
+test.each([
+  ["issuer", { issuer: writeName("alicf"), serial: alice.serial }],
+  ["serial number", { issuer: alice.issuer, serial: writeInteger(Uint8Array.of(0x7f)) }],
+])(
+  "another certificate that differs from the recipient only in its %s does not count",
+  async (_what, names) => {
+    const certificates = [
+      { der: writeCertificate({ ...bob, ...names }), origin: "other.crt" },
+      alice.certificate,
+    ];
+    const result = await open(unwrap, packetFor(alice), { keys: [bob.key, alice.key], certificates });
+    expect(result).toMatchObject({ options: OPTIONS, operations: 1 });
+  },
+);
 
 test("a certificate of version 1 names its key too", async () => {
   const { issuer, serial, publicKey } = alice;
