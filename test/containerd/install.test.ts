@@ -78,6 +78,8 @@ describeNode("installed and uninstalled", { processors: "none", localPull: true 
   });
 });
 
+/** Four restarts of containerd, three pulls and a container take their time on a slow machine. */
+const MANY_RESTARTS_MS = 600_000;
 const unsigned = release.version.startsWith("2.")
   ? /image verifier bindir blocked pull of .*trust: unsigned: no signature found/
   : /ctd-decoder: error: no image with this layer is trusted: .*no signature found/;
@@ -111,5 +113,5 @@ describeNode("installed with --trust", { processors: "none" }, (suite) => {
     await suite.encrypt(skopeo, "plain", "encrypted");
     expect(await byCri(node, await suite.push("encrypted"))).toBeNull();
     await call(suite, "uninstall");
-  });
+  }, MANY_RESTARTS_MS);
 });
