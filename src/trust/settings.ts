@@ -118,9 +118,17 @@ export function readOwned(path: string): Uint8Array {
 
 /** @throws DecoderError CONFIG when anyone other than root may change the file or put another in its place */
 export function checkWriters(path: string): void {
-  for (const it of [path, dirname(path)]) {
+  for (const it of [path, ...foldersAbove(path)]) {
     const problem = writersProblem(it);
     if (problem !== undefined) throw bad(path, problem);
+  }
+}
+
+/** Whoever may rename one of them may put another file at the path. */
+function* foldersAbove(path: string): Generator<string> {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    yield folder;
+    if (folder === dirname(folder)) return;
   }
 }
 

@@ -110,7 +110,9 @@ async function readCall(args: readonly string[], stdin: AsyncIterable<Uint8Array
   if (type !== DESCRIPTOR_TYPE) throw malformed(`its media type is ${JSON.stringify(type)}`);
   const descriptor = parseJsonObject(await readAll(stdin));
   if (goField(descriptor, "digest") !== digest) throw malformed("its descriptor has another digest");
-  return { name: nameOf(name), digest };
+  const parsed = nameOf(name);
+  if (parsed.digest !== undefined && parsed.digest !== digest) throw malformed("its name has another digest");
+  return { name: parsed, digest };
 }
 
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {

@@ -1,4 +1,13 @@
-import { appendFileSync, chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { decideVerifierCall } from "../../../src/trust/verifier.ts";
@@ -93,6 +102,19 @@ describeWith([root], "a call of the image verifier", {}, () => {
   ])("%s is refused", async (path, line) => {
     expect(await call(path)).toMatch(line);
     expect(() => readdirSync(verdicts)).toThrow();
+  });
+
+  test("settings in a folder that others than root may replace count for nothing", async () => {
+    const open = join(folder, "open");
+    mkdirSync(join(open, "settings"), { recursive: true });
+    copyFileSync(settings, join(open, "settings/trust.toml"));
+    chmodSync(open, 0o777);
+    settings = join(open, "settings/trust.toml");
+    expect(await call("a/app:1")).toMatch(/^trust: config: .*: others than root may write to .*open$/);
+  });
+
+  test("a name with another digest than the call's is refused", async () => {
+    expect(await call(`a/app@${UNKNOWN}`)).toMatch(/^trust: config: .*its name has another digest$/);
   });
 
   test("a key that others than root may replace counts for nothing", async () => {
