@@ -87,31 +87,35 @@ const unsigned = release.version.startsWith("2.")
 describeNode("installed with --trust", { processors: "none" }, (suite) => {
   prepare(suite);
 
-  test("an unsigned image is refused and a signed one runs, until it is uninstalled", async () => {
-    const { node } = suite;
-    const reference = await suite.push("encrypted");
-    const { publicKey, privateKey } = newSigner();
-    const keyPath = "/etc/containerd/ctd-decoder/cosign.pub";
-    const docker = { [REGISTRY]: [{ type: "sigstoreSigned", keyPath }] };
-    const policy = { default: [{ type: "reject" }], transports: { docker } };
-    writeFileSync(join(node.folder, "policy.json"), JSON.stringify(policy));
-    writeFileSync(join(node.folder, "cosign.pub"), publicKey);
-    const key = join(suite.folder, "cosign.key");
-    writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
-    const keys = ["--keys", join(node.folder, "keys")];
-    const program = ["--program", join(node.folder, "bin/ctd-decoder")];
+  test(
+    "an unsigned image is refused and a signed one runs, until it is uninstalled",
+    async () => {
+      const { node } = suite;
+      const reference = await suite.push("encrypted");
+      const { publicKey, privateKey } = newSigner();
+      const keyPath = "/etc/containerd/ctd-decoder/cosign.pub";
+      const docker = { [REGISTRY]: [{ type: "sigstoreSigned", keyPath }] };
+      const policy = { default: [{ type: "reject" }], transports: { docker } };
+      writeFileSync(join(node.folder, "policy.json"), JSON.stringify(policy));
+      writeFileSync(join(node.folder, "cosign.pub"), publicKey);
+      const key = join(suite.folder, "cosign.key");
+      writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+      const keys = ["--keys", join(node.folder, "keys")];
+      const program = ["--program", join(node.folder, "bin/ctd-decoder")];
 
-    await call(suite, "install", ...program, ...keys, "--trust", join(node.folder, "policy.json"));
-    expect(await byCri(node, reference)).toMatch(unsigned);
-    await output(node.inside(ours), ["sign", "--quiet", "--key", key, reference]);
-    expect(await byCri(node, reference)).toBeNull();
-    expect(await node.runImage(reference)).toBe(suite.listing);
+      await call(suite, "install", ...program, ...keys, "--trust", join(node.folder, "policy.json"));
+      expect(await byCri(node, reference)).toMatch(unsigned);
+      await output(node.inside(ours), ["sign", "--quiet", "--key", key, reference]);
+      expect(await byCri(node, reference)).toBeNull();
+      expect(await node.runImage(reference)).toBe(suite.listing);
 
-    await node.clear();
-    await call(suite, "uninstall");
-    await call(suite, "install", ...program, ...keys);
-    await suite.encrypt(skopeo, "plain", "encrypted");
-    expect(await byCri(node, await suite.push("encrypted"))).toBeNull();
-    await call(suite, "uninstall");
-  }, MANY_RESTARTS_MS);
+      await node.clear();
+      await call(suite, "uninstall");
+      await call(suite, "install", ...program, ...keys);
+      await suite.encrypt(skopeo, "plain", "encrypted");
+      expect(await byCri(node, await suite.push("encrypted"))).toBeNull();
+      await call(suite, "uninstall");
+    },
+    MANY_RESTARTS_MS,
+  );
 });
