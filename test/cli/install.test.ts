@@ -969,7 +969,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
     expect(JSON.parse(stdout.toString())).toMatchObject({
       restart: "pending",
       restartCommand: "systemctl restart containerd",
-      files: [{ path: `/${PROGRAM}`, isChanged: true }, { path: DROP_IN }, { path: `/${CONFIG}` }],
+      files: [{ path: DROP_IN }, { path: `/${CONFIG}` }, { path: `/${PROGRAM}`, isChanged: true }],
     });
     const undone = await nodes.run("uninstall", node, "--json");
     expect(JSON.parse(undone.stdout.toString())).toMatchObject({

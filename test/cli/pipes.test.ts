@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
@@ -54,6 +54,7 @@ describeWith([ours, bash, skopeo, skopeoNew], "examples in the help that use pip
     let PATH = "";
     test.each(EXAMPLES)(`with ${peer.name}: %s`, async (example) => {
       PATH ||= path();
+      rmSync(join(folder, "node.pub"), { force: true });
       const { exit, stderr } = await run(bash, [example], { cwd: folder, env: { ...process.env, PATH } });
       expect(exit, stderr).toBe(0);
     });

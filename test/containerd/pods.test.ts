@@ -140,7 +140,7 @@ describeNode("with Pods of two tenants, after `install --tenants`", START, (suit
     });
   });
 
-  describe.runIf(hasImageVolumes)("an image volume", () => {
+  const testVolumes = () => {
     const read = {
       image: OWN,
       args: ["/bin/busybox", "ls", "/volume/data"],
@@ -158,5 +158,7 @@ describeNode("with Pods of two tenants, after `install --tenants`", START, (suit
         expect(await run("tenant-b", { ...read, volumes: { "/volume": image } })).toMatch(DENIED);
       }
     });
-  });
+  };
+  // Releases before 2.1 have none. A skipped test would read as one that could be run.
+  if (hasImageVolumes) describe("an image volume", testVolumes);
 });

@@ -55,8 +55,8 @@ export const KEYGEN: Command = {
       does: "makes an RSA pair as JWKs",
     },
     {
-      command: "ctd-decoder keygen --public-key node.pub - | ssh node 'umask 077; cat > node.pem'",
-      does: "keeps the private key off this machine's disk",
+      command: "ctd-decoder keygen --public-key node.pub - | openssl pkey -outform DER -out node.der",
+      does: "writes the private key to a pipe, here to store it as DER",
     },
     {
       command: "COSIGN_PASSWORD=secret ctd-decoder keygen --for signing cosign.key",
