@@ -122,8 +122,7 @@ class JobInput {
   async *chunks(): AsyncGenerator<Uint8Array> {
     if (this.#read > 0) this.#onBytes(-this.#read);
     this.#read = 0;
-    const { location, descriptor, name } = this.#job;
-    for await (const chunk of checkedChunks(location, descriptor, name)) {
+    for await (const chunk of checkedChunks(this.#job.location, this.#job.descriptor)) {
       this.#read += chunk.length;
       this.#onBytes(chunk.length);
       yield chunk;

@@ -1,4 +1,3 @@
-import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
@@ -10,13 +9,6 @@ import { backoff, pause } from "./retry.ts";
 
 type BlobRange = Pick<Descriptor, "digest" | "size">;
 
-interface NamedBlob {
-  /** For messages: "layer 2 (sha256:…)". */
-  readonly name: string;
-  /** In bytes. */
-  readonly size: number;
-}
-
 /**
  * The bytes of a blob, exactly `size` of them. A broken connection is made again, at the registry, and continues where the
  * last one ended: the caller must check the digest, which also proves the seam.
@@ -26,20 +18,15 @@ interface NamedBlob {
 export async function* download(
   client: RegistryClient,
   { digest, size }: BlobRange,
-  name?: string,
+  name = `blob ${digest}`,
 ): AsyncGenerator<Uint8Array> {
-  const blob = {
-    digest,
-    size,
-    name: name?.includes(digest) === false ? `${name} (${digest})` : `blob ${digest}`,
-  };
   let done = 0;
   let mark = 0;
   let failures = 0;
   for (;;) {
     const response = await client.requestBlob(digest, done === 0 ? {} : { Range: `bytes=${done}-` });
     try {
-      for await (const chunk of restOf(response, done, blob)) {
+      for await (const chunk of restOf(response, done, { digest, size })) {
         done += chunk.length;
         yield chunk;
       }
@@ -48,7 +35,7 @@ export async function* download(
       if (!isPassing(error)) throw error;
       failures = done - mark >= LIMITS.progressBytes ? 1 : failures + 1;
       mark = done;
-      if (failures >= LIMITS.registryAttempts) throw broken(error, done, blob.name, failures);
+      if (failures >= LIMITS.registryAttempts) throw broken(error, done, name, failures);
       await pause(backoff(failures), client.session.signal);
     }
   }
@@ -58,7 +45,7 @@ export async function* download(
 async function* restOf(
   response: HttpResponse,
   start: number,
-  { name, size }: NamedBlob,
+  { digest, size }: BlobRange,
 ): AsyncGenerator<Uint8Array> {
   const isPartial = response.status === 206;
   const begins = isPartial ? contentRangeStart(response.header("content-range")) : 0;
@@ -66,7 +53,7 @@ async function* restOf(
     await response.discard();
     throw new DecoderError(
       "REGISTRY",
-      `${response.url.host} answered with another part of ${name} than was asked for`,
+      `${response.url.host} answered with another part of blob ${digest} than was asked for`,
     );
   }
   const skip = start - begins;
@@ -74,20 +61,20 @@ async function* restOf(
     await response.discard();
     throw new DecoderError(
       "REGISTRY",
-      `the download of ${name} broke, and ${response.url.host} can't continue it`,
+      `the download of blob ${digest} broke, and ${response.url.host} can't continue it`,
     );
   }
   const length = contentLength(response.header("content-length"));
   if (length !== undefined && length !== size - begins) {
     await response.discard();
-    throw mismatch(name, begins + length, size);
+    throw mismatch(digest, begins + length, size);
   }
-  yield* exactly(response.body, { skip, most: size - start, name, size });
+  yield* exactly(response.body, { skip, most: size - start, digest, size });
 }
 
 async function* exactly(
   body: AsyncIterable<Uint8Array>,
-  { skip, most, name, size }: NamedBlob & { readonly skip: number; readonly most: number },
+  { skip, most, digest, size }: BlobRange & { readonly skip: number; readonly most: number },
 ): AsyncGenerator<Uint8Array> {
   let skipped = 0;
   let done = 0;
@@ -95,16 +82,16 @@ async function* exactly(
     const fresh = chunk.subarray(Math.min(skip - skipped, chunk.length));
     skipped += chunk.length - fresh.length;
     done += fresh.length;
-    if (done > most) throw mismatch(name, `more than ${size}`, size);
+    if (done > most) throw mismatch(digest, `more than ${size}`, size);
     if (fresh.length > 0) yield fresh;
   }
-  if (done < most) throw mismatch(name, size - most + done, size);
+  if (done < most) throw mismatch(digest, size - most + done, size);
 }
 
-function mismatch(name: string, actual: number | string, size: number): DecoderError {
+function mismatch(digest: string, actual: number | string, size: number): DecoderError {
   return new DecoderError(
     "SIZE_MISMATCH",
-    `${name} has ${actual} bytes, not the ${size} that the image says`,
+    `blob ${digest} has ${actual} bytes, not the ${size} that the image says`,
   );
 }
 
@@ -112,7 +99,7 @@ function broken(cause: unknown, done: number, name: string, times: number): Deco
   const error = cause instanceof DecoderError ? cause.message : String(cause);
   return new DecoderError(
     "REGISTRY",
-    `the download of ${name} broke after ${formatBytes(done)}, ${times} times: ${error}`,
+    `the download of ${name} broke after ${done} bytes, ${times} times: ${error}`,
     {
       hint: "a proxy may limit time or size",
       cause,

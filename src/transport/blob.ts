@@ -117,14 +117,13 @@ export async function locateChecked(store: BlobStore, descriptor: Descriptor): P
   );
 }
 
-/** @param name for messages: "layer 2". @throws DecoderError DIGEST_MISMATCH at the end, IO */
+/** @throws DecoderError DIGEST_MISMATCH at the end, IO */
 export async function* checkedChunks(
   location: BlobLocation,
   descriptor: Pick<Descriptor, "digest">,
-  name?: string,
 ): AsyncGenerator<Uint8Array> {
   const digester = new Digester(checkedDigest(descriptor.digest).algorithm);
-  for await (const chunk of readBlob(location, name)) {
+  for await (const chunk of readBlob(location)) {
     digester.update(chunk);
     yield chunk;
   }
@@ -135,22 +134,19 @@ export async function* checkedChunks(
 }
 
 /** @throws DecoderError IO, REGISTRY, UNAUTHORIZED; SIZE_MISMATCH when the blob ends early */
-export async function* readBlob(location: BlobLocation, name?: string): AsyncGenerator<Uint8Array> {
+export async function* readBlob(location: BlobLocation): AsyncGenerator<Uint8Array> {
   if (location.kind === "memory") yield location.bytes;
   else if (location.size === 0) return;
   else if (location.kind === "file") yield* readRange(location);
-  else yield* readRemote(location, name);
+  else yield* readRemote(location);
 }
 
-async function* readRemote(
-  { remote, digest, size }: RemoteBlob,
-  name: string | undefined,
-): AsyncGenerator<Uint8Array> {
+async function* readRemote({ remote, digest, size }: RemoteBlob): AsyncGenerator<Uint8Array> {
   const [{ download }, { remoteClient }] = await Promise.all([
     import("../registry/download.ts"),
     import("./remote-clients.ts"),
   ]);
-  yield* download(await remoteClient(remote), { digest, size }, name);
+  yield* download(await remoteClient(remote), { digest, size });
 }
 
 const readAt = promisify(read);
