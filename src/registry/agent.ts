@@ -1,8 +1,8 @@
+import type { Agent as HttpAgent } from "node:http";
 import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
-import { Connection } from "./connection.ts";
 import type { PeerCertificate } from "./connection-error.ts";
 import { Deadline } from "./deadline.ts";
 import type { TlsSettings } from "./host.ts";
@@ -19,6 +19,8 @@ interface SecureOptions {
   readonly isAlwaysVerified?: boolean;
 }
 
+type Connected = (error: Error | null, socket?: Socket) => void;
+
 /**
  * All that is reached on a registry's word (its token server, the store of its blobs) is trusted by the same authorities.
  * The client's certificate is shown to the registry's own origin only.
@@ -29,12 +31,13 @@ interface Connections {
   readonly environment: Environment;
 }
 
-/** Connections, which are kept for later requests to the same origin. */
+/**
+ * Kept connections, by origin. Node's own agents know neither a proxy nor a registry's certificates, so each connection is
+ * made here.
+ */
 export class Agents {
   readonly #connections: Connections;
-  /** By origin. The one that was used last is taken first, because the server may end those that wait long. */
-  readonly #idle = new Map<string, Connection[]>();
-  readonly #open = new Set<Connection>();
+  readonly #agents = new Map<string, Promise<HttpAgent>>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
   /** Aborted to give up the connections that are being made. */
   #making = new AbortController();
@@ -43,42 +46,20 @@ export class Agents {
     this.#connections = connections;
   }
 
-  /**
-   * A connection for one request.
-   * @throws DecoderError CONFIG for a proxy or certificates that can't be used; Error of the system
-   */
-  async take(url: URL): Promise<Connection> {
-    const idle = this.#idle.get(url.origin) ?? [];
-    for (let known = idle.pop(); known !== undefined; known = idle.pop()) {
-      if (known.isIdle) return known;
-      this.end(known);
-    }
-    const { signal } = this.#making;
-    const connection = new Connection(await this.#connect(url, {}));
-    if (signal.aborted) connection.destroy();
-    else this.#open.add(connection);
-    return connection;
-  }
-
-  /** Takes a connection back, whose last answer was read to its end. */
-  keep(url: URL, connection: Connection): void {
-    if (!connection.isIdle || !this.#open.has(connection)) return this.end(connection);
-    const idle = this.#idle.get(url.origin);
-    if (idle === undefined) this.#idle.set(url.origin, [connection]);
-    else idle.push(connection);
-  }
-
-  end(connection: Connection): void {
-    this.#open.delete(connection);
-    connection.destroy();
+  /** @throws DecoderError CONFIG for a proxy or certificates that can't be used */
+  for(url: URL): Promise<HttpAgent> {
+    const known = this.#agents.get(url.origin) ?? this.#make(url);
+    this.#agents.set(url.origin, known);
+    return known;
   }
 
   /** Ends all connections, and gives up those that are being made. */
   async close(): Promise<void> {
     this.#making.abort();
     this.#making = new AbortController();
-    for (const connection of this.#open) this.end(connection);
-    this.#idle.clear();
+    for (const agent of await Promise.allSettled(this.#agents.values())) {
+      if (agent.status === "fulfilled") agent.value.destroy();
+    }
   }
 
   /** What the server's certificate says, for a message: a connection of its own, over which nothing is sent. */
@@ -92,6 +73,17 @@ export class Agents {
     } catch {
       return undefined;
     }
+  }
+
+  async #make(url: URL): Promise<HttpAgent> {
+    const isSecure = url.protocol === "https:";
+    const { Agent } = isSecure ? await import("node:https") : await import("node:http");
+    const agent = new Agent({ keepAlive: true });
+    const connect = (_options: unknown, connected: Connected) => {
+      this.#connect(url, {}).then((socket) => connected(null, socket), connected);
+      return undefined;
+    };
+    return Object.assign(agent, { createConnection: connect });
   }
 
   async #connect(url: URL, options: SecureOptions): Promise<Socket> {

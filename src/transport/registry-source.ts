@@ -83,8 +83,7 @@ export class RegistrySource implements ImageSource {
   async hasReferrers(): Promise<boolean> {
     const { digest } = this.root;
     try {
-      const { listReferrers } = await import("../registry/referrers-list.ts");
-      if ((await listReferrers(this.#client, digest)).length > 0) return true;
+      if ((await this.#client.referrers(digest)).length > 0) return true;
       // cosign's own tag, which is older than the specification's.
       return (await this.#client.find(`${fallbackTag(digest)}.sig`)) !== undefined;
     } catch {

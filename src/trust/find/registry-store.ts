@@ -1,6 +1,5 @@
 import { DecoderError } from "../../errors.ts";
 import type { RegistryClient } from "../../registry/client.ts";
-import { listReferrers } from "../../registry/referrers-list.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import type { ArtifactStore, StoredManifest } from "./artifact-store.ts";
 
@@ -29,6 +28,6 @@ export class RegistryStore implements ArtifactStore {
 
   /** Unfiltered: artifact types of fallback indexes are often wrong. */
   async referrers(digest: string): Promise<readonly Descriptor[]> {
-    return await listReferrers(this.#client, digest);
+    return await this.#client.referrers(digest);
   }
 }
