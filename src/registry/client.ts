@@ -3,11 +3,9 @@ import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest, parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
-import { ACCEPT, identify, plainType, type RemoteDocument } from "./document.ts";
+import { ACCEPT, identify, type RemoteDocument, readCapped } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
 import { isTag } from "./name.ts";
-import { nextPage } from "./ranges.ts";
-import { fallbackTag, parseReferrers, type Referrer } from "./referrers.ts";
 import { refusal } from "./refusal.ts";
 import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
 import type { Attempted } from "./retry.ts";
@@ -51,7 +49,7 @@ export class RegistryClient {
    */
   async manifest(reference: string): Promise<RemoteDocument> {
     const what = describeReference(reference);
-    const response = await this.#expect(await this.#manifestRequest("GET", reference), [200], { what });
+    const response = await this.expect(await this.manifestRequest("GET", reference), [200], { what });
     const bytes = await readCapped(response, LIMITS.manifestBytes, `${this.target}'s ${what}`);
     const received = {
       contentType: response.header("content-type"),
@@ -63,16 +61,16 @@ export class RegistryClient {
 
   /** The SHA-256 digest that a tag or digest leads to, or undefined when there is nothing. @throws DecoderError as `manifest` */
   async find(reference: string): Promise<string | undefined> {
-    const { response } = await this.#manifestRequest("HEAD", reference);
+    const { response } = await this.manifestRequest("HEAD", reference);
     if (response.status === 404) return undefined;
     const stated = response.header("docker-content-digest") ?? "";
     if (response.status === 200 && parseDigest(stated)?.algorithm === "sha256") return stated;
     // Docker-Content-Digest is optional, and the answer to HEAD has no body to compute it from or to explain a refusal.
-    const attempted = await this.#manifestRequest("GET", reference);
+    const attempted = await this.manifestRequest("GET", reference);
     if (attempted.response.status === 404) return undefined;
     const what = describeReference(reference);
     const bytes = await readCapped(
-      await this.#expect(attempted, [200], { what }),
+      await this.expect(attempted, [200], { what }),
       LIMITS.manifestBytes,
       `${this.target}'s ${what}`,
     );
@@ -102,7 +100,7 @@ export class RegistryClient {
       headers,
       scopes: this.scopes,
     });
-    return await this.#expect(attempted, [200, 206], { what: `blob ${digest}` });
+    return await this.expect(attempted, [200, 206], { what: `blob ${digest}` });
   }
 
   async hasBlob(digest: string): Promise<boolean> {
@@ -131,32 +129,13 @@ export class RegistryClient {
     });
     const isEncrypted = Buffer.from(bytes).includes("+encrypted");
     const what = parseDigest(reference) === undefined ? "the manifest" : `the manifest ${reference}`;
-    const response = await this.#expect(attempted, [200, 201, 202, 204], {
+    const response = await this.expect(attempted, [200, 201, 202, 204], {
       what,
       action: "push",
       isEncrypted,
     });
     await response.discard();
     return response.header("oci-subject") !== undefined;
-  }
-
-  /**
-   * What refers to a digest, where the registry has the API for it and else by the fallback tag.
-   * @param artifactType filters, also where the registry does not
-   */
-  async referrers(digest: string, artifactType?: string): Promise<Referrer[]> {
-    checkedDigest(digest);
-    const filter = artifactType === undefined ? "" : `?artifactType=${encodeURIComponent(artifactType)}`;
-    const attempted = await this.send({
-      method: "GET",
-      to: this.path(`referrers/${digest}${filter}`),
-      headers: { Accept: ACCEPT },
-      scopes: this.scopes,
-    });
-    const { response } = attempted;
-    const isList = response.status === 200 && plainType(response.header("content-type")) !== "text/html";
-    const all = isList ? await this.#listed(response) : await this.#fallbackReferrers(attempted, digest);
-    return artifactType === undefined ? all : all.filter((entry) => entry.artifactType === artifactType);
   }
 
   /** The first tags of the repository, for hints. Empty when they can't be had. */
@@ -218,7 +197,7 @@ export class RegistryClient {
   }
 
   /** @throws DecoderError when the answer is none of those that were expected */
-  async #expect(
+  async expect(
     attempted: Attempted,
     statuses: readonly number[],
     purpose: Purpose,
@@ -243,51 +222,13 @@ export class RegistryClient {
     });
   }
 
-  async #manifestRequest(method: "GET" | "HEAD", reference: string): Promise<Attempted> {
+  async manifestRequest(method: "GET" | "HEAD", reference: string): Promise<Attempted> {
     return await this.send({
       method,
       to: this.path(`manifests/${reference}`),
       headers: { Accept: ACCEPT },
       scopes: this.scopes,
     });
-  }
-
-  /** All pages of a list of referrers, as far as the limit. */
-  async #listed(first: Attempted["response"]): Promise<Referrer[]> {
-    const all: Referrer[] = [];
-    let response = first;
-    for (;;) {
-      const found = parseReferrers(
-        await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`),
-      );
-      all.push(...found);
-      const next = nextPage(response.header("link"), response.url);
-      // A page without any would lead on forever.
-      if (next === undefined || found.length === 0 || all.length >= LIMITS.referrers) break;
-      const attempted = await this.send({
-        method: "GET",
-        to: next,
-        headers: { Accept: ACCEPT },
-        scopes: this.scopes,
-      });
-      response = await this.#expect(attempted, [200], { what: "more referrers" });
-    }
-    return all.slice(0, LIMITS.referrers);
-  }
-
-  async #fallbackReferrers(attempted: Attempted, digest: string): Promise<Referrer[]> {
-    const { status } = attempted.response;
-    // 404: not supported. 400 and 405 are what registries say that take "referrers" for something else.
-    if (![200, 400, 404, 405].includes(status))
-      throw await this.refusal(attempted, { what: `referrers of ${digest}` });
-    await attempted.response.discard();
-    const answer = await this.#manifestRequest("GET", fallbackTag(digest));
-    if (answer.response.status === 404) {
-      await answer.response.discard();
-      return [];
-    }
-    const response = await this.#expect(answer, [200], { what: `tag ${fallbackTag(digest)}` });
-    return parseReferrers(await readCapped(response, LIMITS.manifestBytes, `referrers of ${this.target}`));
   }
 
   #warn(header: string | undefined): void {
@@ -301,10 +242,4 @@ export class RegistryClient {
 /** "tag v9", "digest sha256:…" */
 function describeReference(reference: string): string {
   return parseDigest(reference) === undefined ? `tag ${reference}` : `manifest ${reference}`;
-}
-
-async function readCapped(response: Attempted["response"], most: number, name: string): Promise<Uint8Array> {
-  const bytes = await response.read(most + 1);
-  if (bytes.length <= most) return bytes;
-  throw new DecoderError("LIMIT", `${name} is larger than the ${most} bytes that one of its kind may have`);
 }

@@ -3,6 +3,7 @@ import { DecoderError } from "../errors.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
 import { DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST } from "../spec/media-types.ts";
+import type { HttpResponse } from "./http.ts";
 
 /** A manifest or index as a registry sent it. Its bytes have its digest. */
 export interface RemoteDocument {
@@ -88,4 +89,11 @@ function mismatch(name: string, digest: string): DecoderError {
     "DIGEST_MISMATCH",
     `${name} has other bytes than its digest ${digest.slice(0, 160)} says`,
   );
+}
+
+/** A small body whole. @throws DecoderError LIMIT beyond `most` bytes */
+export async function readCapped(response: HttpResponse, most: number, name: string): Promise<Uint8Array> {
+  const bytes = await response.read(most + 1);
+  if (bytes.length <= most) return bytes;
+  throw new DecoderError("LIMIT", `${name} is larger than the ${most} bytes that one of its kind may have`);
 }

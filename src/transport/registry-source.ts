@@ -6,6 +6,7 @@ import type { RemoteDocument } from "../registry/document.ts";
 import { type RegistryName, referenceOf } from "../registry/name.ts";
 import { openClient } from "../registry/open.ts";
 import { fallbackTag } from "../registry/referrers.ts";
+import { listReferrers } from "../registry/referrers-list.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
@@ -83,7 +84,7 @@ export class RegistrySource implements ImageSource {
   async hasReferrers(): Promise<boolean> {
     const { digest } = this.root;
     try {
-      if ((await this.#client.referrers(digest)).length > 0) return true;
+      if ((await listReferrers(this.#client, digest)).length > 0) return true;
       // cosign's own tag, which is older than the specification's.
       return (await this.#client.find(`${fallbackTag(digest)}.sig`)) !== undefined;
     } catch {

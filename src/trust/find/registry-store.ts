@@ -1,5 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { RegistryClient } from "../../registry/client.ts";
+import { listReferrers } from "../../registry/referrers-list.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import type { ArtifactStore, StoredManifest } from "./artifact-store.ts";
 
@@ -28,6 +29,6 @@ export class RegistryStore implements ArtifactStore {
 
   /** Unfiltered: artifact types of fallback indexes are often wrong. */
   async referrers(digest: string): Promise<readonly Descriptor[]> {
-    return await this.#client.referrers(digest);
+    return await listReferrers(this.#client, digest);
   }
 }

@@ -1,6 +1,7 @@
 import { DecoderError } from "../../errors.ts";
 import type { RegistryClient } from "../../registry/client.ts";
 import { type RegistryName, referenceOf } from "../../registry/name.ts";
+import { listReferrers } from "../../registry/referrers-list.ts";
 import { uploading } from "../../registry/upload.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import type { Content } from "./artifacts.ts";
@@ -39,7 +40,7 @@ export class RegistrySignatures implements SignatureStore {
   }
 
   async referrers(digest: string): Promise<readonly Descriptor[]> {
-    return await this.#client.referrers(digest);
+    return await listReferrers(this.#client, digest);
   }
 
   async put({ blobs, manifests, manifest }: Upload, tag: string): Promise<void> {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClientOptions, RegistryClient } from "../../../src/registry/client.ts";
 import { download } from "../../../src/registry/download.ts";
 import { openClient } from "../../../src/registry/open.ts";
+import { listReferrers } from "../../../src/registry/referrers-list.ts";
 import { Upload, uploading } from "../../../src/registry/upload.ts";
 import { sha256 } from "../../support/images.ts";
 import { end, fail, type Intercept, TestRegistry } from "../../support/registry.ts";
@@ -470,16 +471,18 @@ describe("referrers", () => {
     await registry.stop();
     registry = await TestRegistry.start({ referrers: true });
     const digest = registry.addManifest("app", "s", referrer, OCI_MANIFEST);
-    expect(await client().referrers(subject.digest)).toMatchObject([{ digest }]);
-    expect(await client().referrers(subject.digest, "application/x.signature")).toMatchObject([{ digest }]);
-    expect(await client().referrers(subject.digest, "application/x.other")).toEqual([]);
+    expect(await listReferrers(client(), subject.digest)).toMatchObject([{ digest }]);
+    expect(await listReferrers(client(), subject.digest, "application/x.signature")).toMatchObject([
+      { digest },
+    ]);
+    expect(await listReferrers(client(), subject.digest, "application/x.other")).toEqual([]);
   });
 
   it("are read from the fallback tag where there is no such API", async () => {
     const entry = { mediaType: OCI_MANIFEST, digest: sha256(Buffer.from("sig")), size: 3 };
     const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry, { digest: "../x" }, 7] };
     registry.addManifest("app", subject.digest.replace(":", "-"), index, OCI_INDEX);
-    expect(await client().referrers(subject.digest)).toEqual([entry]);
+    expect(await listReferrers(client(), subject.digest)).toEqual([entry]);
   });
 
   it("are read page by page", async () => {
@@ -495,11 +498,11 @@ describe("referrers", () => {
       end(response, 200, Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [entries[page]] })));
       return true;
     };
-    expect(await client().referrers(subject.digest)).toEqual(entries);
+    expect(await listReferrers(client(), subject.digest)).toEqual(entries);
   });
 
   it("are none where neither is there", async () => {
-    expect(await client().referrers(subject.digest)).toEqual([]);
+    expect(await listReferrers(client(), subject.digest)).toEqual([]);
   });
 });
 
