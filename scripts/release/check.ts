@@ -148,7 +148,7 @@ interface MuslPlatform {
   readonly emulator: readonly string[];
 }
 
-/** A script that runs an executable with musl, and with Debian's libstdc++: Debian has none for musl. */
+/** Writes a script that runs an executable with musl. Debian has no libstdc++ for musl, so it uses the one for glibc. */
 function onMusl(folder: string, executable: string, platform: MuslPlatform): string {
   const { machine, root, compiler, glibcLoader, emulator } = platform;
   mkdirSync(folder);

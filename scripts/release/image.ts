@@ -44,7 +44,7 @@ const PROGRAMS = ["usr/sbin/chroot", "usr/bin/nsenter"];
 const NSENTER_LIBRARIES = ["libselinux.so.1", "libpcre2-8.so.0"];
 /** Debian packages of all of these, by whose names their licences are found. */
 const LICENSED_PACKAGES = ["libc6", "libgcc-s1", "coreutils", "util-linux", "libselinux1", "libpcre2-8-0"];
-/** What `scripts/debian-unpack` is asked for; the others come as dependencies. */
+/** Packages that `scripts/debian-unpack` unpacks. It adds their dependencies. */
 export const IMAGE_PACKAGES: readonly string[] = ["libc6", "coreutils", "util-linux"];
 const EMPTY_FOLDERS = ["dev", "etc", "proc", "run", "sys", "tmp"];
 const GZIP_LEVEL = 6;

@@ -52,7 +52,8 @@ export async function makeRelease(folder: string, keyFile: string | undefined): 
   const builds = TARGETS.map((target) => build(target, folder));
   const notices = noticesOf(union(builds.map(({ components }) => components)));
   writeFileSync(join(folder, "THIRD_PARTY_NOTICES.txt"), notices);
-  copyFileSync(join(PROJECT, "deploy/runc-gate"), join(folder, "runc-gate"));
+  for (const name of ["runc-gate", "ctd-decoder-nri.service"])
+    copyFileSync(join(PROJECT, "deploy", name), join(folder, name));
   for (const it of builds) await writeSboms(it, source);
   const glibc = builds.filter(({ target }) => target.libc === "glibc");
   writeDebianPackages(glibc, folder, { notices, source });
