@@ -9,7 +9,7 @@ const MOST_BYTES = 1024;
 
 const readFrom = promisify(read);
 
-/** What keys send in raw mode, where the terminal itself edits nothing and sends no signals. */
+/** Control characters of keys. In raw mode the terminal neither edits the line nor sends signals. */
 const KEY = {
   interrupt: 0x03,
   end: 0x04,
@@ -34,7 +34,7 @@ export async function askPassword(question: string): Promise<Secret | undefined>
   } catch {
     return undefined;
   }
-  // Only for its mode: as a stream it would read more than the line.
+  // The stream only sets the terminal's mode. Reading from it would take more than the line.
   const terminal = new ReadStream(fd);
   const line = new PasswordLine();
   const keys = new Uint8Array(MOST_BYTES);
@@ -55,7 +55,7 @@ export async function askPassword(question: string): Promise<Secret | undefined>
   }
 }
 
-/** Asks twice, since nobody sees what they type. @throws DecoderError USAGE if the two differ; as askPassword */
+/** Asks twice, because the terminal does not show the password. @throws DecoderError USAGE if the two differ; as askPassword */
 export async function askNewPassword(question: string): Promise<Secret | undefined> {
   const first = await askPassword(question);
   if (first === undefined) return undefined;

@@ -48,7 +48,7 @@ function glob(pattern: string, files: ConfigFiles): string[] {
   );
 }
 
-/** Each part between two stars is found at its first place, so that no pattern takes long. */
+/** Finds each part between two stars at its first position, which keeps the time linear. */
 function matchesName(pattern: string, name: string): boolean {
   const [first = "", ...others] = pattern.split("*");
   const last = others.pop();

@@ -16,7 +16,7 @@ export interface ImageVerifierConfig {
   readonly isDisabled: boolean;
 }
 
-/** What an installation writes of the plugin's settings. */
+/** Settings of the plugin that an installation writes. */
 export interface VerifierStanza {
   readonly binDir: string;
   /** A duration as Go writes it. */

@@ -27,7 +27,7 @@ export function handlerPath(configVersion: number, name: string): readonly strin
 /** The handlers that a containerd has with a configuration. */
 export function runtimeHandlers(config: ContainerdConfig, version: ContainerdVersion): RuntimeHandler[] {
   const handlers = handlersOf(criSection(config, version));
-  // containerd 2.x merges its default into the table. 1.x uses it only if there is no table.
+  // containerd 2.x merges the default runtime into the table. 1.x uses the default only if the table is missing.
   const hasDefault = handlers.some(({ name }) => name === DEFAULT_HANDLER);
   const lacksDefault = version.major < 2 ? handlers.length === 0 : !hasDefault;
   return lacksDefault ? [handlerOf(DEFAULT_HANDLER, {}), ...handlers] : handlers;

@@ -47,7 +47,7 @@ function tableOf(value: unknown): Table {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Table) : {};
 }
 
-/** The first line at or after `from` that has a key outside a comment, from 1; 0 if there is none. */
+/** The first line at or after `from` that has a key outside a comment, from 1; 0 if no line has. */
 function lineOf(lines: readonly string[], key: string, from = 1): number {
   const literal = key.replace(/[.+*?^${}()|[\]\\]/g, "\\$&");
   // A key with dots is quoted.

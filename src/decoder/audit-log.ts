@@ -46,7 +46,7 @@ const IMAGE_REFERENCE = "containerd.io/snapshot/cri.image-ref";
 const MANIFEST_DIGEST = "containerd.io/snapshot/cri.manifest-digest";
 /** Foreign text is cut, so that a line remains one write. */
 const TEXT_CHARS = 512;
-/** How many Pods, repositories and chains a line names. */
+/** Largest number of Pods, repositories and chains in one line. */
 const MOST = 8;
 
 /** An `Audit` that appends one line of JSON for the layer to a file. */

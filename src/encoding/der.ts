@@ -44,7 +44,7 @@ export function readElement(bytes: Bytes, offset = 0): DerElement | null {
   return { tag, content: bytes.subarray(start, end), whole: bytes.subarray(offset, end) };
 }
 
-/** Reads the single element that fills `bytes`; null when there is none with this tag. */
+/** Reads the single element that fills `bytes`; null for another tag or malformed bytes. */
 export function readOnly(bytes: Bytes, tag: number): DerElement | null {
   const element = readElement(bytes);
   return element !== null && element.tag === tag && element.whole.length === bytes.length ? element : null;
@@ -62,7 +62,7 @@ export function readChildren(content: Bytes, atMost = 16): DerElement[] | null {
   return children;
 }
 
-/** Reads the children of the SEQUENCE that fills `bytes`; null when there is none. */
+/** Reads the children of the SEQUENCE that fills `bytes`; null for anything else. */
 export function readSequence(bytes: Bytes): DerElement[] | null {
   const sequence = readOnly(bytes, TAG.SEQUENCE);
   return sequence && readChildren(sequence.content);

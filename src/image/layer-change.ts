@@ -13,7 +13,7 @@ import type { ChosenLayer } from "./select.ts";
 import { type ManifestNode, nameOf } from "./tree.ts";
 import type { Workshop } from "./workshop.ts";
 
-/** What is done to one layer. */
+/** The change to one layer. */
 export interface LayerChange extends ChosenLayer {
   readonly action: LayerReport["action"];
   /** Brings the layer's new blob into the destination. */

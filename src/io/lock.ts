@@ -85,7 +85,7 @@ async function isStale(path: string): Promise<boolean> {
   return isComparable && !isAlive(Number(pid));
 }
 
-/** ID of the kernel's current boot and of the PID namespace; empty where there is no /proc. */
+/** IDs of the kernel's current boot and of the PID namespace; "" without /proc. */
 function machine(): string[] {
   try {
     return [
@@ -118,6 +118,6 @@ async function removeStale(path: string, own: string): Promise<void> {
 
 function busy(folder: string, path: string): DecoderError {
   return new DecoderError("IO", `another ctd-decoder is still writing to ${folder}`, {
-    hint: `run the command again when that one has ended; if there is none, remove ${path}`,
+    hint: `run the command again when that one has ended; if no such process exists, remove ${path}`,
   });
 }

@@ -211,7 +211,7 @@ export function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, dat
 const HMAC_SHA256 = "2a864886f70d0209";
 const AES_256_CBC = "60864801650304012a";
 const SALT_BYTES = 16;
-/** For each guess at the password. Opening the key takes some 0.2 s. */
+/** Rounds of PBKDF2. Each attempt at a password takes about 0.2 s. */
 const NEW_KEY_ITERATIONS = 600_000;
 
 /**

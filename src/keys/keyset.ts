@@ -74,6 +74,6 @@ export interface KeySet {
   /** The payload's and the keys path's parameters, as they came. Key providers receive a part of them. */
   readonly parameters: Parameters;
   readonly skipped: readonly SkippedKey[];
-  /** What the user can do when there is no key at all. */
+  /** Advice for a set without keys. */
   readonly advice?: string;
 }

@@ -15,7 +15,7 @@ import { privateHalfHint } from "./recipient.ts";
 const KEY_FILE = /^(?<file>.+?)(?::(?<source>pass|file|fd)=(?<value>[\s\S]*))?$/;
 const PROVIDER = /^provider:(?<name>[^:]+)(?::(?<attributes>[\s\S]*))?$/;
 
-/** Asks the user for the password of a file. Undefined if there is nobody to ask. */
+/** Asks the user for the password of a file. Undefined without a terminal. */
 type AskPassword = (file: string) => Promise<Secret | undefined>;
 
 const PASSWORD_TRIES = 3;

@@ -30,7 +30,7 @@ export function passwordLookup(path: string | undefined): PasswordLookup {
   };
 }
 
-/** Null when there is no such file. @throws DecoderError BAD_KEY */
+/** Null for a missing file. @throws DecoderError BAD_KEY */
 function readPassword(file: string): Secret | null {
   try {
     return passwordIn(readSmallFile(file, LIMITS.keyFileBytes));

@@ -154,7 +154,7 @@ function realPath(place: string): string {
   }
 }
 
-/** The path of an open file; undefined where there is no /proc. */
+/** The path of an open file; undefined without /proc. */
 function openedPath(fd: number): string | undefined {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);

@@ -40,7 +40,7 @@ type Content =
 
 /** Kinds that are executed. */
 const PROGRAMS: ReadonlySet<FileKind> = new Set(["program", "entry"]);
-/** Kinds that belong to root, whoever owned the file before: who may write a policy decides what runs. */
+/** Kinds whose owner becomes root. The owner of a policy decides which images run. */
 const OWN: ReadonlySet<FileKind> = new Set([...PROGRAMS, "trust"]);
 export const PROGRAM_MODE = 0o755;
 const TEXT_MODE = 0o644;
@@ -144,7 +144,7 @@ export function restore(node: NodeRoot, name: string, path: string): void {
   renameSync(node.locate(name), node.locate(path));
 }
 
-/** A folder stays: it is not of an installation, and must not stop a roll-back. */
+/** Folders are skipped: an installation creates none here, and one must not stop a roll-back. */
 export function removeFile(node: NodeRoot, path: string): void {
   if (statOf(node, path)?.isDirectory() !== true) rmSync(node.locate(path), { force: true });
 }

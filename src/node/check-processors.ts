@@ -20,7 +20,7 @@ export const INSTALL = "run `ctd-decoder install`: it installs the decoder and c
 
 /** Finds files as containerd would. */
 export interface FileLookup {
-  /** @param path a path, or a name on containerd's PATH. @returns undefined if there is no executable */
+  /** @param path a path, or a name on containerd's PATH. @returns undefined if no executable is found */
   findProgram(path: string): string | undefined;
   exists(path: string): boolean;
 }

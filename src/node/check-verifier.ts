@@ -11,7 +11,7 @@ import type { Finding } from "./finding.ts";
 
 /** Looks at the folder of verifiers as containerd would. */
 export interface VerifierFolder {
-  /** Names in a folder, in containerd's order; empty if there is no folder. */
+  /** Names in a folder, in containerd's order; empty for a missing folder. */
   list(folder: string): readonly string[];
   /** Follows links, and is false for anything but a file. */
   isExecutable(path: string): boolean;

@@ -62,7 +62,7 @@ export class ContainerdImages {
   /**
    * An image by its full name, "docker.io/library/app:enc". Of an index, the first manifest that was pulled. A pull that
    * failed leaves nothing: containerd removes its blobs at once.
-   * @returns undefined if there is no image of that name
+   * @returns undefined if no image has that name
    * @throws DecoderError NOT_FOUND, BAD_IMAGE
    */
   async open(name: string): Promise<ImageSource | undefined> {

@@ -140,7 +140,7 @@ function systemOf(node: NodeRoot): string {
       const text = Buffer.from(node.read(path, OS_RELEASE_BYTES)).toString();
       return /^ID=["']?([\w.-]+)/m.exec(text)?.[1] ?? "";
     } catch {
-      // Without a readable file, it is no system that is treated differently.
+      // A system without a readable file is treated like any other.
     }
   }
   return "";

@@ -154,7 +154,7 @@ interface ImagesContext {
   readonly records: SealRecords | undefined;
 }
 
-/** The image that was asked for; and findings about it, and about images that run without a key. */
+/** Reports on the image that --image names. Adds findings about it, and about unpacked images that no key here opens. */
 async function reportImages(
   { image, settings, transport }: DoctorOptions,
   { keys, root, running, records }: ImagesContext,

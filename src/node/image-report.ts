@@ -20,7 +20,11 @@ interface ImageOptions {
 /** A name that begins with a registry. */
 const FULL_NAME = /^(?:localhost|[^/]*[.:][^/]*)\/./;
 
-/** Tries the node's keys on an image. @param image "oci:DIR", "docker://NAME", or a name in containerd's store. @throws DecoderError */
+/**
+ * Tries the node's keys on an image.
+ * @param image "oci:DIR", "docker://NAME", or a name in containerd's store
+ * @throws DecoderError
+ */
 export async function reportImage(
   image: string,
   { keys, settings, transport, root }: ImageOptions,

@@ -45,7 +45,7 @@ export interface InstallOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What an installation will change: all that is known before the first change. */
+/** The changes of an installation, computed before the first one is made. */
 export interface Job {
   readonly node: NodeRoot;
   readonly before: InstallRecord;

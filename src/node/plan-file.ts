@@ -27,7 +27,7 @@ import type { NodeRoot } from "./node-root.ts";
 import { type WantedProcessors, wantedProcessors } from "./processors.ts";
 import { addImport, hasSameMeaning } from "./toml-edit.ts";
 
-/** What an installation does to a node's configuration. */
+/** An installation's changes to a node's configuration. */
 export interface ConfigPlan {
   /** The file to check once the changes are made: containerd's configuration, or the template of it. */
   readonly configFile: string;
@@ -50,7 +50,7 @@ export interface PlanOptions {
   readonly version: ContainerdVersion;
   /** For a node of several tenants. */
   readonly tenants?: TenantsPlanOptions;
-  /** Policy of the decoder's gate, which also asks for the image verifier; undefined: what is configured stays. */
+  /** Policy for the decoder's gate. If set, the image verifier is configured as well. undefined keeps the present setting. */
   readonly trustPolicy?: string;
 }
 
@@ -132,7 +132,7 @@ export function refuseEdits(gate: GatePlan | undefined, { name, configFile }: Di
   );
 }
 
-/** What an installation needs beside the changes of files. */
+/** An installation's needs besides changed files. */
 interface PlanParts {
   readonly wanted: WantedProcessors;
   readonly gate: GatePlan | undefined;

@@ -55,7 +55,7 @@ export function planRendered(node: NodeRoot, options: PlanOptions): ConfigPlan {
   return planTemplate(node, template, options);
 }
 
-/** With containerd 2.x, k3s reads config-v3.toml.tmpl and, only where there is none, config.toml.tmpl. */
+/** With containerd 2.x, k3s reads config-v3.toml.tmpl, or config.toml.tmpl if the first one is missing. */
 function templateName(node: NodeRoot, folder: string, { major }: ContainerdVersion): string {
   const [old, current] = ["config.toml.tmpl", "config-v3.toml.tmpl"];
   if (major < 2) return old;

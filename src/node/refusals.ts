@@ -22,7 +22,7 @@ const QUERY = [
   "--quiet",
 ];
 
-/** The last refusals in the journal, the newest last. Empty where there is no journal, or it may not be read. */
+/** The last refusals in the journal, the newest last. Empty if the journal is missing or unreadable. */
 export async function lastRefusals(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Refusal[]> {

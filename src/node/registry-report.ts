@@ -13,11 +13,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const MOST = 8;
 const WAIT_MS = 5000;
-/** A repository that no registry has: only whether the registry answers is of interest. */
+/** A repository that no registry has. The probe only shows whether the registry answers. */
 const REPOSITORY = "ctd-decoder-doctor";
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
-/** Asks the registries for whose images a policy wants signatures, with the node's own hosts and credentials. */
+/** Tries to reach the registries of images that need signatures, with the node's own hosts and credentials. */
 export async function reachRegistries(
   policy: Policy,
   settings: TrustSettings,

@@ -48,7 +48,7 @@ interface Recipient {
 
 /**
  * Encrypts a small layer for each key and runs the decoder on it. Public keys go to a temporary folder.
- * @throws DecoderError IO if there is no place for that folder
+ * @throws DecoderError IO if that folder can't be created
  */
 export async function selfTest(options: SelfTestOptions): Promise<SelfTest[]> {
   const folder = await temporaryFolder();

@@ -32,7 +32,7 @@ export class Service {
     return this.#hasOpenRc ? "the service's log in /var/log" : `\`journalctl --unit ${this.unit}\``;
   }
 
-  /** @throws DecoderError NOT_FOUND if there is no such service, UNHEALTHY if the service manager does not answer */
+  /** @throws DecoderError NOT_FOUND if the service is missing, UNHEALTHY if the service manager does not answer */
   async check(): Promise<void> {
     const { end, output } = this.#hasOpenRc
       ? await this.#call(ASK_MS, "rc-service", "--exists", this.unit)

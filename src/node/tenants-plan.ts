@@ -15,7 +15,7 @@ export interface TenantsOptions {
   readonly nodeName?: string;
 }
 
-/** What an installation adds for tenants, apart from the gate. */
+/** Additions for tenants, apart from the gate. */
 export interface WantedTenants {
   /** Flags of the decoder. */
   readonly flags: ReadonlyMap<string, string>;

@@ -155,7 +155,7 @@ interface ApiOptions extends ReportOptions {
 
 type ApiReport = Pick<TenantsReport, "node" | "kubernetes" | "pods">;
 
-/** Asks the API server what the decoder and the gate ask, and what it must refuse. */
+/** Sends the requests of decoder and gate to the API server, and one that it must refuse. */
 async function checkApi(options: ApiOptions, findings: Finding[]): Promise<ApiReport> {
   const { tenants, settings, environment } = options;
   const named = tenants.kubeconfig ?? settings?.kubeconfig;

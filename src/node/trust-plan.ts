@@ -16,7 +16,7 @@ import type { Finding } from "./finding.ts";
 import type { NodeRoot } from "./node-root.ts";
 import type { InstallRecord } from "./record.ts";
 
-/** What an installation writes so that a node checks signatures. */
+/** Files and links that make a node check signatures. */
 export interface TrustPlan {
   /** Policy, keys and settings: they come before the program that reads them. */
   readonly files: readonly FileChange[];
@@ -93,7 +93,7 @@ function linkIn(
   return { path, kind: "link", content: { linkTo: program } };
 }
 
-/** The policy, the keys beside it that it names, and settings for a node that has none. */
+/** Files to write: the policy, the key files that it names, and trust.toml unless the node has one. */
 async function planPolicy(
   node: NodeRoot,
   source: string,
@@ -138,7 +138,7 @@ interface NodeSettings {
   readonly scopeIsIdentity: boolean;
 }
 
-/** What a node's trust.toml says. `doctor` checks the rest of it on the node. @throws DecoderError CONFIG */
+/** Reads a node's trust.toml. `doctor` checks the rest of it on the node. @throws DecoderError CONFIG */
 function readSettings(node: NodeRoot): NodeSettings {
   const exists = node.exists(SETTINGS_FILE);
   const table = exists ? parseConfig(readConfigText(SETTINGS_FILE, node), SETTINGS_FILE) : {};

@@ -18,7 +18,7 @@ import type { Finding } from "./finding.ts";
 import { NodeRoot } from "./node-root.ts";
 import { reachRegistries } from "./registry-report.ts";
 
-/** What a node does to run signed images only. */
+/** A node's set-up for signature checks. */
 export interface TrustReport {
   /** trust.toml, or a bare policy that the gate names. */
   readonly settings: string;
@@ -49,7 +49,7 @@ const PROBE_MS = 60_000;
 const PROBE_BYTES = 64 * 1024;
 const CRIO_POLICIES = "/etc/crio/policies";
 
-/** Finds every way in which images would not be checked; undefined on a node that does not ask for checks. */
+/** Finds every reason why images would not be checked; undefined on a node without signature checks. */
 export async function reportTrust(context: TrustContext): Promise<TrustReport | undefined> {
   const { config, version = LATEST, settingsFile = SETTINGS_FILE } = context;
   const gates = PAYLOAD_IDS.map((id) => argsOf(config.processors.get(id))?.trust.policyFile);
@@ -122,7 +122,7 @@ async function verifierFindings(
   return findings;
 }
 
-/** Whoever may change a verifier, or its folder, decides what runs. */
+/** Users who can change a verifier or its folder decide which images run. */
 function writersOf(config: ContainerdConfig): Finding[] {
   const { binDir } = readImageVerifier(config);
   const findings: Finding[] = [];
@@ -139,7 +139,7 @@ function listed(folder: string): readonly string[] {
   return existsSync(folder) ? readdirSync(folder).filter((name) => existsSync(join(folder, name))) : [];
 }
 
-/** Asks the verifier about an image that the policy can't accept, as containerd asks. */
+/** Calls the verifier as containerd does, with an image that the policy can't accept. */
 async function probe(
   link: string,
   policy: LoadedPolicy | undefined,

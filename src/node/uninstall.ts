@@ -131,11 +131,11 @@ async function forget(
   removeRecord(node, folders);
 }
 
-/** How one file of an installation is undone. */
+/** How to undo one file of an installation. */
 interface Step {
   readonly action: UninstalledPath["action"];
   readonly apply?: () => void | Promise<void>;
-  /** What is left of the file, for a later run to remove. */
+  /** Parts of the file that a later run has to remove. */
   readonly rest?: InstalledFile;
 }
 

@@ -39,7 +39,7 @@ export class Agents {
   readonly #connections: Connections;
   readonly #agents = new Map<string, Promise<HttpAgent>>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
-  /** Aborted to give up the connections that are being made. */
+  /** Aborts the connections that are being made. */
   #making = new AbortController();
 
   constructor(connections: Connections) {
@@ -53,7 +53,7 @@ export class Agents {
     return known;
   }
 
-  /** Ends all connections, and gives up those that are being made. */
+  /** Ends all connections, including those that are being made. */
   async close(): Promise<void> {
     this.#making.abort();
     this.#making = new AbortController();

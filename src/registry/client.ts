@@ -59,7 +59,7 @@ export class RegistryClient {
     return identify(bytes, received, parseDigest(reference) && reference);
   }
 
-  /** The SHA-256 digest that a tag or digest leads to, or undefined when there is nothing. @throws DecoderError as `manifest` */
+  /** Resolves a tag or digest to a SHA-256 digest; undefined if it does not exist. @throws DecoderError as `manifest` */
   async find(reference: string): Promise<string | undefined> {
     const { response } = await this.manifestRequest("HEAD", reference);
     if (response.status === 404) return undefined;

@@ -23,7 +23,7 @@ const HUB_KEYS = ["https://index.docker.io/v1/", "index.docker.io", "registry-1.
 export const HUB_SERVER = "https://index.docker.io/v1/";
 
 /**
- * @returns undefined when there is no such file, "unreadable" when this user may not read it
+ * @returns undefined for a missing file, "unreadable" when this user may not read it
  * @throws DecoderError CONFIG for what is not such a file
  */
 export function readCredentialFile(path: string): CredentialFile | "unreadable" | undefined {

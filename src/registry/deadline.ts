@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { cutOff, timedOut } from "./connection-error.ts";
 
-/** Limits all steps of making one connection: by time, and by a signal that gives the connection up. */
+/** A time limit for all steps of one connection. A signal can end it earlier. */
 export class Deadline {
   readonly #over = Promise.withResolvers<never>();
   readonly #timer: NodeJS.Timeout;

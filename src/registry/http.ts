@@ -44,7 +44,7 @@ const DRAIN_MS = 1000;
 
 /**
  * Sends one request. No redirect is followed, nothing is tried again, no header is added but Host and the body's own.
- * @throws DecoderError REGISTRY when there is no answer, INTERRUPTED or the signal's reason; what the body throws
+ * @throws DecoderError REGISTRY without an answer, INTERRUPTED or the signal's reason; what the body throws
  */
 export async function exchange(request: HttpRequest, agents: Agents): Promise<HttpResponse> {
   const { url, signal } = request;

@@ -14,7 +14,7 @@ export function contentLength(header: string | undefined): number | undefined {
 }
 
 /**
- * RFC 8288: the target of `rel="next"`, resolved, or undefined when there is no next page. Another origin's is not
+ * RFC 8288: the target of `rel="next"`, resolved, or undefined on the last page. Another origin's is not
  * followed: it would be asked with our credentials or without them, and neither is meant.
  */
 export function nextPage(header: string | undefined, page: URL): URL | undefined {

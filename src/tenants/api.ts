@@ -57,7 +57,7 @@ export class KubeApi {
     return await this.#get(`/api/v1/namespaces/${checked(namespace)}/pods/${checked(name)}`);
   }
 
-  /** A Secret, or undefined when there is none. */
+  /** A Secret, or undefined if it does not exist. */
   async secret(namespace: string, name: string): Promise<JsonObject | undefined> {
     return await this.#get(`/api/v1/namespaces/${checked(namespace)}/secrets/${checked(name)}`);
   }

@@ -33,7 +33,7 @@ export const USUAL_PLACES = [
   "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
 ];
 
-/** @throws DecoderError TENANTS when there is none */
+/** @throws DecoderError TENANTS if none is found */
 export function findKubeconfig(named: string | undefined): string {
   const found = named ?? USUAL_PLACES.find((path) => existsSync(path));
   if (found !== undefined) return found;

@@ -71,7 +71,7 @@ interface Sealed {
 /**
  * Writes seal records for the chains that are being unpacked, before a byte of plaintext is released.
  * @returns what the records say
- * @throws DecoderError TENANTS when there is no such chain or a record can't be written
+ * @throws DecoderError TENANTS if the chain is unknown, or a record can't be written
  */
 export function seal(records: SealRecords, layerKey: Secret, { store, digest, owner }: Sealing): Sealed {
   const metadata = new ContainerdMetadata(store);

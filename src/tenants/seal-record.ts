@@ -171,12 +171,12 @@ export class SealRecords {
   }
 }
 
-/** Neither what a failed write leaves nor a record too many may hide what happened, or stop a pull. */
+/** Removes a file and ignores errors: a leftover must neither hide an earlier error nor stop a pull. */
 function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true });
   } catch {
-    // An unfinished record is not read. A record too many makes the gate look more closely.
+    // An unfinished record is not read. An extra record only makes the gate check more.
   }
 }
 

@@ -174,7 +174,7 @@ async function* readRange({ path, offset, size }: FileRange): AsyncGenerator<Uin
       done += chunk.length;
       if (done < size) {
         next = chunkAt(done);
-        // Thrown when its turn comes.
+        // The error is thrown when its chunk is due.
         next.catch(() => undefined);
       }
       yield chunk;

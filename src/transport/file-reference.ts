@@ -18,7 +18,7 @@ const REF_NAME =
   /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
 const REF_NAME_CHARS = 255;
 
-/** A digest that was cut off, or is written in capital letters, is not meant as a folder and a tag. */
+/** A truncated or upper-case digest is an error, not a folder with a tag. */
 const DIGEST_LIKE = /^sha(?:256|384|512):/i;
 
 /** "PATH[:TAG][@DIGEST]" of a layout or OCI archive. @throws DecoderError USAGE */

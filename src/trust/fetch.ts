@@ -26,7 +26,7 @@ const NAME_CHARS = 16;
 /**
  * Copies every signature and attestation of an image to a folder for nodes that can't reach the registry. Nothing is
  * checked: a node does that.
- * @throws DecoderError NOT_FOUND when there is none; REGISTRY and the like, IO
+ * @throws DecoderError NOT_FOUND if it is missing; REGISTRY and the like, IO
  */
 export async function fetchSignatures(
   image: string,

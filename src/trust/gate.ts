@@ -27,7 +27,7 @@ interface GatedLayer {
  * manifest's descriptor must not be used: anybody can write a manifest that names this layer with a key of his own.
  * @param isMeant whether a manifest's descriptor of the layer is the one that is about to be used
  * @param policyFile a policy, or a trust.toml
- * @throws DecoderError UNTRUSTED when there is no such manifest; CONFIG, BAD_KEY
+ * @throws DecoderError UNTRUSTED if no such manifest exists; CONFIG, BAD_KEY
  */
 export async function requireTrusted(
   layer: GatedLayer,

@@ -17,12 +17,12 @@ export interface Judgement {
   /** Who signed, of the first signature that counted. */
   readonly signer?: string;
   readonly signatures: readonly CheckedSignature[];
-  /** Found, and unreadable or of a kind that the requirement does not ask for. */
+  /** Signatures that are unreadable, or of a kind that the requirement does not accept. */
   readonly ignored: readonly { readonly where: string; readonly reason: string }[];
 }
 
 type JudgementFault = "unsigned" | "wrong-signer" | "wrong-identity" | "policy";
 
-/** What an image comes to that a policy accepts or rejects without looking at a signature. */
+/** The result for an image that a policy accepts or rejects without a signature. */
 export const ACCEPTED = { reason: "the policy accepts it without a signature" } as const;
 export const REJECTED = { fault: "policy", reason: "the policy rejects it" } as const;

@@ -83,7 +83,10 @@ export async function checkOnNode(
   }
 }
 
-/** Whoever may replace a key decides what runs, as whoever may write the policy. @throws DecoderError CONFIG */
+/**
+ * Refuses key files that users other than root can replace: like the policy, a key decides which images run.
+ * @throws DecoderError CONFIG
+ */
 function refuseForeignFiles(requirement: Requirement): void {
   const names = [...leavesOf(requirement)].flatMap(filesOfLeaf).map(({ name }) => name);
   // Bytes that the policy itself holds have the name of a field.

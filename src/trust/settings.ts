@@ -124,7 +124,7 @@ export function checkWriters(path: string): void {
   }
 }
 
-/** Whoever may rename one of them may put another file at the path. */
+/** A user who can rename one of these folders can put another file at the path. */
 function* foldersAbove(path: string): Generator<string> {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     yield folder;

@@ -76,7 +76,7 @@ export class Verdicts {
     }
   }
 
-  /** The fresh verdict for a name and digest; undefined when there is none. */
+  /** The fresh verdict for a name and digest, if one exists. */
   async read(name: string, digest: string, basis: VerdictBasis): Promise<StoredVerdict | undefined> {
     const verdict = this.#load(await this.#path(name, digest, basis));
     return verdict?.name === name && verdict.digest === digest ? verdict : undefined;

@@ -31,7 +31,7 @@ export const INSTALL: Command = {
     },
     keys: {
       value: "DIR",
-      help: "copy these private keys, and remove copies of keys that are no longer in DIR",
+      help: "copy the private keys in DIR, and delete earlier copies of keys that DIR no longer has",
     },
     trust: {
       value: "POLICY",

@@ -178,7 +178,7 @@ async function newPassword(
     throw new DecoderError("USAGE", "a JWK has no password: use --format pem, or leave the password out");
   const password = await givenPassword(file, isAsked);
   if (password === undefined) {
-    throw new DecoderError("USAGE", "there is no terminal to type the password on", {
+    throw new DecoderError("USAGE", "cannot ask for a password without a terminal", {
       hint: isForSigning
         ? "set COSIGN_PASSWORD, which may be empty, or name a file with --password-file"
         : "name a file with --password-file",

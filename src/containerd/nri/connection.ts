@@ -43,7 +43,7 @@ export class NriConnection {
     this.#socket.on("close", () =>
       this.#fail(new DecoderError("TENANTS", `containerd closed ${path}`, { hint: HINT })),
     );
-    // Whoever waits for the one may not wait for the other.
+    // A caller may wait for only one of the two promises.
     for (const { promise } of [this.#registered, this.#ended]) promise.catch(() => undefined);
   }
 

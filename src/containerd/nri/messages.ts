@@ -22,7 +22,7 @@ export function registration(index: string): Buffer {
 }
 
 interface Configuration {
-  /** Of containerd, "2.2.7". */
+  /** containerd's version, "2.2.7". */
   readonly version: string;
   /** How long containerd waits for an answer, in ms; 0 if it does not say. */
   readonly timeoutMs: number;

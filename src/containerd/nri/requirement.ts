@@ -10,11 +10,11 @@ const SECTION = "io.containerd.nri.v1.nri";
 /** The first containerd 2.x whose NRI (0.10) has validators. */
 const FIRST_WITH_VALIDATORS = 2;
 
-/** What containerd's configuration makes of the NRI plugin. */
+/** containerd's settings for the NRI plugin. */
 export interface NriRequirement {
   /** Whether containerd starts no container without the plugin. */
   readonly isRequired: boolean;
-  /** Annotation by which a Pod may do without it; undefined for none. */
+  /** Annotation with which a Pod can opt out of the plugin. */
   readonly tolerated?: string;
 }
 

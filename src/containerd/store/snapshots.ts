@@ -103,7 +103,10 @@ export class ContainerdMetadata {
     ).includes(true);
   }
 
-  /** Blobs that containerd has unpacked. Several may hold one tar, and each may be encrypted. @throws DecoderError CONTENT_STORE */
+  /**
+   * Blobs that containerd has unpacked. Several may hold one tar, and each may be encrypted.
+   * @throws DecoderError CONTENT_STORE
+   */
   unpackedBlobs(): UnpackedBlob[] {
     return this.#agreed((database, namespace) =>
       [...database.entries(walk(database, namespace, ["content", "blob"]))].flatMap(([digest, blob]) => {

@@ -129,7 +129,7 @@ class Search<C extends OaepCiphertext> {
   }
 }
 
-/** The plaintext, or the reason why there is none. */
+/** The plaintext, or why decryption failed. */
 async function decrypt(
   module: TokenModule,
   { slotId, handle }: OpenKey,

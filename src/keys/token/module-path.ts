@@ -11,7 +11,7 @@ const STATIC_LIBRARY = /\.l?a$/;
  * Finds the module that a URI names (RFC 7512 §2.4). `module-path` is a file, or a directory to search for `module-name`.
  * Without it, the policies' directories are searched.
  * @returns the real path, without symlinks, so that the file that was checked is the file that gets loaded
- * @throws DecoderError PKCS11 when there is none, or a policy does not allow it
+ * @throws DecoderError PKCS11 if none is found, or a policy forbids it
  */
 export function findModule({ modulePath, moduleName }: Pkcs11Uri, policies: readonly ModulePolicy[]): string {
   let denial: DecoderError | undefined;

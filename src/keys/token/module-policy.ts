@@ -41,7 +41,7 @@ function distributionDirectories(): string[] {
 /**
  * Loads this machine's policy and the payload's. Each of them must allow a module. The peers apply the payload's alone, but a
  * client must not allow what this machine forbids.
- * @throws DecoderError PKCS11 when a policy can't be read, or there is none
+ * @throws DecoderError PKCS11 if no policy exists, or one can't be read
  */
 export function loadPolicies(
   environment: Readonly<Record<string, string | undefined>>,
@@ -80,7 +80,7 @@ function hostPolicy(environment: Readonly<Record<string, string | undefined>>): 
   return null;
 }
 
-/** Null when there is no such file. */
+/** Null for a missing file. */
 function readPolicy(path: string): ModulePolicy | null {
   let bytes: Uint8Array<ArrayBuffer>;
   try {

@@ -35,7 +35,7 @@ export interface TlsOptions {
 
 export type Provider = CommandProvider | GrpcProvider;
 
-/** Why there is no provider of a name, and what to do about it. */
+/** Why a provider's name is not configured, and what to do about it. */
 interface NoProvider {
   readonly kind: "none";
   readonly reason: string;
@@ -47,7 +47,7 @@ const VARIABLE = "OCICRYPT_KEYPROVIDER_CONFIG";
 export const DETAIL_BYTES = 1024;
 
 /**
- * Finds the operator's configuration of a provider, or the reason why there is none. Reads that provider's entry only, so that
+ * Finds the operator's configuration of a provider, or the reason why it is missing. Reads that provider's entry only, so that
  * a mistake in another one does no harm.
  * @throws DecoderError CONFIG when the file or the entry can't be used
  */

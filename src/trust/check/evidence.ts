@@ -30,7 +30,7 @@ export interface Evidence {
   readonly timestamps: readonly Uint8Array[];
   /**
    * When the logs took the signature in, milliseconds since 1970; none for entries without a time.
-   * @throws DecoderError UNTRUSTED when there is no entry, or one does not hold
+   * @throws DecoderError UNTRUSTED if the entry is missing, or one does not hold
    */
   logTimes(key: PublicKey, logs: readonly TrustedLog[], logged: Logged): Promise<readonly number[]>;
 }

@@ -112,7 +112,7 @@ function orNow(times: readonly number[]): readonly number[] {
   return times.length > 0 ? times : [Date.now()];
 }
 
-/** @throws DecoderError UNTRUSTED when a log entry or timestamp is demanded, and there is none that holds */
+/** @throws DecoderError UNTRUSTED if a log entry or timestamp is demanded, and none holds */
 async function trustedTimes(
   evidence: Evidence,
   leaf: SignedBy,

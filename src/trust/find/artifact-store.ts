@@ -4,7 +4,7 @@ import type { Descriptor } from "../../spec/descriptor.ts";
 export interface ArtifactStore {
   /**
    * @param reference a tag or `sha256:<hex>`
-   * @returns undefined when there is none; the bytes have the digest that is returned
+   * @returns undefined if it is missing; the bytes have the digest that is returned
    * @throws DecoderError REGISTRY and the like when the store can't answer, DIGEST_MISMATCH, BAD_IMAGE, LIMIT
    */
   manifest(reference: string): Promise<StoredManifest | undefined>;

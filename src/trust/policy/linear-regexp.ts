@@ -8,8 +8,8 @@ type Step =
   | { readonly kind: "fork"; to: readonly number[] };
 
 /**
- * A regular expression that matches a whole text, in time proportional to both lengths. JavaScript's own engine goes back
- * over the text, which takes ages for `(a+)+` and a text that whoever asks for a certificate may choose.
+ * A regular expression that matches a whole text, in time proportional to both lengths. JavaScript's own engine backtracks:
+ * an attacker, who chooses the names in a certificate, could make `(a+)+` run for hours.
  */
 export class LinearRegExp {
   readonly source: string;

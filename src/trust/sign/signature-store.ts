@@ -13,7 +13,7 @@ export interface Upload {
 export interface SignatureStore {
   /** The manifest or index that is to be signed. @throws DecoderError NOT_FOUND and those of the store */
   image(): Promise<Descriptor>;
-  /** The manifest or index under a tag, undefined when there is none. */
+  /** The manifest or index under a tag; undefined for a missing tag. */
   tagged(tag: string): Promise<Uint8Array | undefined>;
   /**
    * A small blob whole, checked against its digest.
