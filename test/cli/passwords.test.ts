@@ -119,8 +119,8 @@ describeWith([ours], "a password without a terminal", {}, () => {
   });
 
   test.each([
-    [["keygen", "--ask-password", "new.pem"], /no terminal.*\n.*--password-file/],
-    [["keygen", "--for", "signing", "new.key"], /no terminal.*\n.*COSIGN_PASSWORD/],
+    [["keygen", "--ask-password", "new.pem"], /without a terminal.*\n.*--password-file/],
+    [["keygen", "--for", "signing", "new.key"], /without a terminal.*\n.*COSIGN_PASSWORD/],
   ])("%j fails", (args, message) => {
     const { exit, stderr } = alone(...args);
     expect(exit).toBe(2);
