@@ -157,11 +157,25 @@ export function quote(text: string): string {
 export function flagValue(args: readonly string[], name: string): string | undefined {
   let value: string | undefined;
   for (const [i, arg] of args.entries()) {
-    if (arg === `-${name}` || arg === `--${name}`) value = args[i + 1];
-    else if (arg.startsWith(`-${name}=`) || arg.startsWith(`--${name}=`))
-      value = arg.slice(arg.indexOf("=") + 1);
+    if (isFlag(arg, name)) value = args[i + 1];
+    else if (isAssignment(arg, name)) value = arg.slice(arg.indexOf("=") + 1);
   }
   return value;
+}
+
+/** The args without a flag that takes a value, in both of its forms. */
+export function withoutFlag(args: readonly string[], name: string): string[] {
+  return args.filter(
+    (arg, i) => !isFlag(arg, name) && !isFlag(args[i - 1], name) && !isAssignment(arg, name),
+  );
+}
+
+function isFlag(arg: string | undefined, name: string): boolean {
+  return arg === `-${name}` || arg === `--${name}`;
+}
+
+function isAssignment(arg: string, name: string): boolean {
+  return arg.startsWith(`-${name}=`) || arg.startsWith(`--${name}=`);
 }
 
 /** The value of a variable in a NAME=VALUE list. The last one counts. */

@@ -10,6 +10,7 @@ import {
   type StreamProcessor,
   TAR_ID,
   variableValue,
+  withoutFlag,
 } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, parseContainerdVersion } from "../containerd/version.ts";
 import type { ImageInfo } from "../image/inspect.ts";
@@ -206,16 +207,7 @@ async function testKeys(options: TestOptions, findings: Finding[]): Promise<read
   const variables = decoder.env.map((it) => [it.slice(0, it.indexOf("=")), it.slice(it.indexOf("=") + 1)]);
   const environment = { ...settings.environment, PATH: searchPath, ...Object.fromEntries(variables) };
   // No image names the test's layer, so the gate would refuse it. The last --decryption-keys-path counts.
-  const args = [...withoutGate(decoder.args), "--decryption-keys-path", keysPath];
+  const args = [...withoutFlag(decoder.args, GATE_FLAG), "--decryption-keys-path", keysPath];
   const testing = selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
   return (await attempt(findings, () => testing)) ?? [];
-}
-
-/** @param args as containerd passes them, in Go's forms: `-flag VALUE` and `--flag=VALUE` */
-function withoutGate(args: readonly string[]): string[] {
-  const isGate = (arg: string | undefined) => arg?.replace(/^--?/, "-") === `-${GATE_FLAG}`;
-  return args.filter(
-    (arg, i) =>
-      !isGate(arg) && !isGate(args[i - 1]) && !arg.replace(/^--?/, "-").startsWith(`-${GATE_FLAG}=`),
-  );
 }
