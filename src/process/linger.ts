@@ -10,7 +10,7 @@ const STDOUT = 1;
 /** How long standard output remains open after containerd has collected the exit status. */
 const LINGER_MS = 200;
 /** Longest wait for a containerd that does not collect it. */
-const UNCOLLECTED_MS = 2000;
+const UNCOLLECTED_MS = 5000;
 /** Longest wait for a parent that does not exit. */
 const LONGEST_WAIT_MS = 60_000;
 const POLL_MS = 5;

@@ -45,6 +45,31 @@ const childrenOf = ({ pid }: ChildProcess) =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
 const filesOf = (pid: string) =>
   Object.fromEntries(readdirSync(`/proc/${pid}/fd`).map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`)]));
+/** proc(5): "R", "S", "Z" and so on; "" for a process that is gone. */
+const stateOf = (pid: string) => (existsSync(`/proc/${pid}`) ? (/\) (\w)/.exec(statOf(pid))?.[1] ?? "") : "");
+const statOf = (pid: string) => readFileSync(`/proc/${pid}/stat`, "latin1");
+/** Processes that were started to keep a decoder's standard output open. */
+const helpersOf = (decoder: string) =>
+  readdirSync("/proc").filter(
+    (pid) => /^\d+$/.test(pid) && commandOf(pid).endsWith(`\0linger\0${decoder}\0`),
+  );
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+async function until<T>(look: () => T, isIt: (seen: T) => boolean): Promise<T> {
+  for (;;) {
+    const seen = look();
+    if (isIt(seen)) return seen;
+    await sleep(10);
+  }
+}
+
 /** Whether the process is blocked in a write to a pipe. */
 const isWriting = ({ pid }: ChildProcess) => readFileSync(`/proc/${pid}/wchan`, "utf8").includes("pipe_");
 
@@ -87,6 +112,35 @@ describeWith([ours], "a decoder that refuses a layer", {}, () => {
     expect(readFileSync(`/proc/${helper}/environ`, "utf8")).toBe("");
     expect(await end()).toEqual({ exit: 1, stdout: "" });
     while (existsSync(`/proc/${helper}`)) await sleep(10);
+  });
+
+  test("leaves it until the exit status was collected", async () => {
+    // The shell turns into a program that never collects it, so the decoder stays a zombie.
+    const script = '"$0" --no-journal </dev/null 3</dev/null 2>/dev/null & exec sleep 1000';
+    const parent = spawn("sh", ["-c", script, ours.command], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { PATH: process.env["PATH"], ...MEDIA_TYPE },
+    });
+    const [decoder = ""] = await until(
+      () => childrenOf(parent),
+      (pids) => pids.length === 1,
+    );
+    await until(
+      () => stateOf(decoder),
+      (state) => state === "Z",
+    );
+    const [helper = ""] = await until(
+      () => helpersOf(decoder),
+      (pids) => pids.length === 1,
+    );
+    // Much longer than 0.2 s, and much shorter than the longest wait.
+    await sleep(600);
+    expect(helpersOf(decoder)).toEqual([helper]);
+    parent.kill();
+    await until(
+      () => helpersOf(decoder),
+      (pids) => pids.length === 0,
+    );
   });
 
   test("leaves no helper for another caller", async () => {
