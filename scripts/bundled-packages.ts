@@ -1,4 +1,5 @@
-/** Lists the npm packages in the executable, from the bundler's own record. */
+/** Lists the npm packages in the executable, and proves that it needs no other, from the bundler's own record. */
+import { isBuiltin } from "node:module";
 import type { Metafile } from "./hot-path.ts";
 
 export interface BundledPackage {
@@ -26,4 +27,18 @@ export function packagesIn({ outputs }: Metafile): BundledPackage[] {
     }
   }
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * The executable would search the working directory and the folders above it for a package that is not in it, and run it.
+ * @throws Error that names the first such import
+ */
+export function checkSelfContained({ inputs }: Metafile): void {
+  for (const [input, { imports }] of Object.entries(inputs)) {
+    const outside = imports.find(
+      ({ path, external }) => external && !path.startsWith("./") && !isBuiltin(path),
+    );
+    if (outside !== undefined)
+      throw new Error(`${input} imports ${outside.path}, which is not in the executable`);
+  }
 }

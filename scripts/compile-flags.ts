@@ -15,6 +15,4 @@ export const COMPILE_FLAGS: readonly string[] = [
   '--define=process.env.NODE_ENV="production"',
   // Packages that read __dirname would otherwise store the builder's folder in the executable.
   '--define=__dirname="/"',
-  // grpc-js loads it only for channelz, which is not used here. It would add protobufjs.
-  "--external=@grpc/proto-loader",
 ];

@@ -1,7 +1,17 @@
 /** Compiles src/ into one executable with the runtime in it. The same sources give the same bytes in every folder. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { checkSelfContained } from "./bundled-packages.ts";
 import { COMPILE_FLAGS } from "./compile-flags.ts";
 import { checkHotPath, type HotPath, type Metafile } from "./hot-path.ts";
 
@@ -12,6 +22,11 @@ const ENTRIES = ["src/main.ts", "src/cipher/hmac-worker.ts", "src/image/layer-wo
 const INPUTS = ["package.json", "tsconfig.json", "src", "node_modules"];
 /** The PKCS#11 binding as node-gyp leaves it, below the stage. */
 const PKCS11_MODULE = "node_modules/pkcs11js/build/Release/pkcs11.node";
+/** grpc-js loads it only for channelz and load reports, which are not used here. It would add protobufjs. */
+const UNUSED_PACKAGE = "@grpc/proto-loader";
+
+/** Stands for packages that are left out, below the stage. */
+const ABSENT = "absent-package.cjs";
 
 export interface Target {
   /** As in file names: "x64", "arm64-musl". */
@@ -32,7 +47,7 @@ export interface Build {
 /**
  * @param target what to build for; undefined builds for this machine with the installed packages as they are
  * @param outfile the executable; it is replaced in one step when all is done
- * @throws Error when the hot path would load more than the decoder
+ * @throws Error when the hot path would load more than the decoder, or the executable a package that is not in it
  */
 export function buildExecutable(outfile: string, target?: Target): Build {
   mkdirSync(dirname(outfile), { recursive: true });
@@ -54,6 +69,7 @@ export function buildExecutable(outfile: string, target?: Target): Build {
       { cwd: stage, stdio: ["ignore", "ignore", "inherit"] },
     );
     const metafile = JSON.parse(readFileSync(metafilePath, "utf8")) as Metafile;
+    checkSelfContained(metafile);
     const hotPath = checkHotPath(metafile);
     renameSync(join(stage, "ctd-decoder"), outfile);
     return { hotPath, metafile };
@@ -67,11 +83,28 @@ function makeStage(stage: string, target: Target | undefined): void {
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
   for (const input of INPUTS) linkTree(join(PROJECT, input), join(stage, input));
+  leaveOut(stage, UNUSED_PACKAGE);
   if (target === undefined) return;
+  if (target.pkcs11Module === undefined) return leaveOut(stage, "pkcs11js");
   const module = join(stage, PKCS11_MODULE);
   // The link is removed first: writing through it would change the installed package.
   rmSync(module, { force: true });
-  if (target.pkcs11Module !== undefined) copyFileSync(target.pkcs11Module, module);
+  copyFileSync(target.pkcs11Module, module);
+}
+
+/**
+ * Replaces a package by a module that throws. bun build's --external would leave the import as it is, and the executable
+ * would then run a package of that name from the working directory.
+ */
+function leaveOut(stage: string, name: string): void {
+  const folder = join(stage, "node_modules", name);
+  rmSync(folder, { recursive: true });
+  mkdirSync(folder);
+  writeFileSync(join(stage, ABSENT), 'throw new Error("this build does not contain it");\n');
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name, main: relative(folder, join(stage, ABSENT)) }),
+  );
 }
 
 function linkTree(from: string, to: string): void {
@@ -81,9 +114,5 @@ function linkTree(from: string, to: string): void {
 
 function targetFlags(target: Target | undefined): string[] {
   if (target === undefined) return [];
-  return [
-    `--target=${target.bunTarget}`,
-    `--compile-executable-path=${target.runtime}`,
-    ...(target.pkcs11Module === undefined ? ["--external=pkcs11js"] : []),
-  ];
+  return [`--target=${target.bunTarget}`, `--compile-executable-path=${target.runtime}`];
 }

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
+import { checkSelfContained } from "../../scripts/bundled-packages.ts";
 import { checkHotPath, type Metafile } from "../../scripts/hot-path.ts";
 import { describeWith, ours, PROJECT } from "../support/peers.ts";
 
@@ -33,6 +34,14 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
     const imports = [{ path: "node:crypto", kind: "import-statement", external: true }];
     const inputs = { ...metafile.inputs, [main ?? ""]: { imports } };
     expect(() => checkHotPath({ ...metafile, inputs })).toThrow("node:crypto");
+  });
+
+  test("a package outside of the executable would be noticed", () => {
+    expect(() => checkSelfContained(metafile)).not.toThrow();
+    const inputs = {
+      "src/main.ts": { imports: [{ path: "pkcs11js", kind: "dynamic-import", external: true }] },
+    };
+    expect(() => checkSelfContained({ ...metafile, inputs })).toThrow("pkcs11js");
   });
 
   test("the executable is hardly larger than the runtime in it", () => {
