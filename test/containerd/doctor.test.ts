@@ -14,7 +14,7 @@ interface Report {
 }
 
 describeNode("looked at by doctor", { localPull: true }, (suite) => {
-  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"), 60_000);
+  beforeAll(() => suite.encrypt(skopeo, "plain", "encrypted"));
 
   async function doctor(...args: string[]): Promise<Report> {
     const { folder } = suite.node;

@@ -22,7 +22,7 @@ function prepare(suite: NodeSuite): void {
       await node.execute("busybox", ["mkdir", "-p", folder]);
       await node.execute("busybox", ["mount", "-t", "tmpfs", "tmpfs", folder]);
     }
-  }, 60_000);
+  });
 }
 
 /** Runs our executable in the node. */

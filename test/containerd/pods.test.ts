@@ -75,7 +75,7 @@ describeNode("with Pods of two tenants, after `install --tenants`", START, (suit
     ] as const)
       await copyImage(node.inside(skopeo), `oci:${suite.layout}:${tag}`, `docker://${reference}`);
     runtime = new RuntimeService(join(node.folder, "containerd.sock"));
-  }, 120_000);
+  });
   afterAll(() => {
     runtime.close();
     cluster.stop();

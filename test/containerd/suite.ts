@@ -22,12 +22,18 @@ export const release = testedRelease();
 
 /** How often each refused image is pulled: containerd's race with a failing decoder shows in some of a hundred pulls. */
 const REFUSALS = Number(process.env["REFUSALS"] ?? 10);
+/** Only a hang takes that long. */
+const HANG_MS = 300_000;
+const HANG_PER_REFUSAL_MS = 20_000;
 
 /** `describe` for tests that need a node; `title` says how it pulls. */
 export function describeNode(title: string, start: Start, body: (suite: NodeSuite) => void): void {
   const needs = [root, busybox, registry, skopeo, skopeoNew, ours, ...release.needs];
-  describeWith(needs, `containerd ${release.version}, ${title}`, { timeout: 60_000 + 2_000 * REFUSALS }, () =>
-    body(new NodeSuite(start)),
+  describeWith(
+    needs,
+    `containerd ${release.version}, ${title}`,
+    { timeout: HANG_MS + HANG_PER_REFUSAL_MS * REFUSALS },
+    () => body(new NodeSuite(start)),
   );
 }
 
@@ -65,7 +71,7 @@ export class NodeSuite {
       const wrongKey = await writeKeys(join(this.folder, "wrong"), "RSA-2048");
       const listing = await writeTestImage(this.layout, "plain");
       this.#state = { node: await Node.start(release, start), rightKey, wrongKey, listing };
-    }, 60_000);
+    });
     beforeEach(async () => {
       await this.node.clear();
       setKey(this.node, this.rightKey.privatePath("pkcs8.pem"));

@@ -31,7 +31,7 @@ describeNode("with two tenants on it", START, (suite) => {
     cluster = await Cluster.start(suite);
     await suite.encrypt(skopeo, "plain", "for-a");
     await pushAs("for-a", A_IMAGE);
-  }, 60_000);
+  });
   afterAll(() => cluster.stop());
   beforeEach(async () => {
     setKey(suite.node);
