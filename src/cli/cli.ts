@@ -23,13 +23,14 @@ export async function run(argv: readonly string[]): Promise<void> {
   if (first === "version") return print(overview(["--version"]));
   if (first.startsWith("-") || first === "help") return print(overview(first === "help" ? rest : argv));
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  let ui = new Ui({ isJson: options.includes("--json") });
+  const command = commandOf(argv, COMMANDS);
+  const writesLayer = command?.writesLayer ?? false;
+  let ui = new Ui({ isJson: options.includes("--json"), writesLayer });
   try {
-    const command = commandOf(argv, COMMANDS);
     if (command === undefined) throw unknownCommand(first, rest);
     if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
     const args = parseArguments(command, argv.slice(wordsOf(command)));
-    ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet") });
+    ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet"), writesLayer });
     await command.run(args, ui);
   } catch (error) {
     isReported = ui.fail(error);

@@ -74,7 +74,7 @@ export function runRewrite<Source>({
     const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
     if (result.hadReferrers) note(lostReferrers(destination, result));
     ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
-    if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
+    ui.printIfQuiet(result.digest);
   };
 }
 

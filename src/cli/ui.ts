@@ -6,6 +6,13 @@ import { printableJson } from "../text.ts";
 import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
 import { type Style, styleFor, USUAL_COLUMNS } from "./style.ts";
 
+interface UiOptions {
+  readonly isQuiet?: boolean;
+  readonly isJson?: boolean;
+  /** Whether standard output is for a layer. */
+  readonly writesLayer?: boolean;
+}
+
 /** Where a command writes: results to standard output, or to standard error when an image goes to standard output. */
 export class Ui {
   readonly isQuiet: boolean;
@@ -13,9 +20,10 @@ export class Ui {
   #stream: NodeJS.WriteStream = process.stdout;
   #hasResult = false;
 
-  constructor({ isQuiet = false, isJson = false }: { isQuiet?: boolean; isJson?: boolean }) {
+  constructor({ isQuiet = false, isJson = false, writesLayer = false }: UiOptions) {
     this.isQuiet = isQuiet;
     this.isJson = isJson;
+    if (writesLayer) this.leaveStandardOutput();
   }
 
   get style(): Style {
@@ -39,6 +47,11 @@ export class Ui {
     if (this.isJson) this.#json(failure === undefined ? value : { ...value, error: errorOf(failure) });
     else if (!this.isQuiet) this.print(text());
     if (failure !== undefined) throw failure;
+  }
+
+  /** With --quiet, prints the one line that a script needs: mostly the image's digest. */
+  printIfQuiet(line: string): void {
+    if (this.isQuiet && !this.isJson) this.print(`${line}\n`);
   }
 
   /**

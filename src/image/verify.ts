@@ -26,6 +26,8 @@ interface VerifyOptions {
 }
 
 export interface VerifyResult {
+  /** Digest of the image's manifest or index. */
+  readonly digest: string;
   /** Layers that are as they were encrypted. */
   readonly layers: readonly LayerReport[];
   readonly failures: readonly VerifyFailure[];
@@ -70,6 +72,7 @@ export async function verifyImage(options: VerifyOptions): Promise<VerifyResult>
     const layers = chooseEncryptedLayers(tree, selection);
     const results = await new Verifier(source, options).verify(layers);
     return {
+      digest: tree.descriptor.digest,
       layers: results.filter((result): result is LayerReport => !("code" in result)),
       failures: results.filter((result): result is VerifyFailure => "code" in result),
       plain: plainLayers(tree, selection),

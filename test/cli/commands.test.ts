@@ -1,8 +1,8 @@
 import { createPublicKey } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
+import { command, type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, readBlob, tar } from "../support/images.ts";
 import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
 import { describeWith, ours } from "../support/peers.ts";
@@ -30,6 +30,9 @@ beforeAll(async () => {
     `oci:${plain}`,
     `oci:${encrypted}:v1`,
   ]);
+  await succeed(["keygen", "-q", "second"], { cwd });
+  const both = ["--recipient", "jwe:keys/node.pub.pem", "--recipient", "jwe:second.pub"];
+  await succeed(["encrypt", "-q", ...both, "oci:plain", "oci:two:v1"], { cwd });
 });
 
 describeWith([ours], "the command line", {}, () => {
@@ -49,89 +52,6 @@ describeWith([ours], "the command line", {}, () => {
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
     expect(stdout.toString()).toMatch(text);
   });
-
-  const WRONG_USAGE: readonly [string[], RegExp][] = [
-    [["frobnicate"], /no command "frobnicate"/],
-    [["encrypt"], /SOURCE is missing/],
-    [["encrypt", "oci:a"], /DEST is missing/],
-    [["encrypt", "oci:a", "oci:b", "oci:c"], /unexpected argument "oci:c"/],
-    [["encrypt", "--unknown", "oci:a", "oci:b"], /unknown/],
-    [["encrypt", "oci:a", "oci:b"], /no recipient/],
-    [["encrypt", "--recipient", "jwe:keys/node.pem", "ftp://x", "oci:out"], /does not name an image/],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression", "xz", "oci:plain", "oci:out"],
-      /compression/,
-    ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--compression-level", "0", "oci:plain", "oci:out"],
-      /1 to 9/,
-    ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--entrypoint", "[1]", "rootfs:keys", "oci:out"],
-      /entrypoint/,
-    ],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "rootfs:out"], /can't be written/],
-    [["decrypt", "oci:encrypted", "oci:out"], /no private key/],
-    [["rewrap", "--key", "keys/node.pem", "oci:encrypted", "oci:out"], /no change of recipients/],
-    [["layer", "--key", "keys/node.pem"], /either/],
-    [["layer", "--key", "keys/node.pem", "--descriptor", "x", "oci:encrypted"], /either/],
-    [["layer", "--key", "keys/node.pem", "oci:encrypted"], /several platforms/],
-    [["keygen", "--type", "ec", "--bits", "2048", "out"], /--bits/],
-    [["keygen", "--bits", "1024", "out"], /2048/],
-    [["completion", "tcsh"], /tcsh/],
-  ];
-  const FAILURES: readonly [string[], RegExp][] = [
-    [["encrypt", "--recipient", "rot13:key", "oci:plain", "oci:out"], /rot13/],
-    [["encrypt", "--recipient", "jwe:none.pem", "oci:plain", "oci:out"], /none\.pem/],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:none", "oci:out"], /none/],
-    [
-      [
-        "encrypt",
-        "--recipient",
-        "jwe:keys/node.pub.pem",
-        "--platform",
-        "linux/s390x",
-        "oci:plain",
-        "oci:out",
-      ],
-      /linux\/s390x/,
-    ],
-    [
-      ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "--layer", "1", "oci:plain", "oci:out"],
-      /no layer 1/,
-    ],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:encrypted", "oci:out"], /already encrypted/],
-    [["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "oci:encrypted:v1"], /already exists/],
-    [["decrypt", "--key", "keys/node.pub.pem", "oci:encrypted", "oci:out"], /public key/],
-    [["decrypt", "--key", "keys/node.pem", "oci:plain", "oci:out"], /encrypted/],
-    [["decrypt", "--key", "keys/node.pem", "oci:encrypted:v2", "oci:out"], /"v2"/],
-    [["verify", "--key", "keys/node.pem", "oci:plain"], /encrypted/],
-    [["layer", "--key", "keys/node.pem", "--descriptor", "none.json"], /none\.json/],
-    [["layer", "--key", "keys/node.pem", "--platform", "linux/arm64", "oci:plain"], /not encrypted/],
-    [["keygen", "keys/node.pem"], /already exists/],
-  ];
-
-  test.each([...WRONG_USAGE.map((it) => [2, ...it] as const), ...FAILURES.map((it) => [1, ...it] as const)])(
-    "exit code %i: %j",
-    async (exit, args, message) => {
-      const before = readdirSync(folder);
-      const text = await command(args, { cwd });
-      expect({ exit: text.exit, stdout: text.stdout.toString() }).toEqual({ exit, stdout: "" });
-      expect(text.stderr).toMatch(ONE_ERROR);
-      expect(text.stderr).toMatch(message);
-
-      const json = await command([args[0] ?? "", "--json", ...args.slice(1)], { cwd });
-      // The standard output of `layer` is the layer.
-      const [output, other] = args[0] === "layer" ? [json.stderr, json.stdout] : [json.stdout, json.stderr];
-      const { error, ...rest } = JSON.parse(output.toString());
-      expect({ exit: json.exit, rest }).toEqual({ exit, rest: {} });
-      expect(other.toString()).toBe(args[0] === "layer" ? "" : text.stderr);
-      const hint = error.hint === undefined ? "" : `ctd-decoder: hint: ${error.hint}\n`;
-      expect(`ctd-decoder: error: ${error.message}\n${hint}`).toBe(text.stderr);
-      expect(error.code === "USAGE").toBe(exit === 2);
-      expect(readdirSync(folder)).toEqual(before);
-    },
-  );
 });
 
 describeWith([ours], "keygen", {}, () => {
@@ -241,9 +161,27 @@ describeWith([ours], "results", {}, () => {
     expect(stdout.toString() + stderr).not.toMatch(/\p{Cc}(?<!\n)/u);
   });
 
-  test("are not printed with -q", async () => {
-    const args = ["verify", "-q", "--key", keys.privateKey, `oci:${encrypted}`];
-    expect(await command(args)).toMatchObject({ exit: 0, stdout: Buffer.alloc(0), stderr: "" });
+  test.each([
+    ["inspect", "oci:encrypted"],
+    ["inspect", "--key", "keys/node.pem", "oci:encrypted"],
+    ["verify", "--key", "keys/node.pem", "oci:encrypted"],
+    ["decrypt", "--key", "keys/node.pem", "oci:encrypted", "oci:quiet:decrypted"],
+    ["encrypt", "--recipient", "jwe:keys/node.pub.pem", "oci:plain", "oci:quiet:encrypted"],
+    ["rewrap", "--remove", "jwe:keys/node.pub.pem", "oci:two", "oci:quiet:rewrapped"],
+  ])("are the digest alone with -q: %s", async (...args) => {
+    const { exit, stdout, stderr } = await command([...args, "-q"], { cwd });
+    const place = args.at(-1) ?? "";
+    const { digest } = JSON.parse(await succeed(["inspect", "--json", place], { cwd }));
+    expect({ exit, stdout: stdout.toString(), stderr }).toEqual({
+      exit: 0,
+      stdout: `${digest}\n`,
+      stderr: "",
+    });
+  });
+
+  test("of keygen are the kid alone with -q", async () => {
+    const kid = await succeed(["keygen", "-q", "--format", "jwk", "quiet.jwk"], { cwd });
+    expect(kid).toBe(`${JSON.parse(readFileSync(join(folder, "quiet.jwk.pub"), "utf8")).kid}\n`);
   });
 
   test("of inspect: who opens what", async () => {

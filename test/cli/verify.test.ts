@@ -48,7 +48,7 @@ const error = (text: string) =>
 
 const CASES: readonly Case[] = [
   { args: ["oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
-  { args: ["-q", "oci:both"], exit: 0, stdout: /^$/, stderr: /^$/ },
+  { args: ["-q", "oci:both"], exit: 0, stdout: /^sha256:[0-9a-f]{64}\n$/, stderr: /^$/ },
   { args: ["--require-encrypted", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
   {
     args: ["oci:half"],

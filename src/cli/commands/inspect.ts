@@ -51,5 +51,6 @@ export const INSPECT: Command = {
     };
     const info = await interruptible((signal) => inspectImage({ ...options, signal }));
     ui.result(info, () => renderImage(info, ui.style, ui.columns));
+    ui.printIfQuiet(info.digest);
   },
 };

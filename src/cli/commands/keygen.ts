@@ -92,6 +92,7 @@ export const KEYGEN: Command = {
         "",
       ].join("\n"),
     );
+    ui.printIfQuiet(kid);
   },
 };
 

@@ -15,6 +15,7 @@ import { interruptible } from "../ui.ts";
 
 export const LAYER: Command = {
   name: "layer",
+  writesLayer: true,
   summary: "decrypt one layer to standard output",
   operands: [{ name: "SOURCE", optional: true, completes: "images" }],
   options: {
@@ -45,8 +46,7 @@ export const LAYER: Command = {
       does: "decrypts a layer downloaded by hand",
     },
   ],
-  async run(args, ui) {
-    ui.leaveStandardOutput();
+  async run(args) {
     const [source, descriptor] = [args.optionalOperand(0), args.text("descriptor")];
     if ((source === undefined) === (descriptor === undefined)) {
       throw new DecoderError("USAGE", "name either SOURCE or --descriptor", {

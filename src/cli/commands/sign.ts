@@ -60,6 +60,6 @@ export const SIGN: Command = {
       );
       return `${lines.join("\n")}\nas ${ui.style.bold(printable(result.name))} with key ${result.key}\n`;
     });
-    if (ui.isQuiet && !ui.isJson) ui.print(`${result.digest}\n`);
+    ui.printIfQuiet(result.digest);
   },
 };

@@ -69,7 +69,7 @@ function showReport(ui: Ui, report: FileReport): void {
       "\n",
     ),
   );
-  if (ui.isQuiet && !ui.isJson) ui.print(`${digest}\n`);
+  ui.printIfQuiet(digest);
 }
 
 /** cosign's name of the same. */

@@ -63,7 +63,7 @@ export const TRUST_CHECK: Command = {
     );
     const failure = report.accepted ? undefined : new DecoderError("UNTRUSTED", refusal(report));
     ui.result(report, () => render(report, ui.style), failure);
-    if (ui.isQuiet && !ui.isJson) ui.print(`${report.digest}\n`);
+    ui.printIfQuiet(report.digest);
   },
 };
 
@@ -72,6 +72,10 @@ const DEFAULT_SECONDS = 60;
 /** The policy, or the one demand that the command line makes. */
 async function choose(args: Arguments) {
   const policy = args.text("policy");
+  if (policy === undefined && !namesSigner(args))
+    throw new DecoderError("USAGE", "no policy, no key and no identity is named", {
+      hint: "name a policy with --policy, or a signer with --key, or with --certificate-identity and --certificate-oidc-issuer",
+    });
   if (policy === undefined) return await namedDemand(args, { kind: "signature" });
   if (namesSigner(args))
     throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { DecoderError } from "../../errors.ts";
 import { printable } from "../../text.ts";
 import type { AuditedImage } from "../../trust/audit-images.ts";
@@ -64,7 +65,7 @@ export const TRUST_AUDIT: Command = {
   async run(args, ui) {
     const { auditImages } = await import("../../trust/audit-images.ts");
     const { readGateSettings } = await import("../../trust/settings.ts");
-    const settings = readGateSettings(args.text("settings") ?? SETTINGS);
+    const settings = readGateSettings(resolve(args.text("settings") ?? SETTINGS));
     const images: AuditedImage[] = [];
     for await (const it of auditImages(args.text("content-store") ?? STORE, settings, process.env))
       images.push(it);

@@ -69,6 +69,7 @@ export const VERIFY: Command = {
     );
     const failure = failureOf(result, ui) ?? unmetDemand(result, args.flag("require-encrypted"), required);
     ui.result(result, () => render(result, ui.style), failure);
+    ui.printIfQuiet(result.digest);
   },
 };
 

@@ -32,8 +32,7 @@ interface SignerDemands {
   readonly statement: StatementDemand;
 }
 
-const HINT =
-  "name a signer with --policy, with --key, or with --certificate-identity and --certificate-oidc-issuer";
+const HINT = "name a signer with --key, or with --certificate-identity and --certificate-oidc-issuer";
 
 /**
  * One demand, as cosign's flags make it. It compares no image name.
