@@ -340,7 +340,7 @@ const CASES = [...LINE, ...IMAGES, ...TRUST, ...NODE].map(({ run: [name = "", ..
 describeWith([ours], "an error with --json", {}, () => {
   test.each(CASES)("$code: $args", async ({ args, code, message, hint, result = [] }) => {
     const before = readdirSync(folder, { recursive: true });
-    const { exit, stdout, stderr } = await command([...args, "--json"], { cwd, input: "" });
+    const { exit, stdout, stderr } = await command([...args, "--json"], { cwd, input: Buffer.alloc(0) });
     const lines = (text: string) => text.split(/(?=^ctd-decoder: )/m);
     // The standard output of `layer` is the layer, so that its JSON goes to standard error.
     const json = args[0] === "layer" ? stderr : stdout.toString();
