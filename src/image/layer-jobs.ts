@@ -1,6 +1,7 @@
 import { LayerDecryptor } from "../cipher/decrypt.ts";
 import { type EncryptedOptions, LayerEncryptor } from "../cipher/encrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
+import { free, freeInOrder } from "../io/free.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { Digester } from "../spec/digester.ts";
@@ -113,10 +114,16 @@ class JobInput {
     this.#onBytes = onBytes;
   }
 
+  /** Whether nobody else refers to the chunks. A file's may come from the runtime's own buffers. */
+  get isOwned(): boolean {
+    return this.#job.location.kind === "remote";
+  }
+
   async *chunks(): AsyncGenerator<Uint8Array> {
     if (this.#read > 0) this.#onBytes(-this.#read);
     this.#read = 0;
-    for await (const chunk of checkedChunks(this.#job.location, this.#job.descriptor)) {
+    const { location, descriptor, name } = this.#job;
+    for await (const chunk of checkedChunks(location, descriptor, name)) {
       this.#read += chunk.length;
       this.#onBytes(chunk.length);
       yield chunk;
@@ -131,7 +138,13 @@ async function compress({ block, level }: CompressJob): Promise<LayerOutput> {
 
 async function copy({ output, descriptor, name }: CopyJob, input: JobInput): Promise<LayerOutput> {
   const { size, digest } = descriptor;
-  return await writeBlob(output, name, () => ({ chunks: input.chunks(), size, digest: () => digest }));
+  const onWritten = input.isOwned ? freeInOrder : undefined;
+  return await writeBlob(output, name, () => ({
+    chunks: input.chunks(),
+    size,
+    onWritten,
+    digest: () => digest,
+  }));
 }
 
 async function encrypt(job: EncryptJob, input: JobInput): Promise<LayerOutput> {
@@ -150,8 +163,9 @@ async function encrypt(job: EncryptJob, input: JobInput): Promise<LayerOutput> {
       encryptor = current;
       const plain = recompressed(recompress, input.chunks(), `layer ${descriptor.digest}`);
       return {
-        chunks: mapped(plain, (chunk) => current.update(chunk)),
+        chunks: mapped(plain, (chunk) => current.update(chunk), isKept && input.isOwned),
         size: isKept ? descriptor.size : undefined,
+        onWritten: free,
         digest: () => {
           encrypted = current.finish();
           return encrypted.digest;
@@ -177,16 +191,17 @@ async function decrypt(job: DecryptJob, input: JobInput): Promise<LayerOutput> {
   return await writeBlob(job.output, job.name, () => {
     const digester = new Digester();
     return {
-      chunks: digester.tap(decrypted(job, input.chunks())),
+      chunks: digester.tap(decrypted(job, input)),
       size: job.descriptor.size,
+      onWritten: free,
       digest: () => digester.digest(),
     };
   });
 }
 
-async function* decrypted({ options, descriptor }: DecryptJob, input: Chunks): AsyncGenerator<Uint8Array> {
+async function* decrypted({ options, descriptor }: DecryptJob, input: JobInput): AsyncGenerator<Uint8Array> {
   const decryptor = newDecryptor(options);
-  yield* mapped(input, (chunk) => decryptor.update(chunk));
+  yield* mapped(input.chunks(), (chunk) => decryptor.update(chunk), input.isOwned);
   decryptor.finish(descriptor.digest);
 }
 
@@ -205,9 +220,15 @@ function newDecryptor(options: LayerKey): LayerDecryptor {
   return new LayerDecryptor({ ...options, key: new Secret(options.key) });
 }
 
+/** @param isOwned whether the chunks have no other reference, so that they can be freed after use */
 async function* mapped(
   chunks: Chunks,
   change: (chunk: Uint8Array) => Uint8Array,
+  isOwned: boolean,
 ): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield change(chunk);
+  for await (const chunk of chunks) {
+    const changed = change(chunk);
+    if (isOwned) freeInOrder(chunk);
+    yield changed;
+  }
 }

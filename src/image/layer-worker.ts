@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
-import { closeRemoteClients } from "../transport/remote-clients.ts";
+import { abortRemoteRequests, closeRemoteClients } from "../transport/remote-clients.ts";
 import { type LayerJob, runJob } from "./layer-jobs.ts";
 import type { FromWorker, ToWorker } from "./layer-pool.ts";
 
@@ -8,12 +8,14 @@ import type { FromWorker, ToWorker } from "./layer-pool.ts";
 const stopped = workerData as Int32Array;
 
 /** A thread of the pool. It does one job at a time. */
+let running = Promise.resolve();
 parentPort?.on("message", (message: ToWorker) => {
-  if (message.kind === "job") void work(message.job);
+  if (message.kind === "job") running = work(message.job);
   else {
     parentPort?.close();
-    // Requests that wait for a registry, and connections that are kept, would keep this thread.
-    void closeRemoteClients();
+    abortRemoteRequests();
+    // A job that is given up still removes its upload, over these connections.
+    void running.then(closeRemoteClients);
   }
 });
 

@@ -51,6 +51,12 @@ export class Staging {
 /** Bytes between two flushes to the disk. Early flushes keep the last one short. */
 const FLUSH_BYTES = 64 * 1024 * 1024;
 
+interface WritingOptions {
+  readonly mode?: number;
+  /** Called with each chunk that was written: its memory may be used again. */
+  readonly onWritten?: ((chunk: Uint8Array) => void) | undefined;
+}
+
 /**
  * Writes a file that must not exist yet, and returns when its bytes are on the disk. After a failure, the file is removed. The
  * next chunk is fetched while one is written, so each chunk must have memory of its own.
@@ -60,7 +66,7 @@ const FLUSH_BYTES = 64 * 1024 * 1024;
 export async function writeDurably(
   path: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  mode = 0o666,
+  { mode = 0o666, onWritten }: WritingOptions = {},
 ): Promise<number> {
   const handle = await writing(path, () => open(path, "wx", mode));
   const [written, flushed] = [new InTheBackground(), new InTheBackground()];
@@ -68,9 +74,12 @@ export async function writeDurably(
   let unflushed = 0;
   try {
     for await (const chunk of chunks) {
-      await written.next(() => writing(path, () => writeAll(handle, chunk)));
       size += chunk.length;
       unflushed += chunk.length;
+      await written.next(async () => {
+        await writing(path, () => writeAll(handle, chunk));
+        onWritten?.(chunk);
+      });
       if (unflushed < FLUSH_BYTES) continue;
       unflushed = 0;
       await flushed.next(() => writing(path, () => handle.datasync()));

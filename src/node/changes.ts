@@ -57,7 +57,7 @@ export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   const { content } = change;
   // containerd runs whatever is in its folder of verifiers: a link appears there under its final name only.
   if ("linkTo" in content) return;
-  if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], 0o600);
+  if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], { mode: 0o600 });
   else await copyDurably(content.copyOf, staged);
   const before = statOf(node, change.path);
   chmodSync(staged, modeOf(change, before));
@@ -118,7 +118,7 @@ export async function writeWhole(
   staged = stagedPath(path),
 ): Promise<void> {
   rmSync(staged, { force: true });
-  await writeDurably(staged, [bytes], mode);
+  await writeDurably(staged, [bytes], { mode });
   chmodSync(staged, mode);
   await moveDurably(staged, path);
 }

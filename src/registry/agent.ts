@@ -1,8 +1,8 @@
-import type { Agent as HttpAgent } from "node:http";
 import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
+import { Connection } from "./connection.ts";
 import type { PeerCertificate } from "./connection-error.ts";
 import { Deadline } from "./deadline.ts";
 import type { TlsSettings } from "./host.ts";
@@ -19,7 +19,9 @@ interface SecureOptions {
   readonly isAlwaysVerified?: boolean;
 }
 
-type Connected = (error: Error | null, socket?: Socket) => void;
+interface ConnectOptions extends SecureOptions {
+  readonly signal?: AbortSignal;
+}
 
 /**
  * All that is reached on a registry's word (its token server, the store of its blobs) is trusted by the same authorities.
@@ -31,35 +33,61 @@ interface Connections {
   readonly environment: Environment;
 }
 
-/**
- * Kept connections, by origin. Node's own agents know neither a proxy nor a registry's certificates, so each connection is
- * made here.
- */
+/** Connections, which are kept for later requests to the same origin. */
 export class Agents {
   readonly #connections: Connections;
-  readonly #agents = new Map<string, Promise<HttpAgent>>();
+  /** By origin. The one that was used last is taken first, because the server may end those that wait long. */
+  readonly #idle = new Map<string, Connection[]>();
+  readonly #open = new Set<Connection>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
   /** Aborts the connections that are being made. */
   #making = new AbortController();
+  #isClosed = false;
 
   constructor(connections: Connections) {
     this.#connections = connections;
   }
 
-  /** @throws DecoderError CONFIG for a proxy or certificates that can't be used */
-  for(url: URL): Promise<HttpAgent> {
-    const known = this.#agents.get(url.origin) ?? this.#make(url);
-    this.#agents.set(url.origin, known);
-    return known;
+  /**
+   * A connection for one request. The signal aborts the making of one.
+   * @throws DecoderError CONFIG for a proxy or certificates that can't be used; Error of the system
+   */
+  async take(url: URL, signal?: AbortSignal): Promise<Connection> {
+    const idle = this.#idle.get(url.origin) ?? [];
+    for (let known = idle.pop(); known !== undefined; known = idle.pop()) {
+      if (known.isIdle) return known;
+      this.end(known);
+    }
+    const making = this.#making.signal;
+    const connection = new Connection(await this.#connect(url, signal === undefined ? {} : { signal }));
+    if (making.aborted) connection.destroy();
+    else this.#open.add(connection);
+    return connection;
   }
 
-  /** Ends all connections, including those that are being made. */
+  /** Takes a connection back, whose last answer was read to its end. */
+  keep(url: URL, connection: Connection): void {
+    if (this.#isClosed || !connection.isIdle || !this.#open.has(connection)) return this.end(connection);
+    const idle = this.#idle.get(url.origin);
+    if (idle === undefined) this.#idle.set(url.origin, [connection]);
+    else idle.push(connection);
+  }
+
+  end(connection: Connection): void {
+    this.#open.delete(connection);
+    connection.destroy();
+  }
+
+  /**
+   * Ends all connections, including those that are being made. A later request, such as one that removes an unfinished upload,
+   * gets a connection that is not kept: an idle one would keep its thread alive.
+   */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#making.abort();
     this.#making = new AbortController();
-    for (const agent of await Promise.allSettled(this.#agents.values())) {
-      if (agent.status === "fulfilled") agent.value.destroy();
-    }
+    for (const connection of this.#open) this.end(connection);
+    this.#idle.clear();
   }
 
   /** What the server's certificate says, for a message: a connection of its own, over which nothing is sent. */
@@ -75,19 +103,9 @@ export class Agents {
     }
   }
 
-  async #make(url: URL): Promise<HttpAgent> {
-    const isSecure = url.protocol === "https:";
-    const { Agent } = isSecure ? await import("node:https") : await import("node:http");
-    const agent = new Agent({ keepAlive: true });
-    const connect = (_options: unknown, connected: Connected) => {
-      this.#connect(url, {}).then((socket) => connected(null, socket), connected);
-      return undefined;
-    };
-    return Object.assign(agent, { createConnection: connect });
-  }
-
-  async #connect(url: URL, options: SecureOptions): Promise<Socket> {
-    const deadline = new Deadline(LIMITS.registryConnectMs, this.#making.signal);
+  async #connect(url: URL, { signal, ...options }: ConnectOptions): Promise<Socket> {
+    const signals = [this.#making.signal, ...(signal === undefined ? [] : [signal])];
+    const deadline = new Deadline(LIMITS.registryConnectMs, ...signals);
     try {
       const proxy = proxyFor(url, this.#connections.environment);
       const target = hostAndPort(url);

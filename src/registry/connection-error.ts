@@ -12,7 +12,7 @@ const SYSTEM_TEXT: ReadonlyMap<string, string> = new Map([
   ["EAI_AGAIN", "the host's name could not be resolved"],
   ["EHOSTUNREACH", "there is no route to the host"],
   ["ENETUNREACH", "there is no route to the network"],
-  ["HPE_INVALID_CONSTANT", "the answer is not HTTP"],
+  ["EBADMSG", "the answer is not HTTP"],
 ]);
 
 /** OpenSSL's names of verification errors, as both runtimes report them. */
@@ -47,6 +47,11 @@ export function timedOut(): Error {
 /** An error as Node makes it, for a connection that ended early without one. */
 export function cutOff(): Error {
   return Object.assign(new Error("cut off"), { code: "ECONNRESET" });
+}
+
+/** An error as Node makes it, for an answer that breaks the rules of HTTP. */
+export function notHttp(): Error {
+  return Object.assign(new Error("not HTTP"), { code: "EBADMSG" });
 }
 
 /** Whether the server answered a TLS greeting with something else. */

@@ -1,23 +1,26 @@
 import type { Socket } from "node:net";
 import { cutOff, timedOut } from "./connection-error.ts";
 
-/** A time limit for all steps of one connection. A signal can end it earlier. */
+/** A time limit for all steps of one connection. A signal can end it earlier, also one that was aborted before. */
 export class Deadline {
   readonly #over = Promise.withResolvers<never>();
   readonly #timer: NodeJS.Timeout;
-  readonly #signal: AbortSignal;
+  readonly #signals: readonly AbortSignal[];
   readonly #giveUp = () => this.#over.reject(cutOff());
 
-  constructor(milliseconds: number, signal: AbortSignal) {
+  constructor(milliseconds: number, ...signals: readonly AbortSignal[]) {
     this.#over.promise.catch(() => undefined);
     this.#timer = setTimeout(() => this.#over.reject(timedOut()), milliseconds);
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#giveUp, { once: true });
+    this.#signals = signals;
+    for (const signal of signals) {
+      if (signal.aborted) this.#giveUp();
+      else signal.addEventListener("abort", this.#giveUp, { once: true });
+    }
   }
 
   end(): void {
     clearTimeout(this.#timer);
-    this.#signal.removeEventListener("abort", this.#giveUp);
+    for (const signal of this.#signals) signal.removeEventListener("abort", this.#giveUp);
   }
 
   /** Returns a socket once it has emitted an event. Destroys it when it fails or time is up. */

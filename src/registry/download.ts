@@ -1,3 +1,4 @@
+import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
@@ -9,6 +10,13 @@ import { backoff, pause } from "./retry.ts";
 
 type BlobRange = Pick<Descriptor, "digest" | "size">;
 
+interface NamedBlob {
+  /** For messages: "layer 2 (sha256:…)". */
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+}
+
 /**
  * The bytes of a blob, exactly `size` of them. A broken connection is made again, at the registry, and continues where the
  * last one ended: the caller must check the digest, which also proves the seam.
@@ -18,15 +26,20 @@ type BlobRange = Pick<Descriptor, "digest" | "size">;
 export async function* download(
   client: RegistryClient,
   { digest, size }: BlobRange,
-  name = `blob ${digest}`,
+  name?: string,
 ): AsyncGenerator<Uint8Array> {
+  const blob = {
+    digest,
+    size,
+    name: name?.includes(digest) === false ? `${name} (${digest})` : `blob ${digest}`,
+  };
   let done = 0;
   let mark = 0;
   let failures = 0;
   for (;;) {
     const response = await client.requestBlob(digest, done === 0 ? {} : { Range: `bytes=${done}-` });
     try {
-      for await (const chunk of restOf(response, done, { digest, size })) {
+      for await (const chunk of restOf(response, done, blob)) {
         done += chunk.length;
         yield chunk;
       }
@@ -35,7 +48,7 @@ export async function* download(
       if (!isPassing(error)) throw error;
       failures = done - mark >= LIMITS.progressBytes ? 1 : failures + 1;
       mark = done;
-      if (failures >= LIMITS.registryAttempts) throw broken(error, done, name, failures);
+      if (failures >= LIMITS.registryAttempts) throw broken(error, done, blob.name, failures);
       await pause(backoff(failures), client.session.signal);
     }
   }
@@ -45,7 +58,7 @@ export async function* download(
 async function* restOf(
   response: HttpResponse,
   start: number,
-  { digest, size }: BlobRange,
+  { name, size }: NamedBlob,
 ): AsyncGenerator<Uint8Array> {
   const isPartial = response.status === 206;
   const begins = isPartial ? contentRangeStart(response.header("content-range")) : 0;
@@ -53,7 +66,7 @@ async function* restOf(
     await response.discard();
     throw new DecoderError(
       "REGISTRY",
-      `${response.url.host} answered with another part of blob ${digest} than was asked for`,
+      `${response.url.host} answered with another part of ${name} than was asked for`,
     );
   }
   const skip = start - begins;
@@ -61,20 +74,20 @@ async function* restOf(
     await response.discard();
     throw new DecoderError(
       "REGISTRY",
-      `the download of blob ${digest} broke, and ${response.url.host} can't continue it`,
+      `the download of ${name} broke, and ${response.url.host} can't continue it`,
     );
   }
   const length = contentLength(response.header("content-length"));
   if (length !== undefined && length !== size - begins) {
     await response.discard();
-    throw mismatch(digest, begins + length, size);
+    throw mismatch(name, begins + length, size);
   }
-  yield* exactly(response.body, { skip, most: size - start, digest, size });
+  yield* exactly(response.body, { skip, most: size - start, name, size });
 }
 
 async function* exactly(
   body: AsyncIterable<Uint8Array>,
-  { skip, most, digest, size }: BlobRange & { readonly skip: number; readonly most: number },
+  { skip, most, name, size }: NamedBlob & { readonly skip: number; readonly most: number },
 ): AsyncGenerator<Uint8Array> {
   let skipped = 0;
   let done = 0;
@@ -82,16 +95,16 @@ async function* exactly(
     const fresh = chunk.subarray(Math.min(skip - skipped, chunk.length));
     skipped += chunk.length - fresh.length;
     done += fresh.length;
-    if (done > most) throw mismatch(digest, `more than ${size}`, size);
+    if (done > most) throw mismatch(name, `more than ${size}`, size);
     if (fresh.length > 0) yield fresh;
   }
-  if (done < most) throw mismatch(digest, size - most + done, size);
+  if (done < most) throw mismatch(name, size - most + done, size);
 }
 
-function mismatch(digest: string, actual: number | string, size: number): DecoderError {
+function mismatch(name: string, actual: number | string, size: number): DecoderError {
   return new DecoderError(
     "SIZE_MISMATCH",
-    `blob ${digest} has ${actual} bytes, not the ${size} that the image says`,
+    `${name} has ${actual} bytes, not the ${size} that the image says`,
   );
 }
 
@@ -99,7 +112,7 @@ function broken(cause: unknown, done: number, name: string, times: number): Deco
   const error = cause instanceof DecoderError ? cause.message : String(cause);
   return new DecoderError(
     "REGISTRY",
-    `the download of ${name} broke after ${done} bytes, ${times} times: ${error}`,
+    `the download of ${name} broke after ${formatBytes(done)}, ${times} times: ${error}`,
     {
       hint: "a proxy may limit time or size",
       cause,

@@ -1,27 +1,11 @@
-import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { DecoderError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Agents } from "./agent.ts";
-import { connectionError, cutOff, isCertificateError, timedOut } from "./connection-error.ts";
-import { hostAndPort } from "./origin.ts";
-
-export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-
-/** All bytes at once, or a stream, which can be sent once only. */
-export type RequestBody =
-  | { readonly bytes: Uint8Array }
-  /** `size` in bytes; without it the body goes out in chunks (RFC 9112 §7.1). */
-  | { readonly chunks: AsyncIterable<Uint8Array>; readonly size?: number };
-
-export interface HttpRequest {
-  readonly method: Method;
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: RequestBody;
-  /** How long the first byte of the answer may take once the request is sent. */
-  readonly answerMs?: number;
-  readonly signal?: AbortSignal;
-}
+import type { Connection } from "./connection.ts";
+import { connectionError, isCertificateError, timedOut } from "./connection-error.ts";
+import { readBody } from "./http-body.ts";
+import { type ResponseHead, readHead } from "./http-head.ts";
+import { type HttpRequest, Outgoing } from "./http-request.ts";
 
 export interface HttpResponse {
   readonly status: number;
@@ -32,223 +16,167 @@ export interface HttpResponse {
   readonly body: AsyncGenerator<Uint8Array>;
   /** Reads a small body whole, as far as `most` bytes. */
   read(most: number): Promise<Uint8Array>;
-  /** Lets go of the body. */
+  /** Discards the body. */
   discard(): Promise<void>;
 }
 
 /** Larger chunks, which Bun hands out, fall out of the processor's cache between the hash, the cipher and the HMAC. */
 const CHUNK_BYTES = 128 * 1024;
-/** A short rest is read, so that the connection can be used again. */
+/** A remainder up to this size is read, so that the connection can be used again. */
 const DRAINED_BYTES = 64 * 1024;
 const DRAIN_MS = 1000;
 
 /**
- * Sends one request. No redirect is followed, nothing is tried again, no header is added but Host and the body's own.
- * @throws DecoderError REGISTRY without an answer, INTERRUPTED or the signal's reason; what the body throws
+ * Sends one request (HTTP/1.1, RFC 9112). No redirect is followed, nothing is tried again, no header is added but Host and
+ * the body's own.
+ * @throws DecoderError REGISTRY when there is no answer, INTERRUPTED or the signal's reason; what the body throws
  */
 export async function exchange(request: HttpRequest, agents: Agents): Promise<HttpResponse> {
   const { url, signal } = request;
   throwIfAborted(signal);
-  const outgoing = await open(request, agents);
-  const stop = () => outgoing.destroy(new Error("aborted"));
+  const outgoing = new Outgoing(request);
+  let connection: Connection | undefined;
+  let isAborted = false;
+  const stop = () => {
+    isAborted = true;
+    connection?.destroy();
+  };
   signal?.addEventListener("abort", stop, { once: true });
   const settle = () => signal?.removeEventListener("abort", stop);
-  const answer = answerOf(outgoing);
-  let fault: { readonly error: unknown } | undefined;
-  const sending = send(outgoing, request.body).catch((error) => {
-    fault = { error };
-    throw error;
-  });
   try {
-    await Promise.race([sending, answer]);
-    const incoming = await within(request.answerMs ?? LIMITS.registryAnswerMs, outgoing, answer);
-    // A body's end is its maker's verdict. All bytes may be out, and accepted, before the maker takes the last of them back.
-    if (isSuccess(incoming)) await sending;
-    return responseOf(incoming, request, settle);
+    connection = await agents.take(url, signal);
+    if (isAborted) connection.destroy();
+    const head = await answerTo(request, outgoing, connection);
+    return new Answer(request, head, {
+      connection,
+      end: (isReusable) => {
+        settle();
+        if (connection === undefined) return;
+        if (isReusable && outgoing.isSent) agents.keep(url, connection);
+        else agents.end(connection);
+      },
+    });
   } catch (error) {
-    outgoing.destroy();
+    if (connection !== undefined) agents.end(connection);
     settle();
     throwIfAborted(signal);
-    // The body could not be made: that is not the connection's fault.
-    if (fault !== undefined) throw fault.error;
+    // The source of the body failed, not the connection.
+    if (outgoing.fault !== undefined) throw outgoing.fault.error;
     const certificate = isCertificateError(error) ? await agents.certificateOf(url) : undefined;
     throw connectionError(error, url, certificate);
   }
 }
 
-async function open({ method, url, headers, body }: HttpRequest, agents: Agents): Promise<ClientRequest> {
-  const agent = await agents.for(url);
-  const { request } = url.protocol === "https:" ? await import("node:https") : await import("node:http");
-  const { host, port } = hostAndPort(url);
-  const options: RequestOptions = {
-    method,
-    host,
-    port,
-    path: url.pathname + url.search,
-    headers: { ...headers, Host: url.host, ...bodyHeaders(method, body) },
-    agent,
-  };
-  return request(options);
-}
-
-function bodyHeaders(method: Method, body: RequestBody | undefined): Record<string, string> {
-  if (body === undefined)
-    return method === "GET" || method === "HEAD" || method === "DELETE" ? {} : { "Content-Length": "0" };
-  const size = "bytes" in body ? body.bytes.length : body.size;
-  return size === undefined ? { "Transfer-Encoding": "chunked" } : { "Content-Length": String(size) };
-}
-
-function answerOf(outgoing: ClientRequest): Promise<IncomingMessage> {
-  const answer = Promise.withResolvers<IncomingMessage>();
-  answer.promise.catch(() => undefined);
-  outgoing.once("response", answer.resolve);
-  // It stays for the errors that come after the answer: those are seen at the body.
-  outgoing.on("error", answer.reject);
-  outgoing.once("close", () => answer.reject(cutOff()));
-  return answer.promise;
-}
-
-/** Writes the body as fast as the other side takes it, until it is all sent or an answer comes. */
-async function send(outgoing: ClientRequest, body: RequestBody | undefined): Promise<void> {
-  if (body === undefined || "bytes" in body) {
-    outgoing.end(body?.bytes);
-    return;
-  }
-  const drain = new Drain(outgoing);
-  let size = 0;
-  for await (const chunk of body.chunks) {
-    size += chunk.length;
-    if (drain.isOver) return drain.checkRefused();
-    if (!outgoing.write(chunk)) await drain.wait();
-  }
-  if (body.size !== undefined && size !== body.size) {
-    throw new DecoderError(
-      "SIZE_MISMATCH",
-      `${size} bytes came to be sent, not the ${body.size} that were announced`,
-    );
-  }
-  outgoing.end();
-}
-
-/** Waits for room in a request's buffer, with one listener for all waits: one for each costs more than the writing. */
-class Drain {
-  readonly #outgoing: ClientRequest;
-  #waiting: PromiseWithResolvers<void> | undefined;
-  /** Whether the server has answered or disconnected, so that the rest of the body goes unread. */
-  isOver = false;
-  #answer: IncomingMessage | undefined;
-
-  constructor(outgoing: ClientRequest) {
-    this.#outgoing = outgoing;
-    outgoing.on("drain", () => this.#waiting?.resolve());
-    const end = () => {
-      this.isOver = true;
-      this.#waiting?.resolve();
-    };
-    outgoing.once("response", (answer: IncomingMessage) => {
-      this.#answer = answer;
-    });
-    for (const event of ["response", "error", "close"]) outgoing.once(event, end);
-  }
-
-  /** @throws DecoderError REGISTRY when the server accepted what it has not read */
-  checkRefused(): void {
-    if (this.#answer === undefined || !isSuccess(this.#answer)) return;
-    throw new DecoderError("REGISTRY", `${this.#outgoing.host} accepted a body before it was all sent`);
-  }
-
-  async wait(): Promise<void> {
-    if (this.isOver) return;
-    this.#waiting = Promise.withResolvers();
-    const timer = setTimeout(() => this.#outgoing.destroy(timedOut()), LIMITS.registryIdleMs);
-    await this.#waiting.promise;
-    clearTimeout(timer);
-    this.#waiting = undefined;
-  }
-}
-
-function isSuccess({ statusCode = 0 }: IncomingMessage): boolean {
-  return statusCode >= 200 && statusCode < 300;
-}
-
-async function within<T>(milliseconds: number, outgoing: ClientRequest, work: Promise<T>): Promise<T> {
-  const timer = setTimeout(() => outgoing.destroy(timedOut()), milliseconds);
+async function answerTo(
+  { method, answerMs = LIMITS.registryAnswerMs }: HttpRequest,
+  outgoing: Outgoing,
+  connection: Connection,
+): Promise<ResponseHead> {
+  const answer = readHead(connection, method);
+  answer.then(
+    ({ status }) => outgoing.answered(status),
+    () => undefined,
+  );
+  const sending = outgoing.send(connection);
+  sending.catch(() => undefined);
+  await Promise.race([sending, answer]);
+  const timer = setTimeout(() => connection.destroy(timedOut()), answerMs);
   try {
-    return await work;
+    const head = await answer;
+    // The source may fail after its last byte, when a layer is not authentic. The server may have accepted all bytes by then.
+    if (head.status < 300) await sending;
+    return head;
   } finally {
     clearTimeout(timer);
   }
 }
 
-function responseOf(incoming: IncomingMessage, request: HttpRequest, settle: () => void): HttpResponse {
-  const body = bodyOf(incoming, request, settle);
-  // An unread body is paused, and must not end the process when its connection breaks.
-  incoming.on("error", () => undefined);
-  if (request.method === "HEAD") incoming.resume();
-  return {
-    status: incoming.statusCode ?? 0,
-    url: request.url,
-    header(name) {
-      const value = incoming.headers[name.toLowerCase()];
-      return Array.isArray(value) ? value.join(", ") : value;
-    },
-    body,
-    async read(most) {
-      // A byte a minute would never be idle.
-      const timer = setTimeout(() => incoming.destroy(timedOut()), LIMITS.registryDocumentMs);
-      const chunks: Uint8Array[] = [];
-      let size = 0;
-      try {
-        for await (const chunk of body) {
-          chunks.push(chunk.subarray(0, most - size));
-          size += chunk.length;
-          if (size >= most) break;
-        }
-      } finally {
-        clearTimeout(timer);
-      }
-      return Buffer.concat(chunks);
-    },
-    async discard() {
-      const timer = setTimeout(() => incoming.destroy(), DRAIN_MS);
-      let size = 0;
-      try {
-        for await (const chunk of body) {
-          size += chunk.length;
-          if (size > DRAINED_BYTES) break;
-        }
-      } catch {
-        // Only the connection is lost.
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-  };
+/** What an answer is read from. */
+interface Origin {
+  readonly connection: Connection;
+  /** Called once. @param isReusable whether all of the answer was read, and the server keeps the connection */
+  end(isReusable: boolean): void;
 }
 
+class Answer implements HttpResponse {
+  readonly status: number;
+  readonly url: URL;
+  readonly body: AsyncGenerator<Uint8Array>;
+  readonly #head: ResponseHead;
+  readonly #connection: Connection;
+
+  constructor(request: HttpRequest, head: ResponseHead, origin: Origin) {
+    this.status = head.status;
+    this.url = request.url;
+    this.#head = head;
+    this.#connection = origin.connection;
+    const { framing, keepsConnection } = head;
+    const isEmpty = framing.kind === "length" && framing.length === 0;
+    // Callers do not read an empty body.
+    if (isEmpty) origin.end(keepsConnection);
+    this.body = isEmpty ? nothing() : bodyOf(request, head, origin);
+  }
+
+  header(name: string): string | undefined {
+    return this.#head.headers.get(name.toLowerCase());
+  }
+
+  async read(most: number): Promise<Uint8Array> {
+    // A server that sends a byte each minute is never idle.
+    const timer = setTimeout(() => this.#connection.destroy(timedOut()), LIMITS.registryDocumentMs);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of this.body) {
+        chunks.push(chunk.subarray(0, most - size));
+        size += chunk.length;
+        if (size >= most) break;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    return Buffer.concat(chunks);
+  }
+
+  async discard(): Promise<void> {
+    const timer = setTimeout(() => this.#connection.destroy(), DRAIN_MS);
+    let size = 0;
+    try {
+      for await (const chunk of this.body) {
+        size += chunk.length;
+        if (size > DRAINED_BYTES) break;
+      }
+    } catch {
+      // Only the connection is lost.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
 async function* bodyOf(
-  incoming: IncomingMessage,
-  { url, signal, method }: HttpRequest,
-  settle: () => void,
+  { url, signal }: HttpRequest,
+  { framing, keepsConnection }: ResponseHead,
+  { connection, end }: Origin,
 ): AsyncGenerator<Uint8Array> {
-  if (method === "HEAD") return settle();
-  const chunks = (incoming as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  const chunks = readBody(connection, framing);
+  let isComplete = false;
   try {
     for (;;) {
-      // Only while a chunk is waited for: who reads may take its time.
-      const idle = setTimeout(() => incoming.destroy(timedOut()), LIMITS.registryIdleMs);
+      // The time that the caller takes between two chunks does not count.
+      const idle = setTimeout(() => connection.destroy(timedOut()), LIMITS.registryIdleMs);
       const { done, value: chunk } = await chunks.next().finally(() => clearTimeout(idle));
       if (done) break;
       for (let at = 0; at < chunk.length; at += CHUNK_BYTES) yield chunk.subarray(at, at + CHUNK_BYTES);
     }
-    // Bun ends a body that was cut off like a complete one.
-    if (!incoming.complete) throw cutOff();
+    isComplete = true;
   } catch (error) {
     throwIfAborted(signal);
     throw errnoOf(error) === undefined ? error : connectionError(error, url);
   } finally {
-    incoming.destroy();
-    settle();
+    end(isComplete && keepsConnection);
   }
 }
 

@@ -5,7 +5,8 @@ import type { Secret } from "../secret.ts";
 import type { Challenge } from "./challenge.ts";
 import { secretOf } from "./credential-files.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
-import type { HttpRequest, HttpResponse } from "./http.ts";
+import type { HttpResponse } from "./http.ts";
+import type { HttpRequest } from "./http-request.ts";
 import { shownUrl } from "./origin.ts";
 import { noCredentials, refusedCredentials } from "./refusal.ts";
 

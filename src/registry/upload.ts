@@ -5,13 +5,8 @@ import { parseDigest } from "../spec/digest.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
 import type { HttpResponse } from "./http.ts";
+import type { StreamedBody } from "./http-request.ts";
 import { backoff, PASSING, pause } from "./retry.ts";
-
-/** The bytes of a blob in the making. `size` in bytes, where it is known beforehand. */
-interface UploadBody {
-  readonly chunks: AsyncIterable<Uint8Array>;
-  readonly size?: number;
-}
 
 const OCTETS = { "Content-Type": "application/octet-stream" };
 /** How long an upload that is given up may take to be removed. */
@@ -82,14 +77,15 @@ export class Upload {
   }
 
   /** Sends all bytes. @throws DecoderError REGISTRY, UNAUTHORIZED; what the chunks throw */
-  async send({ chunks, size }: UploadBody): Promise<void> {
+  async send({ chunks, size, onSent }: StreamedBody): Promise<void> {
     let isSourceAtFault = false;
     let isComplete = false;
     const counted = async function* (this: Upload): AsyncGenerator<Uint8Array> {
       try {
         for await (const chunk of chunks) {
+          const { length } = chunk;
           yield chunk;
-          this.#sent += chunk.length;
+          this.#sent += length;
         }
         isComplete = true;
       } catch (error) {
@@ -103,7 +99,7 @@ export class Upload {
         method: "PATCH",
         to: this.#location,
         headers: OCTETS,
-        body: { chunks: counted.call(this), ...(size !== undefined && { size }) },
+        body: { chunks: counted.call(this), size, onSent },
         scopes: this.#client.scopes,
       });
     } catch (error) {

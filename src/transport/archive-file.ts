@@ -36,7 +36,7 @@ export async function openArchiveFile(
     staging ??= await Staging.create();
     const copy = staging.newFile();
     const input = counted(stoppable(chunks, signal), progress);
-    return wholeFile(copy, await writeDurably(copy, input, SPOOL_MODE));
+    return wholeFile(copy, await writeDurably(copy, input, { mode: SPOOL_MODE }));
   };
   try {
     progress.begin({ kind: "reading", bytes: undefined });

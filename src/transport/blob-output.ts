@@ -28,6 +28,8 @@ interface NewBlob {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** In bytes; undefined where compression decides it. */
   readonly size: number | undefined;
+  /** Called with each chunk that was written: its memory may be used again. */
+  readonly onWritten?: ((chunk: Uint8Array) => void) | undefined;
   /** Digest of all chunks. Called once, after the last. */
   digest(): string;
 }
@@ -49,7 +51,7 @@ export interface WrittenBlob {
 export async function writeBlob(output: BlobOutput, name: string, make: () => NewBlob): Promise<WrittenBlob> {
   if (output.kind === "upload") return await upload(output, name, make);
   const blob = make();
-  const size = await writeDurably(output.path, blob.chunks);
+  const size = await writeDurably(output.path, blob.chunks, { onWritten: blob.onWritten });
   return { digest: blob.digest(), size };
 }
 
@@ -60,7 +62,7 @@ async function upload({ remote }: UploadOutput, name: string, make: () => NewBlo
   ]);
   return await uploading(await remoteClient(remote), name, async (upload) => {
     const blob = make();
-    await upload.send({ chunks: blob.chunks, ...(blob.size !== undefined && { size: blob.size }) });
+    await upload.send({ chunks: blob.chunks, size: blob.size, onSent: blob.onWritten });
     const digest = blob.digest();
     await upload.commit(digest);
     return { digest, size: upload.sent };

@@ -117,13 +117,14 @@ export async function locateChecked(store: BlobStore, descriptor: Descriptor): P
   );
 }
 
-/** @throws DecoderError DIGEST_MISMATCH at the end, IO */
+/** @param name for messages: "layer 2". @throws DecoderError DIGEST_MISMATCH at the end, IO */
 export async function* checkedChunks(
   location: BlobLocation,
   descriptor: Pick<Descriptor, "digest">,
+  name?: string,
 ): AsyncGenerator<Uint8Array> {
   const digester = new Digester(checkedDigest(descriptor.digest).algorithm);
-  for await (const chunk of readBlob(location)) {
+  for await (const chunk of readBlob(location, name)) {
     digester.update(chunk);
     yield chunk;
   }
@@ -134,19 +135,22 @@ export async function* checkedChunks(
 }
 
 /** @throws DecoderError IO, REGISTRY, UNAUTHORIZED; SIZE_MISMATCH when the blob ends early */
-export async function* readBlob(location: BlobLocation): AsyncGenerator<Uint8Array> {
+export async function* readBlob(location: BlobLocation, name?: string): AsyncGenerator<Uint8Array> {
   if (location.kind === "memory") yield location.bytes;
   else if (location.size === 0) return;
   else if (location.kind === "file") yield* readRange(location);
-  else yield* readRemote(location);
+  else yield* readRemote(location, name);
 }
 
-async function* readRemote({ remote, digest, size }: RemoteBlob): AsyncGenerator<Uint8Array> {
+async function* readRemote(
+  { remote, digest, size }: RemoteBlob,
+  name: string | undefined,
+): AsyncGenerator<Uint8Array> {
   const [{ download }, { remoteClient }] = await Promise.all([
     import("../registry/download.ts"),
     import("./remote-clients.ts"),
   ]);
-  yield* download(await remoteClient(remote), { digest, size });
+  yield* download(await remoteClient(remote), { digest, size }, name);
 }
 
 const readAt = promisify(read);

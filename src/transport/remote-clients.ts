@@ -4,7 +4,7 @@ import type { RemoteRepository } from "../registry/remote.ts";
 /** The registry clients of this thread. Nothing of a client is loaded before the first one is needed. */
 
 const clients = new Map<string, RegistryClient>();
-let stopping = new AbortController();
+const stopping = new AbortController();
 
 /** This thread's client for a repository. */
 export async function remoteClient(remote: RemoteRepository): Promise<RegistryClient> {
@@ -26,10 +26,13 @@ export function forgetClient(id: string): void {
   clients.delete(id);
 }
 
-/** Aborts what this thread's own clients do, and closes their connections. */
-export async function closeRemoteClients(): Promise<void> {
+/** Aborts the requests of this thread's own clients, except those that remove an unfinished upload. */
+export function abortRemoteRequests(): void {
   stopping.abort();
-  stopping = new AbortController();
+}
+
+/** Closes the connections of this thread's clients, which would keep the thread alive. */
+export async function closeRemoteClients(): Promise<void> {
   const all = [...clients.values()];
   clients.clear();
   await Promise.all(all.map((client) => client.close()));

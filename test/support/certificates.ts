@@ -12,12 +12,14 @@ export interface Certified {
 export interface CertificateOptions {
   /** "DNS:localhost,IP:127.0.0.1" */
   readonly names?: string;
+  /** From today on. Negative for a certificate that has expired. */
+  readonly days?: number;
 }
 
 /** Makes an authority, "Test authority", and a certificate of it. */
 export async function certify(
   folder: string,
-  { names = "DNS:localhost,IP:127.0.0.1" }: CertificateOptions = {},
+  { names = "DNS:localhost,IP:127.0.0.1", days = 2 }: CertificateOptions = {},
 ): Promise<Certified> {
   mkdirSync(folder, { recursive: true });
   const at = (name: string) => join(folder, name);
@@ -42,7 +44,7 @@ export async function certify(
       at("ca.key"),
       "-CAcreateserial",
     ],
-    ...["-days", "2", "-extfile", at("names"), "-out", at("server.crt")],
+    ...["-days", String(days), "-extfile", at("names"), "-out", at("server.crt")],
   ]);
   const read = (name: string) => readFileSync(at(name), "utf8");
   return { cert: read("server.crt"), key: read("server.key"), authority: read("ca.crt") };

@@ -138,7 +138,7 @@ async function writeAll(files: readonly NewFile[], last: () => void = () => unde
   await interruptible(async (signal) => {
     try {
       for (const { path, text, mode } of files) {
-        await writeDurably(path, [Buffer.from(text)], mode);
+        await writeDurably(path, [Buffer.from(text)], { mode });
         written.push(path);
         if (signal.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
       }

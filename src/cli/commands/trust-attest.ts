@@ -77,7 +77,7 @@ export const TRUST_ATTEST: Command = {
     const attestations = found.map(({ statement, ...rest }) => ({ ...rest, ...readPredicate(statement) }));
     const text = Buffer.concat(attestations.map(({ predicate }) => predicateText(predicate)));
     const output = args.text("output");
-    if (output !== undefined) await writeDurably(output, [text], PUBLIC_MODE);
+    if (output !== undefined) await writeDurably(output, [text], { mode: PUBLIC_MODE });
     if (ui.isJson) ui.result({ attestations }, () => "");
     else if (output === undefined) ui.print(text.toString());
   },

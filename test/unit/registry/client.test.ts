@@ -206,6 +206,13 @@ describe("blobs", () => {
     await expect(chunks.next()).rejects.toEqual(failing("SIZE_MISMATCH", /300000 bytes, not the/));
   });
 
+  it("are named like their layer in errors", async () => {
+    const other = { digest: blob.digest, size: bytes.length + 1 };
+    await expect(collect(download(client(), other, "layer 2"))).rejects.toEqual(
+      failing("SIZE_MISMATCH", new RegExp(`^layer 2 \\(${blob.digest}\\) has 300000 bytes`)),
+    );
+  });
+
   it("without a stated length end after the promised bytes", async () => {
     registry.intercept = (_request, response) => {
       response.writeHead(200);

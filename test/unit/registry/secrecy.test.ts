@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { inspect } from "node:util";
@@ -459,6 +460,21 @@ describeWith([openssl], "over TLS", {}, () => {
     ).rejects.toMatchObject({
       message: `${registry.host}'s certificate is not for 127.0.0.1, but for other.example`,
     });
+  });
+
+  it("a certificate that has expired is refused with its date", async () => {
+    const old = await certify(`${folder}/old`, { days: -1 });
+    const registry = await start({ tls: { cert: old.cert, key: old.key } });
+    mkdirSync(`${folder}/ca3`);
+    writeFileSync(`${folder}/ca3/ca.crt`, old.authority);
+    const { validTo } = new X509Certificate(old.cert);
+    await expect(
+      verified(registry.host, { certificateFolder: `${folder}/ca3` }).manifest("v1"),
+    ).rejects.toMatchObject({
+      code: "REGISTRY",
+      message: `${registry.host}'s certificate expired on ${validTo}`,
+    });
+    expect(registry.seen).toEqual([]);
   });
 
   it("a redirect to plain HTTP is not followed", async () => {

@@ -1,0 +1,111 @@
+import { DecoderError } from "../errors.ts";
+import type { Connection } from "./connection.ts";
+
+export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** All bytes at once, or a stream, which can be sent once only. */
+export type RequestBody = { readonly bytes: Uint8Array } | StreamedBody;
+
+export interface StreamedBody {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** In bytes; without it the body goes out in chunks (RFC 9112 §7.1). */
+  readonly size?: number | undefined;
+  /** Called with each chunk that has left: its memory may be used again. */
+  readonly onSent?: ((chunk: Uint8Array) => void) | undefined;
+}
+
+export interface HttpRequest {
+  readonly method: Method;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
+  /** How long the first byte of the answer may take once the request is sent. */
+  readonly answerMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** RFC 9110 §5.5. Without this check, a line break in a token could add headers to a request. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** A request that is being sent. Its answer may come before its end. */
+export class Outgoing {
+  readonly #request: HttpRequest;
+  readonly #head: string;
+  #answer: number | undefined;
+  /** Whether the server has all of the request, so that the connection may carry another one. */
+  isSent = false;
+  /** Set when the body could not be made. */
+  fault: { readonly error: unknown } | undefined;
+
+  /** @throws DecoderError REGISTRY for a header that can't be sent */
+  constructor(request: HttpRequest) {
+    this.#request = request;
+    this.#head = headOf(request);
+  }
+
+  /** Ends the sending: after an answer, the server does not read the rest of the body. */
+  answered(status: number): void {
+    this.#answer = status;
+  }
+
+  /** Sends as fast as the server receives, until all is sent or an answer comes. @throws what the body throws */
+  async send(connection: Connection): Promise<void> {
+    const { body } = this.#request;
+    if (body !== undefined && "chunks" in body) return await this.#stream(connection, body);
+    const head = Buffer.from(this.#head, "latin1");
+    this.isSent = await connection.write(body === undefined ? head : Buffer.concat([head, body.bytes]));
+  }
+
+  async #stream(connection: Connection, body: StreamedBody): Promise<void> {
+    await connection.write(this.#head);
+    const isChunked = body.size === undefined;
+    let size = 0;
+    try {
+      for await (const chunk of body.chunks) {
+        const { length } = chunk;
+        if (length === 0) continue;
+        if (this.#answer !== undefined) return this.#checkRefused();
+        if (isChunked) await connection.write(`${size === 0 ? "" : "\r\n"}${length.toString(16)}\r\n`);
+        size += length;
+        if (!(await connection.write(chunk))) return;
+        body.onSent?.(chunk);
+      }
+      if (body.size !== undefined && size !== body.size) {
+        throw new DecoderError(
+          "SIZE_MISMATCH",
+          `${size} bytes came to be sent, not the ${body.size} that were announced`,
+        );
+      }
+    } catch (error) {
+      this.fault = { error };
+      throw error;
+    }
+    this.isSent = !isChunked || (await connection.write(`${size === 0 ? "" : "\r\n"}0\r\n\r\n`));
+  }
+
+  /** @throws DecoderError REGISTRY when the server accepted a body that it has not read */
+  #checkRefused(): void {
+    if (this.#answer === undefined || this.#answer >= 300) return;
+    const { host } = this.#request.url;
+    throw new DecoderError("REGISTRY", `${host} accepted a body before it was all sent`);
+  }
+}
+
+function headOf({ method, url, headers, body }: HttpRequest): string {
+  const all = { Host: url.host, ...headers, ...bodyHeaders(method, body) };
+  const lines = Object.entries(all).map(([name, value]) => {
+    if (HEADER_VALUE.test(value)) return `${name}: ${value}\r\n`;
+    throw new DecoderError(
+      "REGISTRY",
+      `the header ${name} for ${url.host} has characters that none may have`,
+    );
+  });
+  return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}
+
+function bodyHeaders(method: string, body: RequestBody | undefined): Record<string, string> {
+  if (body === undefined)
+    return method === "GET" || method === "HEAD" || method === "DELETE" ? {} : { "Content-Length": "0" };
+  const size = "bytes" in body ? body.bytes.length : body.size;
+  return size === undefined ? { "Transfer-Encoding": "chunked" } : { "Content-Length": String(size) };
+}

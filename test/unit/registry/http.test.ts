@@ -1,0 +1,260 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Agents } from "../../../src/registry/agent.ts";
+import { exchange } from "../../../src/registry/http.ts";
+import type { HttpRequest } from "../../../src/registry/http-request.ts";
+
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+const TOO_LONG = "x".repeat(17 * 1024);
+
+let server: Server;
+let agents: Agents;
+/** What the server received, one text for each connection. */
+let received: string[];
+/** Answers on a connection whenever something came on it. */
+let answer: (socket: Socket, all: string) => void;
+
+beforeEach(async () => {
+  received = [];
+  server = createServer((socket) => {
+    const at = received.push("") - 1;
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes) => {
+      received[at] += bytes.toString("latin1");
+      answer(socket, received[at] ?? "");
+    });
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const tls = { verify: true, authorities: [], pairs: [] };
+  agents = new Agents({ api: url(), tls, environment: {} });
+});
+
+afterEach(async () => {
+  await agents.close();
+  await once(server.close(), "close");
+});
+
+const url = () => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v2/?a=b`);
+
+const send = (request: Partial<HttpRequest> = {}) =>
+  exchange({ method: "GET", url: url(), headers: {}, ...request }, agents);
+
+async function ask(request: Partial<HttpRequest> = {}): Promise<{ status: number; body: string }> {
+  const response = await send(request);
+  return { status: response.status, body: Buffer.from(await response.read(1 << 20)).toString() };
+}
+
+/** Writes byte by byte, so that every border falls between two reads. */
+async function drip(socket: Socket, text: string): Promise<void> {
+  for (const byte of text) {
+    await new Promise<unknown>((resolve) => socket.write(byte, "latin1", resolve));
+    await new Promise(setImmediate);
+  }
+}
+
+const failing = (message: RegExp) =>
+  expect.objectContaining({ code: "REGISTRY", message: expect.stringMatching(message) });
+
+const isWhole = (all: string) => all.endsWith("\r\n\r\n");
+
+describe("an answer", () => {
+  it.each([
+    ["with a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"],
+    ["with its length twice", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"],
+    [
+      "in chunks",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\n\r\n",
+    ],
+    [
+      "in chunks with a trailer",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
+    ],
+    ["after interim ones", `${CONTINUE}${CONTINUE}HTTP/1.1 200 \r\nContent-Length:5\r\n\r\nhello`],
+  ])("%s is read, even byte by byte", async (_title, text) => {
+    answer = (socket, all) => isWhole(all) && socket.write(text);
+    const whole = await ask();
+    answer = (socket, all) => void (isWhole(all) && drip(socket, text));
+    const dripped = await ask();
+    expect([whole, dripped]).toEqual(Array(2).fill({ status: 200, body: "hello" }));
+    // Both answers came on one connection.
+    expect(received).toHaveLength(1);
+  });
+
+  it("without a length ends with its connection", async () => {
+    answer = (socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nhello");
+    expect(await ask()).toEqual({ status: 200, body: "hello" });
+    expect(await ask()).toEqual({ status: 200, body: "hello" });
+    expect(received).toHaveLength(2);
+  });
+
+  it.each([
+    ["204", "GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n"],
+    ["304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"],
+    ["to HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"],
+  ] as const)("%s has no body, and its connection is used again", async (_title, method, text) => {
+    answer = (socket, all) => isWhole(all) && socket.write(text);
+    await send({ method });
+    await send({ method });
+    expect(received).toHaveLength(1);
+  });
+
+  it.each([
+    ["that the server ends", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"],
+    ["of HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"],
+    ["that more follows", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"],
+  ])("%s leaves a connection that is not used again", async (_title, text) => {
+    answer = (socket, all) => isWhole(all) && socket.write(text);
+    await ask();
+    await ask();
+    expect(received).toHaveLength(2);
+  });
+
+  it.each([
+    ["of another protocol", "SSH-2.0-x\r\n\r\n"],
+    ["of HTTP/2", "HTTP/2 200\r\n\r\n"],
+    ["that switches protocols", "HTTP/1.1 101 Switching\r\n\r\n"],
+    ["with a head without end", `HTTP/1.1 200 OK\r\nA: ${TOO_LONG}`],
+    ["with only interim answers", CONTINUE.repeat(10)],
+    ["with a folded header", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n"],
+    ["with a bare line feed", "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n"],
+    ["with a space before a colon", "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n"],
+    ["with two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+    ["with a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
+    [
+      "with a length and chunks",
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ["in another encoding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"],
+    ["with a chunk of no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"],
+    [
+      "with a chunk longer than it says",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+    ],
+    [
+      "with trailers without end",
+      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${"A: b\r\n".repeat(4000)}`,
+    ],
+  ])("%s is refused", async (_title, text) => {
+    answer = (socket, all) => isWhole(all) && socket.write(text);
+    await expect(ask()).rejects.toEqual(failing(/the answer is not HTTP$/));
+  });
+
+  it.each([
+    ["in its head", "HTTP/1.1 200 OK\r\nContent-Le"],
+    ["in its body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell"],
+    ["in a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhell"],
+    ["before the last chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"],
+  ])("that ends %s has broken off", async (_title, text) => {
+    answer = (socket) => socket.end(text);
+    await expect(ask()).rejects.toEqual(failing(/the connection broke$/));
+  });
+
+  it("states what it is once, whatever a proxy adds", async () => {
+    answer = (socket) =>
+      socket.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\ncontent-type: c/d\r\nLink: <a>\r\nLink: <b>\r\nContent-Length: 0\r\n\r\n",
+      );
+    const response = await send();
+    expect([response.header("Content-Type"), response.header("link")]).toEqual(["a/b", "<a>, <b>"]);
+  });
+});
+
+describe("a request", () => {
+  const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+  it("has its head and body as they are", async () => {
+    answer = (socket, all) => all.endsWith("hello") && socket.write(OK);
+    await ask({ method: "PUT", headers: { "X-A": "b" }, body: { bytes: Buffer.from("hello") } });
+    expect(received).toEqual([
+      `PUT /v2/?a=b HTTP/1.1\r\nHost: ${url().host}\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello`,
+    ]);
+  });
+
+  it("of unknown size goes out in chunks, empty ones excepted", async () => {
+    answer = (socket, all) => all.endsWith("0\r\n\r\n") && socket.write(OK);
+    const chunks = (async function* () {
+      for (const text of ["", "hello", "", "you"]) yield Buffer.from(text);
+    })();
+    await ask({ method: "PATCH", body: { chunks } });
+    expect(received[0]?.split("\r\n\r\n").slice(1).join("\r\n\r\n")).toBe(
+      "5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n",
+    );
+  });
+
+  it("returns each chunk once it is sent, and only then", async () => {
+    answer = (socket, all) => all.endsWith("z".repeat(1_000_000)) && socket.write(OK);
+    const made = ["x", "y", "z"].map((text) => Buffer.from(text.repeat(1_000_000)));
+    const events: string[] = [];
+    const chunks = (async function* () {
+      for (const chunk of made) {
+        events.push(`make ${String.fromCharCode(chunk[0] ?? 0)}`);
+        yield chunk;
+      }
+    })();
+    const onSent = (chunk: Uint8Array) => {
+      events.push(`sent ${String.fromCharCode(chunk[0] ?? 0)}`);
+      // Whatever is still to be sent would change.
+      chunk.fill(0);
+    };
+    await ask({ method: "PATCH", body: { chunks, size: 3_000_000, onSent } });
+    expect(events).toEqual(["make x", "sent x", "make y", "sent y", "make z", "sent z"]);
+    expect(received[0]?.endsWith(`${"x".repeat(1e6)}${"y".repeat(1e6)}${"z".repeat(1e6)}`)).toBe(true);
+  });
+
+  it("that is answered before its end is given up, and its connection with it", async () => {
+    answer = (socket, all) => {
+      if (all.startsWith("PATCH")) socket.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+      else socket.write(OK);
+    };
+    let hasEnded = false;
+    const chunks = (async function* () {
+      try {
+        for (;;) {
+          yield Buffer.alloc(1000);
+          await new Promise(setImmediate);
+        }
+      } finally {
+        hasEnded = true;
+      }
+    })();
+    expect(await ask({ method: "PATCH", body: { chunks, size: 1e12 } })).toEqual({ status: 403, body: "no" });
+    await expect.poll(() => hasEnded).toBe(true);
+    await ask();
+    expect(received).toHaveLength(2);
+  });
+
+  it("after the end is answered over a connection that is not kept", async () => {
+    const ended = Promise.withResolvers<void>();
+    answer = (socket) => {
+      socket.once("close", () => ended.resolve());
+      socket.write(OK);
+    };
+    await agents.close();
+    await ask();
+    await ended.promise;
+  });
+
+  it("can be aborted while a connection is made", async () => {
+    const [aborting, greeted] = [new AbortController(), Promise.withResolvers<void>()];
+    answer = () => greeted.resolve();
+    // The connection's own deadline never comes.
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    try {
+      const secure = new URL(url().href.replace("http:", "https:"));
+      const asked = ask({ url: secure, signal: aborting.signal });
+      await greeted.promise;
+      aborting.abort();
+      await expect(asked).rejects.toMatchObject({ code: "INTERRUPTED" });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each(["a\r\nX-Evil: b", "a\nb", "a\0b", "ключ"])("with the header %j is not sent", async (value) => {
+    await expect(ask({ headers: { Authorization: value } })).rejects.toEqual(
+      failing(/^the header Authorization for 127\.0\.0\.1:\d+ has characters that none may have$/),
+    );
+    expect(received).toEqual([]);
+  });
+});
