@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { type Keys, writeKeys, writeLayer } from "../../scripts/bench/inputs.ts";
+import { type Keys, type LayerFiles, writeKeys, writeLayer } from "../../scripts/bench/inputs.ts";
 import { describeWith, ours, run, strace } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const MIB = 1024 * 1024;
 /** Reads and writes of 64 KiB each, and as many again for what memory does not hold: 64 calls for each MiB. */
 const IO_PER_MIB = 66;
-/** Above this size each chunk wakes a second thread. */
-const WAITS_PER_MIB = 64;
+/** Each chunk of 64 KiB wakes a second thread. A loaded machine needs up to six calls for it, a spinning thread hundreds. */
+const WAITS_PER_MIB = 192;
 /** The start, the keys and the end take some hundred calls for any layer. */
 const ALWAYS = 500;
 
@@ -34,17 +34,48 @@ describeWith([ours, strace], "system calls for a layer", {}, () => {
     expect(sum(MEMORY)).toBeLessThan(4 * mebibytes + ALWAYS);
   });
 
+  const BY_THE_RUNTIME =
+    /^(?:\/usr)?\/lib\S*\/lib(?:c|m|dl|pthread)\.so\.\d+$|^\/etc\/(?:ld\.so\.\w+|localtime)$|^\/(?:proc\/(?:self|sys)|sys)\//;
+  const OF_THE_CALLER = /^\/proc\/\d+\/(?:stat|comm|fd)$/;
+
+  test.each([
+    [[], true],
+    [["--no-content-store"], false],
+  ])("open only what SECURITY.md lists, with %j", async (flags, looksAtCaller) => {
+    const layer = await writeLayer(join(folder, "opens"), 8 * MIB, keys.recipients);
+    const log = join(folder, "calls");
+    const calls = "trace=open,openat,execve,fork,vfork,socket,connect";
+    await traced(layer, ["-f", "-qq", "-o", log, "-e", calls], ["--spool-dir", folder, ...flags]);
+    const lines = readFileSync(log, "utf8");
+    const opened = [...lines.matchAll(/ open(?:at)?\((?:AT_FDCWD, )?"([^"]+)"/g)].map(([, it = ""]) => it);
+    const others = opened.filter((path) => !path.startsWith(keys.folder) && !BY_THE_RUNTIME.test(path));
+    const ofTheCaller = others.filter((path) => OF_THE_CALLER.test(path));
+    expect(ofTheCaller.length > 0).toBe(looksAtCaller);
+    // The temporary file has no name.
+    expect(others.filter((path) => path !== folder && !ofTheCaller.includes(path))).toEqual([]);
+    expect(opened).toContain(keys.folder);
+    const started = [...lines.matchAll(/ (execve|v?fork|socket|connect)\(/g)].map(([, name]) => name);
+    expect(started).toEqual(["execve"]);
+  });
+
   /** Uses files, because the amount that a pipe delivers at once is random. */
   async function count(mebibytes: number): Promise<ReadonlyMap<string, number>> {
     const layer = await writeLayer(join(folder, String(mebibytes)), mebibytes * MIB, keys.recipients);
     const summary = join(folder, "summary");
-    const script = `exec "$@" <"${layer.path}" >/dev/null 3<"${layer.payload}"`;
-    const traced = ["-f", "-c", "-U", "name,calls", "-o", summary, ours.command];
-    const args = [...strace.args, ...traced, "--decryption-keys-path", keys.folder];
-    const shell = { name: "sh", command: "sh", args: ["-c", script, "sh"] };
-    const { exit, stderr } = await run(shell, [strace.command, ...args]);
-    expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+    await traced(layer, ["-f", "-c", "-U", "name,calls", "-o", summary]);
     const lines = readFileSync(summary, "utf8").matchAll(/^(\w+) +(\d+)$/gm);
     return new Map(Array.from(lines, ([, name = "", calls]) => [name, Number(calls)]));
+  }
+
+  async function traced(
+    layer: LayerFiles,
+    how: readonly string[],
+    flags: readonly string[] = [],
+  ): Promise<void> {
+    const script = `exec "$@" <"${layer.path}" >/dev/null 3<"${layer.payload}"`;
+    const shell = { name: "sh", command: "sh", args: ["-c", script, "sh", strace.command, ...strace.args] };
+    const args = [...how, ours.command, "--decryption-keys-path", keys.folder, ...flags];
+    const { exit, stderr } = await run(shell, args);
+    expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
   }
 });

@@ -57,12 +57,13 @@ export const CONFIG: Command = {
   },
   notes: [
     "The output is a file for containerd's config.toml to import: its stream_processors replace those with the same ID. `ctd-decoder install` writes the file and the import.",
+    'containerd reads a file in conf.d only if config.toml imports it: imports = ["/etc/containerd/conf.d/*.toml"]. The config.toml may be of an older version than the file.',
     "A check ends with exit code 1 if it finds an error. It changes nothing.",
   ],
   examples: [
     {
       command: "ctd-decoder config --containerd 2.x > /etc/containerd/conf.d/ctd-decoder.toml",
-      does: "writes the processors for containerd 2.x",
+      does: "writes the processors for containerd 2.x to a folder that config.toml imports",
     },
     {
       command: "ctd-decoder config --check /etc/containerd/config.toml --containerd 2.1.9",
