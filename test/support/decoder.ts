@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, unlinkSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,18 +63,24 @@ interface Pipe {
   readonly write: number;
 }
 
-/** Node's own "pipe" is a socket pair. A FIFO's two ends behave as the pipe that containerd makes, at both sides. */
+/** Paths of FIFOs that nobody has opened yet. */
+const unused: string[] = [];
+const FIFOS_AT_ONCE = 128;
+
+/**
+ * Node's own "pipe" is a socket pair. A FIFO's two ends behave as the pipe that containerd makes, at both sides. One run of
+ * mkfifo serves many decoders.
+ */
 async function pipes(count: 4): Promise<[Pipe, Pipe, Pipe, Pipe]> {
-  const folder = mkdtempSync(join(tmpdir(), "pipes-"));
-  try {
-    const paths = Array.from({ length: count }, (_, index) => join(folder, String(index)));
+  if (unused.length < count) {
+    const folder = mkdtempSync(join(tmpdir(), "pipes-"));
+    const paths = Array.from({ length: FIFOS_AT_ONCE }, (_, index) => join(folder, String(index)));
     await output({ name: "mkfifo", command: "mkfifo", args: [] }, paths);
-    const [a, b, c, d] = paths.map(openBothEnds);
-    if (!a || !b || !c || !d) throw new Error("bug: four pipes were asked for");
-    return [a, b, c, d];
-  } finally {
-    rmSync(folder, { recursive: true });
+    unused.push(...paths);
   }
+  const [a, b, c, d] = unused.splice(-count).map(openBothEnds);
+  if (!a || !b || !c || !d) throw new Error("bug: four pipes were asked for");
+  return [a, b, c, d];
 }
 
 function openBothEnds(path: string): Pipe {
@@ -82,6 +88,7 @@ function openBothEnds(path: string): Pipe {
   const both = openSync(path, constants.O_RDWR);
   const pipe = { read: openSync(path, constants.O_RDONLY), write: openSync(path, constants.O_WRONLY) };
   closeSync(both);
+  unlinkSync(path);
   return pipe;
 }
 

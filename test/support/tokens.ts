@@ -1,7 +1,9 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cc, output, type Peer, PROJECT, softhsm, softhsmUtil, softokn } from "./peers.ts";
+import { HELPER } from "../../src/keys/token/module-protocol.ts";
+import { HELPER_COMMAND } from "../../src/process/runtime.ts";
+import { cc, output, type Peer, PROJECT, run, softhsm, softhsmUtil, softokn } from "./peers.ts";
 import { rsaPair } from "./rsa.ts";
 
 /** A token to test with. */
@@ -28,6 +30,17 @@ export const HELPER_ENVIRONMENT = {
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
 };
 
+let compiled: Promise<unknown> | undefined;
+
+/**
+ * Lets a helper process fill the cache. Node.js writes it when a process ends by itself, but a helper in use is killed in
+ * the end.
+ */
+function compileHelper(): Promise<unknown> {
+  compiled ??= run(node, [join(PROJECT, "src/main.ts"), HELPER_COMMAND, HELPER], { env: HELPER_ENVIRONMENT });
+  return compiled;
+}
+
 /** What tests of a token need, for `describeWith`. */
 export const SOFTHSM = [softhsm, softhsmUtil] as const;
 export const NSS = [softokn, cc] as const;
@@ -38,6 +51,7 @@ export async function softhsmToken(
   label: string,
   keyBits: Readonly<Record<string, number>>,
 ): Promise<TestToken> {
+  await compileHelper();
   const store = join(folder, "tokens");
   mkdirSync(store, { recursive: true });
   const configuration = join(folder, "softhsm2.conf");
