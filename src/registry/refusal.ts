@@ -79,8 +79,10 @@ function forbidden(refused: Refused, said: string): DecoderError {
     const error = mayNot(search.credential, action, target, said);
     return new DecoderError(error.code, error.message, encryptedHint(refused, 403));
   }
-  if (action === "push")
-    return new DecoderError("UNAUTHORIZED", `anonymous users may not push to ${target}${said}`);
+  if (action === "push") {
+    const message = `anonymous users may not push to ${target}${said}`;
+    return new DecoderError("UNAUTHORIZED", message, encryptedHint(refused, 403));
+  }
   return new DecoderError("UNAUTHORIZED", `${host} refuses access to ${what} in ${target} (403)${said}`);
 }
 
@@ -96,7 +98,9 @@ function notFound({ target, what, search, action }: Refused, said: string): Deco
   if (action === "push") return new DecoderError("NOT_FOUND", `${target} does not take ${what}${said}`);
   const isAnonymous = search.credential === undefined;
   return new DecoderError("NOT_FOUND", `${target} has no ${what}`, {
-    ...(isAnonymous && { hint: "some registries answer so to those without credentials" }),
+    ...(isAnonymous && {
+      hint: "a registry may also answer so if you may not see the image: log in with docker login or skopeo login",
+    }),
   });
 }
 

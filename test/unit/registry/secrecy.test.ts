@@ -463,7 +463,7 @@ describeWith([openssl], "over TLS", {}, () => {
   });
 
   it("a certificate that has expired is refused with its date", async () => {
-    const old = await certify(`${folder}/old`, { days: -1 });
+    const old = await certify(`${folder}/old`, { days: [-2, -1] });
     const registry = await start({ tls: { cert: old.cert, key: old.key } });
     mkdirSync(`${folder}/ca3`);
     writeFileSync(`${folder}/ca3/ca.crt`, old.authority);
@@ -473,6 +473,21 @@ describeWith([openssl], "over TLS", {}, () => {
     ).rejects.toMatchObject({
       code: "REGISTRY",
       message: `${registry.host}'s certificate expired on ${validTo}`,
+    });
+    expect(registry.seen).toEqual([]);
+  });
+
+  it("a certificate that is not yet valid is refused with its date", async () => {
+    const early = await certify(`${folder}/early`, { days: [1, 2] });
+    const registry = await start({ tls: { cert: early.cert, key: early.key } });
+    mkdirSync(`${folder}/ca4`);
+    writeFileSync(`${folder}/ca4/ca.crt`, early.authority);
+    const { validFrom } = new X509Certificate(early.cert);
+    await expect(
+      verified(registry.host, { certificateFolder: `${folder}/ca4` }).manifest("v1"),
+    ).rejects.toMatchObject({
+      code: "REGISTRY",
+      message: `${registry.host}'s certificate is not valid yet, but from ${validFrom} on`,
     });
     expect(registry.seen).toEqual([]);
   });
