@@ -66,7 +66,9 @@ export const RECIPIENT_OPTION = {
 } as const;
 
 export const WRAP_OPTIONS: Options = grouped("Keys", {
-  anonymous: { help: "do not write the recipients' names, if the format allows that" },
+  anonymous: {
+    help: "leave out the names of jwe: and pgp: recipients; a pkcs7: packet always names the certificate",
+  },
   "allow-expired": { help: "accept certificates that have expired or are not valid yet" },
   "allow-ca": { help: "accept the certificate of a CA as a recipient" },
   "allow-key-usage": { help: "accept certificates whose keyUsage excludes encryption" },

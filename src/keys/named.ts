@@ -6,7 +6,7 @@ import { readNamedFile } from "../io/named-file.ts";
 import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector } from "./collector.ts";
-import type { KeySet, SkippedKey } from "./keyset.ts";
+import type { KeySet, Unusable } from "./keyset.ts";
 import { passwordIn } from "./passwords.ts";
 import { PUBLIC_KEY } from "./private-key.ts";
 import { privateHalfHint } from "./recipient.ts";
@@ -32,19 +32,18 @@ export async function addNamedKeys(
   base: KeySet,
   askPassword: AskPassword = async () => undefined,
 ): Promise<KeySet> {
-  const collector = new KeyCollector(false);
   const parameters = new Map(base.parameters);
+  const named: KeyCollector[] = [];
   for (const spec of specs) {
     const provider = PROVIDER.exec(spec)?.groups;
-    if (provider === undefined) await addFile(collector, spec, askPassword);
+    if (provider === undefined) named.push(await keysIn(spec, askPassword));
     else addProvider(parameters, provider["name"] ?? "", provider["attributes"] ?? "");
   }
-  const named = collector.finish(parameters);
   return {
-    keys: [...named.keys, ...base.keys],
-    certificates: [...named.certificates, ...base.certificates],
-    keyrings: [...named.keyrings, ...base.keyrings],
-    tokenKeys: [...named.tokenKeys, ...base.tokenKeys],
+    keys: [...named.flatMap(({ keys }) => keys), ...base.keys],
+    certificates: [...named.flatMap(({ certificates }) => certificates), ...base.certificates],
+    keyrings: [...named.flatMap(({ keyrings }) => keyrings), ...base.keyrings],
+    tokenKeys: [...named.flatMap(({ tokenKeys }) => tokenKeys), ...base.tokenKeys],
     parameters,
     skipped: base.skipped,
     ...(base.advice !== undefined && { advice: base.advice }),
@@ -67,22 +66,38 @@ export async function readKeyFile(spec: string): Promise<{
   return { file, data: await read(file, "key"), passwords };
 }
 
-async function addFile(collector: KeyCollector, spec: string, askPassword: AskPassword): Promise<void> {
+async function keysIn(spec: string, askPassword: AskPassword): Promise<KeyCollector> {
   const { file, data, passwords } = await readKeyFile(spec);
-  if (data.length === 0) throw unusable(file, undefined);
-  let used = await collector.add(data, file, passwords);
-  const isNamed = passwords.length > 0;
-  for (let i = 0; used === undefined && !isNamed && i < PASSWORD_TRIES; i++) {
-    if (collector.skipped.at(-1)?.isLocked !== true) break;
+  if (data.length === 0) throw unusable(file, { reason: "it is empty" });
+  let collector = await collect(file, data, passwords);
+  let refusal = await refusalOf(collector);
+  for (let i = 0; refusal?.isLocked && passwords.length === 0 && i < PASSWORD_TRIES; i++) {
     const password = await askPassword(file);
     if (password === undefined) break;
-    used = await collector.add(data, file, [password]);
+    collector = await collect(file, data, [password]);
+    refusal = await refusalOf(collector);
   }
-  if (used === undefined) throw unusable(file, collector.skipped.at(-1));
+  if (refusal !== undefined) throw unusable(file, refusal);
+  return collector;
 }
 
-function unusable(file: string, skipped: SkippedKey | undefined): DecoderError {
-  const { reason = "it is empty", isLocked } = skipped ?? {};
+async function collect(file: string, data: Bytes, passwords: readonly Secret[]): Promise<KeyCollector> {
+  const collector = new KeyCollector(false);
+  await collector.add(data, file, passwords);
+  return collector;
+}
+
+/** Why no private key of a file can be used, if it has one. A file may also hold certificates alone. */
+async function refusalOf(found: KeyCollector): Promise<Unusable | undefined> {
+  const { keys, tokenKeys, keyrings, skipped } = found;
+  if (keys.length + tokenKeys.length > 0) return undefined;
+  const [keyring] = keyrings;
+  if (keyring === undefined) return skipped.at(-1);
+  const { keyringLock } = await import("./pgp-unlock.ts");
+  return await keyringLock(keyring);
+}
+
+function unusable(file: string, { reason, isLocked }: Unusable): DecoderError {
   const hint = reason === PUBLIC_KEY ? privateHalfHint(file) : isLocked && passwordForms(file);
   return new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, { ...(hint && { hint }) });
 }

@@ -55,14 +55,19 @@ const OUTDATED: Unusable = {
 const NOT_PKCS12: Unusable = { reason: "DER, but neither a private key nor a certificate" };
 const VERSION = 3;
 
+/** Whether DER is a PKCS#12 file. RFC 7292 §4: SEQUENCE { INTEGER 3, ContentInfo of data or signedData, … }. */
+export function isPkcs12(der: Bytes): boolean {
+  const [version, content] = readSequence(der) ?? [];
+  return readSmallInteger(version) === VERSION && content?.tag === TAG.SEQUENCE;
+}
+
 /**
  * Opens a file. Its MAC is not checked: a wrong password shows in the padding, and a wrong key opens no layer.
  * @returns why nothing in it can be used, or its contents. Certificates that do not open are left out.
  */
 export async function openPkcs12(der: Bytes, given: Attempts): Promise<Pkcs12Contents | Unusable> {
-  // RFC 7292 §4: SEQUENCE { INTEGER 3, ContentInfo of data or signedData, … }.
-  const [version, content] = readSequence(der) ?? [];
-  if (readSmallInteger(version) !== VERSION || content?.tag !== TAG.SEQUENCE) return NOT_PKCS12;
+  const content = readSequence(der)?.[1];
+  if (!isPkcs12(der) || content === undefined) return NOT_PKCS12;
   const safe = contentOf(content, DATA);
   const octets = safe && readOnly(safe, TAG.OCTET_STRING);
   const parts = octets && readOnly(octets.content, TAG.SEQUENCE);

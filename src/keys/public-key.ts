@@ -3,7 +3,9 @@ import type { Bytes } from "../encoding/bytes.ts";
 import { readElement, readOnly, TAG } from "../encoding/der.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
+import type { DecoderError } from "../errors.ts";
 import { type CertificateFields, readCertificate } from "./certificate.ts";
+import { isPkcs12 } from "./pkcs12.ts";
 import { parsePrivateKey } from "./private-key.ts";
 import { badRecipient, isPrivate, type NamedRecipient, readRecipientFile } from "./recipient.ts";
 import { type CertificateRules, certificateProblem, endEntity, STRICT } from "./recipient-certificate.ts";
@@ -60,11 +62,18 @@ export async function readCertificateFile(
 ): Promise<RecipientCertificate> {
   const data = await readRecipientFile(recipient);
   const text = Buffer.from(data).toString("latin1");
+  if (isPkcs12(data)) throw notOpened(recipient);
   const certificates = text.includes("-----BEGIN ")
     ? certificatesIn(parsePem(text, PEM_BLOCKS), recipient)
     : readCertificate(data) === null
       ? []
       : [data];
+  if (certificates.length === 0 && /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text))
+    throw badRecipient(
+      recipient,
+      "is a private key",
+      "name its certificate, and keep the key where images are decrypted",
+    );
   if (certificates.length === 0)
     throw badRecipient(recipient, "holds no X.509 certificate", "jwe:FILE takes public keys");
   return fromCertificates(certificates, recipient, rules);
@@ -120,6 +129,7 @@ function fromDer(der: Bytes, recipient: NamedRecipient, rules: CertificateRules)
   if (readOnly(der, TAG.SEQUENCE) === null)
     throw badRecipient(recipient, "is not a public key: neither PEM, DER nor JWK");
   if (parsePrivateKey(der, { origin: recipient.file }) !== null) throw isPrivate(recipient);
+  if (isPkcs12(der)) throw notOpened(recipient);
   for (const type of ["spki", "pkcs1"] as const) {
     try {
       return fromPublicDer(der, type, recipient);
@@ -128,6 +138,13 @@ function fromDer(der: Bytes, recipient: NamedRecipient, rules: CertificateRules)
     }
   }
   return fromCertificates([der], recipient, rules).key;
+}
+
+/** The error for a PKCS#12 file: its certificates are encrypted, too. */
+function notOpened(recipient: NamedRecipient): DecoderError {
+  const { file } = recipient;
+  const hint = `write its certificate to a file: openssl pkcs12 -in ${file} -clcerts -nokeys -out ${file}.crt`;
+  return badRecipient(recipient, "is a PKCS#12 file, which holds a private key", hint);
 }
 
 function fromPublicDer(der: Bytes, type: "spki" | "pkcs1", recipient: NamedRecipient): KeyObject {

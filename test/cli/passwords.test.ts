@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { generateKey } from "openpgp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { command, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
 import { describeWith, openssl, ours, output, script } from "../support/peers.ts";
@@ -15,8 +16,24 @@ beforeAll(async () => {
   writeFileSync(join(folder, "password"), "secret\n");
   writeFileSync(join(folder, "file.tar"), Buffer.alloc(1024));
   await succeed(["keygen", "--password-file", "password", "locked.pem"], { cwd });
-  await succeed(["encrypt", "-q", "-r", "jwe:locked.pem.pub", "tar:file.tar", image], { cwd });
+  const { privateKey, publicKey } = await generateKey({ userIDs: [{ name: "ops" }], passphrase: "secret" });
+  writeFileSync(join(folder, "ops.asc"), privateKey);
+  writeFileSync(join(folder, "ops.pub"), publicKey);
+  const both = ["-r", "jwe:locked.pem.pub", "-r", "pgp:ops.pub"];
+  await succeed(["encrypt", "-q", ...both, "tar:file.tar", image], { cwd });
 });
+
+/** A certificate before its private key, as servers keep them: bundle.pem, and outdated.p12 with RC2. */
+async function makeBundles(): Promise<void> {
+  const key = ["-passin", "pass:secret"];
+  const subject = ["-subj", "/CN=node", "-out", "node.crt"];
+  await output(openssl, ["req", "-x509", "-key", "locked.pem", ...key, ...subject], { cwd });
+  const read = (name: string) => readFileSync(join(folder, name));
+  writeFileSync(join(folder, "bundle.pem"), Buffer.concat([read("node.crt"), read("locked.pem")]));
+  const from = ["-in", "node.crt", "-inkey", "locked.pem", ...key, "-passout", "pass:secret"];
+  const outdated = ["-legacy", "-keypbe", "PBE-SHA1-RC2-40", "-certpbe", "PBE-SHA1-3DES"];
+  await output(openssl, ["pkcs12", "-export", ...from, ...outdated, "-out", "outdated.p12"], { cwd });
+}
 
 interface Shown {
   readonly exit: number;
@@ -43,12 +60,23 @@ async function typing(args: readonly string[], texts: readonly string[]): Promis
   return { exit, screen };
 }
 
-describeWith([ours, script], "a password on a terminal", { timeout: 60_000 }, () => {
-  test("is asked for if a key needs one, and is not shown", async () => {
-    const { exit, screen } = await typing(["verify", "--key", "locked.pem", image], ["secret\r"]);
-    expect(exit).toBe(0);
-    expect(screen).toMatch(/^password for locked\.pem: \r\n/);
-    expect(screen).not.toContain("secret");
+describeWith([ours, script, openssl], "a password on a terminal", { timeout: 60_000 }, () => {
+  beforeAll(makeBundles);
+
+  test.each(["locked.pem", "bundle.pem", "ops.asc"])(
+    "is asked for if a key needs one, and is not shown: %s",
+    async (file) => {
+      const { exit, screen } = await typing(["verify", "--key", file, image], ["wrong\r", "secret\r"]);
+      expect(exit).toBe(0);
+      expect(screen.startsWith(`password for ${file}: \r\npassword for ${file}: \r\n`)).toBe(true);
+      expect(screen).not.toContain("secret");
+    },
+  );
+
+  test("is not asked for if it could not help: a key in an outdated cipher beside its certificate", async () => {
+    const { exit, screen } = await typing(["verify", "--key", "outdated.p12:pass=secret", image], []);
+    expect(exit).toBe(1);
+    expect(screen.replaceAll(/\s+/g, " ")).toContain("openssl pkcs12 -legacy -in FILE -nodes -out KEY.pem");
   });
 
   test("may be wrong twice, and can be edited", async () => {
@@ -111,11 +139,19 @@ describeWith([ours], "a password without a terminal", {}, () => {
     return { exit: 0, stderr: "" };
   };
 
-  test("is named on the command line, or the error says how", () => {
-    const { exit, stderr } = alone("verify", "--key", "locked.pem", image);
+  test.each(["locked.pem", "ops.asc"])("is named on the command line, or the error says how: %s", (file) => {
+    const { exit, stderr } = alone("verify", "--key", file, image);
     expect(exit).toBe(1);
     expect(stderr).toMatch(ONE_ERROR);
-    expect(stderr).toContain("locked.pem:file=PASSWORD-FILE");
+    expect(stderr).toContain(`${file}:file=PASSWORD-FILE`);
+    expect(alone("verify", "--key", `${file}:file=password`, image)).toEqual({
+      exit: 0,
+      stderr: expect.any(String),
+    });
+    expect(alone("verify", "--key", `${file}:pass=wrong`, image)).toEqual({
+      exit: 1,
+      stderr: expect.stringMatching(/the key .* can't be used: .*(?:opens|unlocks it)\n/),
+    });
   });
 
   test.each([

@@ -119,6 +119,41 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
     expect(rootOf(path("provider-out")).digest).toBe(rootOf(path("plain")).digest);
   });
 
+  test.each([
+    ["pkcs7:x509/key.pem", /is a private key\n.*name its certificate/],
+    ["jwe:x509/key.pem", /is a private key\n.*name its public half/],
+    ["pkcs7:x509/node.p12", /is a PKCS#12 file.*\n.*openssl pkcs12 -in x509\/node\.p12 -clcerts -nokeys/],
+    ["jwe:x509/node.p12", /is a PKCS#12 file.*\n.*openssl pkcs12 -in x509\/node\.p12 -clcerts -nokeys/],
+  ])("that are private keys are refused, with what to name instead: %s", async (recipient, message) => {
+    const files = ["-inkey", path("x509/key.pem"), "-in", path("x509/cert.pem")];
+    await output(openssl, [
+      "pkcs12",
+      "-export",
+      ...files,
+      "-passout",
+      "pass:x",
+      "-out",
+      path("x509/node.p12"),
+    ]);
+    const { exit, stderr } = await command(["encrypt", "-r", recipient, "oci:plain", "oci:none"], {
+      cwd: folder,
+    });
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+
+  test("have no names with --anonymous, unless the scheme needs them", async () => {
+    const named = [`jwe:${keys.publicKey}`, "pgp:ops@example.com", `pkcs7:${path("x509/cert.pem")}`];
+    const args = ["--anonymous", "--gpg-homedir", path("gpg"), ...named.flatMap((it) => ["-r", it])];
+    await succeed(["encrypt", "-q", ...args, `oci:${path("plain")}`, `oci:${path("anonymous")}:v1`]);
+    const shown = JSON.parse(await succeed(["inspect", "--json", `oci:${path("anonymous")}`]));
+    const { packets } = shown.platforms[0].layers[0].encryption;
+    const ids = packets.flatMap((it: { recipients: { id?: string }[] }) => it.recipients.map(({ id }) => id));
+    expect(ids.sort()).toEqual([expect.stringMatching(/CN=node/), undefined, undefined]);
+    for (const key of [keys.privateKey, path("pgp.asc")])
+      await succeed(["verify", "-q", "--key", key, `oci:${path("anonymous")}`]);
+  });
+
   test("that are unusable are named before any work begins", async () => {
     for (const bad of [
       "pkcs7:none.pem",

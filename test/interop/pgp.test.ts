@@ -121,8 +121,9 @@ async function wrapFor(
   home: GpgHome,
   recipients: readonly string[],
   options: Uint8Array = OPTIONS,
+  isAnonymous = false,
 ): Promise<Bytes> {
-  const [wrapper] = await prepare(recipients, settingsFor(home));
+  const [wrapper] = await prepare(recipients, { ...settingsFor(home), isAnonymous });
   return new Uint8Array((await wrapper?.wrap(new Uint8Array(options))) ?? []);
 }
 
@@ -283,10 +284,10 @@ describeWith([gpg], "gpg", {}, () => {
       expect(await decrypt(await wrapFor(home, [path]), "nistp384")).toBe(OPTIONS.toString());
     });
 
-    test("for several recipients", async () => {
-      const message = await wrapFor(home, ["rsa2048@example.org", "cv25519@example.org"]);
+    test.each([false, true])("for several recipients, their key IDs hidden: %j", async (isHidden) => {
+      const message = await wrapFor(home, ["rsa2048@example.org", "cv25519@example.org"], OPTIONS, isHidden);
       for (const name of ["rsa2048", "cv25519"]) {
-        const only = new GpgHome(`only-${name}`);
+        const only = new GpgHome(`only-${name}-${isHidden}`);
         await only.run(["--import"], { input: keyringOf(name) });
         expect((await only.run(["--decrypt"], { input: message })).toString()).toBe(OPTIONS.toString());
         await only.close();
@@ -367,6 +368,18 @@ describeWith([gpg], "gpg", {}, () => {
         expect(sha256(result.stdout)).toBe(layer.plainDigest);
       },
     );
+
+    test("with hidden key IDs", async () => {
+      const people = ["cv25519@example.org", "rsa3072@example.org"];
+      const layer = await encryptedLayer((options) => wrapFor(home, people, options, true));
+      const result = await decode(goDecoder, {
+        layer: layer.ciphertext,
+        payload: payload(layer.descriptor, { "gpg-privatekeys": [keyringOf("rsa3072")] }),
+        mediaType: layer.descriptor.mediaType,
+      });
+      expect(result).toMatchObject({ exit: 0, stderr: "" });
+      expect(sha256(result.stdout)).toBe(layer.plainDigest);
+    });
 
     test("with a passphrase in the payload", async () => {
       const layer = await encryptedLayer((options) => wrapFor(home, ["protected-rsa@example.org"], options));

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import type { PgpKeyring, Unusable } from "../../keys/keyset.ts";
-import * as LIMITS from "../../limits.ts";
-import { config, type SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
+import { type SecretPacket, unlockPacket } from "../../keys/pgp-unlock.ts";
+import { SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { UnwrapContext } from "../scheme.ts";
 
 /** RFC 9580 §5.5.3: the secret parts of an RSA key, u = p⁻¹ mod q. */
@@ -14,16 +14,9 @@ interface RsaParameters {
   readonly u: Uint8Array;
 }
 
-type KeyPacket = SecretKeyPacket | SecretSubkeyPacket;
-
-/** openpgp.js also takes the configuration, which its type omits. */
-type Unlock = (passphrase: string, settings: typeof config) => Promise<void>;
-
-const SETTINGS = { ...config, maxArgon2MemoryExponent: LIMITS.argon2MemoryExponent };
-
 /** A primary key or subkey that can decrypt. Expired and revoked keys still open what was encrypted for them. */
 export class SecretKey {
-  readonly packet: KeyPacket;
+  readonly packet: SecretPacket;
   /** Lower-case hex. */
   readonly keyId: string;
   readonly fingerprint: string;
@@ -35,7 +28,7 @@ export class SecretKey {
   #unlocked: Promise<Unusable | undefined> | undefined;
   #rsaKey: KeyObject | undefined;
 
-  constructor(packet: KeyPacket, keyring: PgpKeyring) {
+  constructor(packet: SecretPacket, keyring: PgpKeyring) {
     this.packet = packet;
     this.keyId = packet.getKeyID().toHex();
     this.fingerprint = packet.getFingerprint();
@@ -55,26 +48,7 @@ export class SecretKey {
 
   async #unlock(context: UnwrapContext): Promise<Unusable | undefined> {
     if (!this.isProtected) return undefined;
-    if (this.packet.isMissingSecretKeyMaterial()) {
-      const reason =
-        "its secret part is missing (on a smart card, for example), or protected in an unknown way";
-      return { reason };
-    }
-    if (argon2Work(this.packet) > LIMITS.argon2Work)
-      return { reason: "its passphrase is protected with more Argon2 work than is allowed" };
-    if (this.#passphrases.length === 0)
-      return { reason: "it is protected with a passphrase, and none was given", isLocked: true };
-    const decrypt = this.packet.decrypt.bind(this.packet) as Unlock;
-    for (const passphrase of this.#passphrases) {
-      context.spend();
-      try {
-        await decrypt(Buffer.from(passphrase.bytes).toString("utf8"), SETTINGS);
-        return undefined;
-      } catch {
-        // Only the error text of openpgp.js distinguishes a wrong passphrase from an outdated protection.
-      }
-    }
-    return { reason: "it is protected, and no passphrase given unlocks it", isLocked: true };
+    return await unlockPacket(this.packet, this.#passphrases, () => context.spend());
   }
 
   get isSubkey(): boolean {
@@ -95,17 +69,6 @@ export class SecretKey {
     } as RsaParameters);
     return this.#rsaKey;
   }
-}
-
-/** Members of a protected key packet that openpgp.js's types omit (RFC 9580 §3.7.1.4). */
-interface Protected {
-  readonly s2k?: { readonly type: string; readonly t: number; readonly encodedM: number } | null;
-}
-
-/** Passes times KiB of the key's Argon2, 0 for other derivations. openpgp.js bounds the memory alone. */
-function argon2Work(packet: KeyPacket): number {
-  const { s2k } = packet as unknown as Protected;
-  return s2k?.type === "argon2" ? s2k.t * 2 ** s2k.encodedM : 0;
 }
 
 /** A JWK (RFC 7518 §6.3.2) has the inverse of q, OpenPGP that of p. So the primes change places. */

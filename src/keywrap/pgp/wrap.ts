@@ -14,7 +14,7 @@ export async function prepare(
       annotation: "pgp",
       async wrap(options, present) {
         const missing = distinct.filter((key) => !idsOf(key).some((id) => present?.has(id)));
-        return missing.length === 0 ? null : await wrapFor(missing, options);
+        return missing.length === 0 ? null : await wrapFor(missing, settings.isAnonymous ?? false, options);
       },
     },
   ];
@@ -29,7 +29,11 @@ function idsOf(key: PublicKey): string[] {
  * Writes an uncompressed literal packet in integrity-protected data of version 1, which Go's decoder and every gpg read. Many keys
  * announce version 2, although some programs that use them can't read it. Only version 6 keys get version 2.
  */
-async function wrapFor(keys: readonly PublicKey[], options: Uint8Array): Promise<Uint8Array> {
+async function wrapFor(
+  keys: readonly PublicKey[],
+  isAnonymous: boolean,
+  options: Uint8Array,
+): Promise<Uint8Array> {
   const encryptionKeys = [...keys];
   const { aeadAlgorithm, ...sessionKey } = await generateSessionKey({ encryptionKeys });
   const asVersion2 = aeadAlgorithm !== undefined && keys.some((key) => key.keyPacket.version === 6);
@@ -38,6 +42,8 @@ async function wrapFor(keys: readonly PublicKey[], options: Uint8Array): Promise
     message,
     encryptionKeys,
     sessionKey: asVersion2 ? { ...sessionKey, aeadAlgorithm } : sessionKey,
+    // RFC 9580 §5.1.8: key IDs of zero.
+    wildcard: isAnonymous,
     format: "binary",
   });
   sessionKey.data.fill(0);
