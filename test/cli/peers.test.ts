@@ -1,10 +1,20 @@
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { copyImage, diffId, layersOf, readBlob, tar, writeImage } from "../support/images.ts";
 import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
-import { describeWith, ours, output, run, skopeo, skopeoNew, umoci } from "../support/peers.ts";
+import {
+  buildah,
+  describeWith,
+  ours,
+  output,
+  root,
+  run,
+  skopeo,
+  skopeoNew,
+  umoci,
+} from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -29,6 +39,8 @@ beforeAll(async () => {
   putPlatforms(index, contents);
 });
 
+/** A JWE recipient with the thumbprint of its key (RFC 7638). */
+const KID = expect.objectContaining({ id: expect.stringMatching(/^[\w-]{43}$/) });
 const fresh = () => join(folder, String(count++));
 const recipient = () => `jwe:${keys.publicKey}`;
 const diffIds = (layout: string, tag = "v1") =>
@@ -120,6 +132,43 @@ describe.each([skopeo, skopeoNew])("$name", (tool) => {
       const args = ["inspect", `docker-archive:${archive}:test:v2`];
       expect((await run(ours, args)).stderr).toMatch(/test:v1/);
     });
+  });
+});
+
+describeWith([buildah, root, ours], "buildah", {}, () => {
+  const storage = join(folder, "buildah");
+  const policy = join(folder, "accept.json");
+
+  beforeAll(() => writeFileSync(policy, '{"default": [{"type": "insecureAcceptAnything"}]}'));
+
+  /** Names are relative: buildah derives an image's name from them, and refuses capital letters. */
+  async function build(verb: string, ...args: string[]): Promise<string> {
+    const global = ["--root", `${storage}/root`, "--runroot", `${storage}/run`, "--storage-driver", "vfs"];
+    const call = [...global, verb, "-q", "--signature-policy", policy, ...args];
+    return (await output(buildah, call, { cwd: folder })).toString().trim();
+  }
+
+  test("pulls what we encrypt, kid included, and pushes what we decrypt", async () => {
+    const other = await rsaKeys(join(folder, "keys"), "buildah");
+    const [encrypted, pushed, decrypted] = [fresh(), fresh(), fresh()];
+    const both = ["--recipient", recipient(), "--recipient", `jwe:${other.publicKey}`];
+    await succeed(["encrypt", "-q", ...both, `oci:${plain}`, `oci:${encrypted}:v1`]);
+    const { recipients } = JSON.parse(await succeed(["inspect", "--json", `oci:${encrypted}`])).platforms[0]
+      .layers[0].encryption.packets[0];
+    expect(recipients).toEqual([KID, KID]);
+    // The second recipient: the kid of the first does not keep it from being tried.
+    const image = await build("pull", "--decryption-key", other.privateKey, `oci:${basename(encrypted)}:v1`);
+    await build("push", "--encryption-key", recipient(), image, `oci:${basename(pushed)}:v1`);
+    await succeed(["decrypt", "-q", "--key", keys.privateKey, `oci:${pushed}`, `oci:${decrypted}:v1`]);
+    expect(diffIds(decrypted)).toEqual(diffIds(plain));
+  });
+
+  test("refuses a key for which we did not encrypt", async () => {
+    const [encrypted, other] = [fresh(), await rsaKeys(join(folder, "keys"), "buildah-other")];
+    await succeed(["encrypt", "-q", "--recipient", recipient(), `oci:${plain}`, `oci:${encrypted}:v1`]);
+    await expect(
+      build("pull", "--decryption-key", other.privateKey, `oci:${basename(encrypted)}:v1`),
+    ).rejects.toThrow(/no suitable key/);
   });
 });
 

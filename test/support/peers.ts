@@ -32,6 +32,8 @@ export const goDecoder = program("Go's ctd-decoder", `${TRIXIE}/usr/bin/ctd-deco
 /** Debian's skopeo of this machine, and of trixie, which runs through the loader and libraries it was built for. */
 export const skopeo = onPath("skopeo");
 export const skopeoNew = unpacked("skopeo");
+/** Debian's, without its recommended packages. */
+export const buildah = onPath("buildah");
 export const ctrImgcrypt = program("ctr-imgcrypt", `${TRIXIE}/usr/bin/ctr-imgcrypt`);
 
 /** cosign of trixie, which signs as payloads under a tag, and of sid, which signs as Sigstore bundles. */
