@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -20,8 +21,8 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
-    // Vitest leaves one core idle by default, which is half of two. Tests wait for other programs most of the time.
-    maxWorkers: "100%",
+    // One more than cores: tests wait for other programs, some for half a minute, and a core would be idle meanwhile.
+    maxWorkers: availableParallelism() + 1,
     // Only a hang takes that long, even on a machine ten times slower than the one the tests were written on.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -109,7 +109,8 @@ function leaveOut(stage: string, name: string): void {
 
 function linkTree(from: string, to: string): void {
   if (statSync(from).isFile()) return linkSync(from, to);
-  execFileSync("cp", ["--archive", "--link", from, to]);
+  // -H follows a link to the folder itself. The stage would otherwise share the packages, and leaveOut would remove one.
+  execFileSync("cp", ["--archive", "--link", "-H", from, to]);
 }
 
 function targetFlags(target: Target | undefined): string[] {

@@ -160,6 +160,42 @@ export const CHANGES: readonly Change[] = [
     from: "    done += bytesWritten;",
     to: "    done += Math.max(bytesWritten, chunk.length);",
   },
+  {
+    file: "src/transport/layout.ts",
+    from: "if (!found.isFile()) throw new",
+    to: "if (false) throw new",
+  },
+  {
+    file: "src/image/rewrite.ts",
+    from: "    checkRunning(signal);\n    await destination.commit(root, bytes);",
+    to: "    await destination.commit(root, bytes);",
+  },
+  {
+    file: "src/image/decrypt.ts",
+    from: "mediaType: type.oci, digest, size",
+    to: "mediaType: type.plain, digest, size",
+  },
+  {
+    file: "src/image/layer-encryptor.ts",
+    from: "this.#encrypted.get(id) ?? encrypt();\n    this.#encrypted.set(id, known);",
+    to: "this.#encrypted.get(digest) ?? encrypt();\n    this.#encrypted.set(digest, known);",
+  },
+  { file: "src/cli/commands/layer.ts", from: "LIMITS.layers) ?? 0;", to: "LIMITS.layers) ?? -1;" },
+  {
+    file: "src/cli/commands/keygen.ts",
+    from: "      for (const path of written) await rm(path, { force: true });\n",
+    to: "",
+  },
+  {
+    file: "src/decoder/flags.ts",
+    from: 'turns("store", "useContentStore", false)',
+    to: 'turns("store", "useContentStore", true)',
+  },
+  {
+    file: "src/keywrap/jwe/message.ts",
+    from: "Object.keys(header).length > LIMITS.jweHeaderParameters",
+    to: "Object.keys(header).length > LIMITS.jweHeaderParameters + 1",
+  },
 ];
 
 export interface AcceptedMutant extends Change {

@@ -15,7 +15,8 @@ const PROJECT = join(import.meta.dirname, "../..");
 const ROOMS = ["cipher", "keywrap", "containerd/store", "decoder", "layer", "keys", "trust", "io", "node"];
 const HELP = `usage: npm run mutants -- [OPTIONS] [PATH...]
 
-PATH is a file or folder of src/; default the rooms ${ROOMS.join(", ")}.
+PATH is a file or folder of src/; default the rooms ${ROOMS.join(", ")},
+and with --listed all of src/.
 
   --listed     only the changes listed in scripts/mutants/list.ts
   --sample N   at most N derived changes, spread evenly (default 400)
@@ -76,7 +77,8 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return void process.stdout.write(HELP);
-  const paths = positionals.length > 0 ? positionals : ROOMS.map((room) => `src/${room}`);
+  const usual = values.listed ? ["src"] : ROOMS.map((room) => `src/${room}`);
+  const paths = positionals.length > 0 ? positionals : usual;
   const files = paths.flatMap(filesBelow);
   const derived = values.listed ? [] : [...mutantsOf(PROJECT, files).values()].flat();
   const queue = [...listed(files), ...sample(derived, Number(values.sample))].filter((it) => !isAccepted(it));

@@ -41,17 +41,20 @@ export class Runner {
 
   /** @throws Error if a test fails without any change */
   async judge(mutant: Mutant): Promise<Fate> {
+    for (const stage of stagesFor(this.#copy, mutant.file)) {
+      await this.#measure(stage);
+      const fate = await this.#judgeBy(stage, mutant);
+      if (fate !== "survived") return fate;
+    }
+    return "survived";
+  }
+
+  async #judgeBy(stage: Stage, mutant: Mutant): Promise<Fate> {
     const path = join(this.#copy, mutant.file);
     const source = readFileSync(path, "utf8");
-    const stages = stagesFor(this.#copy, mutant.file);
-    for (const stage of stages) await this.#measure(stage);
     try {
       writeFileSync(path, mutated(source, mutant));
-      for (const stage of stages) {
-        const fate = await this.#run(stage);
-        if (fate !== "survived") return fate;
-      }
-      return "survived";
+      return await this.#run(stage);
     } finally {
       writeFileSync(path, source);
     }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { command, type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, readBlob, tar } from "../support/images.ts";
-import { putPlatforms, readDocument, rootOf } from "../support/layouts.ts";
+import { putManifest, putPlatforms, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -108,6 +108,23 @@ describeWith([ours], "layer", {}, () => {
       `oci:${encrypted}`,
     ];
     const { exit, stdout } = await command(args);
+    expect([exit, stdout]).toEqual([0, layerTar]);
+  });
+
+  test("decrypts the first one where no position is given", async () => {
+    const other = await tar({ "bye.txt": Buffer.from("bye") });
+    const layers = [layerTar, other].map(
+      (bytes) => ({ bytes, compression: "none", diffId: diffId(bytes) }) as const,
+    );
+    const layout = join(folder, "layers");
+    tagRoot(layout, putManifest(layout, layers));
+    await succeed(
+      ["encrypt", "-q", "--recipient", "jwe:keys/node.pub.pem", "oci:layers", "oci:layers-enc:v1"],
+      {
+        cwd,
+      },
+    );
+    const { exit, stdout } = await command(["layer", "--key", "keys/node.pem", "oci:layers-enc"], { cwd });
     expect([exit, stdout]).toEqual([0, layerTar]);
   });
 

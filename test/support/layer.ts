@@ -81,6 +81,7 @@ export interface ReleaseCall {
   readonly spoolMemory?: number;
   /** Bytes of one read. */
   readonly chunk?: number;
+  readonly onAuthentic?: (bytes: number) => void;
 }
 
 export interface Released {
@@ -109,6 +110,7 @@ export async function release(folder: string, call: ReleaseCall): Promise<Releas
         mode: call.release ?? "verified",
         spoolMemory: call.spoolMemory ?? 16 << 20,
         spoolDirectory: folder,
+        ...(call.onAuthentic && { onAuthentic: call.onAuthentic }),
       },
     );
   } catch (caught) {

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
+import { DecoderError } from "../../../src/errors.ts";
 import { sha256 } from "../../support/images.ts";
 import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -74,6 +75,26 @@ describe.each(WAYS)("$way release", ({ release: way }) => {
       expect(other.written.length).toBeLessThanOrEqual(way === "stream" ? Math.max(0, length - WITHHELD) : 0);
     }
   });
+});
+
+test.each([100, 2 * LIMIT])("an error of the audit log keeps a layer of %i bytes back", async (length) => {
+  const { ciphertext, options } = encryptLayer(plainBytes(length));
+  const told: number[] = [];
+  const onAuthentic = (bytes: number) => {
+    told.push(bytes);
+    throw new DecoderError("AUDIT", "the disk is full");
+  };
+  const call = { ciphertext, options: options(), spoolMemory: LIMIT, onAuthentic };
+  expect(await release(folder, call)).toMatchObject({ code: "AUDIT", written: Buffer.alloc(0) });
+  expect(told).toEqual([length]);
+});
+
+test("a forged layer is an error, whatever its size", async () => {
+  for (const length of [0, 100, 2 * LIMIT]) {
+    const { ciphertext, options, hmac } = encryptLayer(plainBytes(length));
+    const call = { ciphertext, options: options({ hmac: flipBit(hmac, 31) }), spoolMemory: LIMIT };
+    expect(await release(folder, call)).toMatchObject({ code: "AUTHENTICATION", written: Buffer.alloc(0) });
+  }
 });
 
 test("a digest that can't be checked is refused before anything is read", async () => {

@@ -58,6 +58,11 @@ describe("the verdict", () => {
     expect(lines()[1]).not.toHaveProperty("layer");
   });
 
+  test("of a refusal has a message that is cut", () => {
+    start().refused(new DecoderError("NO_KEY", `\n${"x".repeat(10_000)}`), undefined);
+    expect(lines()).toMatchObject([{ verdict: "NO_KEY", message: expect.stringMatching(/^ x{400,512}…$/) }]);
+  });
+
   test("of an internal error does not show its message, which might quote a secret", () => {
     start().refused(new Error("hunter2"), undefined);
     expect(lines()).toMatchObject([{ verdict: "INTERNAL" }]);

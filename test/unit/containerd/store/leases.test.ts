@@ -97,6 +97,31 @@ test("a page that is its own child ends the search", () => {
   expect([...everyEntry(database)]).toEqual([]);
 });
 
+test("no more pages than the limit are read", () => {
+  const database = Buffer.alloc(5 * 4096);
+  fixture("one-pull").copy(database, 0, 0, 2 * 4096);
+  for (const meta of [0, 4096]) database.writeBigUInt64LE(2n, meta + 16 + 16);
+  // The root has 250 children, each the same page; that one has 200, each the same leaf with one entry.
+  for (const [number, children] of [
+    [2n, 250],
+    [3n, 200],
+  ] as const) {
+    const page = database.subarray(Number(number) * 4096);
+    page.writeUInt16LE(1, 8); // a branch page
+    page.writeUInt16LE(children, 10);
+    for (let i = 0; i < children; i++) page.writeBigUInt64LE(number + 1n, 16 + 16 * i + 8);
+  }
+  const leaf = database.subarray(4 * 4096);
+  leaf.writeUInt16LE(2, 8);
+  leaf.writeUInt16LE(1, 10);
+  leaf.writeUInt32LE(16, 16 + 4); // the key's offset from its element, then the lengths of key and value
+  leaf.writeUInt32LE(1, 16 + 8);
+  leaf.writeUInt32LE(1, 16 + 12);
+  const found = [...everyEntry(database)].length;
+  // 4,096 pages: the root, 20 whole branches of 1 + 200 pages, and a branch with 74 leaves.
+  expect(found).toBe(20 * 200 + 74);
+});
+
 test("a page that claims more bytes than it has is given up, however often its keys overlap", () => {
   const [count, pages] = [65_535, 300];
   const database = Buffer.alloc((4 + pages) * 4096);
