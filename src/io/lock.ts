@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
-import { hostName, isAlive } from "./staging.ts";
+import { hostName, isAlive, Staging } from "./staging.ts";
 
 const LOCK_FILE = ".ctd-decoder.lock";
 const RETRY_MS = 20;
@@ -44,6 +44,24 @@ export class FolderLock {
     } catch (error) {
       if (error instanceof DecoderError) throw error;
       throw new DecoderError("IO", `can't lock ${folder}: ${describeSystemError(error)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Does something while this process holds the lock.
+   * @throws DecoderError IO, as `take` does; whatever `action` throws
+   */
+  static async during<T>(folder: string, action: () => Promise<T>): Promise<T> {
+    const staging = await Staging.create(folder);
+    try {
+      const lock = await FolderLock.take(folder, staging.path);
+      try {
+        return await action();
+      } finally {
+        await lock.release();
+      }
+    } finally {
+      await staging.remove();
     }
   }
 

@@ -1,5 +1,4 @@
 import { FolderLock } from "../io/lock.ts";
-import { Staging } from "../io/staging.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 /** A node that runs has it, and empties it at each boot. */
@@ -14,16 +13,5 @@ export function isLockable(node: NodeRoot): boolean {
  * @throws DecoderError IO, also when another one takes too long; whatever `change` throws
  */
 export async function withLock<T>(node: NodeRoot, change: () => Promise<T>): Promise<T> {
-  const folder = node.follow(isLockable(node) ? PLACE : "/");
-  const staging = await Staging.create(folder);
-  try {
-    const lock = await FolderLock.take(folder, staging.path);
-    try {
-      return await change();
-    } finally {
-      await lock.release();
-    }
-  } finally {
-    await staging.remove();
-  }
+  return await FolderLock.during(node.follow(isLockable(node) ? PLACE : "/"), change);
 }

@@ -71,19 +71,25 @@ interface Sealed {
 /**
  * Writes seal records for the chains that are being unpacked, before a byte of plaintext is released.
  * @returns what the records say
- * @throws DecoderError TENANTS if the chain is unknown, or a record can't be written
+ * @throws DecoderError TENANTS if the chain is unknown, or a record can't be written; IO if the records stay locked
  */
-export function seal(records: SealRecords, layerKey: Secret, { store, digest, owner }: Sealing): Sealed {
+export async function seal(
+  records: SealRecords,
+  layerKey: Secret,
+  { store, digest, owner }: Sealing,
+): Promise<Sealed> {
   const metadata = new ContainerdMetadata(store);
   const { chains, repositories } = metadata.unpacking(digest);
   if (chains.length === 0)
     throw missing(`containerd does not say which snapshot layer ${digest} is unpacked for`);
-  records.prune((chain) => metadata.hasChain(chain));
   const time = new Date().toISOString();
-  for (const chain of chains) {
-    records.discard(chain, (layer) => metadata.mayComplete(layer, chain));
-    records.write({ layer: digest, chain, repositories, owner, proof: proofOf(layerKey, chain), time });
-  }
+  await records.changing(async () => {
+    records.prune(() => metadata.chains());
+    for (const chain of chains) {
+      records.discard(chain, (layer) => metadata.mayComplete(layer, chain));
+      await records.write({ layer: digest, chain, repositories, owner, proof: proofOf(layerKey, chain), time });
+    }
+  });
   return { chains, repositories };
 }
 

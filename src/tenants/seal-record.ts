@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
+import { FolderLock } from "../io/lock.ts";
+import { syncFolder } from "../io/staging.ts";
 import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import { parseDigest } from "../spec/digest.ts";
@@ -57,10 +59,24 @@ export class SealRecords {
   }
 
   /**
-   * Writes a record, whole or not at all.
+   * Changes records while no other decoder does. What one decoder finds dead, another could otherwise write anew before it is
+   * removed, and would release its layer without a record.
+   * @throws DecoderError IO, TENANTS; whatever `change` throws
+   */
+  async changing(change: () => Promise<void>): Promise<void> {
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw unwritable(this.#folder, error);
+    }
+    await FolderLock.during(this.#folder, change);
+  }
+
+  /**
+   * Writes a record, whole or not at all, and to the disk: containerd's snapshot survives a crash, too.
    * @throws DecoderError TENANTS: without a record the layer must not be released
    */
-  write(record: SealRecord): void {
+  async write(record: SealRecord): Promise<void> {
     const folder = this.#folderOf(record.chain);
     const path = join(folder, `${nameOf(record)}.json`);
     const unfinished = `${path}.${randomUUID()}`;
@@ -68,16 +84,11 @@ export class SealRecords {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(unfinished, `${JSON.stringify(record)}\n`, { mode: 0o600, flush: true });
       renameSync(unfinished, path);
+      await syncFolder(folder);
+      await syncFolder(this.#folder);
     } catch (error) {
       removeQuietly(unfinished);
-      throw new DecoderError(
-        "TENANTS",
-        `can't write a seal record below ${this.#folder}: ${describeSystemError(error)}`,
-        {
-          hint: "without the record no tenant could be kept from the layer, so it is not decrypted",
-          cause: error,
-        },
-      );
+      throw unwritable(this.#folder, error);
     }
   }
 
@@ -99,21 +110,25 @@ export class SealRecords {
 
   /**
    * Removes the records of chains whose snapshot is gone. Younger ones stay: their layer is still being unpacked.
-   * @param isAlive whether a chain still has a snapshot
+   * Call this under the lock.
+   * @param alive reads which chains still have a snapshot
    */
-  prune(isAlive: (chain: string) => boolean): string[] {
+  prune(alive: () => ReadonlySet<string>): string[] {
     const oldest = Date.now() - PRUNE_AFTER_MS;
-    const dead = this.chains().filter((chain) => {
+    const old = this.chains().filter((chain) => {
       const stat = statSync(this.#folderOf(chain), { throwIfNoEntry: false });
-      return stat !== undefined && stat.mtimeMs < oldest && !isAlive(chain);
+      return stat !== undefined && stat.mtimeMs < oldest;
     });
+    if (old.length === 0) return [];
+    const living = alive();
+    const dead = old.filter((chain) => !living.has(chain));
     for (const chain of dead) rmSync(this.#folderOf(chain), { recursive: true, force: true });
     return dead;
   }
 
   /**
    * Removes a chain's records of layers that neither completed the chain nor still may. Anyone can have such records written,
-   * with images that name another's chain. Records that can't be read stay.
+   * with images that name another's chain. Records that can't be read stay. Call this under the lock.
    */
   discard(chain: string, mayComplete: (layer: string) => boolean): void {
     const folder = this.#folderOf(chain);
@@ -183,6 +198,14 @@ function removeQuietly(path: string): void {
 /** A layer's digest as a file name; digests of other algorithms get a name of the same length. */
 function nameOf({ layer }: SealRecord): string {
   return createHash("sha256").update(layer).digest("hex");
+}
+
+function unwritable(folder: string, cause: unknown): DecoderError {
+  return new DecoderError(
+    "TENANTS",
+    `can't write a seal record below ${folder}: ${describeSystemError(cause)}`,
+    { hint: "without the record no tenant could be kept from the layer, so it is not decrypted", cause },
+  );
 }
 
 function unreadable(path: string, why: string): DecoderError {

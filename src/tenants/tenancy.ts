@@ -105,7 +105,7 @@ async function* sealed<T extends Opening>(
       const digest = digestOf(opening.found);
       const store = storeOf(digest, contentStore);
       const records = new SealRecords(sealedDirectory);
-      tenancy = { ...origin, ...seal(records, opening.layer.options.key, { store, digest, owner }) };
+      tenancy = { ...origin, ...(await seal(records, opening.layer.options.key, { store, digest, owner })) };
     }
     yield { ...opening, found: { ...opening.found, tenancy } };
   }

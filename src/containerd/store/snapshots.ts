@@ -83,12 +83,9 @@ export class ContainerdMetadata {
     return found.find((chains) => chains !== undefined);
   }
 
-  /** Whether a chain has a snapshot in any namespace, finished or in the making. @throws DecoderError CONTENT_STORE */
-  hasChain(chain: string): boolean {
-    return this.#agreed(
-      (database, namespace) =>
-        isSnapshot(database, namespace, chain) || isUnfinished(database, namespace, chain),
-    ).includes(true);
+  /** Chains that have a snapshot in any namespace, finished or in the making. @throws DecoderError CONTENT_STORE */
+  chains(): ReadonlySet<string> {
+    return new Set(this.#agreed(snapshotChains).flat());
   }
 
   /**
@@ -170,10 +167,12 @@ function isSnapshot(database: Bolt, namespace: Bucket, key: string): boolean {
   );
 }
 
-/** Whether a pull is making a chain, however long it takes. */
-function isUnfinished(database: Bolt, namespace: Bucket, chain: string): boolean {
-  return [...database.entries(database.bucket(namespace, "snapshots"))].some(([, snapshotter]) =>
-    [...database.entries(snapshotter)].some(([key]) => extractedChain(key).includes(chain)),
+/** Chains that are snapshots, and those that pulls are making, however long that takes. */
+function snapshotChains(database: Bolt, namespace: Bucket): string[] {
+  return [...database.entries(database.bucket(namespace, "snapshots"))].flatMap(([, snapshotter]) =>
+    [...database.entries(snapshotter)].flatMap(([key]) =>
+      parseDigest(key) === undefined ? extractedChain(key) : [key],
+    ),
   );
 }
 

@@ -19,12 +19,12 @@ const POD = { namespace: "tenant-b", name: "app", uid: "uid" };
 let root: string;
 let records: SealRecords;
 
-beforeEach(() => {
+beforeEach(async () => {
   root = mkdtempSync(join(folder, "root-"));
   for (const name of ["io.containerd.metadata.v1.bolt", "io.containerd.content.v1.content/blobs/sha256"])
     mkdirSync(join(root, name), { recursive: true });
   records = new SealRecords(join(root, "sealed"));
-  records.write({
+  await records.write({
     layer: LAYER,
     chain: SEALED,
     repositories: [],

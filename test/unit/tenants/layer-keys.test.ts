@@ -36,12 +36,12 @@ function writeMetadata(leases: BoltBucket, snapshots: BoltBucket = {}): void {
   writeFileSync(join(root, "io.containerd.metadata.v1.bolt/meta.db"), database);
 }
 
-function sealLayer(): void {
+async function sealLayer(): Promise<void> {
   const store = join(root, "io.containerd.content.v1.content");
-  seal(records, KEY, { store, digest: LAYER, owner: "tenant" });
+  await seal(records, KEY, { store, digest: LAYER, owner: "tenant" });
 }
 
-function writeRecord(layer: string): void {
+async function writeRecord(layer: string): Promise<void> {
   const record: SealRecord = {
     layer,
     chain: CHAIN,
@@ -50,7 +50,7 @@ function writeRecord(layer: string): void {
     proof: proofOf(KEY, CHAIN),
     time: "2026-01-01T00:00:00Z",
   };
-  records.write(record);
+  await records.write(record);
 }
 
 const layersOf = (chain: string) =>
@@ -59,37 +59,37 @@ const layersOf = (chain: string) =>
     .map(({ layer }) => layer)
     .sort();
 
-test("a layer is sealed for the chain that its pull makes", () => {
+test("a layer is sealed for the chain that its pull makes", async () => {
   writeMetadata({ one: pullOf(LAYER), two: pullOf(OTHER, digest("b")) });
-  sealLayer();
+  await sealLayer();
   expect(layersOf(CHAIN)).toEqual([LAYER]);
   expect(layersOf(digest("b"))).toEqual([]);
 });
 
-test("records of pulls that never made the chain go, however many there are", () => {
-  for (let i = 0; i < 40; i++) writeRecord(`sha256:${i.toString(16).padStart(64, "0")}`);
+test("records of pulls that never made the chain go, however many there are", async () => {
+  for (let i = 0; i < 40; i++) await writeRecord(`sha256:${i.toString(16).padStart(64, "0")}`);
   writeMetadata({ one: pullOf(LAYER) });
-  sealLayer();
+  await sealLayer();
   expect(layersOf(CHAIN)).toEqual([LAYER]);
 });
 
-test("the record of another pull that is making the chain stays", () => {
-  writeRecord(OTHER);
+test("the record of another pull that is making the chain stays", async () => {
+  await writeRecord(OTHER);
   writeMetadata({ one: pullOf(LAYER), two: pullOf(OTHER) });
-  sealLayer();
+  await sealLayer();
   expect(layersOf(CHAIN)).toEqual([LAYER, OTHER]);
 });
 
-test("every record of a chain that has a snapshot stays", () => {
-  writeRecord(OTHER);
+test("every record of a chain that has a snapshot stays", async () => {
+  await writeRecord(OTHER);
   writeMetadata({ one: pullOf(LAYER) }, { [CHAIN]: { name: "1" } });
-  sealLayer();
+  await sealLayer();
   expect(layersOf(CHAIN)).toEqual([LAYER, OTHER]);
 });
 
-test("the record of a chain stays, however long its pull takes, and goes when the pull has failed", () => {
+test("the record of a chain stays, however long its pull takes, and goes when the pull has failed", async () => {
   const long = digest("b");
-  records.write({
+  await records.write({
     layer: OTHER,
     chain: long,
     repositories: [],
@@ -102,22 +102,22 @@ test("the record of a chain stays, however long its pull takes, and goes when th
     { one: pullOf(LAYER), two: pullOf(OTHER, long) },
     { [`extract-2-abc ${long}`]: { name: "1" } },
   );
-  sealLayer();
+  await sealLayer();
   expect(layersOf(long)).toEqual([OTHER]);
   writeMetadata({ one: pullOf(LAYER) });
-  sealLayer();
+  await sealLayer();
   expect(layersOf(long)).toEqual([]);
 });
 
-test("a record that can't be read stays, and the layer is sealed", () => {
+test("a record that can't be read stays, and the layer is sealed", async () => {
   mkdirSync(join(root, "sealed", "a".repeat(64)), { recursive: true });
   writeFileSync(join(root, "sealed", "a".repeat(64), "broken.json"), "{");
   writeMetadata({ one: pullOf(LAYER) });
-  sealLayer();
+  await sealLayer();
   expect(() => records.of(CHAIN)).toThrow(/broken\.json can't be read/);
 });
 
-test("without a chain that a pull makes, nothing is sealed", () => {
+test("without a chain that a pull makes, nothing is sealed", async () => {
   writeMetadata({ one: pullOf(OTHER) });
-  expect(sealLayer).toThrow(/does not say which snapshot layer/);
+  await expect(sealLayer()).rejects.toThrow(/does not say which snapshot layer/);
 });

@@ -19,7 +19,7 @@ describe("the NRI plugin", () => {
   let plugin: Promise<void>;
   const stopping = { controller: new AbortController() };
 
-  beforeEach(() => {
+  beforeEach(async () => {
     root = mkdtempSync(join(folder, "root-"));
     mkdirSync(join(root, "io.containerd.metadata.v1.bolt"));
     const overlayfs = {
@@ -31,7 +31,7 @@ describe("the NRI plugin", () => {
     };
     const database = boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } });
     writeFileSync(join(root, "io.containerd.metadata.v1.bolt/meta.db"), database);
-    new SealRecords(join(root, "records")).write({
+    await new SealRecords(join(root, "records")).write({
       layer: `sha256:${"1".repeat(64)}`,
       chain: SEALED,
       repositories: [],

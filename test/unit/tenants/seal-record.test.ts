@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Secret } from "../../../src/secret.ts";
 import { isProofOf, proofOf, type SealRecord, SealRecords } from "../../../src/tenants/seal-record.ts";
@@ -29,8 +30,8 @@ function record(changes: Partial<SealRecord> = {}): SealRecord {
   return { ...made, proof: proofOf(key(1), CHAIN), time: "2026-01-01T00:00:00Z", ...changes };
 }
 
-test("a record is read as it was written, by root alone", () => {
-  records.write(record());
+test("a record is read as it was written, by root alone", async () => {
+  await records.write(record());
   expect(records.of(CHAIN)).toEqual([record()]);
   expect(records.of(OTHER)).toEqual([]);
   const [chain] = readdirSync(folder);
@@ -44,10 +45,10 @@ test("the proof is of the layer key and of the chain", () => {
   expect(isProofOf(record({ chain: OTHER }), key(1))).toBe(false);
 });
 
-test("each layer that became a chain has a record of its own, and writes it over", () => {
-  records.write(record());
-  records.write(record({ layer: OTHER }));
-  records.write(record({ layer: OTHER, owner: "node" }));
+test("each layer that became a chain has a record of its own, and writes it over", async () => {
+  await records.write(record());
+  await records.write(record({ layer: OTHER }));
+  await records.write(record({ layer: OTHER, owner: "node" }));
   expect(
     records
       .of(CHAIN)
@@ -61,28 +62,45 @@ test.each([
   ["another chain's", JSON.stringify(record({ chain: OTHER }))],
   ["without a proof", JSON.stringify({ ...record(), proof: "" })],
   ["of nobody", JSON.stringify({ ...record(), owner: "anybody" })],
-])("a record that is %s keeps the chain closed", (_what, text) => {
-  records.write(record());
+])("a record that is %s keeps the chain closed", async (_what, text) => {
+  await records.write(record());
   const [file] = readdirSync(join(folder, "a".repeat(64)));
   writeFileSync(join(folder, "a".repeat(64), file ?? ""), text);
   expect(() => records.of(CHAIN)).toThrow(expect.objectContaining({ code: "TENANTS" }));
 });
 
-test("a record in place of a folder keeps the chain closed", () => {
+test("a record in place of a folder keeps the chain closed", async () => {
   writeFileSync(join(folder, "a".repeat(64)), "");
   expect(() => records.of(CHAIN)).toThrow(expect.objectContaining({ code: "TENANTS" }));
-  expect(() => records.write(record())).toThrow(expect.objectContaining({ code: "TENANTS" }));
+  await expect(records.write(record())).rejects.toThrow(expect.objectContaining({ code: "TENANTS" }));
 });
 
-test("records go with their snapshot, but not while it is being made", () => {
-  records.write(record());
-  records.write(record({ chain: OTHER, proof: proofOf(key(1), OTHER) }));
-  expect(records.prune(() => false)).toEqual([]);
+test("records go with their snapshot, but not while it is being made", async () => {
+  await records.write(record());
+  await records.write(record({ chain: OTHER, proof: proofOf(key(1), OTHER) }));
+  expect(records.prune(() => new Set())).toEqual([]);
   const old = Date.now() / 1000 - 2 * HOUR_S;
   for (const name of readdirSync(folder)) utimesSync(join(folder, name), old, old);
-  expect(records.prune((chain) => chain === OTHER)).toEqual([CHAIN]);
+  expect(records.prune(() => new Set([OTHER]))).toEqual([CHAIN]);
   expect(records.of(CHAIN)).toEqual([]);
   expect(records.of(OTHER)).toHaveLength(1);
+});
+
+test("records are not changed while another decoder decides which of them go", async () => {
+  const started = Promise.withResolvers<void>();
+  const decided = Promise.withResolvers<void>();
+  const deciding = records.changing(async () => {
+    started.resolve();
+    await decided.promise;
+  });
+  await started.promise;
+  const writing = records.changing(() => records.write(record()));
+  // A change that did not wait would be seen by now.
+  for (let turn = 0; turn < 50; turn++) await nextTurn();
+  expect(records.of(CHAIN)).toEqual([]);
+  decided.resolve();
+  await Promise.all([deciding, writing]);
+  expect(records.of(CHAIN)).toEqual([record()]);
 });
 
 test.each(["sha256:..", "../x", "sha512:aa", ""])("%o is not a chain", (chain) => {
