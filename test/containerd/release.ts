@@ -4,7 +4,9 @@ import { containerd, type Need, PROJECT, runc } from "../support/peers.ts";
 
 /** A containerd to test with: this machine's own, or one unpacked below .peers/, which runs in a chroot there. */
 export interface Release {
-  readonly version: "1.6" | "1.7" | "2.1";
+  readonly version: "1.6" | "1.7" | "2.1" | "2.2";
+  /** Whether NRI plugins can validate containers, and be required. */
+  readonly hasNriValidators?: true;
   readonly needs: readonly Need[];
   /** The folder to chroot into; undefined for this machine's own. */
   readonly chroot?: string;
@@ -24,6 +26,8 @@ const RELEASES: readonly Release[] = [
   { version: "1.6", needs: [containerd, runc] },
   { version: "1.7", ...unpacked("trixie") },
   { version: "2.1", ...unpacked("sid") },
+  // No Debian suite has it yet.
+  { version: "2.2", ...unpacked("containerd-2.2"), hasNriValidators: true },
 ];
 
 /** The release that `npm run test:containerd -- VERSION` asks for; by default Debian bookworm's. */
@@ -39,6 +43,8 @@ export interface NodeOptions {
   readonly localPull?: boolean;
   /** Image of Pods' sandboxes; undefined for containerd's default, which no test can pull. */
   readonly sandboxImage?: string;
+  /** containerd 2.2: creates no container without this project's NRI plugin. */
+  readonly requiresNri?: boolean;
   /** Annotations of Pods that reach their containers' bundles. */
   readonly podAnnotations?: readonly string[];
   /**
@@ -73,6 +79,7 @@ export function configOf(release: Release, folder: string, options: NodeOptions)
         ]
       : []),
     ...sandboxConfig(isV2, options),
+    ...(options.requiresNri ? nriConfig(folder) : []),
     "",
   ].join("\n");
 }
@@ -92,6 +99,17 @@ function sandboxConfig(isV2: boolean, { sandboxImage, podAnnotations = [] }: Nod
     `[plugins."${runtime}".containerd.runtimes.runc]`,
     `runtime_type = "io.containerd.runc.v2"`,
     `pod_annotations = ${JSON.stringify(podAnnotations)}`,
+  ];
+}
+
+function nriConfig(folder: string): string[] {
+  const section = "io.containerd.nri.v1.nri";
+  return [
+    `[plugins."${section}"]`,
+    `socket_path = "${folder}/nri.sock"`,
+    `[plugins."${section}".default_validator]`,
+    "enable = true",
+    `required_plugins = ["ctd-decoder"]`,
   ];
 }
 
