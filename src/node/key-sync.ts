@@ -1,11 +1,21 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 import { writeWhole } from "./changes.ts";
+import { KEYS_LOCK, withKeysLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 /** What became of the keys. */
@@ -48,20 +58,36 @@ export async function syncKeys(
   isDryRun: boolean,
 ): Promise<KeySync> {
   const folder = node.follow(keysPath);
+  const { report, isInStep } = await step(folder, source, true);
+  // `install --watch` looks every few seconds: it must not write to the disk each time.
+  if (isDryRun || isInStep) return report;
+  return await withKeysLock(folder, async () => (await step(folder, source, false)).report);
+}
+
+interface Step {
+  readonly report: KeySync;
+  /** Whether there is nothing to do. */
+  readonly isInStep: boolean;
+}
+
+async function step(folder: string, source: string, isDryRun: boolean): Promise<Step> {
   const before = readList(folder);
   if (!isDryRun) rmSync(join(folder, STAGED), { force: true });
   const [copied, removed, kept]: [string[], string[], string[]] = [[], [], []];
   const after: Copy[] = [];
+  let isInStep = !existsSync(join(folder, STAGED));
   for (const name of keyNames(source)) {
     const key = readKey(join(currentVersion(source), name));
     const sha256 = hash(key);
     const [existing, known] = [hashOf(join(folder, name)), before.find((it) => it.name === name)];
     if (existing === sha256) {
       after.push(known ?? { name, sha256, isOlder: true });
+      isInStep &&= (lstatSync(join(folder, name)).mode & 0o7777) === KEY_MODE;
       if (!isDryRun) chmodSync(join(folder, name), KEY_MODE);
     } else if (existing !== undefined && existing !== known?.sha256) {
       kept.push(name);
     } else {
+      isInStep = false;
       copied.push(name);
       after.push({ name, sha256 });
       // The list comes first: a killed run may list a key that is missing, but never forgets one.
@@ -76,8 +102,9 @@ export async function syncKeys(
     removed.push(name);
     if (!isDryRun) rmSync(join(folder, name));
   }
+  isInStep &&= JSON.stringify(after) === JSON.stringify(before);
   if (!isDryRun && (before.length > 0 || after.length > 0)) await writeList(folder, after);
-  return { copied, removed, kept };
+  return { report: { copied, removed, kept }, isInStep };
 }
 
 /** Names of the copies that an uninstallation removes: not keys that the node had before, or changed since. */
@@ -92,7 +119,7 @@ export function removableCopies(node: NodeRoot, keysPath: string): string[] {
 export function removeCopies(node: NodeRoot, keysPath: string, names: readonly string[]): void {
   const folder = node.follow(keysPath);
   for (const name of names) rmSync(join(folder, name));
-  for (const name of [LIST, STAGED]) rmSync(join(folder, name), { force: true });
+  for (const name of [LIST, STAGED, KEYS_LOCK]) rmSync(join(folder, name), { force: true, recursive: true });
 }
 
 /** Removes the copies that an installation added before it failed. @param earlier names of the copies before it */
@@ -105,8 +132,8 @@ export async function removeAdded(
   const added = removableCopies(node, keysPath).filter((name) => !earlier.includes(name));
   for (const name of added) rmSync(join(folder, name));
   const left = readList(folder).filter(({ name }) => earlier.includes(name));
-  if (left.length > 0) await writeList(folder, left);
-  else rmSync(join(folder, LIST), { force: true });
+  if (left.length > 0) return await writeList(folder, left);
+  for (const name of [LIST, KEYS_LOCK]) rmSync(join(folder, name), { force: true, recursive: true });
 }
 
 /** Names of all copies. */

@@ -1,3 +1,6 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DecoderError, describeSystemError } from "../errors.ts";
 import { FolderLock } from "../io/lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 
@@ -14,4 +17,22 @@ export function isLockable(node: NodeRoot): boolean {
  */
 export async function withLock<T>(node: NodeRoot, change: () => Promise<T>): Promise<T> {
   return await FolderLock.during(node.follow(isLockable(node) ? PLACE : "/"), change);
+}
+
+/** Folder for the lock of a keys folder. Names with two dots are never read as keys. */
+export const KEYS_LOCK = "..ctd-decoder";
+
+/**
+ * Changes a keys folder while no other process copies keys into it. A container that mounts only this folder sees the lock.
+ * @param folder on this machine
+ * @throws DecoderError IO, also when another one takes too long; whatever `change` throws
+ */
+export async function withKeysLock<T>(folder: string, change: () => Promise<T>): Promise<T> {
+  const place = join(folder, KEYS_LOCK);
+  try {
+    mkdirSync(place, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new DecoderError("IO", `cannot write to ${folder}: ${describeSystemError(cause)}`, { cause });
+  }
+  return await FolderLock.during(place, change);
 }

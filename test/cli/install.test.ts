@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "smol-toml";
@@ -47,6 +48,11 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
   const folder = temporaryFolder();
   const nodes = new Nodes(folder);
   const read = (node: string, path: string) => readFileSync(join(node, path), "utf8");
+  /** Files in the keys folder, without the place of its lock. */
+  const keysIn = (node: string) =>
+    readdirSync(join(node, KEYS))
+      .filter((name) => name !== "..ctd-decoder")
+      .sort();
   const processorsOf = (text: string) =>
     parse(text)["stream_processors"] as Record<string, Record<string, unknown>>;
 
@@ -739,7 +745,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(statSync(join(node, KEYS, "a.pem")).mode & 0o777).toBe(0o600);
       const { said } = await nodes.run("install", node, "--keys-only", "--keys", second);
       expect(said).toBe("copied the key b.pem\nremoved the key a.pem\n");
-      expect(readdirSync(join(node, KEYS)).sort()).toEqual(["..ctd-decoder.json", "b.pem", "mine.pem"]);
+      expect(keysIn(node)).toEqual(["..ctd-decoder.json", "b.pem", "mine.pem"]);
       expect((await nodes.run("install", node, "--keys-only", "--keys", second)).said).toBe("");
       await nodes.run("uninstall", node);
       expect(readdirSync(join(node, KEYS))).toEqual(["mine.pem"]);
@@ -890,7 +896,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
     test("a key that a killed run left half-written is removed", async () => {
       const node = nodes.make({ [`${KEYS}/..ctd-decoder-new`]: "half", "from/a.pem": "a key" });
       await nodes.run("install", node, "--keys-only", "--keys", join(node, "from"));
-      expect(readdirSync(join(node, KEYS)).sort()).toEqual(["..ctd-decoder.json", "a.pem"]);
+      expect(keysIn(node)).toEqual(["..ctd-decoder.json", "a.pem"]);
     });
   });
 
@@ -1036,5 +1042,54 @@ describeWith([ours, root], "ctd-decoder install --watch", {}, () => {
       keys,
     ]);
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
+  });
+
+  const copy = (node: string, keys: string) =>
+    run(ours, ["install", "--keys-only", "--root", node, "--keys", keys]);
+  const prepare = (name: string) => {
+    const [keys, node] = [join(folder, `${name}-keys`), join(folder, `${name}-node`)];
+    for (const path of [keys, join(node, KEYS)]) mkdirSync(path, { recursive: true });
+    writeFileSync(join(keys, "a.pem"), "a key");
+    return { keys, node, target: join(node, KEYS) };
+  };
+
+  test("keys that are in step are not written again", async () => {
+    const { keys, node, target } = prepare("still");
+    expect(await copy(node, keys)).toMatchObject({ exit: 0 });
+    const inodes = () => readdirSync(target).map((name) => [name, statSync(join(target, name)).ino]);
+    const before = inodes();
+    expect(before.map(([name]) => name)).toContain("a.pem");
+    expect(await copy(node, keys)).toMatchObject({ exit: 0 });
+    expect(inodes()).toEqual(before);
+  });
+
+  test.each<[string, (target: string) => void]>([
+    ["a copy that is gone", (target) => rmSync(join(target, "a.pem"))],
+    ["a copy that others may read", (target) => chmodSync(join(target, "a.pem"), 0o644)],
+    ["a list that is gone", (target) => rmSync(join(target, "..ctd-decoder.json"))],
+    ["a half-written key", (target) => writeFileSync(join(target, "..ctd-decoder-new"), "a k")],
+  ])("%s is mended", async (what, spoil) => {
+    const { keys, node, target } = prepare(what);
+    expect(await copy(node, keys)).toMatchObject({ exit: 0 });
+    const before = snapshot(target);
+    spoil(target);
+    expect(await copy(node, keys)).toMatchObject({ exit: 0 });
+    expect(Object.keys(snapshot(target))).toEqual(Object.keys(before));
+    expect(readFileSync(join(target, "a.pem"), "utf8")).toBe("a key");
+    expect(statSync(join(target, "a.pem")).mode & 0o777).toBe(0o600);
+  });
+
+  test("waits for a process that sees only the keys folder", async () => {
+    const { keys, node, target } = prepare("locked");
+    const place = join(target, "..ctd-decoder");
+    mkdirSync(place);
+    const lock = join(place, ".ctd-decoder.lock");
+    writeFileSync(lock, `${hostname()} ${process.pid}`);
+    const copying = copy(node, keys);
+    while (readdirSync(place).length < 2) await sleep(10);
+    expect(existsSync(join(target, "a.pem"))).toBe(false);
+    rmSync(lock);
+    expect(await copying).toMatchObject({ exit: 0 });
+    expect(readFileSync(join(target, "a.pem"), "utf8")).toBe("a key");
   });
 });

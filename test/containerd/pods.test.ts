@@ -150,8 +150,12 @@ const testNri = () =>
     });
     afterEach(stopPlugin);
 
+    /** How often a plugin has connected: containerd calls it from then on. */
+    const connections = () => suite.node.log().split("connected and synchronized").length;
+
     async function startPlugin(): Promise<void> {
       const { node } = suite;
+      const before = connections();
       const settings = [
         "--socket",
         join(node.folder, "nri.sock"),
@@ -161,8 +165,7 @@ const testNri = () =>
       plugin = node.execute(join(node.folder, "ctd-decoder"), ["nri", ...settings]);
       const ended = plugin.then((outcome) => Promise.reject(new Error(JSON.stringify(outcome))));
       ended.catch(() => undefined);
-      while (!/plugin "ctd-decoder" registered/.test(node.log()))
-        await Promise.race([sleep(50), ended]);
+      while (connections() === before) await Promise.race([sleep(50), ended]);
     }
 
     async function stopPlugin(): Promise<void> {
@@ -185,10 +188,24 @@ const testNri = () =>
       expect(await pods.run("tenant-a", own)).toBe("gzip\nnone\nzstd\n");
     });
 
+    test("no container starts while the plugin does not answer, or when it is killed then", async () => {
+      for (const pid of suite.node.decoders()) process.kill(Number(pid), "SIGSTOP");
+      expect(await pods.run("tenant-b", { image: OWN })).toMatch(/^failed: /);
+      await stopPlugin();
+      await startPlugin();
+      for (const pid of suite.node.decoders()) process.kill(Number(pid), "SIGSTOP");
+      const starting = pods.run("tenant-b", { image: OWN });
+      await sleep(500);
+      await stopPlugin();
+      expect(await starting).toMatch(/^failed: /);
+    });
+
     test("no container starts when the plugin was killed, until it runs again", async () => {
       await stopPlugin();
       for (const tenant of ["tenant-a", "tenant-b"])
-        expect(await pods.run(tenant, { image: OWN })).toMatch(/^failed: .*required plugin.* ctd-decoder/);
+        expect(await pods.run(tenant, { image: OWN })).toMatch(
+          /^failed: .*required plugin "ctd-decoder" not present/,
+        );
       await startPlugin();
       expect(await pods.run("tenant-a", { image: A_IMAGE })).toContain(suite.listing);
     });
