@@ -11,6 +11,7 @@ import { parseImageName } from "../trust/policy/image-name.ts";
 import { type LoadedPolicy, loadPolicy } from "../trust/policy/read-policy.ts";
 import { decidedWithoutSignatures } from "../trust/requirement-tree.ts";
 import { checkWriters, readGateSettings, SETTINGS_FILE, type TrustSettings } from "../trust/settings.ts";
+import { clockFindings, rootFindings } from "../trust/validity.ts";
 import { attempt } from "./attempt.ts";
 import { argsOf } from "./check-processors.ts";
 import { checkVerifier, LINK_NAME, withoutVerifier } from "./check-verifier.ts";
@@ -65,6 +66,9 @@ export async function reportTrust(context: TrustContext): Promise<TrustReport | 
     : (gates.find((it) => it !== undefined) ?? settingsFile);
   const read = attempt(findings, () => readGateSettings(settings));
   const policy = read && (await attempt(findings, () => loadPolicy(read.policy, read)));
+  if (read !== undefined) findings.push(...clockFindings([settings, read.policy], Date.now()));
+  const root = read?.trustedRoot;
+  if (root !== undefined) findings.push(...(attempt(findings, () => rootFindings(root, Date.now())) ?? []));
   if (read !== undefined && policy !== undefined) {
     findings.push(...(await lintPolicy(policy, read.policy)));
     findings.push(...(await reachRegistries(policy.policy, read, context.environment)));

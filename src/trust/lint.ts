@@ -5,16 +5,11 @@ import { keysOf } from "./check/trust-files.ts";
 import { parseImageName } from "./policy/image-name.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
+import type { PolicyFinding } from "./policy-finding.ts";
 import type { TrustFile } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
 import { checkWriters } from "./settings.ts";
-
-/** A finding about a policy, in the form of all checks. */
-interface PolicyFinding {
-  readonly severity: "error" | "warning" | "note";
-  readonly message: string;
-  readonly hint?: string;
-}
+import { certificateFindings } from "./validity.ts";
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */
 const BOOTSTRAP = "registry.k8s.io/pause:3.10";
@@ -55,7 +50,8 @@ export async function materialFindings(read: () => TrustFile): Promise<readonly 
     const file = read();
     const text = Buffer.from(file.bytes).toString("latin1");
     if (/^-----BEGIN (?!PGP |CERTIFICATE-----)/m.test(text)) keysOf(file);
-    else if (text.includes("-----BEGIN CERTIFICATE-----")) readCertificateFile(file);
+    else if (text.includes("-----BEGIN CERTIFICATE-----"))
+      return certificateFindings(readCertificateFile(file), file.name, Date.now());
     else await (await import("./check/gpg.ts")).readKeyring(file);
     return [];
   } catch (error) {
