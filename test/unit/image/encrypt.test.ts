@@ -216,9 +216,10 @@ describe("decrypt", () => {
     const layers = [{ ...document.layers[0], mediaType }];
     const text = Buffer.from(JSON.stringify({ ...document, layers }));
     tagRoot(source, writeBlob(source, OCI_MANIFEST, text));
-    expect(manifest(await bench.decrypted(source)).layers[0].mediaType).toBe(
-      "application/vnd.oci.image.layer.v1.tar+gzip",
-    );
+    const [target, plainType] = [bench.fresh(), "application/vnd.oci.image.layer.v1.tar+gzip"];
+    const { layers: reports } = await decrypt(`oci:${source}`, `oci:${target}`, bench.a);
+    expect(reports).toMatchObject([{ mediaType: plainType }]);
+    expect(manifest(target).layers[0].mediaType).toBe(plainType);
   });
 
   test("leaves nothing of a layer that is not authentic", async () => {

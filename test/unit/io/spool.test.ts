@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Spool } from "../../../src/io/spool.ts";
@@ -85,22 +85,47 @@ describeWith([root], "on a file system of its own", {}, () => {
 });
 
 describeWith([strace], "where the file system has no nameless files", {}, () => {
-  test("the file gets a name that is removed at once", async () => {
-    const place = join(folder, "place");
+  /** Runs code after the import of Spool. Only the opening of `place` itself fails, as it does there. */
+  async function traced(place: string, code: string) {
     mkdirSync(place);
     const program = `
-      import { readdirSync } from "node:fs";
+      import { readdirSync, symlinkSync } from "node:fs";
       import { Spool } from "${PROJECT}src/io/spool.ts";
-      const spool = new Spool(${JSON.stringify(place)});
-      spool.write(Buffer.from("abc"));
-      const buffer = new Uint8Array(3);
-      spool.readAt(buffer, 0);
-      process.stdout.write(Buffer.from(buffer) + " " + readdirSync(${JSON.stringify(place)}).length);`;
-    // Only the opening of the folder itself fails, as it does there.
+      ${code}`;
     const inject = ["-e", "inject=openat,open:error=EOPNOTSUPP:when=1", "-P", place];
     const node = [`${PROJECT}node_modules/.bin/node`, "--input-type=module", "-e", program];
     const result = await run(strace, ["-f", ...inject, ...node]);
     expect(result.stderr).toMatch(/O_TMPFILE.* = -1 EOPNOTSUPP .*\(INJECTED\)/);
-    expect(result.stdout.toString()).toBe("abc 0");
+    return result.stdout.toString();
+  }
+
+  test("the file gets a name that is removed at once", async () => {
+    const place = join(folder, "place");
+    const shown = await traced(
+      place,
+      `const spool = new Spool(${JSON.stringify(place)});
+      spool.write(Buffer.from("abc"));
+      const buffer = new Uint8Array(3);
+      spool.readAt(buffer, 0);
+      process.stdout.write(Buffer.from(buffer) + " " + readdirSync(${JSON.stringify(place)}).length);`,
+    );
+    expect(shown).toBe("abc 0");
+  });
+
+  test("a file or link with that name is not used", async () => {
+    const [place, victim] = [join(folder, "planted"), join(folder, "victim")];
+    writeFileSync(victim, "mine");
+    const shown = await traced(
+      place,
+      `crypto.getRandomValues = (bytes) => bytes;
+      symlinkSync(${JSON.stringify(victim)}, ${JSON.stringify(`${place}/.ctd-decoder-${"0".repeat(32)}`)});
+      try {
+        new Spool(${JSON.stringify(place)}).write(Buffer.from("secret"));
+      } catch (error) {
+        process.stdout.write(error.code + " " + readdirSync(${JSON.stringify(place)}).length);
+      }`,
+    );
+    expect(shown).toBe("IO 1");
+    expect(readFileSync(victim, "utf8")).toBe("mine");
   });
 });
