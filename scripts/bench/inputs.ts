@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { LayerEncryptor } from "../../src/cipher/encrypt.ts";
 import { LayerWrapper } from "../../src/keywrap/wrap.ts";
 import { sealOptions } from "../../src/layer/seal.ts";
+import type { Descriptor } from "../../src/spec/descriptor.ts";
 import { payload } from "../../test/support/payload.ts";
 
 export const MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+encrypted";
@@ -21,6 +22,7 @@ export interface LayerFiles {
   readonly bytes: number;
   /** Digest of the plaintext, which the decoder has to write. */
   readonly digest: string;
+  readonly descriptor: Descriptor;
 }
 
 /** Key pairs on disk. */
@@ -69,8 +71,9 @@ export async function writeLayer(
   const hex = encrypted.digest("hex");
   const [digest, path] = [`sha256:${hex}`, join(blobs, hex)];
   renameSync(unnamed, path);
-  const files = { path, payload: join(folder, "payload"), bytes, digest: plain.digest("hex") };
-  writeFileSync(files.payload, payload({ mediaType: MEDIA_TYPE, digest, size: bytes, annotations }));
+  const descriptor = { mediaType: MEDIA_TYPE, digest, size: bytes, annotations };
+  const files = { path, payload: join(folder, "payload"), bytes, digest: plain.digest("hex"), descriptor };
+  writeFileSync(files.payload, payload(descriptor));
   return files;
 }
 

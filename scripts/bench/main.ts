@@ -15,6 +15,7 @@ import { PULLING } from "./pulling.ts";
 import { REGISTRY_ROWS } from "./registry.ts";
 import { type Row, type RowResult, run } from "./row.ts";
 import { header, lineOf, markdown } from "./table.ts";
+import { TRUSTING } from "./trusting.ts";
 import { Workspace } from "./workspace.ts";
 
 const HELP = `npm run bench -- [OPTIONS]
@@ -23,12 +24,12 @@ const HELP = `npm run bench -- [OPTIONS]
   --quick        3 rounds: to see that all works, not to judge
   --large        also layers of 10 GiB, which need 20 GiB of disk
   --containerd   also pulls through containerd, as root
-  --registry     also images in a docker-registry, compared with skopeo
+  --registry     also images in a docker-registry, compared with skopeo and cosign
   --json         the results as JSON, and nothing else, on standard output
 `;
 
 const QUICK_ROUNDS = 3;
-const ROWS: readonly Row[] = [...DECODING, ...MEMORY, ENCRYPTING, ...PULLING, ...REGISTRY_ROWS];
+const ROWS: readonly Row[] = [...DECODING, ...MEMORY, ENCRYPTING, ...PULLING, ...REGISTRY_ROWS, ...TRUSTING];
 
 const { values: options } = parseArgs({
   options: {

@@ -1,20 +1,13 @@
 /** Rows of images in a registry, compared with skopeo: from repository to repository of a docker-registry on this machine. */
-import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { startDockerRegistry } from "../../test/support/docker-registry.ts";
 import { registry, skopeoNew } from "../../test/support/peers.ts";
 import { writeImage } from "./images.ts";
-import { type CommandLine, ENVIRONMENT, settle } from "./programs.ts";
+import { type CommandLine, measured, settle, type Taken } from "./programs.ts";
 import { atMost, type Line, type Row } from "./row.ts";
 import { MiB } from "./units.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** Times of one contestant, in milliseconds. */
-interface Taken {
-  readonly wall: number;
-  readonly cpu: number;
-}
 
 type Work = "encrypt" | "decrypt" | "rewrap";
 
@@ -58,7 +51,7 @@ async function prepare(work: Work, workspace: Workspace): ReturnType<Row["prepar
   const race = (name: string, commands: (round: number) => readonly CommandLine[]) => () => {
     settle();
     round += 1;
-    const taken = commands(round).map(measured);
+    const taken = commands(round).map((command) => measured(command));
     const sum = (part: keyof Taken) => taken.reduce((total, it) => total + it[part], 0);
     last[name] = { wall: sum("wall"), cpu: sum("cpu") };
     return last[name].wall;
@@ -150,21 +143,4 @@ function commandsOf(work: Work, program: string, { host, recipient, key }: Names
       copy("--encryption-key", recipient, at(`between-${round}:v1`), at(`skopeo-${round}:v1`)),
     ],
   };
-}
-
-/** Runs a command under bash, whose `times` has the processor time of what it ran. */
-function measured(command: CommandLine): Taken {
-  const start = performance.now();
-  const script = `"$@" >/dev/null && times`;
-  const { status, stdout, stderr } = spawnSync("bash", ["-c", script, "bash", ...command], {
-    env: ENVIRONMENT,
-    encoding: "utf8",
-  });
-  const wall = performance.now() - start;
-  if (status !== 0) throw new Error(`${command.join(" ")}: exit ${status} ${stderr}`);
-  // The second line: user and system time of the children, "0m1.234s 0m0.567s".
-  const [user = 0, system = 0] = [...(stdout.split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)].map(
-    ([, minutes, seconds]) => (Number(minutes) * 60 + Number(seconds)) * 1000,
-  );
-  return { wall, cpu: user + system };
 }
