@@ -65,6 +65,12 @@ test("the one that opens alone is given, right or wrong", async () => {
   expect(await opened([candidate(wrong)])).toEqual([false]);
 });
 
+test("an error of the program itself is thrown, although another one opens", async () => {
+  const broken = candidate(right);
+  const descriptor = { ...broken.descriptor, mediaType: undefined as never };
+  await expect(opened([{ ...broken, descriptor }, candidate(right)])).rejects.toThrow(TypeError);
+});
+
 test("what the keys cost before they are tried is not charged to the first that fails", async () => {
   const spent = { user: 20_000_000, system: 0 };
   const clock = vi.spyOn(process, "cpuUsage").mockReturnValue(spent);

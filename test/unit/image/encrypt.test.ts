@@ -217,7 +217,7 @@ describe("decrypt", () => {
     const text = Buffer.from(JSON.stringify({ ...document, layers }));
     tagRoot(source, writeBlob(source, OCI_MANIFEST, text));
     const [target, plainType] = [bench.fresh(), "application/vnd.oci.image.layer.v1.tar+gzip"];
-    const { layers: reports } = await decrypt(`oci:${source}`, `oci:${target}`, bench.a);
+    const { layers: reports } = await decrypt(`oci:${source}`, `oci:${target}:v1`, bench.a);
     expect(reports).toMatchObject([{ mediaType: plainType }]);
     expect(manifest(target).layers[0].mediaType).toBe(plainType);
   });
