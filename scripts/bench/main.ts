@@ -15,6 +15,7 @@ import { PULLING } from "./pulling.ts";
 import { REGISTRY_ROWS } from "./registry.ts";
 import { type Row, type RowResult, run } from "./row.ts";
 import { header, lineOf, markdown } from "./table.ts";
+import { TENANTS } from "./tenants.ts";
 import { TRUSTING } from "./trusting.ts";
 import { Workspace } from "./workspace.ts";
 
@@ -25,11 +26,20 @@ const HELP = `npm run bench -- [OPTIONS]
   --large        also layers of 10 GiB, which need 20 GiB of disk
   --containerd   also pulls through containerd, as root
   --registry     also images in a docker-registry, compared with skopeo and cosign
+  --tenants      also what tenants cost, with a double of the API server
   --json         the results as JSON, and nothing else, on standard output
 `;
 
 const QUICK_ROUNDS = 3;
-const ROWS: readonly Row[] = [...DECODING, ...MEMORY, ENCRYPTING, ...PULLING, ...REGISTRY_ROWS, ...TRUSTING];
+const ROWS: readonly Row[] = [
+  ...DECODING,
+  ...MEMORY,
+  ENCRYPTING,
+  ...PULLING,
+  ...REGISTRY_ROWS,
+  ...TRUSTING,
+  ...TENANTS,
+];
 
 const { values: options } = parseArgs({
   options: {
@@ -39,6 +49,7 @@ const { values: options } = parseArgs({
     large: { type: "boolean", default: false },
     containerd: { type: "boolean", default: false },
     registry: { type: "boolean", default: false },
+    tenants: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },

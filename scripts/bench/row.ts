@@ -12,7 +12,7 @@ export interface Row {
   /** Size of the layer in bytes, in rows that the plot shows. */
   readonly bytes?: number;
   /** The option that includes this row; without it the row is left out. */
-  readonly option?: "large" | "containerd" | "registry";
+  readonly option?: "large" | "containerd" | "registry" | "tenants";
   readonly lines: readonly Line[];
   prepare(workspace: Workspace): Promise<Race>;
 }

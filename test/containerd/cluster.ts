@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manifestOf, tar, writeImage, writeManifest } from "../support/images.ts";
 import type { PodOptions, SecretOptions } from "../support/kube-api.ts";
@@ -86,12 +86,22 @@ export class Cluster {
       data: { "key.pem": readFileSync(key.privatePath("pkcs8.pem"), "latin1") },
     }));
     this.set({ pods, secrets, isDown: false });
+    this.takeRequests();
     this.#writeGate();
   }
 
   set(changes: Partial<Objects>): void {
     this.#objects = { ...this.#objects, ...changes };
     writeFileSync(join(this.#suite.node.folder, "kube/objects.json"), JSON.stringify(this.#objects));
+  }
+
+  /** Requests to the API server since this was called last. */
+  takeRequests(): string[] {
+    const path = join(this.#suite.node.folder, "kube/requests");
+    if (!existsSync(path)) return [];
+    const requests = readFileSync(path, "utf8").split("\n").filter(Boolean);
+    rmSync(path);
+    return requests;
   }
 
   /** Runs an image as a container of a Pod. The CRI writes the same annotations into the bundle. */

@@ -156,13 +156,15 @@ const testNri = () =>
     async function startPlugin(): Promise<void> {
       const { node } = suite;
       const before = connections();
-      const settings = [
+      const options = [
         "--socket",
         join(node.folder, "nri.sock"),
         "--settings",
         join(node.folder, "tenants.toml"),
       ];
-      plugin = node.execute(join(node.folder, "ctd-decoder"), ["nri", ...settings]);
+      // nsenter stops itself when its child is stopped, and would not notice its end.
+      const behind = ["sh", "-c", '"$@" & wait', "sh"];
+      plugin = node.execute("busybox", [...behind, join(node.folder, "ctd-decoder"), "nri", ...options]);
       const ended = plugin.then((outcome) => Promise.reject(new Error(JSON.stringify(outcome))));
       ended.catch(() => undefined);
       while (connections() === before) await Promise.race([sleep(50), ended]);

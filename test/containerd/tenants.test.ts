@@ -56,9 +56,18 @@ describeNode("with two tenants on it", START, (suite) => {
         chains: [expect.stringMatching(/^sha256:[0-9a-f]{64}$/)],
         key: "Secret tenant-a/key: key.pem",
       });
+      // For each layer, the Pods of the node and the Secret that both of tenant-a's name.
+      const secret = "GET /api/v1/namespaces/tenant-a/secrets/key";
+      const list = expect.stringMatching(/^GET \/api\/v1\/pods\?/);
+      expect(cluster.takeRequests().sort()).toEqual(
+        [secret, list].flatMap((it) => suite.mediaTypes("for-a").map(() => it)),
+      );
       const ran = await cluster.runAs("tenant-a", A_IMAGE);
       expect(ran).toMatchObject({ exit: 0 });
       expect(ran.stdout.toString()).toBe(suite.listing);
+      expect(cluster.takeRequests()).toEqual(["GET /api/v1/namespaces/tenant-a/pods/app", secret]);
+      expect(await cluster.runAs("tenant-a", A_IMAGE)).toMatchObject({ exit: 0 });
+      expect(cluster.takeRequests()).toEqual([]);
     });
 
     test.each([
