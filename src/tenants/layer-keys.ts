@@ -87,7 +87,14 @@ export async function seal(
     records.prune(() => metadata.chains());
     for (const chain of chains) {
       records.discard(chain, (layer) => metadata.mayComplete(layer, chain));
-      await records.write({ layer: digest, chain, repositories, owner, proof: proofOf(layerKey, chain), time });
+      await records.write({
+        layer: digest,
+        chain,
+        repositories,
+        owner,
+        proof: proofOf(layerKey, chain),
+        time,
+      });
     }
   });
   return { chains, repositories };

@@ -1,6 +1,6 @@
+import { randomInt } from "node:crypto";
 import { decodeBase64 } from "../encoding/base64.ts";
 import { isObject, type JsonObject } from "../encoding/json.ts";
-import { DecoderError } from "../errors.ts";
 import { KeyCollector } from "../keys/collector.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import * as LIMITS from "../limits.ts";
@@ -23,17 +23,10 @@ export interface TenantKeys {
 /**
  * Reads the keys in the Secrets that these Pods name. Secrets of other types are passed over: Pods name their registry
  * credentials in the same list.
- * @throws DecoderError TENANTS when no namespace's Secrets can be read, LIMIT for too many Secrets
+ * @throws DecoderError TENANTS when no namespace's Secrets can be read
  */
 export async function readTenantKeys(api: KubeApi, pods: readonly Pod[]): Promise<TenantKeys> {
-  const namespaces = secretsByNamespace(pods);
-  const total = [...namespaces.values()].reduce((sum, names) => sum + names.length, 0);
-  if (total > LIMITS.tenantSecrets) {
-    throw new DecoderError(
-      "LIMIT",
-      `Pods that wait for this image name more than ${LIMITS.tenantSecrets} Secrets`,
-    );
-  }
+  const namespaces = shared(secretsByNamespace(pods));
   const outcomes = await Promise.allSettled(
     [...namespaces].map(([namespace, names]) => readNamespace(api, namespace, names)),
   );
@@ -64,6 +57,23 @@ function secretsByNamespace(pods: readonly Pod[]): Map<string, string[]> {
   return new Map(
     [...named].map(([namespace, names]) => [namespace, [...names].sort().slice(0, LIMITS.namespaceSecrets)]),
   );
+}
+
+/**
+ * Reduces the Secrets to what one layer may read: the first of each namespace, then the second, and so on. A tenant of many
+ * namespaces must not refuse the layer to all. The order changes with each call, so that a later pull finds what this one misses.
+ */
+function shared(named: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
+  const namespaces = [...named].map((it) => ({ it, order: randomInt(2 ** 32) }));
+  const shuffled = namespaces.sort((a, b) => a.order - b.order).map(({ it }) => it);
+  const rounds = Array.from({ length: LIMITS.namespaceSecrets }, (_, round) =>
+    shuffled.flatMap(([namespace, names]) => {
+      const name = names[round];
+      return name === undefined ? [] : [{ namespace, name }];
+    }),
+  );
+  const kept = Map.groupBy(rounds.flat().slice(0, LIMITS.tenantSecrets), ({ namespace }) => namespace);
+  return new Map([...kept].map(([namespace, all]) => [namespace, all.map(({ name }) => name)]));
 }
 
 async function readNamespace(api: KubeApi, namespace: string, names: readonly string[]): Promise<TenantKeys> {

@@ -106,6 +106,19 @@ test.each([
   expect(found.secrets).toEqual(["tenant-b/key"]);
 });
 
+test("a tenant of many namespaces does not keep another's key away, nor raise the number of requests", async () => {
+  const names = Array.from({ length: 8 }, (_, i) => `key-${i}`);
+  const greedy = Array.from({ length: 20 }, (_, i) => ({
+    namespace: `b-${i}`,
+    name: "greedy",
+    secrets: names,
+  }));
+  secret("tenant-a", "key", { "app.pem": PEM });
+  const found = await keysOf(...greedy, { namespace: "tenant-a", name: "app", secrets: ["key"] });
+  expect(found.secrets).toEqual(["tenant-a/key"]);
+  expect(double.requests.filter((it) => it.includes("/secrets/"))).toHaveLength(64);
+});
+
 test("one namespace gives so many keys and no more", async () => {
   const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`${i}.pem`, PEM]));
   secret("tenant-a", "key", many);
