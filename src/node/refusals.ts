@@ -1,3 +1,4 @@
+import { userInfo } from "node:os";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
@@ -21,6 +22,8 @@ const QUERY = [
   "--no-pager",
   "--quiet",
 ];
+/** Anyone may write to the journal under the decoder's name. containerd runs it as the user who asks here: mostly root. */
+const OWN_USER = `_UID=${userInfo().uid}`;
 
 /** The last refusals in the journal, the newest last. Empty if the journal is missing or unreadable. */
 export async function lastRefusals(
@@ -28,7 +31,7 @@ export async function lastRefusals(
 ): Promise<Refusal[]> {
   const program = findExecutable("journalctl", environment["PATH"] ?? "");
   if (program === undefined) return [];
-  const { output } = await runCommand(program, QUERY, {
+  const { output } = await runCommand(program, [...QUERY, OWN_USER], {
     input: new Uint8Array(0),
     environment,
     timeoutMs: TIMEOUT_MS,
