@@ -7,6 +7,11 @@ import { type Stage, stagesFor } from "./tests.ts";
 
 export type Fate = "caught" | "hung" | "survived";
 
+/** Tests that fail without any change, and can't judge one. */
+export class Unusable extends Error {
+  override readonly name = "Unusable";
+}
+
 const COPIED = [
   "src",
   "test",
@@ -39,7 +44,7 @@ export class Runner {
     for (const name of LINKED) symlinkSync(join(project, name), join(folder, name));
   }
 
-  /** @throws Error if a test fails without any change */
+  /** @throws Unusable if a test fails without any change */
   async judge(mutant: Mutant): Promise<Fate> {
     for (const stage of stagesFor(this.#copy, mutant.file)) {
       await this.#measure(stage);
@@ -65,7 +70,7 @@ export class Runner {
     if (this.#usual.has(name)) return;
     const start = performance.now();
     const fate = await this.#run(stage, Number.POSITIVE_INFINITY);
-    if (fate !== "survived") throw new Error(`${name}: fails on unchanged code`);
+    if (fate !== "survived") throw new Unusable(`${name} fails on unchanged code`);
     this.#usual.set(name, performance.now() - start);
   }
 
