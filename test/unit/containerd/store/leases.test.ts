@@ -142,10 +142,32 @@ test("a page that claims more bytes than it has is given up, however often its k
   expect(leases(database)).toEqual([]);
 });
 
-test("a bucket that claims to lie past its page has no entries", () => {
+test("an entry that claims to lie past its page is left out", () => {
+  const database = Buffer.alloc(3 * 4096);
+  fixture("one-pull").copy(database, 0, 0, 2 * 4096);
+  for (const meta of [0, 4096]) database.writeBigUInt64LE(2n, meta + 16 + 16);
+  const page = database.subarray(2 * 4096);
+  page.writeUInt16LE(2, 8); // a leaf page
+  // Positions of keys of one byte, with a value of one byte after each. The page has 4,096 bytes.
+  const keys = [4094, 4095, 4096, 10_000, 100];
+  page.writeUInt16LE(keys.length, 10);
+  for (const [i, keyAt] of keys.entries()) {
+    const element = 16 + 16 * i;
+    page.writeUInt32LE(keyAt - element, element + 4);
+    page.writeUInt32LE(1, element + 8);
+    page.writeUInt32LE(1, element + 12);
+  }
+  page.write("no", 4094);
+  page.write("kv", 100);
+  const found = [...everyEntry(database)].map(([key, , value]) => [key, value.toString()]);
+  expect(found).toEqual([
+    ["n", "o"],
+    ["k", "v"],
+  ]);
+});
+
+test("a page that claims more pages after it than there are has no digests of another form", () => {
   const database = fixture("one-pull");
-  const at = database.indexOf("leases");
-  expect(at).toBeGreaterThan(0);
   for (let page = 2; page * 4096 < database.length; page++) {
     const copy = Buffer.from(database);
     copy.writeUInt32LE(1_000_000, page * 4096 + 12);
