@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** Room → tests that run the built executable. */
 const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
   cipher: ["test/tamper/release.test.ts", "test/cli/decoder-streams.test.ts", "test/cli/from-blob.test.ts"],
-  cli: ["test/cli/commands.test.ts", "test/cli/errors.test.ts"],
+  cli: ["test/cli/commands.test.ts", "test/cli/interrupted.test.ts", "test/cli/errors.test.ts"],
   containerd: ["test/cli/no-payload.test.ts", "test/cli/from-blob.test.ts"],
   decoder: ["test/cli/decoder.test.ts", "test/cli/audit.test.ts", "test/cli/decoder-streams.test.ts"],
   image: ["test/cli/commands.test.ts", "test/cli/round-trip.test.ts", "test/cli/recipients.test.ts"],
