@@ -1,4 +1,5 @@
 import { writeJson } from "../encoding/json-document.ts";
+import { freeInOrder } from "../io/free.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import { Digester } from "../spec/digester.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
@@ -83,7 +84,7 @@ async function buildLayer(
   // "keep" means "none" here: files have no compression to keep.
   const isCompressed = kind === "gzip";
   const layer = isCompressed ? compressed(hashed, level, pool) : hashed;
-  const size = await writeDurably(path, digest.tap(layer));
+  const size = await writeDurably(path, digest.tap(layer), { onWritten: freeInOrder });
   return {
     file: wholeFile(path, size),
     digest: digest.digest(),
@@ -99,8 +100,9 @@ async function* compressed(
   pool: LayerPool,
 ): AsyncGenerator<Uint8Array> {
   const members: Promise<Uint8Array>[] = [];
-  for await (const block of gzipBlocks(tar)) {
-    const member = compressedBlock(block, level, pool);
+  const spare: Uint8Array<ArrayBuffer>[] = [];
+  for await (const block of gzipBlocks(freeing(tar), spare)) {
+    const member = compressedBlock(block, level, pool, spare);
     // An error is thrown when the block's turn comes; not at all if an earlier one has failed.
     member.catch(() => undefined);
     members.push(member);
@@ -112,14 +114,25 @@ async function* compressed(
   for (const member of members) yield await member;
 }
 
+/** Frees each chunk when its reader asks for the next one. */
+async function* freeing(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    freeInOrder(chunk);
+  }
+}
+
+/** @param spare receives the block's memory afterwards */
 async function compressedBlock(
   block: Uint8Array<ArrayBuffer>,
   level: number,
   pool: LayerPool,
+  spare: Uint8Array<ArrayBuffer>[],
 ): Promise<Uint8Array> {
-  const { member } = await pool.run({ kind: "compress", block, level }, () => undefined);
-  if (member === undefined) throw new Error("bug: a block was not compressed");
-  return member;
+  const output = await pool.run({ kind: "compress", block, level }, () => undefined);
+  if (output.member === undefined) throw new Error("bug: a block was not compressed");
+  if (output.block !== undefined) spare.push(output.block);
+  return output.member;
 }
 
 function imageOf(

@@ -78,6 +78,8 @@ export interface LayerOutput extends WrittenBlob {
   readonly encrypted?: EncryptedOptions;
   /** Only after "compress": the block as one gzip member. */
   readonly member?: Uint8Array<ArrayBuffer>;
+  /** Only after "compress": the block's memory, to be used again. */
+  readonly block?: Uint8Array<ArrayBuffer>;
 }
 
 type Chunks = AsyncIterable<Uint8Array>;
@@ -114,9 +116,9 @@ class JobInput {
     this.#onBytes = onBytes;
   }
 
-  /** Whether nobody else refers to the chunks. A file's may come from the runtime's own buffers. */
+  /** Whether nobody else refers to the chunks. */
   get isOwned(): boolean {
-    return this.#job.location.kind === "remote";
+    return this.#job.location.kind !== "memory";
   }
 
   async *chunks(): AsyncGenerator<Uint8Array> {
@@ -133,7 +135,7 @@ class JobInput {
 
 async function compress({ block, level }: CompressJob): Promise<LayerOutput> {
   const member = await gzipMember(block, level);
-  return { digest: "", size: member.length, member };
+  return { digest: "", size: member.length, member, block };
 }
 
 async function copy({ output, descriptor, name }: CopyJob, input: JobInput): Promise<LayerOutput> {

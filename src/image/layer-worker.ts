@@ -28,7 +28,10 @@ async function work(job: LayerJob): Promise<void> {
     unreported = 0;
     const output = await runJob(job, onBytes);
     post({ kind: "bytes", count: unreported });
-    post({ kind: "done", output }, output.member === undefined ? [] : [output.member.buffer]);
+    const given = [output.member, output.block].flatMap((bytes) =>
+      bytes === undefined ? [] : [bytes.buffer],
+    );
+    post({ kind: "done", output }, given);
     output.encrypted?.privateOptions.fill(0);
   } catch (error) {
     post({ kind: "failed", ...describe(error) });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
+import { free } from "../io/free.ts";
 import { IS_COMPILED } from "../process/runtime.ts";
 
 /**
@@ -26,7 +27,9 @@ export async function gzipMember(block: Uint8Array, level: number): Promise<Uint
   const parts: Uint8Array[] = [];
   for await (const part of readable) parts.push(part);
   await writing;
-  return joined(parts);
+  const member = joined(parts);
+  for (const part of parts) free(part);
+  return member;
 }
 
 /** All parts in memory of its own, which can be transferred to another thread. */
@@ -48,11 +51,14 @@ async function feed(writer: WritableStreamDefaultWriter<Uint8Array>, block: Uint
 /**
  * The same bytes in the blocks that become members: all of one size but the last, and one even of no bytes. Each block has
  * memory of its own.
+ * @param spare blocks that are no longer needed. Fresh memory would cost a thousand page faults for each block
  */
 export async function* gzipBlocks(
   chunks: AsyncIterable<Uint8Array>,
+  spare: Uint8Array<ArrayBuffer>[] = [],
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let buffer = new Uint8Array(BLOCK_BYTES);
+  const newBlock = () => spare.pop() ?? new Uint8Array(BLOCK_BYTES);
+  let buffer = newBlock();
   let filled = 0;
   let hasBlocks = false;
   for await (const chunk of chunks) {
@@ -64,7 +70,7 @@ export async function* gzipBlocks(
       if (filled < BLOCK_BYTES) continue;
       yield buffer;
       hasBlocks = true;
-      buffer = new Uint8Array(BLOCK_BYTES);
+      buffer = newBlock();
       filled = 0;
     }
   }

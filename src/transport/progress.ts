@@ -26,7 +26,9 @@ export async function* counted(
   progress: TransferProgress,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
+    // The consumer may free the chunk.
+    const { length } = chunk;
     yield chunk;
-    progress.advance(chunk.length);
+    progress.advance(length);
   }
 }

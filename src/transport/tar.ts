@@ -1,6 +1,7 @@
 import { pipeline } from "node:stream/promises";
 import { extract, type Header, type Pack, pack } from "tar-stream";
 import { DecoderError } from "../errors.ts";
+import { freeInOrder } from "../io/free.ts";
 
 /** An entry's header, with tar-stream's names. */
 export interface TarHeader {
@@ -121,22 +122,24 @@ export async function* packTar(
 
 /**
  * tar-stream passes on each header, body and padding as a chunk. For a folder of small files, passing them on and writing
- * them one by one would take longer than reading the files.
+ * them one by one would take longer than reading the files. All chunks but the last fill their memory, so that `freeInOrder`
+ * frees it.
  */
 async function* inLargerChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let buffer = new Uint8Array(CHUNK_BYTES);
   let filled = 0;
   for await (const chunk of chunks) {
-    if (filled + chunk.length > CHUNK_BYTES) {
-      if (filled > 0) yield buffer.subarray(0, filled);
+    for (let start = 0; start < chunk.length; ) {
+      const part = chunk.subarray(start, start + CHUNK_BYTES - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      start += part.length;
+      if (filled < CHUNK_BYTES) continue;
+      yield buffer;
       buffer = new Uint8Array(CHUNK_BYTES);
       filled = 0;
     }
-    if (chunk.length >= CHUNK_BYTES) yield chunk;
-    else {
-      buffer.set(chunk, filled);
-      filled += chunk.length;
-    }
+    freeInOrder(chunk);
   }
   if (filled > 0) yield buffer.subarray(0, filled);
 }
@@ -158,7 +161,11 @@ async function fill(
 async function addSmall(writer: Pack, header: TarHeader, body: NewTarEntry["body"] = []): Promise<void> {
   const parts: Uint8Array[] = [];
   for await (const part of body) parts.push(part);
-  const bytes = Buffer.concat(parts);
+  const [first] = parts;
+  const bytes =
+    first !== undefined && parts.length === 1
+      ? Buffer.from(first.buffer, first.byteOffset, first.length)
+      : Buffer.concat(parts);
   if (bytes.length !== header.size) throw new Error("bug: a body is not as long as its header says");
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   writer.entry(toHeader(header), bytes, (error) => (error ? reject(error) : resolve()));
