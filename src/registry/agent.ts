@@ -68,6 +68,7 @@ export class Agents {
   /** Takes a connection back, whose last answer was read to its end. */
   keep(url: URL, connection: Connection): void {
     if (this.#isClosed || !connection.isIdle || !this.#open.has(connection)) return this.end(connection);
+    connection.wasKept = true;
     const idle = this.#idle.get(url.origin);
     if (idle === undefined) this.#idle.set(url.origin, [connection]);
     else idle.push(connection);

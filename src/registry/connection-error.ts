@@ -64,6 +64,12 @@ export function isRefused(error: unknown): boolean {
   return causeOf(error).code === "ECONNREFUSED";
 }
 
+/** Whether the other side has ended a connection, without an error of its own. */
+export function isCutOff(error: unknown): boolean {
+  const { code } = causeOf(error);
+  return code === "ECONNRESET" || code === "EPIPE";
+}
+
 /** Whether the same request may succeed a moment later. */
 export function isPassing(error: unknown): boolean {
   return RETRIED.has(causeOf(error).code);

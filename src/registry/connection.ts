@@ -4,6 +4,8 @@ import { cutOff, timedOut } from "./connection-error.ts";
 
 /** At so many received bytes that nobody has read, the connection stops receiving, and the server waits. */
 const WAITING_BYTES = 1024 * 1024;
+/** The server gets as much time for so many bytes: on a slow line, those of one chunk may take minutes. */
+const PIECE_BYTES = 256 * 1024;
 
 /** A socket that is read on demand, and that reports when written bytes have left. */
 export class Connection {
@@ -14,6 +16,9 @@ export class Connection {
   #end: { readonly error?: Error } | undefined;
   #arrival: (() => void) | undefined;
   #departure: (() => void) | undefined;
+
+  /** Whether it has waited for this request since an earlier one: the server may end it at the same time. */
+  wasKept = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -75,18 +80,11 @@ export class Connection {
    * Sends bytes, and returns once their memory may be used again.
    * @returns false when the connection has ended: reading shows why
    */
-  async write(bytes: Uint8Array | string): Promise<boolean> {
-    if (this.#end !== undefined) return false;
-    const timer = setTimeout(() => this.destroy(timedOut()), LIMITS.registryIdleMs);
-    await new Promise<void>((resolve) => {
-      this.#departure = resolve;
-      this.#socket.write(bytes, "latin1", (error) => {
-        if (error) this.#finish({ error });
-        resolve();
-      });
-    });
-    clearTimeout(timer);
-    return this.#end === undefined;
+  async write(bytes: Uint8Array): Promise<boolean> {
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      if (!(await this.#writePiece(bytes.subarray(at, at + PIECE_BYTES)))) return false;
+    }
+    return true;
   }
 
   /** Ends the connection. @param error for whoever reads from it */
@@ -96,6 +94,20 @@ export class Connection {
     this.#end = { error };
     this.#finish({ error });
     this.#socket.destroy();
+  }
+
+  async #writePiece(piece: Uint8Array): Promise<boolean> {
+    if (this.#end !== undefined) return false;
+    const timer = setTimeout(() => this.destroy(timedOut()), LIMITS.registryIdleMs);
+    await new Promise<void>((resolve) => {
+      this.#departure = resolve;
+      this.#socket.write(piece, (error) => {
+        if (error) this.#finish({ error });
+        resolve();
+      });
+    });
+    clearTimeout(timer);
+    return this.#end === undefined;
   }
 
   async #readSome(): Promise<Buffer> {

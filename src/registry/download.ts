@@ -46,6 +46,8 @@ export async function* download(
       return;
     } catch (error) {
       if (!isPassing(error)) throw error;
+      // All bytes have come: only the end of the answer, after the last chunk, is missing.
+      if (done === size) return;
       failures = done - mark >= LIMITS.progressBytes ? 1 : failures + 1;
       mark = done;
       if (failures >= LIMITS.registryAttempts) throw broken(error, done, blob.name, failures);

@@ -30,8 +30,10 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** A request that is being sent. Its answer may come before its end. */
 export class Outgoing {
   readonly #request: HttpRequest;
-  readonly #head: string;
-  #answer: number | undefined;
+  readonly #head: Uint8Array;
+  #isAnswered = false;
+  /** Whether all of it was handed to the connection. A server that has it may answer and leave before that is reported. */
+  isMade = false;
   /** Whether the server has all of the request, so that the connection may carry another one. */
   isSent = false;
   /** Set when the body could not be made. */
@@ -40,20 +42,22 @@ export class Outgoing {
   /** @throws DecoderError REGISTRY for a header that can't be sent */
   constructor(request: HttpRequest) {
     this.#request = request;
-    this.#head = headOf(request);
+    this.#head = latin1(headOf(request));
   }
 
   /** Ends the sending: after an answer, the server does not read the rest of the body. */
-  answered(status: number): void {
-    this.#answer = status;
+  answered(): void {
+    this.#isAnswered = true;
   }
 
   /** Sends as fast as the server receives, until all is sent or an answer comes. @throws what the body throws */
   async send(connection: Connection): Promise<void> {
     const { body } = this.#request;
     if (body !== undefined && "chunks" in body) return await this.#stream(connection, body);
-    const head = Buffer.from(this.#head, "latin1");
-    this.isSent = await connection.write(body === undefined ? head : Buffer.concat([head, body.bytes]));
+    this.isMade = true;
+    this.isSent = await connection.write(
+      body === undefined ? this.#head : Buffer.concat([this.#head, body.bytes]),
+    );
   }
 
   async #stream(connection: Connection, body: StreamedBody): Promise<void> {
@@ -64,9 +68,12 @@ export class Outgoing {
       for await (const chunk of body.chunks) {
         const { length } = chunk;
         if (length === 0) continue;
-        if (this.#answer !== undefined) return this.#checkRefused();
-        if (isChunked) await connection.write(`${size === 0 ? "" : "\r\n"}${length.toString(16)}\r\n`);
+        if (this.#isAnswered) return;
         size += length;
+        if (body.size !== undefined && size > body.size) break;
+        const border = size === length ? "" : "\r\n";
+        if (isChunked) await connection.write(latin1(`${border}${length.toString(16)}\r\n`));
+        this.isMade = size === body.size;
         if (!(await connection.write(chunk))) return;
         body.onSent?.(chunk);
       }
@@ -80,15 +87,13 @@ export class Outgoing {
       this.fault = { error };
       throw error;
     }
-    this.isSent = !isChunked || (await connection.write(`${size === 0 ? "" : "\r\n"}0\r\n\r\n`));
+    this.isMade = true;
+    this.isSent = !isChunked || (await connection.write(latin1(`${size === 0 ? "" : "\r\n"}0\r\n\r\n`)));
   }
+}
 
-  /** @throws DecoderError REGISTRY when the server accepted a body that it has not read */
-  #checkRefused(): void {
-    if (this.#answer === undefined || this.#answer >= 300) return;
-    const { host } = this.#request.url;
-    throw new DecoderError("REGISTRY", `${host} accepted a body before it was all sent`);
-  }
+function latin1(text: string): Uint8Array {
+  return Buffer.from(text, "latin1");
 }
 
 function headOf({ method, url, headers, body }: HttpRequest): string {

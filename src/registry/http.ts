@@ -2,7 +2,7 @@ import { DecoderError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Agents } from "./agent.ts";
 import type { Connection } from "./connection.ts";
-import { connectionError, isCertificateError, timedOut } from "./connection-error.ts";
+import { connectionError, isCertificateError, isCutOff, timedOut } from "./connection-error.ts";
 import { readBody } from "./http-body.ts";
 import { type ResponseHead, readHead } from "./http-head.ts";
 import { type HttpRequest, Outgoing } from "./http-request.ts";
@@ -27,8 +27,8 @@ const DRAINED_BYTES = 64 * 1024;
 const DRAIN_MS = 1000;
 
 /**
- * Sends one request (HTTP/1.1, RFC 9112). No redirect is followed, nothing is tried again, no header is added but Host and
- * the body's own.
+ * Sends one request (HTTP/1.1, RFC 9112). No redirect is followed, and no header is added but Host and the body's own. A
+ * request is sent again only when the server has ended a kept connection meanwhile, and only if it reads.
  * @throws DecoderError REGISTRY when there is no answer, INTERRUPTED or the signal's reason; what the body throws
  */
 export async function exchange(request: HttpRequest, agents: Agents): Promise<HttpResponse> {
@@ -62,19 +62,21 @@ export async function exchange(request: HttpRequest, agents: Agents): Promise<Ht
     throwIfAborted(signal);
     // The source of the body failed, not the connection.
     if (outgoing.fault !== undefined) throw outgoing.fault.error;
+    if (connection?.wasKept && isCutOff(error) && (request.method === "GET" || request.method === "HEAD"))
+      return await exchange(request, agents);
     const certificate = isCertificateError(error) ? await agents.certificateOf(url) : undefined;
     throw connectionError(error, url, certificate);
   }
 }
 
 async function answerTo(
-  { method, answerMs = LIMITS.registryAnswerMs }: HttpRequest,
+  { method, url, answerMs = LIMITS.registryAnswerMs }: HttpRequest,
   outgoing: Outgoing,
   connection: Connection,
 ): Promise<ResponseHead> {
   const answer = readHead(connection, method);
   answer.then(
-    ({ status }) => outgoing.answered(status),
+    () => outgoing.answered(),
     () => undefined,
   );
   const sending = outgoing.send(connection);
@@ -85,6 +87,8 @@ async function answerTo(
     const head = await answer;
     // The source may fail after its last byte, when a layer is not authentic. The server may have accepted all bytes by then.
     if (head.status < 300) await sending;
+    if (head.status < 300 && !outgoing.isMade)
+      throw new DecoderError("REGISTRY", `${url.host} accepted a body before it was all sent`);
     return head;
   } finally {
     clearTimeout(timer);

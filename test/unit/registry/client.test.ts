@@ -154,6 +154,17 @@ describe("blobs", () => {
     registry.addBlob("app", bytes);
   });
 
+  it("are whole where only the end of the answer is missing", async () => {
+    registry.intercept = ({ method, headers }, response) => {
+      if (method !== "GET" || headers.range !== undefined) return false;
+      response.writeHead(200, { "Transfer-Encoding": "chunked" });
+      response.write(bytes, () => response.destroy());
+      return true;
+    };
+    expect(await collect(download(client(), blob))).toEqual(bytes);
+    expect(registry.seen).toHaveLength(1);
+  });
+
   it("are downloaded", async () => {
     expect(await collect(download(client(), blob))).toEqual(bytes);
   });

@@ -13,7 +13,7 @@ let agents: Agents;
 /** What the server received, one text for each connection. */
 let received: string[];
 /** Answers on a connection whenever something came on it. */
-let answer: (socket: Socket, all: string) => void;
+let answer: (socket: Socket, all: string) => unknown;
 
 beforeEach(async () => {
   received = [];
@@ -32,7 +32,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await agents.close();
-  await once(server.close(), "close");
+  if (server.listening) await once(server.close(), "close");
 });
 
 const url = () => new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v2/?a=b`);
@@ -222,6 +222,91 @@ describe("a request", () => {
     await expect.poll(() => hasEnded).toBe(true);
     await ask();
     expect(received).toHaveLength(2);
+  });
+
+  it.each([
+    ["keeps", (socket: Socket) => void socket.write(OK)],
+    ["ends", (socket: Socket) => void socket.pause().end(OK)],
+  ])("that is accepted before its end fails, if the server %s the connection", async (title, accept) => {
+    const accepted = Promise.withResolvers<void>();
+    let server: Socket | undefined;
+    answer = (socket) => {
+      server = socket;
+      accept(socket);
+      accepted.resolve();
+    };
+    const chunks = (async function* () {
+      yield Buffer.from("x");
+      // More than the buffers of a connection hold.
+      if (title === "ends") yield Buffer.alloc(64 << 20);
+      await accepted.promise;
+      for (;;) {
+        yield Buffer.from("y");
+        await new Promise(setImmediate);
+      }
+    })();
+    await expect(ask({ method: "PATCH", body: { chunks, size: 1e12 } })).rejects.toEqual(
+      failing(/^127\.0\.0\.1:\d+ accepted a body before it was all sent$/),
+    );
+    server?.resume();
+  });
+
+  it("never has more bytes than it announces", async () => {
+    const greeted = Promise.withResolvers<void>();
+    answer = (_socket, all) => all.endsWith("hello") && greeted.resolve();
+    const chunks = (async function* () {
+      yield Buffer.from("hello");
+      await greeted.promise;
+      yield Buffer.from("GET /evil HTTP/1.1\r\n\r\n");
+    })();
+    await expect(ask({ method: "PATCH", body: { chunks, size: 7 } })).rejects.toMatchObject({
+      code: "SIZE_MISMATCH",
+    });
+    await agents.close();
+    await once(server.close(), "close");
+    expect(received[0]).toMatch(/Content-Length: 7\r\n\r\nhello$/);
+  });
+
+  it("of one large chunk may take longer than one that makes no progress", async () => {
+    const [chunk, step] = [Buffer.alloc(48 << 20), 8 << 20];
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      let steps = 0;
+      answer = (socket, all) => {
+        for (; steps < Math.floor(all.length / step); steps += 1) vi.advanceTimersByTime(40_000);
+        if (all.length > chunk.length) socket.write(OK);
+      };
+      const chunks = (async function* () {
+        yield chunk;
+      })();
+      expect(await ask({ method: "PATCH", body: { chunks, size: chunk.length } })).toMatchObject({
+        status: 200,
+      });
+      expect(steps).toBe(6);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each(["GET", "HEAD"] as const)("%s does not fail when kept connections have ended", async (method) => {
+    let open = 0;
+    answer = (socket, all) => {
+      // Each connection takes one request, and ends when a second one comes.
+      if (all.split("\r\n\r\n").length > 2) return socket.destroy();
+      open += 1;
+      if (open > 2) return socket.write(OK);
+      setTimeout(() => socket.write(OK), 50);
+    };
+    await Promise.all([send(), send()]);
+    await send({ method });
+    expect(received.map((all) => all.split(" ", 1)[0])).toEqual(["GET", "GET", method]);
+  });
+
+  it("that writes is not sent again", async () => {
+    answer = (socket, all) => (all.includes("POST") ? socket.destroy() : socket.write(OK));
+    await send();
+    await expect(send({ method: "POST" })).rejects.toEqual(failing(/the connection broke$/));
+    expect(received).toHaveLength(1);
   });
 
   it("after the end is answered over a connection that is not kept", async () => {
