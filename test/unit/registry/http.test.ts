@@ -294,8 +294,7 @@ describe("a request", () => {
       // Each connection takes one request, and ends when a second one comes.
       if (all.split("\r\n\r\n").length > 2) return socket.destroy();
       open += 1;
-      if (open > 2) return socket.write(OK);
-      setTimeout(() => socket.write(OK), 50);
+      return open > 2 ? socket.write(OK) : setTimeout(() => socket.write(OK), 50);
     };
     await Promise.all([send(), send()]);
     await send({ method });
