@@ -51,8 +51,10 @@ export function parseHead(text: string, method: string): ResponseHead {
     if (given === "") throw notHttp();
     const name = given.toLowerCase();
     const known = headers.get(name);
-    if (known === undefined) headers.set(name, rest.trim());
-    else if (!SINGLE.has(name)) headers.set(name, `${known}, ${rest.trim()}`);
+    // RFC 9110 §5.5: only spaces and tabs around a value are not part of it.
+    const value = rest.replace(/^[\t ]+|[\t ]+$/g, "");
+    if (known === undefined) headers.set(name, value);
+    else if (!SINGLE.has(name)) headers.set(name, `${known}, ${value}`);
   }
   const options = (headers.get("connection") ?? "").toLowerCase().split(/ *, */);
   const isKept = minor === "1" ? !options.includes("close") : options.includes("keep-alive");

@@ -25,6 +25,8 @@ const CHUNK_BYTES = 128 * 1024;
 /** A remainder up to this size is read, so that the connection can be used again. */
 const DRAINED_BYTES = 64 * 1024;
 const DRAIN_MS = 1000;
+/** So many chunks of a small body are held before they become one: a chunk of a byte takes hundreds. */
+const HELD_CHUNKS = 16 * 1024;
 
 /**
  * Sends one request (HTTP/1.1, RFC 9112). No redirect is followed, and no header is added but Host and the body's own. A
@@ -134,6 +136,7 @@ class Answer implements HttpResponse {
       for await (const chunk of this.body) {
         chunks.push(chunk.subarray(0, most - size));
         size += chunk.length;
+        if (chunks.length >= HELD_CHUNKS) chunks.splice(0, chunks.length, Buffer.concat(chunks));
         if (size >= most) break;
       }
     } finally {

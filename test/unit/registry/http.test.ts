@@ -120,6 +120,7 @@ describe("an answer", () => {
     ["with a bare line feed", "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n"],
     ["with a space before a colon", "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n"],
     ["with two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+    ["with a no-break space before its length", "HTTP/1.1 200 OK\r\nContent-Length:\xa01\r\n\r\na"],
     ["with a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"],
     [
       "with a length and chunks",
@@ -136,7 +137,7 @@ describe("an answer", () => {
       `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${"A: b\r\n".repeat(4000)}`,
     ],
   ])("%s is refused", async (_title, text) => {
-    answer = (socket, all) => isWhole(all) && socket.write(text);
+    answer = (socket, all) => isWhole(all) && socket.write(text, "latin1");
     await expect(ask()).rejects.toEqual(failing(/the answer is not HTTP$/));
   });
 
@@ -148,6 +149,14 @@ describe("an answer", () => {
   ])("that ends %s has broken off", async (_title, text) => {
     answer = (socket) => socket.end(text);
     await expect(ask()).rejects.toEqual(failing(/the connection broke$/));
+  });
+
+  it("in chunks of one byte comes whole", async () => {
+    const text = "0123456789".repeat(4000);
+    const chunks = text.replace(/./g, "1\r\n$&\r\n");
+    answer = (socket, all) =>
+      isWhole(all) && socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
+    expect((await ask()).body).toBe(text);
   });
 
   it("states what it is once, whatever a proxy adds", async () => {
