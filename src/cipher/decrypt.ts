@@ -3,7 +3,10 @@ import { isSameHmac } from "./authenticator.ts";
 import { notAuthentic } from "./ciphertext-check.ts";
 import type { LayerOptions } from "./options.ts";
 
-/** Decrypts a layer piece by piece, for callers that hide the plaintext until `finish` has approved the ciphertext. */
+/**
+ * Decrypts a layer piece by piece, for callers that hide the plaintext until `finish` has approved the ciphertext. A decoder call
+ * uses `releaseLayer` instead.
+ */
 export class LayerDecryptor {
   readonly #decipher: Decipheriv;
   readonly #hmac: Hmac;
