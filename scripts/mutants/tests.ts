@@ -13,7 +13,7 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
   keys: ["test/cli/decoder-keys.test.ts"],
   keywrap: ["test/vectors", "test/cli/recipients.test.ts"],
   layer: ["test/cli/commands.test.ts", "test/vectors"],
-  node: ["test/cli/doctor.test.ts", "test/cli/config.test.ts", "test/cli/install-node.test.ts"],
+  node: ["test/cli/doctor.test.ts", "test/cli/config.test.ts", "test/cli/install.test.ts"],
   process: ["test/interop/pkcs11.test.ts"],
 };
 

@@ -67,8 +67,12 @@ export function keysInScope(
       repositories.length > 0 && repositories.every((it) => patterns.some((pattern) => matches(pattern, it)))
     );
   };
+  const { parameters, skipped, advice } = keys;
+  // By name, so that the compiler asks here for each new part of a key set: with ...keys, it would escape the scopes.
   return {
-    ...keys,
+    parameters,
+    skipped,
+    ...(advice !== undefined && { advice }),
     keys: keys.keys.filter(isInScope),
     certificates: keys.certificates.filter(isInScope),
     keyrings: keys.keyrings.filter(isInScope),
