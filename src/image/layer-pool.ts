@@ -2,7 +2,6 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import { IS_COMPILED } from "../process/runtime.ts";
-import { sizeOf } from "../transport/blob.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
 
 export type ToWorker = { readonly kind: "job"; readonly job: LayerJob } | { readonly kind: "end" };
@@ -20,10 +19,7 @@ export type FromWorker =
 /** Each thread has some MiB of buffers and WebAssembly memory. The number of threads bounds memory, not the image. */
 const MOST_THREADS = 16;
 
-/** Starting a thread takes longer than a job on so few bytes. */
-const SMALL_BYTES = 64 * 1024;
-
-/** Threads that work on layers, as many as cores. They start with the first large jobs and end with `close`. */
+/** Threads that work on layers, as many as cores. They start with the first jobs and end with `close`. */
 export class LayerPool {
   readonly #size: number;
   readonly #threads: LayerThread[] = [];
@@ -41,9 +37,8 @@ export class LayerPool {
     return this.#size;
   }
 
-  /** Runs a job on the next free thread, or a small one here. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
+  /** Runs a job on the next free thread. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
   async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-    if (isSmall(job)) return await this.#runHere(job, onBytes);
     const thread = await this.#acquire();
     try {
       if (this.#isClosed) throw interrupted();
@@ -57,21 +52,6 @@ export class LayerPool {
   async close(): Promise<void> {
     Atomics.store(this.#stopped, 0, 1);
     await Promise.all(this.#threads.map((thread) => thread.end()));
-  }
-
-  /** Like a thread, works on a copy of the job, and zeroes the copy's key. */
-  async #runHere(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-    if (this.#isClosed) throw interrupted();
-    const { runJob } = await import("./layer-jobs.ts");
-    const copy = structuredClone(job, { transfer: given(job) });
-    try {
-      return await runJob(copy, (count) => {
-        if (this.#isClosed) throw interrupted();
-        onBytes(count);
-      });
-    } finally {
-      if ("options" in copy) copy.options.key.fill(0);
-    }
   }
 
   get #isClosed(): boolean {
@@ -136,7 +116,9 @@ class LayerThread {
   }
 
   #post(message: ToWorker): void {
-    this.#worker.postMessage(message, message.kind === "job" ? given(message.job) : []);
+    // Blocks change hands: with copies, compressing took a third more processor time.
+    const isBlock = message.kind === "job" && message.job.kind === "compress";
+    this.#worker.postMessage(message, isBlock ? [message.job.block.buffer] : []);
   }
 
   #receive(message: FromWorker): void {
@@ -144,23 +126,6 @@ class LayerThread {
     else if (message.kind === "done") this.#answer.resolve(message.output);
     else this.#answer.reject(failure(message));
   }
-}
-
-/**
- * Whether a job takes little work. Decompressing makes many bytes of few, and a thread has its own connections to a
- * registry, which it can abort.
- */
-function isSmall(job: LayerJob): boolean {
-  if (job.kind === "compress") return job.block.length <= SMALL_BYTES;
-  if (job.kind === "verify" || job.location.kind === "remote" || job.output.kind !== "file") return false;
-  if (job.kind === "encrypt" && job.recompress.from !== job.recompress.to && job.recompress.from !== "none")
-    return false;
-  return sizeOf(job.location) <= SMALL_BYTES;
-}
-
-/** Blocks change hands: with copies, compressing took a third more processor time. */
-function given(job: LayerJob): ArrayBuffer[] {
-  return job.kind === "compress" ? [job.block.buffer] : [];
 }
 
 function interrupted(): DecoderError {
