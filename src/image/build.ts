@@ -1,5 +1,5 @@
 import { writeJson } from "../encoding/json-document.ts";
-import { freeInOrder } from "../io/free.ts";
+import { freeInOrder, freeing } from "../io/free.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
 import { Digester } from "../spec/digester.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
@@ -112,14 +112,6 @@ async function* compressed(
     if (first !== undefined) yield await first;
   }
   for (const member of members) yield await member;
-}
-
-/** Frees each chunk when its reader asks for the next one. */
-async function* freeing(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    yield chunk;
-    freeInOrder(chunk);
-  }
 }
 
 /** @param spare receives the block's memory afterwards */

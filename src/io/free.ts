@@ -13,3 +13,11 @@ export function free({ buffer }: Uint8Array): void {
 export function freeInOrder(chunk: Uint8Array): void {
   if (chunk.byteOffset + chunk.byteLength === chunk.buffer.byteLength) free(chunk);
 }
+
+/** Frees each chunk when its reader asks for the next one. */
+export async function* freeing(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    freeInOrder(chunk);
+  }
+}

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { CompressionStreamZlib, setWasmExports, type ZlibExports } from "zlib-streams/zlib-streams.js";
+import { inBlocks } from "../io/blocks.ts";
 import { free } from "../io/free.ts";
 import { IS_COMPILED } from "../process/runtime.ts";
 
@@ -48,33 +49,17 @@ async function feed(writer: WritableStreamDefaultWriter<Uint8Array>, block: Uint
   await writer.close();
 }
 
-/**
- * The same bytes in the blocks that become members: all of one size but the last, and one even of no bytes. Each block has
- * memory of its own.
- * @param spare blocks that are no longer needed. Fresh memory would cost a thousand page faults for each block
- */
+/** The same bytes in the blocks that become members: at least one, which may be empty. @param spare as for `inBlocks` */
 export async function* gzipBlocks(
   chunks: AsyncIterable<Uint8Array>,
   spare: Uint8Array<ArrayBuffer>[] = [],
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const newBlock = () => spare.pop() ?? new Uint8Array(BLOCK_BYTES);
-  let buffer = newBlock();
-  let filled = 0;
-  let hasBlocks = false;
-  for await (const chunk of chunks) {
-    for (let start = 0; start < chunk.length; ) {
-      const part = chunk.subarray(start, start + BLOCK_BYTES - filled);
-      buffer.set(part, filled);
-      filled += part.length;
-      start += part.length;
-      if (filled < BLOCK_BYTES) continue;
-      yield buffer;
-      hasBlocks = true;
-      buffer = newBlock();
-      filled = 0;
-    }
+  let isEmpty = true;
+  for await (const block of inBlocks(chunks, BLOCK_BYTES, spare)) {
+    isEmpty = false;
+    yield block;
   }
-  if (filled > 0 || !hasBlocks) yield buffer.slice(0, filled);
+  if (isEmpty) yield new Uint8Array();
 }
 
 let loading: Promise<void> | undefined;

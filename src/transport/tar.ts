@@ -1,7 +1,8 @@
 import { pipeline } from "node:stream/promises";
 import { extract, type Header, type Pack, pack } from "tar-stream";
 import { DecoderError } from "../errors.ts";
-import { freeInOrder } from "../io/free.ts";
+import { inBlocks } from "../io/blocks.ts";
+import { freeing } from "../io/free.ts";
 
 /** An entry's header, with tar-stream's names. */
 export interface TarHeader {
@@ -113,35 +114,13 @@ export async function* packTar(
   const filling = fill(writer, entries);
   filling.catch((error) => writer.destroy(error));
   try {
-    yield* inLargerChunks(writer as AsyncIterable<Uint8Array>);
+    // tar-stream passes on each header, body and padding as a chunk. For a folder of small files, writing them one by one would
+    // take longer than reading the files.
+    yield* inBlocks(freeing(writer as AsyncIterable<Uint8Array>), CHUNK_BYTES);
     await filling;
   } finally {
     writer.destroy();
   }
-}
-
-/**
- * tar-stream passes on each header, body and padding as a chunk. For a folder of small files, passing them on and writing
- * them one by one would take longer than reading the files. All chunks but the last fill their memory, so that `freeInOrder`
- * frees it.
- */
-async function* inLargerChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let buffer = new Uint8Array(CHUNK_BYTES);
-  let filled = 0;
-  for await (const chunk of chunks) {
-    for (let start = 0; start < chunk.length; ) {
-      const part = chunk.subarray(start, start + CHUNK_BYTES - filled);
-      buffer.set(part, filled);
-      filled += part.length;
-      start += part.length;
-      if (filled < CHUNK_BYTES) continue;
-      yield buffer;
-      buffer = new Uint8Array(CHUNK_BYTES);
-      filled = 0;
-    }
-    freeInOrder(chunk);
-  }
-  if (filled > 0) yield buffer.subarray(0, filled);
 }
 
 async function fill(
