@@ -12,22 +12,20 @@ export interface Release {
   readonly chroot?: string;
 }
 
-function unpacked(suite: string): Pick<Release, "needs" | "chroot"> {
-  const chroot = join(PROJECT, ".peers", suite, "root");
-  const name = `containerd of Debian ${suite}`;
+/** @param folder below .peers/ @param remedy how it gets there */
+function unpacked(folder: string, remedy: string): Pick<Release, "needs" | "chroot"> {
+  const chroot = join(PROJECT, ".peers", folder, "root");
+  const name = `containerd in .peers/${folder}`;
   const present = existsSync(join(chroot, "usr/bin/containerd"));
-  return {
-    chroot,
-    needs: [present ? { name } : { name, absent: `${name} is missing: scripts/peers ${suite}` }],
-  };
+  return { chroot, needs: [present ? { name } : { name, absent: `${name} is missing: ${remedy}` }] };
 }
 
 const RELEASES: readonly Release[] = [
   { version: "1.6", needs: [containerd, runc] },
-  { version: "1.7", ...unpacked("trixie") },
-  { version: "2.1", ...unpacked("sid") },
+  { version: "1.7", ...unpacked("trixie", "scripts/peers trixie") },
+  { version: "2.1", ...unpacked("sid", "scripts/peers sid") },
   // No Debian suite has it yet.
-  { version: "2.2", ...unpacked("containerd-2.2"), hasNriValidators: true },
+  { version: "2.2", ...unpacked("containerd-2.2", "see CONTRIBUTING.md"), hasNriValidators: true },
 ];
 
 /** The release that `npm run test:containerd -- VERSION` asks for; by default Debian bookworm's. */

@@ -462,32 +462,23 @@ describeWith([openssl], "over TLS", {}, () => {
     });
   });
 
-  it("a certificate that has expired is refused with its date", async () => {
-    const old = await certify(`${folder}/old`, { days: [-2, -1] });
-    const registry = await start({ tls: { cert: old.cert, key: old.key } });
-    mkdirSync(`${folder}/ca3`);
-    writeFileSync(`${folder}/ca3/ca.crt`, old.authority);
-    const { validTo } = new X509Certificate(old.cert);
-    await expect(
-      verified(registry.host, { certificateFolder: `${folder}/ca3` }).manifest("v1"),
-    ).rejects.toMatchObject({
+  it.each([
+    ["has expired", [-2, -1], ({ validTo }: X509Certificate) => `expired on ${validTo}`],
+    [
+      "is not yet valid",
+      [1, 2],
+      ({ validFrom }: X509Certificate) => `is not valid yet, but from ${validFrom} on`,
+    ],
+  ] as const)("a certificate that %s is refused with its date", async (what, days, problem) => {
+    const place = `${folder}/${what}`;
+    const { cert, key, authority } = await certify(place, { days });
+    const registry = await start({ tls: { cert, key } });
+    const certificateFolder = `${place}/authorities`;
+    mkdirSync(certificateFolder);
+    writeFileSync(`${certificateFolder}/ca.crt`, authority);
+    await expect(verified(registry.host, { certificateFolder }).manifest("v1")).rejects.toMatchObject({
       code: "REGISTRY",
-      message: `${registry.host}'s certificate expired on ${validTo}`,
-    });
-    expect(registry.seen).toEqual([]);
-  });
-
-  it("a certificate that is not yet valid is refused with its date", async () => {
-    const early = await certify(`${folder}/early`, { days: [1, 2] });
-    const registry = await start({ tls: { cert: early.cert, key: early.key } });
-    mkdirSync(`${folder}/ca4`);
-    writeFileSync(`${folder}/ca4/ca.crt`, early.authority);
-    const { validFrom } = new X509Certificate(early.cert);
-    await expect(
-      verified(registry.host, { certificateFolder: `${folder}/ca4` }).manifest("v1"),
-    ).rejects.toMatchObject({
-      code: "REGISTRY",
-      message: `${registry.host}'s certificate is not valid yet, but from ${validFrom} on`,
+      message: `${registry.host}'s certificate ${problem(new X509Certificate(cert))}`,
     });
     expect(registry.seen).toEqual([]);
   });
