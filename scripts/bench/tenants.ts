@@ -59,7 +59,7 @@ async function prepare(workspace: Workspace): ReturnType<Row["prepare"]> {
       tenant: () => timeOnFiles(tenant, layer, folder),
       nothing: () => timeOf(gate("plain"), folder),
       asked,
-      // The one before has kept its verdict.
+      // The previous Pod has kept its verdict.
       kept: () => timeOf(gate("sealed"), folder),
       true: () => timeOf(["/bin/true"], folder),
       entry: () => timeOf(entry, folder),
@@ -81,7 +81,7 @@ function commands({ ours }: Workspace, folder: string, layer: LayerFiles, keys: 
     verdict_dir: join(folder, "verdicts"),
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${JSON.stringify(value)}\n`);
-  // A node's own layers are every Pod's: only a tenant's make the gate ask.
+  // Layers of the node's key are open to every Pod, so the gate asks only for a tenant's layers.
   writeFileSync(join(folder, "tenants.toml"), [...lines, "share_node_layers = false\n"].join(""));
   mkdirSync(join(folder, "no-keys"));
   const annotations = Object.fromEntries(
@@ -108,7 +108,7 @@ function commands({ ours }: Workspace, folder: string, layer: LayerFiles, keys: 
   };
 }
 
-/** containerd's metadata and content as they are while the layer is unpacked, and beside two containers that exist. */
+/** containerd's metadata and content while the layer is unpacked, with two containers that already exist. */
 function writeStore(layer: LayerFiles): void {
   const [blobs, hex] = [dirname(layer.path), layer.path.slice(-64)];
   const digest = `sha256:${hex}`;
@@ -146,7 +146,7 @@ function writeStore(layer: LayerFiles): void {
   writeFileSync(join(folder, "meta.db"), metadata);
 }
 
-/** The API server's double in a process of its own, since a measurement blocks this one. */
+/** Runs the API server's double in its own process, since a measurement blocks this one. */
 async function startApi(folder: string, key: string): Promise<ChildProcess> {
   const pods = [{ ...POD, images: [`r.test/${REPOSITORY}:1`], secrets: ["key"] }];
   const data = { "key.pem": readFileSync(key, "latin1") };

@@ -65,7 +65,7 @@ const checkRow: Row = {
   },
 };
 
-/** The verdict of an earlier layer of the same image is there, so that the gate only compares. */
+/** An earlier layer of the same image left a verdict, so the gate only compares. */
 const gateRow: Row = {
   id: "trust-gate",
   unit: "ms",
@@ -83,7 +83,7 @@ const gateRow: Row = {
     const layer = await writeLayer(folder, 4 * KiB, (await workspace.keys()).recipients);
     const store = new ContentStore(folder);
     const manifest = store.addManifest([layer.descriptor]);
-    // The fixture's pull is of this name.
+    // The fixture's pull has this name.
     const name = "127.0.0.1/test";
     store.lease(manifest, layer.descriptor.digest);
     const signer = newSigner();

@@ -13,7 +13,7 @@ export interface Command {
   /** Paragraphs of further explanation. */
   readonly notes: readonly string[];
   readonly examples: readonly Example[];
-  /** Whether standard output is for a layer alone. Everything else, as errors with --json, goes to standard error. */
+  /** Whether standard output is for a layer alone. Everything else, such as errors with --json, goes to standard error. */
   readonly writesLayer?: true;
   /** @throws DecoderError */
   run(args: Arguments, ui: Ui): Promise<void>;

@@ -49,7 +49,7 @@ export class Ui {
     if (failure !== undefined) throw failure;
   }
 
-  /** With --quiet, prints the one line that a script needs: mostly the image's digest. */
+  /** With --quiet, prints the one line that a script needs, usually the image's digest. */
   printIfQuiet(line: string): void {
     if (this.isQuiet && !this.isJson) this.print(`${line}\n`);
   }

@@ -116,7 +116,7 @@ class JobInput {
     this.#onBytes = onBytes;
   }
 
-  /** Whether nobody else refers to the chunks. */
+  /** Whether this job holds the only reference to its chunks. */
   get isOwned(): boolean {
     return this.#job.location.kind !== "memory";
   }
@@ -222,7 +222,7 @@ function newDecryptor(options: LayerKey): LayerDecryptor {
   return new LayerDecryptor({ ...options, key: new Secret(options.key) });
 }
 
-/** @param isOwned whether the chunks have no other reference, so that they can be freed after use */
+/** @param isOwned whether nothing else refers to the chunks, so that they can be freed after use */
 async function* mapped(
   chunks: Chunks,
   change: (chunk: Uint8Array) => Uint8Array,

@@ -53,7 +53,7 @@ const FLUSH_BYTES = 64 * 1024 * 1024;
 
 interface WritingOptions {
   readonly mode?: number;
-  /** Called with each chunk that was written: its memory may be used again. */
+  /** Called with each chunk once it is written and its memory can be reused. */
   readonly onWritten?: ((chunk: Uint8Array) => void) | undefined;
 }
 

@@ -19,7 +19,7 @@ export async function withLock<T>(node: NodeRoot, change: () => Promise<T>): Pro
   return await FolderLock.during(node.follow(isLockable(node) ? PLACE : "/"), change);
 }
 
-/** Folder for the lock of a keys folder. Names with two dots are never read as keys. */
+/** Holds the lock of a keys folder. Names that begin with two dots are never read as keys. */
 export const KEYS_LOCK = "..ctd-decoder";
 
 /**

@@ -22,7 +22,7 @@ const QUERY = [
   "--no-pager",
   "--quiet",
 ];
-/** Anyone may write to the journal under the decoder's name. containerd runs it as the user who asks here: mostly root. */
+/** Any user can write to the journal under the decoder's name. containerd's decoder runs as the user who asks here, usually root. */
 const OWN_USER = `_UID=${userInfo().uid}`;
 
 /** The last refusals in the journal, the newest last. Empty if the journal is missing or unreadable. */

@@ -36,7 +36,7 @@ interface Connections {
 /** Connections, which are kept for later requests to the same origin. */
 export class Agents {
   readonly #connections: Connections;
-  /** By origin. The one that was used last is taken first, because the server may end those that wait long. */
+  /** Origin → connections. The most recently used one is taken first, because servers close connections that wait long. */
   readonly #idle = new Map<string, Connection[]>();
   readonly #open = new Set<Connection>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
@@ -49,7 +49,7 @@ export class Agents {
   }
 
   /**
-   * A connection for one request. The signal aborts the making of one.
+   * Returns a connection for one request. The signal aborts connecting.
    * @throws DecoderError CONFIG for a proxy or certificates that can't be used; Error of the system
    */
   async take(url: URL, signal?: AbortSignal): Promise<Connection> {
@@ -65,7 +65,7 @@ export class Agents {
     return connection;
   }
 
-  /** Takes a connection back, whose last answer was read to its end. */
+  /** Keeps a connection whose last answer was read to its end. */
   keep(url: URL, connection: Connection): void {
     if (this.#isClosed || !connection.isIdle || !this.#open.has(connection)) return this.end(connection);
     connection.wasKept = true;

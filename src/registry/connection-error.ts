@@ -49,7 +49,7 @@ export function cutOff(): Error {
   return Object.assign(new Error("cut off"), { code: "ECONNRESET" });
 }
 
-/** An error as Node makes it, for an answer that breaks the rules of HTTP. */
+/** An error in Node's form, for an answer that violates HTTP. */
 export function notHttp(): Error {
   return Object.assign(new Error("not HTTP"), { code: "EBADMSG" });
 }
@@ -64,7 +64,7 @@ export function isRefused(error: unknown): boolean {
   return causeOf(error).code === "ECONNREFUSED";
 }
 
-/** Whether the other side has ended a connection, without an error of its own. */
+/** Whether the server closed the connection before its answer was complete. */
 export function isCutOff(error: unknown): boolean {
   const { code } = causeOf(error);
   return code === "ECONNRESET" || code === "EPIPE";

@@ -2,9 +2,9 @@ import type { Socket } from "node:net";
 import * as LIMITS from "../limits.ts";
 import { cutOff, timedOut } from "./connection-error.ts";
 
-/** At so many received bytes that nobody has read, the connection stops receiving, and the server waits. */
+/** Unread bytes at which the connection pauses receiving. The server then has to wait. */
 const WAITING_BYTES = 1024 * 1024;
-/** The server gets as much time for so many bytes: on a slow line, those of one chunk may take minutes. */
+/** Bytes that are written under one time limit. On a slow line, a whole chunk may take minutes. */
 const PIECE_BYTES = 256 * 1024;
 
 /** A socket that is read on demand, and that reports when written bytes have left. */
@@ -12,12 +12,12 @@ export class Connection {
   readonly #socket: Socket;
   readonly #received: Buffer[] = [];
   #waitingBytes = 0;
-  /** Set when no more bytes come. There is no error if the server ended the connection properly. */
+  /** Set once no more bytes will arrive. `error` is absent if the server closed the connection properly. */
   #end: { readonly error?: Error } | undefined;
   #arrival: (() => void) | undefined;
   #departure: (() => void) | undefined;
 
-  /** Whether it has waited for this request since an earlier one: the server may end it at the same time. */
+  /** Whether an earlier request used this connection. The server may close it just as the next request is sent. */
   wasKept = false;
 
   constructor(socket: Socket) {
@@ -34,7 +34,7 @@ export class Connection {
     return this.#end === undefined && this.#waitingBytes === 0 && !this.#socket.destroyed;
   }
 
-  /** The next bytes as they came, or undefined at the end. Nobody else has a reference to them. @throws Error of the system */
+  /** Returns the next bytes as they arrived, or undefined at the end. Nothing else refers to them. @throws Error of the system */
   async read(): Promise<Buffer | undefined> {
     for (;;) {
       const bytes = this.#received.shift();
@@ -59,8 +59,8 @@ export class Connection {
   }
 
   /**
-   * The bytes up to an end mark, without it.
-   * @returns undefined when the mark does not come within `most` bytes
+   * Returns the bytes before an end mark, and skips the mark.
+   * @returns undefined if the mark does not follow within `most` bytes
    * @throws Error of the system, also when the connection ends first
    */
   async readUntil(mark: string, most: number): Promise<string | undefined> {
@@ -87,7 +87,7 @@ export class Connection {
     return true;
   }
 
-  /** Ends the connection. @param error for whoever reads from it */
+  /** Closes the connection. @param error is thrown by every pending and later read */
   destroy(error: Error = cutOff()): void {
     this.#received.length = 0;
     this.#waitingBytes = 0;

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { cutOff, timedOut } from "./connection-error.ts";
 
-/** A time limit for all steps of one connection. A signal can end it earlier, also one that was aborted before. */
+/** A time limit for all steps of one connection. A signal ends it earlier, or at once if it is already aborted. */
 export class Deadline {
   readonly #over = Promise.withResolvers<never>();
   readonly #timer: NodeJS.Timeout;

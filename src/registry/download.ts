@@ -46,7 +46,7 @@ export async function* download(
       return;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      // All bytes have come: only the end of the answer, after the last chunk, is missing.
+      // All bytes have arrived. Only the end mark after the last chunk is missing.
       if (done === size) return;
       failures = done - mark >= LIMITS.progressBytes ? 1 : failures + 1;
       mark = done;

@@ -2,10 +2,10 @@ import type { Connection } from "./connection.ts";
 import { cutOff, notHttp } from "./connection-error.ts";
 import type { Framing } from "./http-head.ts";
 
-/** The longest line that announces a chunk, and all trailers together. */
+/** Limit for the line that gives a chunk's size, and for all trailers together. */
 const LINE_BYTES = 4 * 1024;
 
-/** The body of an answer. @throws Error of the system, also when it ends early */
+/** Reads the body of an answer. @throws Error of the system; ECONNRESET if the body ends early */
 export async function* readBody(connection: Connection, framing: Framing): AsyncGenerator<Buffer> {
   if (framing.kind === "length") yield* readLength(connection, framing.length);
   else if (framing.kind === "chunked") yield* readChunked(connection);

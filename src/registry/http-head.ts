@@ -1,12 +1,12 @@
 import type { Connection } from "./connection.ts";
 import { notHttp } from "./connection-error.ts";
 
-/** The longest head of an answer: status line and headers. Node's limit, too. */
+/** Limit for the head of an answer: status line and headers. Node.js has the same limit. */
 const HEAD_BYTES = 16 * 1024;
 /** Answers such as 100 and 103 that may precede the real one. */
 const INTERIM_ANSWERS = 8;
 
-/** Headers of one value. A proxy may send them twice: the first counts, as in Node. */
+/** Headers with one value. If a proxy repeats one, the first counts, as in Node.js. */
 const SINGLE: ReadonlySet<string> = new Set([
   ...["content-type", "content-range", "docker-content-digest", "location", "retry-after"],
 ]);
@@ -20,14 +20,14 @@ export type Framing =
 /** What precedes the body of an answer. */
 export interface ResponseHead {
   readonly status: number;
-  /** By lower-case name. Several of one name are joined by ", " (RFC 9110 §5.3). */
+  /** Lower-case name → value. Repeated headers are joined by ", " (RFC 9110 §5.3). */
   readonly headers: ReadonlyMap<string, string>;
   readonly framing: Framing;
   /** Whether the server keeps the connection afterwards. */
   readonly keepsConnection: boolean;
 }
 
-/** Reads the head of the answer to a request. @throws Error of the system, or that the answer is not HTTP */
+/** Reads the head of the answer to a request. @throws Error of the system; EBADMSG if the answer is not HTTP */
 export async function readHead(connection: Connection, method: string): Promise<ResponseHead> {
   for (let interim = 0; interim <= INTERIM_ANSWERS; interim += 1) {
     const text = await connection.readUntil("\r\n\r\n", HEAD_BYTES);
@@ -39,7 +39,7 @@ export async function readHead(connection: Connection, method: string): Promise<
   throw notHttp();
 }
 
-/** @param text without the empty line at its end. @throws Error that the answer is not HTTP/1 (RFC 9112 §4, §5) */
+/** @param text without the empty line at its end. @throws Error EBADMSG if it is not HTTP/1 (RFC 9112 §4, §5) */
 export function parseHead(text: string, method: string): ResponseHead {
   const [statusLine = "", ...lines] = text.split("\r\n");
   const [, minor, statusText] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/.exec(statusLine) ?? [];
@@ -51,7 +51,7 @@ export function parseHead(text: string, method: string): ResponseHead {
     if (given === "") throw notHttp();
     const name = given.toLowerCase();
     const known = headers.get(name);
-    // RFC 9110 §5.5: only spaces and tabs around a value are not part of it.
+    // RFC 9110 §5.5: a value excludes the spaces and tabs around it, and no other characters.
     const value = rest.replace(/^[\t ]+|[\t ]+$/g, "");
     if (known === undefined) headers.set(name, value);
     else if (!SINGLE.has(name)) headers.set(name, `${known}, ${value}`);
@@ -68,7 +68,7 @@ function framingOf(method: string, status: number, headers: ReadonlyMap<string, 
   const encoding = headers.get("transfer-encoding");
   const length = headers.get("content-length");
   if (encoding !== undefined) {
-    // RFC 9112 §6.3: with both, somebody on the way may see another end of the body.
+    // RFC 9112 §6.3: a proxy that reads the other header would find another end of the body.
     if (encoding.toLowerCase() !== "chunked" || length !== undefined) throw notHttp();
     return { kind: "chunked" };
   }

@@ -10,7 +10,7 @@ export interface StreamedBody {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** In bytes; without it the body goes out in chunks (RFC 9112 §7.1). */
   readonly size?: number | undefined;
-  /** Called with each chunk that has left: its memory may be used again. */
+  /** Called with each chunk once it is sent and its memory can be reused. */
   readonly onSent?: ((chunk: Uint8Array) => void) | undefined;
 }
 
@@ -32,11 +32,11 @@ export class Outgoing {
   readonly #request: HttpRequest;
   readonly #head: Uint8Array;
   #isAnswered = false;
-  /** Whether all of it was handed to the connection. A server that has it may answer and leave before that is reported. */
+  /** Whether the whole body was made. The server may answer and disconnect before its last write is reported. */
   isMade = false;
   /** Whether the server has all of the request, so that the connection may carry another one. */
   isSent = false;
-  /** Set when the body could not be made. */
+  /** Set when the source of the body failed. */
   fault: { readonly error: unknown } | undefined;
 
   /** @throws DecoderError REGISTRY for a header that can't be sent */
@@ -45,7 +45,7 @@ export class Outgoing {
     this.#head = latin1(headOf(request));
   }
 
-  /** Ends the sending: after an answer, the server does not read the rest of the body. */
+  /** Stops sending: after its answer, the server does not read the rest of the body. */
   answered(): void {
     this.#isAnswered = true;
   }

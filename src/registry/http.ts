@@ -25,13 +25,14 @@ const CHUNK_BYTES = 128 * 1024;
 /** A remainder up to this size is read, so that the connection can be used again. */
 const DRAINED_BYTES = 64 * 1024;
 const DRAIN_MS = 1000;
-/** So many chunks of a small body are held before they become one: a chunk of a byte takes hundreds. */
+/** Chunks of a small body are joined at this number: a chunk of one byte takes hundreds of bytes of memory. */
 const HELD_CHUNKS = 16 * 1024;
 
 /**
- * Sends one request (HTTP/1.1, RFC 9112). No redirect is followed, and no header is added but Host and the body's own. A
- * request is sent again only when the server has ended a kept connection meanwhile, and only if it reads.
- * @throws DecoderError REGISTRY when there is no answer, INTERRUPTED or the signal's reason; what the body throws
+ * Sends one request (HTTP/1.1, RFC 9112). It follows no redirect, and adds only Host and the headers of the body. A GET or
+ * HEAD is sent again if the server has just closed a kept connection.
+ * @throws DecoderError REGISTRY if no answer comes; INTERRUPTED, or the signal's reason, if it is aborted; any error of the
+ * body's source
  */
 export async function exchange(request: HttpRequest, agents: Agents): Promise<HttpResponse> {
   const { url, signal } = request;
@@ -97,7 +98,7 @@ async function answerTo(
   }
 }
 
-/** What an answer is read from. */
+/** The connection that an answer is read from. */
 interface Origin {
   readonly connection: Connection;
   /** Called once. @param isReusable whether all of the answer was read, and the server keeps the connection */

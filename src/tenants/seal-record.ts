@@ -59,8 +59,8 @@ export class SealRecords {
   }
 
   /**
-   * Changes records while no other decoder does. What one decoder finds dead, another could otherwise write anew before it is
-   * removed, and would release its layer without a record.
+   * Changes records while no other decoder does. Otherwise one decoder could remove a record that another has just written
+   * again, and that one would release its layer without a record.
    * @throws DecoderError IO, TENANTS; whatever `change` throws
    */
   async changing(change: () => Promise<void>): Promise<void> {
@@ -73,7 +73,7 @@ export class SealRecords {
   }
 
   /**
-   * Writes a record, whole or not at all, and to the disk: containerd's snapshot survives a crash, too.
+   * Writes a record atomically and durably. containerd's snapshot survives a crash, so the record must survive it, too.
    * @throws DecoderError TENANTS: without a record the layer must not be released
    */
   async write(record: SealRecord): Promise<void> {

@@ -60,8 +60,8 @@ function secretsByNamespace(pods: readonly Pod[]): Map<string, string[]> {
 }
 
 /**
- * Reduces the Secrets to what one layer may read: the first of each namespace, then the second, and so on. A tenant of many
- * namespaces must not refuse the layer to all. The order changes with each call, so that a later pull finds what this one misses.
+ * Limits the Secrets to what one layer may read: the first of each namespace, then the second, and so on. Otherwise a tenant
+ * with many namespaces could deny the layer to everyone. The order is random, so that a later pull reads other Secrets.
  */
 function shared(named: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const namespaces = [...named].map((it) => ({ it, order: randomInt(2 ** 32) }));

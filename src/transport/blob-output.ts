@@ -28,7 +28,7 @@ interface NewBlob {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** In bytes; undefined where compression decides it. */
   readonly size: number | undefined;
-  /** Called with each chunk that was written: its memory may be used again. */
+  /** Called with each chunk once it is written and its memory can be reused. */
   readonly onWritten?: ((chunk: Uint8Array) => void) | undefined;
   /** Digest of all chunks. Called once, after the last. */
   digest(): string;

@@ -11,7 +11,7 @@ const SOON_MS = 30 * DAY_MS;
 const SKEW_MS = DAY_MS;
 
 /**
- * What expires, or has expired, in a trusted root. Signatures made before stay valid; new ones are refused.
+ * Reports a trusted root that has ended or ends soon. Earlier signatures stay valid; later ones are refused.
  * @param now milliseconds since 1970
  * @throws DecoderError CONFIG if the file is not a trusted root
  */
@@ -51,7 +51,7 @@ export function certificateFindings(
   });
 }
 
-/** A clock that is behind the files of the set-up. Then certificates seem not yet valid, and verdicts do not expire. */
+/** Reports a clock that is behind the set-up's files. With it, certificates seem not yet valid, and verdicts do not expire. */
 export function clockFindings(paths: readonly string[], now: number): readonly PolicyFinding[] {
   const changed = paths.map((path) => ({
     path,

@@ -95,7 +95,7 @@ export class Cluster {
     writeFileSync(join(this.#suite.node.folder, "kube/objects.json"), JSON.stringify(this.#objects));
   }
 
-  /** Requests to the API server since this was called last. */
+  /** Returns the requests to the API server since the last call. */
   takeRequests(): string[] {
     const path = join(this.#suite.node.folder, "kube/requests");
     if (!existsSync(path)) return [];

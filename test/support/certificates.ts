@@ -16,7 +16,7 @@ export interface CertificateOptions {
   readonly days?: readonly [number, number];
 }
 
-/** Only `openssl ca` sets the first day. */
+/** Only `openssl ca` can set the first day of validity. */
 const CA_CONFIGURATION = `[ca]
 default_ca = it
 [it]

@@ -167,7 +167,7 @@ function isSnapshot(database: Bolt, namespace: Bucket, key: string): boolean {
   );
 }
 
-/** Chains that are snapshots, and those that pulls are making, however long that takes. */
+/** Chains that have a snapshot, and chains that a pull is still making, however long it takes. */
 function snapshotChains(database: Bolt, namespace: Bucket): string[] {
   return [...database.entries(database.bucket(namespace, "snapshots"))].flatMap(([, snapshotter]) =>
     [...database.entries(snapshotter)].flatMap(([key]) =>

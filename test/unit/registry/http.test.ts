@@ -12,7 +12,7 @@ let server: Server;
 let agents: Agents;
 /** What the server received, one text for each connection. */
 let received: string[];
-/** Answers on a connection whenever something came on it. */
+/** Called whenever bytes arrive, with the connection and all that it has received. */
 let answer: (socket: Socket, all: string) => unknown;
 
 beforeEach(async () => {

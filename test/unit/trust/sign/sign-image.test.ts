@@ -43,7 +43,7 @@ async function counts(): Promise<{ simple: number; bundles: number }> {
   return { simple: layersOf(folder, await tagOf(".sig")).length, bundles: bundles.manifests.length };
 }
 
-/** Puts a document of somebody else under a tag of the layout. */
+/** Tags a document that another tool could have written. */
 function putTagged(tag: string, mediaType: string, document: object): void {
   const entry = writeBlob(folder, mediaType, Buffer.from(JSON.stringify(document)));
   const known = index();
