@@ -88,7 +88,7 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /** Go's time.ParseDuration, without signs. @returns milliseconds, or NaN */
-export function parseGoDuration(text: string): number {
+function parseGoDuration(text: string): number {
   if (text === "0") return 0;
   const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
   let milliseconds = text === "" ? Number.NaN : 0;

@@ -27,7 +27,7 @@ import type { Unusable } from "./keyset.ts";
 /** PKCS#12 files (RFC 7292), which browsers, Java and Windows export. */
 
 /** The contents of a file: private keys as PKCS#8, which the caller zeroes, and certificates, both DER. */
-export interface Pkcs12Contents {
+interface Pkcs12Contents {
   readonly keys: readonly Decrypted[];
   readonly certificates: readonly Bytes[];
 }

@@ -10,7 +10,7 @@ import { expectLocalPull } from "./check-payload.ts";
 import type { Finding } from "./finding.ts";
 
 /** Looks at the folder of verifiers as containerd would. */
-export interface VerifierFolder {
+interface VerifierFolder {
   /** Names in a folder, in containerd's order; empty for a missing folder. */
   list(folder: string): readonly string[];
   /** Follows links, and is false for anything but a file. */

@@ -20,7 +20,7 @@ const CONTENT = "io.containerd.content.v1.content";
 /** Names that the CRI adds to an image: its digest, and the digest of its configuration. */
 const ADDED_NAME = /^sha256:|@sha256:/;
 
-export interface UnpackedImage {
+interface UnpackedImage {
   readonly name: string;
   readonly source: ImageSource;
   /** Chain IDs of its layers, the lowest first. */

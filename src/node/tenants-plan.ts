@@ -16,7 +16,7 @@ export interface TenantsOptions {
 }
 
 /** Additions for tenants, apart from the gate. */
-export interface WantedTenants {
+interface WantedTenants {
   /** Flags of the decoder. */
   readonly flags: ReadonlyMap<string, string>;
   readonly settings: TenantSettings;

@@ -17,7 +17,7 @@ import type { NodeRoot } from "./node-root.ts";
 import type { InstallRecord } from "./record.ts";
 
 /** Files and links that make a node check signatures. */
-export interface TrustPlan {
+interface TrustPlan {
   /** Policy, keys and settings: they come before the program that reads them. */
   readonly files: readonly FileChange[];
   /** Our link in containerd's folder of verifiers: it comes last, because containerd runs it from then on. */

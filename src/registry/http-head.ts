@@ -40,7 +40,7 @@ export async function readHead(connection: Connection, method: string): Promise<
 }
 
 /** @param text without the empty line at its end. @throws Error EBADMSG if it is not HTTP/1 (RFC 9112 §4, §5) */
-export function parseHead(text: string, method: string): ResponseHead {
+function parseHead(text: string, method: string): ResponseHead {
   const [statusLine = "", ...lines] = text.split("\r\n");
   const [, minor, statusText] = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?$/.exec(statusLine) ?? [];
   if (minor === undefined || statusText === undefined) throw notHttp();

@@ -11,7 +11,7 @@ const SECTION = "io.containerd.nri.v1.nri";
 const FIRST_WITH_VALIDATORS = 2;
 
 /** containerd's settings for the NRI plugin. */
-export interface NriRequirement {
+interface NriRequirement {
   /** Whether containerd starts no container without the plugin. */
   readonly isRequired: boolean;
   /** Annotation with which a Pod can opt out of the plugin. */
