@@ -87,17 +87,19 @@ async function readNamespace(api: KubeApi, namespace: string, names: readonly st
     used.push(`${namespace}/${name}`);
     await addSecret(collector, `${namespace}/${name}`, secret);
   }
-  const { tokenKeys, ...keys } = collector.finish(new Map());
-  // A token is the node's: a tenant's file must not make the node use it.
-  for (const { yaml } of tokenKeys) yaml.destroy();
-  // Each key costs private-key operations, of which one layer gets a bounded number.
-  for (const { pkcs8 } of keys.keys.slice(LIMITS.namespaceKeys)) pkcs8.destroy();
+  const { keys, certificates, keyrings, tokenKeys, parameters, skipped } = collector.finish(new Map());
+  // Each key costs private-key operations, of which one layer gets a bounded number. A token is the node's: a tenant's file must
+  // not make the node use it.
+  const most = LIMITS.namespaceKeys;
+  destroyKeys({ keys: keys.slice(most), keyrings: keyrings.slice(most), tokenKeys });
   return {
     keys: {
-      ...keys,
-      keys: keys.keys.slice(0, LIMITS.namespaceKeys),
-      keyrings: keys.keyrings.slice(0, LIMITS.namespaceKeys),
+      keys: keys.slice(0, most),
+      certificates,
+      keyrings: keyrings.slice(0, most),
       tokenKeys: [],
+      parameters,
+      skipped,
     },
     secrets: used,
   };
@@ -115,7 +117,11 @@ async function addSecret(collector: KeyCollector, id: string, { data }: JsonObje
 }
 
 /** Zeroes the private keys. */
-export function destroyKeys({ keys, keyrings, tokenKeys }: KeySet): void {
+export function destroyKeys({
+  keys,
+  keyrings,
+  tokenKeys,
+}: Pick<KeySet, "keys" | "keyrings" | "tokenKeys">): void {
   for (const { pkcs8 } of keys) pkcs8.destroy();
   for (const { data } of keyrings) data.fill(0);
   for (const { yaml } of tokenKeys) yaml.destroy();

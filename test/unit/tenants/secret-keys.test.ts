@@ -21,6 +21,7 @@ let double: KubeApiDouble;
 const PEM = generateKeyPairSync("ec", { namedCurve: "P-256" })
   .privateKey.export({ type: "pkcs8", format: "pem" })
   .toString();
+const PGP_KEY = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nAAAA\n-----END PGP PRIVATE KEY BLOCK-----\n";
 const TOKEN_FILE = "pkcs11:\n  uri: pkcs11:object=node?pin-value=1234\n";
 
 beforeAll(async () => {
@@ -120,11 +121,17 @@ test("a tenant of many namespaces does not keep another's key away, nor raise th
 });
 
 test("one namespace gives so many keys and no more", async () => {
-  const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`${i}.pem`, PEM]));
+  const kinds = { pem: PEM, asc: PGP_KEY };
+  const many = Object.fromEntries(
+    Array.from({ length: 50 }, (_, i) =>
+      Object.entries(kinds).map(([kind, key]) => [`${i}.${kind}`, key]),
+    ).flat(),
+  );
   secret("tenant-a", "key", many);
   const destroyed = watchDestroyed();
   const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
   expect(keys.keys).toHaveLength(32);
+  expect(keys.keyrings).toHaveLength(32);
   expect(destroyed.filter((bytes) => bytes.every((byte) => byte === 0)).length).toBeGreaterThanOrEqual(18);
 });
 
