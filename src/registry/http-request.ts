@@ -3,7 +3,7 @@ import type { Connection } from "./connection.ts";
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** All bytes at once, or a stream, which can be sent once only. */
+/** Bytes, or a stream that can be sent only once. */
 export type RequestBody = { readonly bytes: Uint8Array } | StreamedBody;
 
 export interface StreamedBody {
@@ -24,7 +24,8 @@ export interface HttpRequest {
   readonly signal?: AbortSignal;
 }
 
-/** RFC 9110 §5.5. Without this check, a line break in a token could add headers to a request. */
+/** RFC 9110 §5.1, §5.5. Without these checks, a line break in a token could add headers to a request. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** A request that is being sent. Its answer may come before its end. */
@@ -80,7 +81,7 @@ export class Outgoing {
       if (body.size !== undefined && size !== body.size) {
         throw new DecoderError(
           "SIZE_MISMATCH",
-          `${size} bytes came to be sent, not the ${body.size} that were announced`,
+          `the body has ${size} bytes, not the ${body.size} that were announced`,
         );
       }
     } catch (error) {
@@ -99,10 +100,10 @@ function latin1(text: string): Uint8Array {
 function headOf({ method, url, headers, body }: HttpRequest): string {
   const all = { Host: url.host, ...headers, ...bodyHeaders(method, body) };
   const lines = Object.entries(all).map(([name, value]) => {
-    if (HEADER_VALUE.test(value)) return `${name}: ${value}\r\n`;
+    if (HEADER_NAME.test(name) && HEADER_VALUE.test(value)) return `${name}: ${value}\r\n`;
     throw new DecoderError(
       "REGISTRY",
-      `the header ${name} for ${url.host} has characters that none may have`,
+      `the header ${name} for ${url.host} has characters that are not allowed`,
     );
   });
   return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join("")}\r\n`;
