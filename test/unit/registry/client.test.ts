@@ -403,7 +403,7 @@ describe("uploads", () => {
     const run = uploading(client(), "layer 0", (upload) =>
       upload.send({ chunks: pieces(bytes), size: bytes.length + 1 }),
     );
-    await expect(run).rejects.toEqual(failing("SIZE_MISMATCH", /100000 bytes came/));
+    await expect(run).rejects.toEqual(failing("SIZE_MISMATCH", /the body has 100000 bytes, not the 100001/));
   });
 
   it("keep the address's own query as it is", async () => {
