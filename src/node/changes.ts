@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   type Stats,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { copyFile, open } from "node:fs/promises";
@@ -59,9 +60,9 @@ export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   if ("linkTo" in content) return;
   if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], { mode: 0o600 });
   else await copyDurably(content.copyOf, staged);
-  const before = statOf(node, change.path);
+  const before = fileBehind(node, change);
   chmodSync(staged, modeOf(change, before));
-  if (before !== undefined && !OWN.has(change.kind)) chownSync(staged, before.uid, before.gid);
+  if (before !== undefined) chownSync(staged, before.uid, before.gid);
 }
 
 /** Moves a staged change to its path. @throws DecoderError IO */
@@ -123,6 +124,18 @@ export async function writeWhole(
   await moveDurably(staged, path);
 }
 
+/** Replaces the text of the file that a path leads to. Its mode and owner stay. @throws DecoderError IO */
+export async function rewrite(node: NodeRoot, path: string, text: string): Promise<void> {
+  const file = node.follow(path);
+  const { mode, uid, gid } = statSync(file);
+  const staged = stagedPath(file);
+  rmSync(staged, { force: true });
+  await writeDurably(staged, [Buffer.from(text)], { mode: 0o600 });
+  chownSync(staged, uid, gid);
+  chmodSync(staged, mode & 0o7777);
+  await moveDurably(staged, file);
+}
+
 /** Gives a file a second name, with the same content, owner, mode and times. An older file of that name is replaced. */
 export async function keepAs(node: NodeRoot, path: string, name: string): Promise<void> {
   const [from, to] = [node.locate(path), node.locate(name)];
@@ -132,10 +145,12 @@ export async function keepAs(node: NodeRoot, path: string, name: string): Promis
   } catch (error) {
     // Some file systems have no hard links.
     if (!["EPERM", "ENOTSUP", "EMLINK", "ENOSYS"].includes(errnoOf(error) ?? "")) throw error;
+    const stat = lstatSync(from);
+    // The copy of a link is a link: its target may be outside of the node's root here, and its own mode is 0777.
+    if (stat.isSymbolicLink()) return symlinkSync(readlinkSync(from), to);
     await copyDurably(from, to);
-    const { mode, uid, gid } = lstatSync(from);
-    chmodSync(to, mode & 0o7777);
-    chownSync(to, uid, gid);
+    chownSync(to, stat.uid, stat.gid);
+    chmodSync(to, stat.mode & 0o7777);
   }
 }
 
@@ -154,10 +169,21 @@ export function statOf(node: NodeRoot, path: string): Stats | undefined {
   return lstatSync(node.locate(path), { throwIfNoEntry: false });
 }
 
+/**
+ * State of the regular file that a change replaces, and whose mode and owner the new one takes; undefined if there is none. A
+ * symbolic link's own mode is 0777, and its owner may be another than the file's. A configuration can hold a registry's
+ * password, so the file that replaces the link must not be open to more users.
+ */
+function fileBehind(node: NodeRoot, { path, kind }: FileChange): Stats | undefined {
+  if (OWN.has(kind)) return undefined;
+  const stat = statSync(node.follow(path), { throwIfNoEntry: false });
+  return stat?.isFile() === true ? stat : undefined;
+}
+
 function modeOf({ kind }: FileChange, before: Stats | undefined): number {
   if (kind === "trust") return TEXT_MODE;
   if (PROGRAMS.has(kind)) return PROGRAM_MODE;
-  return before?.isFile() === true ? before.mode & 0o7777 : TEXT_MODE;
+  return before === undefined ? TEXT_MODE : before.mode & 0o7777;
 }
 
 async function copyDurably(from: string, to: string): Promise<void> {

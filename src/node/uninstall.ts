@@ -11,6 +11,7 @@ import {
   PROGRAM_MODE,
   removeFile,
   restore,
+  rewrite,
   statOf,
   writeWhole,
 } from "./changes.ts";
@@ -200,11 +201,10 @@ function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): S
   if (edit === undefined) return { action: "removed", apply: () => removeFile(node, path) };
   const edited = edit(readConfigText(path, node), path, node);
   if (edited === undefined) return { action: "kept" };
-  const mode = (statOf(node, path)?.mode ?? 0o644) & 0o7777;
   return {
     action: "edited",
     apply: async () => {
-      await writeWhole(node.follow(path), Buffer.from(edited), mode);
+      await rewrite(node, path, edited);
       if (backup !== undefined) removeFile(node, backup);
     },
   };

@@ -711,6 +711,18 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(read(node, CONFIG)).toBe('version = 2\n[debug]\n  level = "info" # mine\n');
     });
 
+    test("the mode of a configuration that became a link", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      await nodes.run("install", node);
+      put(node, "opt/real.toml", `${read(node, CONFIG)}# mine\n`);
+      chmodSync(join(node, "opt/real.toml"), 0o600);
+      rmSync(join(node, CONFIG));
+      symlinkSync("/opt/real.toml", join(node, CONFIG));
+      expect((await nodes.run("uninstall", node)).said).toContain(`edited /${CONFIG}\n`);
+      expect(read(node, "opt/real.toml")).toBe("version = 2\n# mine\n");
+      expect(statSync(join(node, "opt/real.toml")).mode & 0o777).toBe(0o600);
+    });
+
     test("edits of a template", async () => {
       const node = nodes.make({ [`${K3S}/config.toml.tmpl`]: '{{ template "base" . }}\n' });
       await nodes.run("install", node);

@@ -1,0 +1,26 @@
+import { lstatSync, mkdirSync, mkdtempSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { keepAs } from "../../../src/node/changes.ts";
+import { NodeRoot } from "../../../src/node/node-root.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+vi.mock("node:fs", async (original) => ({
+  ...(await original<typeof import("node:fs")>()),
+  linkSync: () => {
+    throw Object.assign(new Error("no hard links here"), { code: "EPERM" });
+  },
+}));
+
+const folder = temporaryFolder();
+
+test("a link is kept as a link where a file system has no hard links", async () => {
+  const outside = join(folder, "outside");
+  writeFileSync(outside, "of this machine");
+  const root = mkdtempSync(join(folder, "root-"));
+  mkdirSync(join(root, "etc"));
+  symlinkSync(outside, join(root, "etc/config.toml"));
+  await keepAs(new NodeRoot(root), "/etc/config.toml", "/etc/kept");
+  expect(lstatSync(join(root, "etc/kept")).isSymbolicLink()).toBe(true);
+  expect(readlinkSync(join(root, "etc/kept"))).toBe(outside);
+});
