@@ -1,14 +1,16 @@
 import { FLAGS, isFlag } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
 import { Output } from "../io/output.ts";
-import { commandOf, wordsOf } from "./command.ts";
+import { type Command, commandOf, wordsOf } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
-import { commandHelp, programHelp, VERSION, wrap } from "./help.ts";
-import { didYouMean, parseArguments } from "./parse.ts";
+import { commandHelp, groupHelp, programHelp, VERSION, wrap } from "./help.ts";
+import { didYouMean, operandsOf, parseArguments } from "./parse.ts";
 import { styleFor, USUAL_COLUMNS } from "./style.ts";
 import { Ui } from "./ui.ts";
 
 const HELP = /^--?(h|help)$/;
+/** "-", "oci-archive:-" and "docker-archive:-:NAME". */
+const PIPE = /^(?:[a-z]+-archive:)?-(?::|$)/;
 const VERSION_FLAG = /^--?version$/;
 
 /** Whether standard error already holds the error as JSON. */
@@ -24,13 +26,16 @@ export async function run(argv: readonly string[]): Promise<void> {
   if (first.startsWith("-") || first === "help") return print(overview(first === "help" ? rest : argv));
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   const command = commandOf(argv, COMMANDS);
-  const writesLayer = command?.writesLayer ?? false;
-  let ui = new Ui({ isJson: options.includes("--json"), writesLayer });
+  const isPiped = command !== undefined && usesStandardOutput(command, argv);
+  let ui = new Ui({ isJson: options.includes("--json"), isPiped });
   try {
-    if (command === undefined) throw unknownCommand(first, rest);
+    if (command === undefined) {
+      if (rest.some((arg) => HELP.test(arg)) && groupOf(first).length > 0) return print(overview([first]));
+      throw unknownCommand(first, rest);
+    }
     if (options.some((arg) => HELP.test(arg))) return print(commandHelp(command));
     const args = parseArguments(command, argv.slice(wordsOf(command)));
-    ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet"), writesLayer });
+    ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet"), isPiped });
     await command.run(args, ui);
   } catch (error) {
     isReported = ui.fail(error);
@@ -38,23 +43,40 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** Whether standard output holds what the command makes. The answer is also right for a line with wrong options. */
+function usesStandardOutput(command: Command, argv: readonly string[]): boolean {
+  if (command.pipes !== "to -") return command.pipes === "always";
+  const operands = operandsOf(command, argv.slice(wordsOf(command)));
+  const pipe = operands.findLastIndex((it) => PIPE.test(it));
+  // An unknown option may have taken an operand for its value, so the last one counts wherever it is.
+  return pipe >= 0 && (pipe === operands.length - 1 || pipe >= command.operands.length - 1);
+}
+
 function overview(args: readonly string[]): string {
   if (args.some((arg) => VERSION_FLAG.test(arg))) return `ctd-decoder ${VERSION}\n`;
   const command = commandOf(args, COMMANDS) ?? COMMANDS.find(({ name }) => args.includes(name));
-  return command === undefined ? programHelp(COMMAND_GROUPS) : commandHelp(command);
+  if (command !== undefined) return commandHelp(command);
+  const [first = ""] = args;
+  const members = groupOf(first);
+  return members.length > 0 ? groupHelp(first, members) : programHelp(COMMAND_GROUPS);
 }
 
 function print(text: string): void {
   new Output(1, "standard output").write(Buffer.from(text));
 }
 
+/** The commands whose first of two words this is. */
+function groupOf(first: string): readonly Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+}
+
 /** A group's first word alone, as "trust", names no command. */
 function unknownCommand(first: string, [second]: readonly string[]): DecoderError {
-  const members = COMMANDS.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+  const members = groupOf(first).map(({ name }) => name);
   const isGroup = members.length > 0;
   if (isGroup && (second === undefined || second.startsWith("-"))) {
     return new DecoderError("USAGE", `"${first}" is a group of commands`, {
-      hint: `they are ${members.join(", ")}`,
+      hint: `they are ${members.join(", ")}; see ctd-decoder ${first} --help`,
     });
   }
   const name = isGroup ? `${first} ${second}` : first;

@@ -13,8 +13,11 @@ export interface Command {
   /** Paragraphs of further explanation. */
   readonly notes: readonly string[];
   readonly examples: readonly Example[];
-  /** Whether standard output is for a layer alone. Everything else, such as errors with --json, goes to standard error. */
-  readonly writesLayer?: true;
+  /**
+   * When standard output holds a layer, an archive or a key: always, or if the last operand is `-`. Everything else, such as
+   * errors with --json, then goes to standard error.
+   */
+  readonly pipes?: "always" | "to -";
   /** @throws DecoderError */
   run(args: Arguments, ui: Ui): Promise<void>;
 }

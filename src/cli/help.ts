@@ -40,6 +40,16 @@ export function programHelp(groups: readonly CommandGroup[]): string {
   ]);
 }
 
+/** `ctd-decoder trust --help` */
+export function groupHelp(first: string, members: readonly Command[]): string {
+  const columns = Math.max(...members.map(({ name }) => name.length));
+  return sections([
+    ["Usage", [`${INDENT}ctd-decoder ${first} COMMAND [OPTIONS]`]],
+    ["Commands", commandLines(members, columns)],
+    ["", [`ctd-decoder ${first} COMMAND --help explains a command and shows examples.`]],
+  ]);
+}
+
 /** `ctd-decoder COMMAND --help` */
 export function commandHelp(command: Command): string {
   return sections([
@@ -50,7 +60,7 @@ export function commandHelp(command: Command): string {
     [
       "Examples",
       command.examples.flatMap(({ command: line, does }) => [
-        ...wrap(`# ${does}`, COLUMNS - INDENT.length).map(indent),
+        ...wrap(does, COLUMNS - INDENT.length - "# ".length).map((text) => indent(`# ${text}`)),
         ...wrapCommand(line).map(indent),
       ]),
     ],

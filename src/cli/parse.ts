@@ -35,6 +35,11 @@ export function parseArguments(command: Command, args: readonly string[]): Argum
   });
 }
 
+/** The operands of a line that may have wrong options. An unknown option takes the word after it as its value. */
+export function operandsOf(command: Command, args: readonly string[]): string[] {
+  return Parser.detailed([...args], grammar(command)).argv._.map(String);
+}
+
 /** The parser takes its messages' translation, too. It has one message: an option lacks its value. */
 interface Wording {
   readonly __: (message: string, name: string) => string;

@@ -63,7 +63,6 @@ export function runRewrite<Source>({
     const source = parseSource(args.operand(0), transportSettings(args, "src"));
     const destination = parseDestination(args.operand(1), transportSettings(args, "dest"));
     checkOutput(destination);
-    if (destination.isPipe) ui.leaveStandardOutput();
     const common = {
       source,
       into: { destination, replace: args.flag("force"), looksForReferrers: !ui.isQuiet },

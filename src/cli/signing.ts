@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import { formatName, parseName } from "../registry/name.ts";
+import { formatName, parseName, type RegistryName } from "../registry/name.ts";
 import { openClient, type RegistryAccess } from "../registry/open.ts";
 import { Secret } from "../secret.ts";
 import { printable } from "../text.ts";
@@ -12,6 +12,14 @@ import { askPassword } from "./password-prompt.ts";
 const LAYOUT = "oci:";
 const REGISTRY = "docker://";
 const ARCHIVES = /^(?:[a-z]+-archive:|-$)/;
+
+/**
+ * The name that a signature is for. Of `NAME:TAG@DIGEST` it is `NAME:TAG`: a policy accepts that for pulls by tag and by
+ * digest, and the signature holds the digest anyway.
+ */
+function identityOf({ digest, ...name }: RegistryName): string {
+  return formatName(name.tag === undefined && digest !== undefined ? { ...name, digest } : name);
+}
 
 interface SignedPlace {
   /** The name that signatures are for: what nodes pull. */
@@ -41,7 +49,7 @@ export function signedPlace(
   const written = parseName(text.startsWith(REGISTRY) ? text.slice(REGISTRY.length) : text);
   const name = digest === undefined ? written : { ...written, digest };
   return {
-    name: identity === undefined ? formatName(written) : formatName(parseName(identity)),
+    name: identity === undefined ? identityOf(written) : formatName(parseName(identity)),
     async open(signal) {
       const { RegistrySignatures } = await import("../trust/sign/registry-store.ts");
       return new RegistrySignatures(

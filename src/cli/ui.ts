@@ -9,21 +9,21 @@ import { type Style, styleFor, USUAL_COLUMNS } from "./style.ts";
 interface UiOptions {
   readonly isQuiet?: boolean;
   readonly isJson?: boolean;
-  /** Whether standard output is for a layer. */
-  readonly writesLayer?: boolean;
+  /** Whether standard output holds a layer, an archive or a key. */
+  readonly isPiped?: boolean;
 }
 
-/** Where a command writes: results to standard output, or to standard error when an image goes to standard output. */
+/** Where a command writes: results to standard output, or to standard error if standard output holds something else. */
 export class Ui {
   readonly isQuiet: boolean;
   readonly isJson: boolean;
-  #stream: NodeJS.WriteStream = process.stdout;
+  readonly #stream: NodeJS.WriteStream;
   #hasResult = false;
 
-  constructor({ isQuiet = false, isJson = false, writesLayer = false }: UiOptions) {
+  constructor({ isQuiet = false, isJson = false, isPiped = false }: UiOptions) {
     this.isQuiet = isQuiet;
     this.isJson = isJson;
-    if (writesLayer) this.leaveStandardOutput();
+    this.#stream = isPiped ? process.stderr : process.stdout;
   }
 
   get style(): Style {
@@ -32,11 +32,6 @@ export class Ui {
 
   get columns(): number {
     return this.#stream.columns || USUAL_COLUMNS;
-  }
-
-  /** Leaves standard output to an image or a layer. */
-  leaveStandardOutput(): void {
-    this.#stream = process.stderr;
   }
 
   /**

@@ -16,7 +16,7 @@ export class LayerWrapper {
   /**
    * Reads and checks all recipients, so that a wrong one stops the work before any layer is touched.
    * @param recipients in the forms of {@link recipientForms}; duplicates count once
-   * @throws DecoderError BAD_RECIPIENT
+   * @throws DecoderError BAD_RECIPIENT, USAGE
    */
   static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<LayerWrapper> {
     const byScheme = new Map<string, string[]>();
@@ -73,13 +73,14 @@ function forms(): string {
   return `a recipient is ${recipientForms()}`;
 }
 
-/** Splits a recipient at its first colon. @throws DecoderError BAD_RECIPIENT */
+/** Splits a recipient at its first colon. @throws DecoderError USAGE */
 export function parseRecipient(recipient: string): { readonly row: SchemeRow; readonly value: string } {
   const colon = recipient.indexOf(":");
   const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
   const row = SCHEMES.find(({ name }) => name === scheme);
   if (row !== undefined && value !== "") return { row, value };
-  throw new DecoderError("BAD_RECIPIENT", `the recipient ${JSON.stringify(recipient)} is of no known kind`, {
-    hint: forms(),
+  const suggestion = colon < 0 && recipient !== "" ? `; the public key in a file is jwe:${recipient}` : "";
+  throw new DecoderError("USAGE", `${JSON.stringify(recipient)} is not a recipient`, {
+    hint: forms() + suggestion,
   });
 }

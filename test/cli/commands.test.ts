@@ -1,4 +1,4 @@
-import { createPublicKey } from "node:crypto";
+import { createHash, createPublicKey } from "node:crypto";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
@@ -41,6 +41,8 @@ describeWith([ours], "the command line", {}, () => {
     [["-h"], /Commands for images:/],
     [["help"], /Commands for images:/],
     [["help", "verify"], /ctd-decoder verify \[OPTIONS\] SOURCE/],
+    [["trust", "--help"], /^Usage:\n {2}ctd-decoder trust COMMAND/],
+    [["help", "trust"], /^Usage:\n {2}ctd-decoder trust COMMAND/],
     [["verify", "--help"], /Examples:/],
     [["verify", "-h"], /Examples:/],
     [["encrypt", "a", "b", "--help"], /Examples:/],
@@ -55,6 +57,22 @@ describeWith([ours], "the command line", {}, () => {
 });
 
 describeWith([ours], "keygen", {}, () => {
+  test("names a signing key as the trust commands do", async () => {
+    const env = { COSIGN_PASSWORD: "" };
+    const text = await succeed(["keygen", "--for", "signing", "signer"], { cwd, env });
+    const spki = createPublicKey(readFileSync(join(folder, "signer.pub"))).export({
+      type: "spki",
+      format: "der",
+    });
+    const fingerprint = `sha256:${createHash("sha256").update(spki).digest("hex")}`;
+    expect(text).toContain(`fingerprint: ${fingerprint}\n`);
+    expect(text).not.toContain("kid:");
+    await succeed(["encrypt", "-q", "-r", "jwe:second.pub", "oci:plain", "oci:signed:v1"], { cwd });
+    const name = ["--sign-container-identity", "registry.example/app:v1"];
+    const signed = await succeed(["sign", "--key", "signer", ...name, "oci:signed:v1"], { cwd, env });
+    expect(signed).toContain(`with key ${fingerprint}\n`);
+  });
+
   test("makes a pair that only its owner reads, and that works", async () => {
     const file = join(folder, "made.jwk");
     const shown = JSON.parse(

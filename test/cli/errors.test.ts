@@ -43,6 +43,22 @@ interface Failure {
   readonly result?: readonly string[];
 }
 
+/** Standard output is for an archive or a key, so the JSON goes to standard error. */
+const PIPED: readonly Failure[] = [
+  { run: ["encrypt", "--bogus", "oci:plain", "-"], code: "USAGE", message: /unknown option --bogus/ },
+  { run: ["encrypt", "oci:plain", "-", "--bogus"], code: "USAGE", message: /unknown option --bogus/ },
+  { run: ["encrypt", "oci:plain", "-", "more"], code: "USAGE", message: /unexpected argument "more"/ },
+  { run: ["encrypt", "--bogus", "oci:plain", "oci-archive:-:v1"], code: "USAGE", message: /unknown option/ },
+  { run: ["decrypt", ...WITH_KEY, "oci:none", "docker-archive:-:app:1"], code: "NOT_FOUND", message: /none/ },
+  { run: ["encrypt", "oci:plain", "-"], code: "USAGE", message: /no recipient/ },
+  { run: ["encrypt", ...FOR_NODE, "oci:none", "-"], code: "NOT_FOUND", message: /none/ },
+  { run: ["decrypt", "--bogus=1", "oci:encrypted", "-"], code: "USAGE", message: /unknown option --bogus/ },
+  { run: ["decrypt", ...WITH_KEY, "oci:encrypted:v2", "-"], code: "NOT_FOUND", message: /v2/ },
+  { run: ["rewrap", "--only", "oci:encrypted", "-"], code: "USAGE", message: /--only needs/ },
+  { run: ["keygen", "-"], code: "USAGE", message: /file for the public key/, hint: /--public-key/ },
+  { run: ["keygen", "--curve", "P-1", "-"], code: "USAGE", message: /--curve takes/ },
+];
+
 const LINE: readonly Failure[] = [
   { run: ["frobnicate"], code: "USAGE", message: /no command "frobnicate"/, hint: /are encrypt, / },
   { run: ["encrpyt"], code: "USAGE", message: /no command "encrpyt" \(did you mean encrypt\?\)/ },
@@ -52,10 +68,17 @@ const LINE: readonly Failure[] = [
     message: /"trust" is a group of commands/,
     hint: /trust check, trust blob/,
   },
+  {
+    run: ["encrypt", "-r", "node.pub", "oci:a", "oci:b"],
+    code: "USAGE",
+    message: /"node.pub" is not a recipient/,
+    hint: /jwe:node.pub$/,
+  },
   { run: ["trust", "chek"], code: "USAGE", message: /did you mean trust check\?/ },
 ];
 
 const IMAGES: readonly Failure[] = [
+  { run: ["encrypt", "--bogus=1", "-", "oci:out"], code: "USAGE", message: /unknown option --bogus/ },
   { run: ["encrypt"], code: "USAGE", message: /SOURCE is missing/, hint: /usage: ctd-decoder encrypt / },
   { run: ["encrypt", "oci:a"], code: "USAGE", message: /DEST is missing/ },
   { run: ["encrypt", "oci:a", "oci:b", "oci:c"], code: "USAGE", message: /unexpected argument "oci:c"/ },
@@ -89,7 +112,7 @@ const IMAGES: readonly Failure[] = [
   { run: ["encrypt", ...FOR_NODE, "oci:plain", "rootfs:out"], code: "USAGE", message: /can't be written/ },
   {
     run: ["encrypt", "--recipient", "rot13:key", "oci:plain", "oci:out"],
-    code: "BAD_RECIPIENT",
+    code: "USAGE",
     message: /rot13/,
   },
   {
@@ -319,7 +342,6 @@ const NODE: readonly Failure[] = [
   { run: ["keygen"], code: "USAGE", message: /FILE is missing/ },
   { run: ["keygen", "--type", "ec", "--bits", "2048", "out"], code: "USAGE", message: /--bits/ },
   { run: ["keygen", "--bits", "1024", "out"], code: "USAGE", message: /2048/ },
-  { run: ["keygen", "-"], code: "USAGE", message: /file for the public key/, hint: /--public-key/ },
   {
     run: ["keygen", "--for", "signing", "out"],
     code: "USAGE",
@@ -332,18 +354,24 @@ const NODE: readonly Failure[] = [
   { run: ["man", "encrypt"], code: "USAGE", message: /unexpected argument "encrypt"/ },
 ];
 
-const CASES = [...LINE, ...IMAGES, ...TRUST, ...NODE].map(({ run: [name = "", ...args], ...expected }) => ({
-  args: [...name.split(" "), ...args],
-  ...expected,
-}));
+const CASES = [...PIPED, ...LINE, ...IMAGES, ...TRUST, ...NODE].map((it) => {
+  const {
+    run: [name = "", ...args],
+    ...expected
+  } = it;
+  return {
+    args: [...name.split(" "), ...args],
+    isPiped: name === "layer" || PIPED.includes(it),
+    ...expected,
+  };
+});
 
 describeWith([ours], "an error with --json", {}, () => {
-  test.each(CASES)("$code: $args", async ({ args, code, message, hint, result = [] }) => {
+  test.each(CASES)("$code: $args", async ({ args, isPiped, code, message, hint, result = [] }) => {
     const before = readdirSync(folder, { recursive: true });
     const { exit, stdout, stderr } = await command([...args, "--json"], { cwd, input: Buffer.alloc(0) });
     const lines = (text: string) => text.split(/(?=^ctd-decoder: )/m);
-    // The standard output of `layer` is the layer, so that its JSON goes to standard error.
-    const json = args[0] === "layer" ? stderr : stdout.toString();
+    const json = isPiped ? stderr : stdout.toString();
     const { error, ...rest } = JSON.parse(json);
     expect({ exit, code: error.code }).toEqual({ exit: code === "USAGE" ? 2 : 1, code });
     expect(error.message).toMatch(message);
@@ -351,7 +379,7 @@ describeWith([ours], "an error with --json", {}, () => {
     expect(Object.keys(rest).sort()).toEqual(result);
     const text = error.hint === undefined ? [] : [`ctd-decoder: hint: ${error.hint}\n`];
     const shown = [`ctd-decoder: error: ${error.message}\n`, ...text];
-    if (args[0] === "layer") expect(stdout.toString()).toBe("");
+    if (isPiped) expect(stdout.toString()).toBe("");
     else expect(lines(stderr)).toEqual(shown);
     expect(readdirSync(folder, { recursive: true })).toEqual(before);
   });

@@ -3,7 +3,16 @@ import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { rsaKeys, succeed } from "../support/cli.ts";
-import { describeWith, onPath, ours, type Peer, run, skopeo, skopeoNew } from "../support/peers.ts";
+import {
+  describeWith,
+  onPath,
+  ours,
+  type Peer,
+  run,
+  skopeo,
+  skopeoNew,
+  skopeoSid,
+} from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** Runs the help's examples with pipes in a shell. */
@@ -12,6 +21,8 @@ const EXAMPLES = COMMANDS.flatMap(({ examples }) => examples)
   .filter((command) => /[|<]|&&/.test(command));
 
 const bash: Peer = { ...onPath("bash"), args: ["-euo", "pipefail", "-c"] };
+/** Of bookworm, trixie and sid. */
+const SKOPEOS = [skopeo, skopeoNew, skopeoSid];
 const folder = temporaryFolder();
 
 beforeAll(async () => {
@@ -48,8 +59,8 @@ function programs(peer: Peer): string {
   return bin;
 }
 
-describeWith([ours, bash, skopeo, skopeoNew], "examples in the help that use pipes", {}, () => {
-  for (const peer of [skopeo, skopeoNew]) {
+describeWith([ours, bash, ...SKOPEOS], "examples in the help that use pipes", {}, () => {
+  for (const peer of SKOPEOS) {
     const path = () => [programs(peer), dirname(ours.command), process.env["PATH"]].join(":");
     let PATH = "";
     test.each(EXAMPLES)(`with ${peer.name}: %s`, async (example) => {

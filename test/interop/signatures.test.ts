@@ -225,6 +225,29 @@ describeWith(
       expect(archive.stderr).toMatch(/can't hold signatures/);
     });
 
+    test("by digest: for pulls by tag only if the name also has the tag", async () => {
+      const key = PAIRS[0]?.[1]() ?? { privateKey: "", publicKey: "" };
+      const requirement = { type: "sigstoreSigned", keyPath: key.publicKey };
+      const policy = join(folder, "by-digest.json");
+      writeFileSync(policy, JSON.stringify({ default: [requirement] }));
+      for (const hasTag of [false, true]) {
+        const name = await pushed();
+        const repository = name.replace(/:1\.0$/, "");
+        const [digest = ""] = (await succeed(["inspect", `docker://${name}`])).split("\n");
+        const signed = `${hasTag ? name : repository}@${digest}`;
+        const { exit, stderr } = await command(["sign", "--key", key.privateKey, signed]);
+        expect(exit, stderr).toBe(0);
+        expect(stderr.includes("only for pulls by digest")).toBe(!hasTag);
+        for (const [pulled, isAccepted] of [
+          [`${repository}@${digest}`, true],
+          [name, hasTag],
+        ] as const) {
+          expect((await command(["trust", "check", "--policy", policy, pulled])).exit === 0).toBe(isAccepted);
+          expect(await skopeoAccepts(pulled, requirement)).toBe(isAccepted);
+        }
+      }
+    });
+
     test("in a layout, for the name that nodes will pull", async () => {
       const layout = join(folder, "layout");
       const key = PAIRS[0]?.[1]() ?? { privateKey: "", publicKey: "" };

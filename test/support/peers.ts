@@ -29,9 +29,10 @@ export const ours = program("ctd-decoder", `${PROJECT}dist/ctd-decoder`, "it isn
 /** imgcrypt's decoder in Go: linked statically enough to run on any glibc since Debian 12. */
 export const goDecoder = program("Go's ctd-decoder", `${TRIXIE}/usr/bin/ctd-decoder`);
 
-/** Debian's skopeo of this machine, and of trixie, which runs through the loader and libraries it was built for. */
+/** Debian's skopeo of this machine. Those of trixie and sid run through the loader and libraries they were built for. */
 export const skopeo = onPath("skopeo");
 export const skopeoNew = unpacked("skopeo");
+export const skopeoSid = unpacked("skopeo", "sid", `${PROJECT}.peers/skopeo-sid/root`);
 /** Debian's, without its recommended packages. */
 export const buildah = onPath("buildah");
 export const ctrImgcrypt = program("ctr-imgcrypt", `${TRIXIE}/usr/bin/ctr-imgcrypt`);
@@ -92,10 +93,10 @@ function firstOf(name: string, paths: readonly string[]): Peer {
   return found === undefined ? { ...peer, absent: `${name} is missing: run scripts/peers` } : peer;
 }
 
-function unpacked(name: string): Peer {
-  const peer = program(`trixie's ${name}`, `${TRIXIE}/usr/bin/${name}`);
-  const args = ["--library-path", `${TRIXIE}/usr/lib/${multiarch}`, peer.command];
-  return { ...peer, command: `${TRIXIE}/${loader}`, args };
+function unpacked(name: string, suite = "trixie", folder = TRIXIE): Peer {
+  const peer = program(`${suite}'s ${name}`, `${folder}/usr/bin/${name}`);
+  const args = ["--library-path", `${folder}/usr/lib/${multiarch}`, peer.command];
+  return { ...peer, command: `${folder}/${loader}`, args };
 }
 
 function isExecutable(path: string): boolean {

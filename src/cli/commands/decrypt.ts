@@ -23,6 +23,7 @@ export const DECRYPT: Command = {
       does: "decrypts with a password-protected key into a pipe",
     },
   ],
+  pipes: "to -",
   run: runRewrite({
     verbs: ["decrypting", "decrypted"],
     parseSource,

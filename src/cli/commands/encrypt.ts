@@ -21,14 +21,14 @@ export const ENCRYPT: Command = {
     recipient: RECIPIENT_OPTION,
     "add-recipient": {
       ...RECIPIENT_OPTION,
-      help: "one more recipient for layers that are already encrypted, without changing their data (needs --key)",
+      help: "add a recipient to layers that are already encrypted, without changing their data; needs --key",
       alias: "a",
     },
     base: {
       value: "IMAGE",
-      help: "all layers except those of this public base image, which stay plain",
+      help: "leave the layers of this public base image plain",
     },
-    "all-platforms": { help: "every platform of an index (the default)" },
+    "all-platforms": { help: "all platforms of an index (the default)" },
     compression: {
       value: "KIND",
       help: "compression of the layers before encryption; default keep, but gzip for docker-archive:, rootfs: and tar:",
@@ -51,7 +51,7 @@ export const ENCRYPT: Command = {
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. @DIGEST may follow all but the last two. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
+    "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. The first three may also end in @DIGEST. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
     "If a chosen layer cannot be encrypted, the command fails and does not change DEST. Attestations and signatures in an index are not encrypted. If they name an image by its digest, they get the new digest. zstd layers keep their compression.",
     "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: to rewrap the image later, you need a private key that opens it.",
     "Leave the layers of a public base plain with --base or --except-base. Encrypting them hides nothing, and on a node of several tenants it can keep other tenants' images on the same base from starting (docs/tenants.md).",
@@ -86,6 +86,7 @@ export const ENCRYPT: Command = {
       does: "lets one more key open an encrypted image",
     },
   ],
+  pipes: "to -",
   run: runRewrite({
     verbs: ["encrypting", "encrypted"],
     parseSource: parseMaterial,

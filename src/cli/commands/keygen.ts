@@ -46,7 +46,7 @@ export const KEYGEN: Command = {
   notes: [
     "Writes the private key to FILE, readable by its owner only, and the public key to FILE.pub. Existing files are not overwritten. If FILE is -, the private key goes to standard output, and --public-key says where the public one goes. Messages, doctor, inspect and the audit log name the key by its kid, the RFC 7638 thumbprint of the public key.",
     "PEM files are PKCS#8, which the Go decoder also reads, except those with a password. A command that needs such a key asks for the password. On a node, --key-passwords-path names the folder with the password.",
-    "A private key --for signing has the format of cosign.key, which cosign reads. Its password comes from COSIGN_PASSWORD, which may be empty, from --password-file, or from the terminal.",
+    "A private key --for signing has the format of cosign.key, which cosign reads. Its password comes from COSIGN_PASSWORD, which may be empty, from --password-file, or from the terminal. sign and the trust commands name it by its fingerprint, the SHA-256 of the public key in DER.",
   ],
   examples: [
     { command: "ctd-decoder keygen node.pem", does: "makes node.pem and node.pem.pub" },
@@ -63,6 +63,7 @@ export const KEYGEN: Command = {
       does: "makes a pair that signs images",
     },
   ],
+  pipes: "to -",
   async run(args, ui) {
     const privateFile = args.operand(0);
     const publicFile = args.text("public-key") ?? `${privateFile}.pub`;
@@ -77,22 +78,25 @@ export const KEYGEN: Command = {
     const format = args.text("format") === "jwk" ? "jwk" : "pem";
     const which = kind(args);
     const { privateKey, publicKey, kid } = await makePair(args, which, format);
+    const names =
+      args.text("for") === "signing"
+        ? { kid, fingerprint: await signerName(publicKey, publicFile) }
+        : { kid };
     const publicPart = { path: publicFile, text: publicKey, mode: PUBLIC_MODE };
     if (isPiped) {
-      ui.leaveStandardOutput();
       await writeAll([publicPart], () => new Output(1, "standard output").write(Buffer.from(privateKey)));
     } else await writeAll([{ path: privateFile, text: privateKey, mode: PRIVATE_MODE }, publicPart]);
     const type = which.type === "rsa" ? `RSA ${which.bits}` : `EC ${which.curve}`;
-    ui.result({ privateKey: privateFile, publicKey: publicFile, type, kid }, () =>
+    ui.result({ privateKey: privateFile, publicKey: publicFile, type, ...names }, () =>
       [
         `private key: ${printable(isPiped ? "standard output" : privateFile)}`,
         `public key:  ${printable(publicFile)}`,
         `type:        ${type}`,
-        `kid:         ${kid}`,
+        names.fingerprint === undefined ? `kid:         ${kid}` : `fingerprint: ${names.fingerprint}`,
         "",
       ].join("\n"),
     );
-    ui.printIfQuiet(kid);
+    ui.printIfQuiet(names.fingerprint ?? kid);
   },
 };
 
@@ -121,6 +125,12 @@ async function makePair(args: Arguments, which: KeyPairKind, format: "pem" | "jw
   } finally {
     password?.destroy();
   }
+}
+
+/** The name that `sign` and the trust commands give a signing key. */
+async function signerName(publicPem: string, file: string): Promise<string | undefined> {
+  const { readPublicKeys } = await import("../../trust/check/key.ts");
+  return readPublicKeys({ name: file, bytes: Buffer.from(publicPem) })[0]?.fingerprint;
 }
 
 interface NewFile {

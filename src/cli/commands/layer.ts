@@ -15,7 +15,7 @@ import { interruptible } from "../ui.ts";
 
 export const LAYER: Command = {
   name: "layer",
-  writesLayer: true,
+  pipes: "always",
   summary: "decrypt one layer to standard output",
   operands: [{ name: "SOURCE", optional: true, completes: "images" }],
   options: {

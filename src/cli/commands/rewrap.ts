@@ -1,5 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { RecipientChanges } from "../../image/rewrap.ts";
+import { recipientForms } from "../../keywrap/wrap.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -11,7 +12,7 @@ export const REWRAP: Command = {
   summary: "change who can decrypt an image, without encrypting it again",
   operands: FROM_TO,
   options: {
-    recipient: { ...RECIPIENT_OPTION, help: `one more recipient; ${RECIPIENT_OPTION.help}` },
+    recipient: { ...RECIPIENT_OPTION, help: `add a recipient: ${recipientForms()}` },
     replace: { value: "OLD=NEW", help: "put the recipient NEW in the place of OLD", repeats: true },
     remove: {
       value: "RECIPIENT",
@@ -42,6 +43,7 @@ export const REWRAP: Command = {
       does: "makes the new key the only recipient",
     },
   ],
+  pipes: "to -",
   run: runRewrite({
     verbs: ["rewrapping", "rewrapped"],
     parseSource,

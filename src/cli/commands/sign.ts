@@ -1,9 +1,13 @@
 import { DecoderError } from "../../errors.ts";
 import { printable } from "../../text.ts";
 import type { Command } from "../command.ts";
+import { note } from "../registry-options.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import { readSigner, signedPlace, signPlace } from "../signing.ts";
-import { annotations, CHECK_OPTIONS, REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
+import { annotations, REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
+
+const DIGEST_ONLY =
+  "by default, a policy accepts this signature only for pulls by digest; to sign for a tag as well, write NAME:TAG@DIGEST";
 
 export const SIGN: Command = {
   name: "sign",
@@ -19,13 +23,18 @@ export const SIGN: Command = {
       value: "NAME",
       help: "the name that the signature is for (default IMAGE's)",
     },
-    annotations: CHECK_OPTIONS["annotations"] ?? { help: "" },
+    annotations: {
+      value: "NAME=VALUE",
+      help: "add an annotation to the signature",
+      alias: "a",
+      repeats: true,
+    },
     recursive: { help: "also sign the platforms of an index", alias: "r" },
     ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. It gets two signatures: the older form under the tag sha256-HEX.sig, for cosign 2, skopeo, podman and CRI-O, and a Sigstore bundle that refers to it, for cosign 3. Both hold the image's full name, which a policy compares. A signature that the key has already made is not made again.",
+    "IMAGE is docker://NAME, NAME or oci:DIR[:TAG]. It gets two signatures: the older form under the tag sha256-HEX.sig, for cosign 2, skopeo, podman and CRI-O, and a Sigstore bundle that refers to it, for cosign 3. Both hold the image's full name, which a policy compares: sign NAME:TAG, or NAME:TAG@DIGEST if the tag may have moved. A signature that the key has already made is not made again.",
     "Encryption changes an image's digest: encrypt first, then sign. Nothing is written to a transparency log. To sign without a key, use cosign.",
   ],
   examples: [
@@ -60,6 +69,7 @@ export const SIGN: Command = {
       );
       return `${lines.join("\n")}\nas ${ui.style.bold(printable(result.name))} with key ${result.key}\n`;
     });
+    if (!ui.isQuiet && result.name.includes("@")) note(DIGEST_ONLY);
     ui.printIfQuiet(result.digest);
   },
 };

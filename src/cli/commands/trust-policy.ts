@@ -6,6 +6,7 @@ import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import { POLICY_OPTIONS, trustedRoot } from "../trust-options.ts";
+import { count } from "../units.ts";
 
 const POLICY = "/etc/containers/policy.json";
 
@@ -53,12 +54,15 @@ export const TRUST_LINT: Command = {
     const loaded = await load(args, path);
     const { lintPolicy } = await import("../../trust/lint.ts");
     const findings = await lintPolicy(loaded, path);
-    const isBad = findings.some(({ severity }) => severity === "error");
-    const failure = isBad ? new DecoderError("UNHEALTHY", `${path} does not do what it says`) : undefined;
+    const errors = findings.filter(({ severity }) => severity === "error");
+    const failure =
+      errors.length > 0
+        ? new DecoderError("UNHEALTHY", `${path} has ${count(errors.length, "error")}`)
+        : undefined;
     const { format, rules } = loaded.policy;
     ui.result(
       { format, rules, findings },
-      () => `${format}, ${rules.length} rules\n${renderFindings(findings, ui.style)}`,
+      () => `${format}, ${count(rules.length, "rule")}\n${renderFindings(findings, ui.style)}`,
       failure,
     );
   },

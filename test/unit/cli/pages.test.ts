@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { commandOf, wordsOf } from "../../../src/cli/command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "../../../src/cli/commands.ts";
 import { complete, completionScript, SHELLS, type Shell } from "../../../src/cli/completion.ts";
-import { commandHelp, HELP, programHelp } from "../../../src/cli/help.ts";
+import { commandHelp, groupHelp, HELP, programHelp } from "../../../src/cli/help.ts";
 import { manualPage } from "../../../src/cli/man.ts";
 import { parseArguments } from "../../../src/cli/parse.ts";
 import { FLAGS } from "../../../src/decoder/flags.ts";
@@ -59,6 +59,24 @@ test("the program's help and the manual page name every command and every flag o
   expect(manual).toMatch(/^\.B -h, --help\n.*\n\.TP\n\.B --version$/m);
   for (const flag of Object.keys(FLAGS))
     expect([help.includes(`--${flag}`), manual.includes(`--${flag}`)]).toEqual([true, true]);
+});
+
+test("a group's help names its commands, and fits in 80 columns", () => {
+  const members = COMMANDS.filter(({ name }) => name.startsWith("trust "));
+  const help = groupHelp("trust", members);
+  for (const { name, summary } of members) {
+    expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
+    expect(help.replaceAll(/\n +/g, " ")).toContain(summary);
+  }
+  expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
+});
+
+test("each line of an example's description is a comment", () => {
+  for (const command of COMMANDS) {
+    const [, examples = ""] = commandHelp(command).split("Examples:\n");
+    for (const { does } of command.examples)
+      expect(examples.replaceAll("\n  # ", " ")).toContain(` ${does}\n`);
+  }
 });
 
 test("the manual page names the files and variables that the decoder reads, and other pages", () => {

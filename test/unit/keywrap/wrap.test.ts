@@ -19,7 +19,6 @@ const recipients = pairs.map(({ publicKey }, i) => {
   writeFileSync(path, JSON.stringify({ ...publicKey.export({ format: "jwk" }), kid: `key ${i}` }));
   return `jwe:${path}`;
 });
-const badRecipient = expect.objectContaining({ code: "BAD_RECIPIENT" });
 
 test("all recipients of a scheme share one packet", async () => {
   const annotations = await (await LayerWrapper.prepare(recipients, SETTINGS)).wrap(PLAIN);
@@ -52,8 +51,11 @@ test("an existing packet stays, the new one comes after it", async () => {
   expect(await second?.wrap(PLAIN, { [JWE]: "" })).toEqual({ [JWE]: expect.not.stringContaining(",") });
 });
 
+test("no recipient is an error", async () => {
+  await expect(LayerWrapper.prepare([], SETTINGS)).rejects.toMatchObject({ code: "BAD_RECIPIENT" });
+});
+
 test.each([
-  [[]],
   [["jwe:"]],
   [["jwe"]],
   [["no-scheme:x"]],
@@ -62,11 +64,19 @@ test.each([
   [[""]],
   [["/a/path"]],
   [[...recipients, "x:y"]],
-])("%j can't be encrypted for", async (list) => {
-  await expect(LayerWrapper.prepare(list, SETTINGS)).rejects.toThrow(badRecipient);
-  await expect(LayerWrapper.prepare(list, SETTINGS)).rejects.toThrow(
-    expect.objectContaining({ hint: expect.stringContaining("jwe:FILE") }),
-  );
+])("%j is wrong usage", async (list) => {
+  await expect(LayerWrapper.prepare(list, SETTINGS)).rejects.toMatchObject({
+    code: "USAGE",
+    message: `"${list.at(-1)}" is not a recipient`,
+    hint: expect.stringContaining("jwe:FILE"),
+  });
+});
+
+test("the error suggests a scheme only for what has none", async () => {
+  const hint = (recipient: string) =>
+    LayerWrapper.prepare([recipient], SETTINGS).then(undefined, (error) => error.hint);
+  expect(await hint("node.pub")).toMatch(/ is jwe:node\.pub$/);
+  expect(await hint("x:y")).not.toContain("x:y");
 });
 
 test("what a layer is encrypted for can be told without a key", async () => {
