@@ -9,7 +9,9 @@ import { parseArgs } from "node:util";
 import { ACCEPTED, CHANGES } from "./list.ts";
 import { lineOf, type Mutant } from "./mutant.ts";
 import { mutantsOf } from "./operators.ts";
-import { type Fate, Runner, Unusable } from "./runner.ts";
+import { Runner, Unusable } from "./runner.ts";
+import { Score } from "./score.ts";
+import { STAGES, type StageName } from "./tests.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
 const ROOMS = ["cipher", "keywrap", "containerd/store", "decoder", "layer", "keys", "trust", "io", "node"];
@@ -19,7 +21,9 @@ PATH is a file or folder of src/; default the rooms ${ROOMS.join(", ")},
 and with --listed all of src/.
 
   --listed     only the changes listed in scripts/mutants/list.ts
-  --sample N   at most N derived changes, spread evenly (default 400)
+  --sample N   at most N derived changes of each PATH, spread evenly (default 50)
+  --skip N     leave out the first N changes, to continue an interrupted run
+  --unit       run only the unit tests, not the executable
   --jobs N     how many run at once, each in a copy of its own (default 1)
   --dry-run    print the changes, and test nothing
   --help       print help
@@ -65,54 +69,63 @@ function describe(mutant: Mutant): string {
   return `${file}:${lineOf(source(file), start)}: ${short(from)} -> ${short(to)}`;
 }
 
+const OPTIONS = {
+  listed: { type: "boolean", default: false },
+  sample: { type: "string", default: "50" },
+  skip: { type: "string", default: "0" },
+  jobs: { type: "string", default: "1" },
+  unit: { type: "boolean", default: false },
+  "dry-run": { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+} as const;
+
+/** The changes to judge. @param count how many derived ones of each path */
+function changesOf(paths: readonly string[], count: number): Mutant[] {
+  const files = paths.map(filesBelow);
+  const derived = count > 0 ? mutantsOf(PROJECT, files.flat()) : new Map<string, Mutant[]>();
+  return files
+    .flatMap((of) => [
+      ...listed(of),
+      ...sample(
+        of.flatMap((file) => derived.get(file) ?? []),
+        count,
+      ),
+    ])
+    .filter((it) => !isAccepted(it));
+}
+
+async function judgeAll(queue: Mutant[], stages: readonly StageName[], score: Score): Promise<void> {
+  const runner = new Runner(PROJECT, mkdtempSync(join(tmpdir(), "ctd-decoder-mutants-")), stages);
+  try {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      try {
+        const fate = await runner.judge(mutant);
+        score.add(mutant.file, fate);
+        if (fate === "hung" || fate === "survived") process.stdout.write(`${fate}: ${describe(mutant)}\n`);
+      } catch (error) {
+        // One flaky test must not end a measurement of hours.
+        if (!(error instanceof Unusable)) throw error;
+        score.add(mutant.file, "unjudged");
+        process.stdout.write(`not judged: ${describe(mutant)}: ${error.message}\n`);
+      }
+    }
+  } finally {
+    runner.close();
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      listed: { type: "boolean", default: false },
-      sample: { type: "string", default: "400" },
-      jobs: { type: "string", default: "1" },
-      "dry-run": { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
   if (values.help) return void process.stdout.write(HELP);
   const usual = values.listed ? ["src"] : ROOMS.map((room) => `src/${room}`);
   const paths = positionals.length > 0 ? positionals : usual;
-  const files = paths.flatMap(filesBelow);
-  const derived = values.listed ? [] : [...mutantsOf(PROJECT, files).values()].flat();
-  const queue = [...listed(files), ...sample(derived, Number(values.sample))].filter((it) => !isAccepted(it));
+  const queue = changesOf(paths, values.listed ? 0 : Number(values.sample)).slice(Number(values.skip));
   if (values["dry-run"]) return void process.stdout.write(queue.map((it) => `${describe(it)}\n`).join(""));
-
-  const fates: Record<Fate, number> = { caught: 0, hung: 0, survived: 0 };
-  let unjudged = 0;
-  const work = async () => {
-    const runner = new Runner(PROJECT, mkdtempSync(join(tmpdir(), "ctd-decoder-mutants-")));
-    try {
-      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        try {
-          const fate = await runner.judge(mutant);
-          fates[fate] += 1;
-          if (fate !== "caught") process.stdout.write(`${fate}: ${describe(mutant)}\n`);
-        } catch (error) {
-          // One flaky test must not end a measurement of hours.
-          if (!(error instanceof Unusable)) throw error;
-          unjudged += 1;
-          process.stdout.write(`not judged: ${describe(mutant)}: ${error.message}\n`);
-        }
-      }
-    } finally {
-      runner.close();
-    }
-  };
-  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
-  const total = fates.caught + fates.hung + fates.survived;
-  const share = ((100 * (total - fates.survived)) / total).toFixed(1);
-  process.stdout.write(
-    `${total} changes: ${fates.caught} caught, ${fates.hung} hung, ${fates.survived} survived (${share} % noticed)\n`,
-  );
-  if (unjudged > 0) process.stdout.write(`${unjudged} more changes were not judged\n`);
-  if (fates.survived + unjudged > 0) process.exitCode = 1;
+  const stages = values.unit ? STAGES.filter((it) => it !== "executable") : STAGES;
+  const score = new Score();
+  await Promise.all(Array.from({ length: Number(values.jobs) }, () => judgeAll(queue, stages, score)));
+  process.stdout.write(score.table());
+  if (!score.isPerfect) process.exitCode = 1;
 }
 
 // The copies and the tests in them end with this process.

@@ -1,11 +1,14 @@
 /** Applies mutants to a copy of the project and runs tests there. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Mutant, mutated } from "./mutant.ts";
-import { type Stage, stagesFor } from "./tests.ts";
+import type { Answer, Request } from "./test-process.ts";
+import { type Stage, type StageName, Tests } from "./tests.ts";
 
-export type Fate = "caught" | "hung" | "survived";
+/** The stage whose tests noticed the change, or hung. */
+export type Fate = StageName | "hung" | "survived";
 
 /** Tests that fail without any change, and can't judge one. */
 export class Unusable extends Error {
@@ -31,87 +34,150 @@ const LINKED = ["node_modules", ".peers"];
 const PATIENCE = 10;
 const LEAST_MS = 60_000;
 
+type Outcome = "passed" | "failed" | "hung";
+
 export class Runner {
   readonly #copy: string;
-  /** Tests → how long they take on unchanged code, in milliseconds. */
+  readonly #tests: Tests;
+  /** Names of stages → how long their tests take on unchanged code, in milliseconds. */
   readonly #usual = new Map<string, number>();
+  /** Test file → the same. */
+  readonly #durations = new Map<string, number>();
+  readonly #stages: readonly StageName[];
+  /** Files that changed since the child's last request. */
+  readonly #changed = new Set<string>();
+  #child: ChildProcess | undefined;
 
-  /** @param folder an empty folder for the copy */
-  constructor(project: string, folder: string) {
+  /**
+   * @param folder an empty folder for the copy
+   * @param stages the stages that judge a mutant
+   */
+  constructor(project: string, folder: string, stages: readonly StageName[]) {
     this.#copy = folder;
+    this.#stages = stages;
     mkdirSync(folder, { recursive: true });
     for (const name of COPIED) cpSync(join(project, name), join(folder, name), { recursive: true });
     for (const name of LINKED) symlinkSync(join(project, name), join(folder, name));
+    this.#tests = new Tests(folder);
+    process.once("exit", () => this.#stop());
   }
 
   /** @throws Unusable if a test fails without any change */
   async judge(mutant: Mutant): Promise<Fate> {
-    for (const stage of stagesFor(this.#copy, mutant.file)) {
+    const stages = this.#tests.stagesFor(mutant.file).filter(({ name }) => this.#stages.includes(name));
+    for (const stage of stages) {
       await this.#measure(stage);
-      const fate = await this.#judgeBy(stage, mutant);
-      if (fate !== "survived") return fate;
+      const outcome = await this.#judgeBy(stage, mutant);
+      if (outcome !== "passed") return outcome === "hung" ? "hung" : stage.name;
     }
     return "survived";
   }
 
-  async #judgeBy(stage: Stage, mutant: Mutant): Promise<Fate> {
+  async #judgeBy(stage: Stage, mutant: Mutant): Promise<Outcome> {
     const path = join(this.#copy, mutant.file);
     const source = readFileSync(path, "utf8");
+    // The quickest tests first: most changes are noticed by one of them.
+    const tests = stage.tests.toSorted(
+      (a, b) => (this.#durations.get(a) ?? 0) - (this.#durations.get(b) ?? 0),
+    );
+    const limitMs = Math.max(LEAST_MS, this.#usualOf(stage) * PATIENCE);
     try {
+      this.#changed.add(mutant.file);
       writeFileSync(path, mutated(source, mutant));
-      return await this.#run(stage);
+      return await this.#run({ ...stage, tests }, limitMs);
     } finally {
       writeFileSync(path, source);
+      this.#changed.add(mutant.file);
     }
+  }
+
+  #usualOf({ tests }: Stage): number {
+    return this.#usual.get(tests.join(" ")) ?? 0;
   }
 
   async #measure(stage: Stage): Promise<void> {
     const name = stage.tests.join(" ");
     if (this.#usual.has(name)) return;
     const start = performance.now();
-    const fate = await this.#run(stage, Number.POSITIVE_INFINITY);
-    if (fate !== "survived") throw new Unusable(`${name} fails on unchanged code`);
+    const outcome = await this.#run(stage, Number.POSITIVE_INFINITY);
+    if (outcome !== "passed") throw new Unusable(`${name} fails on unchanged code`);
     this.#usual.set(name, performance.now() - start);
   }
 
-  async #run({ tests, needsBuild }: Stage, limitMs?: number): Promise<Fate> {
-    const usual = this.#usual.get(tests.join(" ")) ?? 0;
-    const limit = limitMs ?? Math.max(LEAST_MS, usual * PATIENCE);
-    if (needsBuild) {
-      const built = await this.#command("node", ["scripts/build.ts"], limit);
-      if (built !== "survived") return built;
+  async #run({ name, tests }: Stage, limitMs: number): Promise<Outcome> {
+    if (name === "executable") {
+      const built = await this.#build(limitMs);
+      if (built !== "passed") return built;
     }
-    return await this.#command("vitest", ["run", "--bail=1", "--reporter=dot", ...tests], limit);
+    const child = this.#child ?? (await this.#start());
+    const request: Request = { tests, changed: [...this.#changed] };
+    this.#changed.clear();
+    child.send(request);
+    const answer = await answerOf(child, limitMs);
+    if (answer === undefined || answer === "ended") {
+      this.#stop();
+      return answer === undefined ? "hung" : "failed";
+    }
+    for (const [test, duration] of Object.entries(answer.durations)) this.#durations.set(test, duration);
+    return answer.isPassed ? "passed" : "failed";
   }
 
-  /** The watchdog is a separate process, so it also ends a loop that never yields. */
-  #command(name: string, args: readonly string[], limitMs: number): Promise<Fate> {
+  async #start(): Promise<ChildProcess> {
+    const child = fork(join(this.#copy, "scripts/mutants/test-process.ts"), {
+      cwd: this.#copy,
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+      detached: true,
+    });
+    this.#child = child;
+    await once(child, "message");
+    return child;
+  }
+
+  /** The tests' own processes are of the child's group, and end with it, even if a loop in it never yields. */
+  #stop(): void {
+    const { pid } = this.#child ?? {};
+    this.#child = undefined;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // It has already ended.
+    }
+  }
+
+  #build(limitMs: number): Promise<Outcome> {
+    const command = spawn(process.execPath, ["scripts/build.ts"], { cwd: this.#copy, stdio: "ignore" });
     return new Promise((resolve, reject) => {
-      const child = spawn(join(this.#copy, "node_modules/.bin", name), args, {
-        cwd: this.#copy,
-        stdio: "ignore",
-        detached: true,
-      });
-      let isHung = false;
-      const stop = () => child.pid !== undefined && process.kill(-child.pid, "SIGKILL");
-      process.once("exit", stop);
-      const watchdog = setTimeout(
-        () => {
-          isHung = true;
-          stop();
-        },
-        Math.min(limitMs, 2 ** 31 - 1),
-      );
-      child.on("error", reject);
-      child.on("close", (code) => {
+      const watchdog = setTimeout(() => command.kill("SIGKILL"), timerMs(limitMs));
+      command.on("error", reject);
+      command.on("close", (code) => {
         clearTimeout(watchdog);
-        process.off("exit", stop);
-        resolve(isHung ? "hung" : code === 0 ? "survived" : "caught");
+        resolve(code === 0 ? "passed" : "failed");
       });
     });
   }
 
   close(): void {
+    this.#stop();
     rmSync(this.#copy, { recursive: true, force: true });
   }
+}
+
+/** @returns undefined if there is none in time */
+function answerOf(child: ChildProcess, limitMs: number): Promise<Answer | "ended" | undefined> {
+  return new Promise((resolve) => {
+    const done = (answer: Answer | "ended" | undefined) => {
+      clearTimeout(watchdog);
+      child.removeAllListeners("message");
+      child.removeAllListeners("exit");
+      resolve(answer);
+    };
+    const watchdog = setTimeout(() => done(undefined), timerMs(limitMs));
+    child.on("message", (answer: Answer) => done(answer));
+    child.on("exit", () => done("ended"));
+  });
+}
+
+function timerMs(limitMs: number): number {
+  return Math.min(limitMs, 2 ** 31 - 1);
 }
