@@ -199,3 +199,67 @@ export const containerMounts = 1024;
 /** Seal records of one chain, and the size of one. */
 export const sealRecords = 16;
 export const sealRecordBytes = 16 * KiB;
+/** containerd's metadata database: pages, their nesting, one page, and all of them. 1,000 images take some 10 MiB. */
+export const metadataPages = 4096;
+export const metadataDepth = 16;
+export const metadataPageBytes = 16 * MiB;
+export const metadataBytes = 256 * MiB;
+/** One message of NRI. containerd/ttrpc, PROTOCOL.md, has the same limit. */
+export const ttrpcBytes = 4 * MiB;
+/** A message between this process and a helper, which holds an NSS or PKCS#11 library. */
+export const helperMessageBytes = MiB;
+/** Nesting of JSON. A manifest has five levels. */
+export const jsonDepth = 64;
+/** YAML: uses of an alias, since each multiplies the text, and documents of a file. */
+export const yamlAliases = 16;
+export const yamlDocuments = 256;
+/** PEM blocks of a recipient's file, of a key file, and the bags of a PKCS#12 file. */
+export const recipientPemBlocks = 64;
+export const keyPemBlocks = 256;
+export const pkcs12Bags = 64;
+/** Passwords of the payload that are also tried on each key of the keys path. */
+export const sharedPasswords = 16;
+/** An X.509 name in a message: its parts, and the bytes of a value. */
+export const nameRdns = 64;
+export const nameValueBytes = 256;
+/** Octets of an OID. No registered one is longer, and the conversion takes the square of the length. */
+export const oidOctets = 32;
+/** RFC 5280 §4.1.2.2 and §4.2.1.2: serial numbers and key identifiers have at most 20 octets. */
+export const recipientIdOctets = 32;
+/** Certificates and attributes of one RFC 3161 timestamp. */
+export const timestampItems = 64;
+/** The head of an answer, which Node.js bounds alike; the line with a chunk's size; answers such as 103 before the real one. */
+export const httpHeadBytes = 16 * KiB;
+export const httpLineBytes = 4 * KiB;
+export const interimAnswers = 8;
+/** Unread bytes at which a connection pauses receiving. The server then has to wait. */
+export const unreadBytes = MiB;
+/** Chunks of a small body are joined at this number: a chunk of one byte takes hundreds of bytes of memory. */
+export const heldChunks = 16_384;
+/** A remainder up to this size and time is read, so that the connection can be used again. */
+export const drainedBytes = 64 * KiB;
+export const drainMs = 1000;
+/** The removal of an upload that is given up. */
+export const uploadCancelMs = 2000;
+/** Verdicts on Pods that are kept before old ones are removed. */
+export const podVerdicts = 4096;
+/** Places to try when TOML is edited, and the characters that all tries may parse: some seconds' work. */
+export const tomlTries = 2048;
+export const tomlParsedChars = 32 * MiB;
+/** Files of a node: what the installer recorded, the list of keys, a script, os-release, and a file that is compared. */
+export const recordBytes = MiB;
+export const keyListBytes = MiB;
+export const scriptBytes = 16 * KiB;
+export const osReleaseBytes = 64 * KiB;
+export const diffBytes = MiB;
+/** A program of the node that reports something, its output, and the part of the journal that is read. */
+export const nodeCommandMs = 10_000;
+export const nodeOutputBytes = 16 * KiB;
+export const journalBytes = 256 * KiB;
+/** A trial run of the decoder, and of the image verifier. */
+export const programTrialMs = 60_000;
+export const verifierProbeMs = 60_000;
+export const verifierProbeBytes = 64 * KiB;
+/** A service's status, and its restart. k3s and RKE2 report that they are ready only after minutes on a slow node. */
+export const serviceStatusMs = 30_000;
+export const serviceRestartMs = 300_000;

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import * as LIMITS from "../limits.ts";
 import { flagValue } from "./stream-processors.ts";
 
 /** A running containerd. */
@@ -24,7 +25,6 @@ const KNOWN_CONFIGS = [
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
   "/etc/k0s/containerd.toml",
 ];
-const VERSION_TIMEOUT_MS = 10_000;
 /** proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces. */
 const START_FIELD = 19;
 /** Linux reports a hundred ticks a second to programs, whatever its own clock is. */
@@ -79,7 +79,7 @@ export function printedVersion(executable: string): string {
   const { stdout } = spawnSync(executable, ["--version"], {
     argv0: "containerd",
     encoding: "utf8",
-    timeout: VERSION_TIMEOUT_MS,
+    timeout: LIMITS.nodeCommandMs,
     stdio: ["ignore", "pipe", "ignore"],
   });
   return stdout ?? "";

@@ -1,6 +1,6 @@
 /** JSON that has one meaning to every reader: UTF-8, no name twice in an object (RFC 8259 §4), bounded nesting. */
+import * as LIMITS from "../limits.ts";
 
-const DEPTH_MOST = 64;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Of a text that is known to be JSON: its strings and its punctuation. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/gs;
@@ -26,7 +26,8 @@ function refuseRepeatedNames(text: string): void {
   let string = "";
   for (const [token] of text.matchAll(TOKEN)) {
     if (token === "{" || token === "[") {
-      if (open.length === DEPTH_MOST) throw new SyntaxError(`it is nested more than ${DEPTH_MOST} deep`);
+      if (open.length === LIMITS.jsonDepth)
+        throw new SyntaxError(`it is nested more than ${LIMITS.jsonDepth} deep`);
       open.push(token === "{" ? new Set() : null);
     } else if (token === "}" || token === "]") {
       open.pop();

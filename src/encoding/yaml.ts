@@ -1,8 +1,5 @@
 import { parseAllDocuments } from "yaml";
-
-/** A text that is written once and used twice is fine; each use multiplies, so more is an attack. */
-const ALIASES = 16;
-const DOCUMENTS = 256;
+import * as LIMITS from "../limits.ts";
 
 /**
  * The values of a YAML text's documents, without empty ones. Every scalar is a text, so that a version keeps its digits.
@@ -17,8 +14,10 @@ export function parseYaml(bytes: Uint8Array): readonly unknown[] {
       logLevel: "silent",
     });
     if (!Array.isArray(documents)) return [];
-    const isBad = documents.length > DOCUMENTS || documents.some(({ errors }) => errors.length > 0);
-    if (!isBad) return documents.map((it) => it.toJS({ maxAliasCount: ALIASES })).filter((it) => it !== "");
+    const isBad =
+      documents.length > LIMITS.yamlDocuments || documents.some(({ errors }) => errors.length > 0);
+    if (!isBad)
+      return documents.map((it) => it.toJS({ maxAliasCount: LIMITS.yamlAliases })).filter((it) => it !== "");
   } catch {
     // The parser's own message quotes the text.
   }

@@ -9,6 +9,7 @@ import {
   TAG,
   writeElement,
 } from "../encoding/der.ts";
+import * as LIMITS from "../limits.ts";
 
 const RSA_ENCRYPTION = "2a864886f70d010101";
 const SUBJECT_KEY_IDENTIFIER = "551d0e";
@@ -18,7 +19,6 @@ const BOOLEAN = 0x01;
 const UTC_TIME = 0x17;
 const GENERALIZED_TIME = 0x18;
 const CONTEXT_3 = 0xa3;
-const EXTENSIONS_MAX = 64;
 
 /** The fields of an X.509 certificate that say whom a packet is for, and whether the key may be used (RFC 5280 §4.1). */
 export interface CertificateFields {
@@ -119,7 +119,7 @@ function extensionsOf(field: DerElement | undefined): ReadonlyMap<string, Bytes>
   const found = new Map<string, Bytes>();
   if (field === undefined) return found;
   const list = readOnly(field.content, TAG.SEQUENCE);
-  const extensions = list && readChildren(list.content, EXTENSIONS_MAX);
+  const extensions = list && readChildren(list.content, LIMITS.certificateExtensions);
   if (extensions === null) return null;
   for (const extension of extensions) {
     const fields = readChildren(extension.content) ?? [];

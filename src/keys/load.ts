@@ -1,4 +1,5 @@
 import type { Bytes } from "../encoding/bytes.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector, type ParameterName } from "./collector.ts";
 import type { KeySet, Parameters } from "./keyset.ts";
@@ -27,9 +28,6 @@ const KEY_PARAMETERS: ReadonlyMap<string, string | null> = new Map([
   ["gpg-privatekeys", "gpg-privatekeys-passwords"],
   ["pkcs11-yamls", null],
 ]);
-
-/** How many of the payload's passwords are also tried on each key of the keys path. */
-const SHARED_PASSWORDS = 16;
 
 /**
  * Reads the keys path, then the payload's keys.
@@ -88,7 +86,7 @@ function sharedPasswords(payload: Parameters): Secret[] {
   const all = [...KEY_PARAMETERS.values()].flatMap((name) => (name ? (payload.get(name) ?? []) : []));
   const distinct: Secret[] = [];
   for (const password of all) {
-    if (password === null || password.length === 0 || distinct.length === SHARED_PASSWORDS) continue;
+    if (password === null || password.length === 0 || distinct.length === LIMITS.sharedPasswords) continue;
     if (!distinct.some((other) => Buffer.compare(other.bytes, password) === 0))
       distinct.push(new Secret(password.slice()));
   }

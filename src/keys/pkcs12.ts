@@ -41,7 +41,6 @@ const CERTIFICATE_BAG = "2a864886f70d010c0a0103";
 /** RFC 7292 appendix C: pbeWithSHAAnd3-KeyTripleDES-CBC. */
 const SHA1_TRIPLE_DES = "2a864886f70d010c0103";
 const CONTEXT_0_PRIMITIVE = 0x80;
-const BAGS = 64;
 
 const MALFORMED: Unusable = {
   reason:
@@ -78,7 +77,7 @@ export async function openPkcs12(der: Bytes, given: Attempts): Promise<Pkcs12Con
     "isLocked" in result && given.passwords.length === 0 ? NO_PASSWORD : result;
   const keys: Decrypted[] = [];
   const certificates: Bytes[] = [];
-  for (const part of readChildren(parts.content, BAGS) ?? []) {
+  for (const part of readChildren(parts.content, LIMITS.pkcs12Bags) ?? []) {
     const bags = await bagsIn(part, attempts);
     if ("reason" in bags) {
       // Usually these are the certificates, in the weakest of the old ciphers.
@@ -105,7 +104,9 @@ async function bagsIn(part: DerElement, attempts: Attempts): Promise<readonly Ba
   if (safe === undefined) return MALFORMED;
   if ("reason" in safe) return safe;
   const list = readOnly(safe, TAG.SEQUENCE);
-  return ((list && readChildren(list.content, BAGS)) ?? []).map((bag) => readChildren(bag.content) ?? []);
+  return ((list && readChildren(list.content, LIMITS.pkcs12Bags)) ?? []).map(
+    (bag) => readChildren(bag.content) ?? [],
+  );
 }
 
 /** RFC 2315 §13: EncryptedData ::= SEQUENCE { version, SEQUENCE { contentType, algorithm, [0] IMPLICIT content } }. */

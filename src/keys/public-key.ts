@@ -4,6 +4,7 @@ import { readElement, readOnly, TAG } from "../encoding/der.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
 import type { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { type CertificateFields, readCertificate } from "./certificate.ts";
 import { isPkcs12 } from "./pkcs12.ts";
 import { parsePrivateKey } from "./private-key.ts";
@@ -23,7 +24,6 @@ interface PublicKey {
 
 const CURVES: ReadonlySet<unknown> = new Set(["P-256", "P-384", "P-521"]);
 const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
-const PEM_BLOCKS = 64;
 /** OpenSSH's other types of keys: ed25519, DSA, and those on a security token. */
 const SSH_LINE = /^(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]{1,64}(?= AAAA)/;
 const SSH_HINT =
@@ -47,7 +47,7 @@ export function parsePublicKey(
     throw badRecipient(recipient, `is an SSH key of type ${sshType}, which can only sign`, SSH_HINT);
   }
   const key = text.includes("-----BEGIN ")
-    ? fromPem(parsePem(text, PEM_BLOCKS), recipient, rules)
+    ? fromPem(parsePem(text, LIMITS.recipientPemBlocks), recipient, rules)
     : fromDer(data, recipient, rules);
   return checked(key, undefined, recipient);
 }
@@ -64,7 +64,7 @@ export async function readCertificateFile(
   const text = Buffer.from(data).toString("latin1");
   if (isPkcs12(data)) throw notOpened(recipient);
   const certificates = text.includes("-----BEGIN ")
-    ? certificatesIn(parsePem(text, PEM_BLOCKS), recipient)
+    ? certificatesIn(parsePem(text, LIMITS.recipientPemBlocks), recipient)
     : readCertificate(data) === null
       ? []
       : [data];

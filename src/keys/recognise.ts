@@ -3,6 +3,7 @@ import { type Bytes, decodeUtf8 } from "../encoding/bytes.ts";
 import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
+import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import type { AsymmetricKey, Certificate, PgpKeyring, TokenKeyFile, Unusable } from "./keyset.ts";
 import { isEncryptedPkcs8, PUBLIC_KEY, parsePrivateKey } from "./private-key.ts";
@@ -28,7 +29,6 @@ const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CE
 const PEM_PUBLIC_KEYS = new Set(["PUBLIC KEY", "RSA PUBLIC KEY"]);
 /** `openssl ecparam -genkey` writes "EC PARAMETERS" before the key. */
 const PEM_IGNORED = new Set(["EC PARAMETERS", "DH PARAMETERS"]);
-const PEM_BLOCKS = 256;
 
 /**
  * Recognises keys by their content. Neither a file's name nor the parameter that carried the data says anything reliable
@@ -77,7 +77,7 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
 }
 
 async function fromPem(text: string, source: Source): Promise<Found[]> {
-  const blocks = parsePem(text, PEM_BLOCKS).filter((block) => !PEM_IGNORED.has(block.label));
+  const blocks = parsePem(text, LIMITS.keyPemBlocks).filter((block) => !PEM_IGNORED.has(block.label));
   if (blocks.length === 0) return [unusable("PEM without a complete block")];
   const all: Found[] = [];
   for (const block of blocks) all.push(await fromPemBlock(block, source));

@@ -1,3 +1,4 @@
+import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { INSTALL } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
@@ -10,8 +11,6 @@ export interface DecoderReport {
   readonly findings: readonly Finding[];
 }
 
-const TIMEOUT_MS = 10_000;
-const OUTPUT_BYTES = 16 * 1024;
 /** What containerd/imgcrypt's decoder prints for a flag that it does not have. */
 const GO_USAGE = /call-out from containerd content stream plugins/;
 
@@ -23,9 +22,9 @@ export async function reportDecoder(
   const { end, output, errors } = await runCommand(path, ["--version"], {
     input: new Uint8Array(0),
     environment,
-    timeoutMs: TIMEOUT_MS,
-    outputBytes: OUTPUT_BYTES,
-    errorBytes: OUTPUT_BYTES,
+    timeoutMs: LIMITS.nodeCommandMs,
+    outputBytes: LIMITS.nodeOutputBytes,
+    errorBytes: LIMITS.nodeOutputBytes,
   });
   const [printed, complaint] = [Buffer.from(output).toString(), Buffer.from(errors).toString()];
   const [version] = /^ctd-decoder \d\S*/.exec(printed) ?? [];

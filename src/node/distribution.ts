@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { USUAL_CONFIG } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import type { Finding } from "./finding.ts";
 import type { NodeRoot } from "./node-root.ts";
 
@@ -137,7 +138,7 @@ export function* warnForgetful(node: NodeRoot): Generator<Finding> {
 function systemOf(node: NodeRoot): string {
   for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
     try {
-      const text = Buffer.from(node.read(path, OS_RELEASE_BYTES)).toString();
+      const text = Buffer.from(node.read(path, LIMITS.osReleaseBytes)).toString();
       return /^ID=["']?([\w.-]+)/m.exec(text)?.[1] ?? "";
     } catch {
       // A system without a readable file is treated like any other.
@@ -145,5 +146,3 @@ function systemOf(node: NodeRoot): string {
   }
   return "";
 }
-
-const OS_RELEASE_BYTES = 64 * 1024;

@@ -39,7 +39,6 @@ interface Copy {
 const LIST = "..ctd-decoder.json";
 /** A key while it is written. If the process is killed, no decoder uses what is left, and the next run removes it. */
 const STAGED = "..ctd-decoder-new";
-const LIST_BYTES = 1024 * 1024;
 const KEY_MODE = 0o600;
 export const KEYS_FOLDER_MODE = 0o700;
 /** The link of a Secret's volume to its current version. */
@@ -178,7 +177,7 @@ function currentVersion(source: string): string {
 function readList(folder: string): readonly Copy[] {
   let bytes: Uint8Array;
   try {
-    bytes = readSmallFile(join(folder, LIST), LIST_BYTES);
+    bytes = readSmallFile(join(folder, LIST), LIMITS.keyListBytes);
   } catch {
     return [];
   }

@@ -1,13 +1,12 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const TIMEOUT_MS = 60_000;
-const OUTPUT_BYTES = 4096;
 const PRINTS_VERSION = /^ctd-decoder \d/;
 
 /** chroot(1) and unshare(1): their exit codes for a program that cannot run, and for one that is not found. */
@@ -58,9 +57,9 @@ export async function runOnNode(
   return await runCommand(program, args, {
     input: new Uint8Array(0),
     environment,
-    timeoutMs: TIMEOUT_MS,
-    outputBytes: OUTPUT_BYTES,
-    errorBytes: OUTPUT_BYTES,
+    timeoutMs: LIMITS.programTrialMs,
+    outputBytes: LIMITS.nodeOutputBytes,
+    errorBytes: LIMITS.nodeOutputBytes,
   });
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, isAbsolute, normalize } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { FILE_KINDS, type FileKind, stagedPath, writeWhole } from "./changes.ts";
 import type { NodeRoot } from "./node-root.ts";
 
@@ -30,7 +31,6 @@ export interface InstalledFile {
 const FOLDER = "/var/lib/ctd-decoder";
 const FILE = `${FOLDER}/install.json`;
 const FORMAT = 1;
-const MAX_BYTES = 1024 * 1024;
 /** systemd.unit(5), without the suffix. A name that begins with a hyphen would be an option. */
 const UNIT_NAME = /^[A-Za-z0-9_@:.][\w@:.\\-]*$/;
 export const NOTHING_INSTALLED: InstallRecord = { files: [], folders: [] };
@@ -39,7 +39,7 @@ export const NOTHING_INSTALLED: InstallRecord = { files: [], folders: [] };
 export function readRecord(node: NodeRoot): InstallRecord {
   let bytes: Uint8Array;
   try {
-    bytes = node.read(FILE, MAX_BYTES);
+    bytes = node.read(FILE, LIMITS.recordBytes);
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return NOTHING_INSTALLED;
     throw new DecoderError("CONFIG", `cannot read ${FILE}`, { cause: error });

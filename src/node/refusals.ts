@@ -1,5 +1,6 @@
 import { userInfo } from "node:os";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
+import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
 
@@ -11,8 +12,6 @@ export interface Refusal {
 }
 
 const MOST = 5;
-const TIMEOUT_MS = 10_000;
-const OUTPUT_BYTES = 256 * 1024;
 /** The decoder writes to syslog under its name; verdicts of refused layers have this priority or a higher one. */
 const QUERY = [
   "--identifier=ctd-decoder",
@@ -34,8 +33,8 @@ export async function lastRefusals(
   const { output } = await runCommand(program, [...QUERY, OWN_USER], {
     input: new Uint8Array(0),
     environment,
-    timeoutMs: TIMEOUT_MS,
-    outputBytes: OUTPUT_BYTES,
+    timeoutMs: LIMITS.nodeCommandMs,
+    outputBytes: LIMITS.journalBytes,
     errorBytes: 0,
   });
   const lines = Buffer.from(output).toString().split("\n");

@@ -1,4 +1,5 @@
 import { basename, dirname, join } from "node:path";
+import * as LIMITS from "../limits.ts";
 import { type FileChange, removeFile, stage, stagedPath } from "./changes.ts";
 import { lineDiff } from "./diff.ts";
 import { type InstalledPath, type InstallReport, keptKeys } from "./install-report.ts";
@@ -7,7 +8,6 @@ import { syncKeys } from "./key-sync.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { checkProgram } from "./program.ts";
 
-const DIFF_BYTES = 1024 * 1024;
 /** Folders that a node may execute programs from, should the program's own folder not exist yet. */
 const TRIAL_FOLDERS = ["/usr/local/bin", "/usr/bin", "/opt", "/tmp", "/"];
 /** Keeps the staged file apart from that of an installation at the same time. */
@@ -32,7 +32,7 @@ function withDiff(node: NodeRoot, file: InstalledPath, changes: readonly FileCha
   const { path, isChanged } = file;
   const content = changes.find((it) => it.path === path)?.content;
   if (!isChanged || content === undefined || !("text" in content)) return file;
-  const before = node.exists(path) ? Buffer.from(node.read(path, DIFF_BYTES)).toString() : "";
+  const before = node.exists(path) ? Buffer.from(node.read(path, LIMITS.diffBytes)).toString() : "";
   return { ...file, diff: lineDiff(path, before, content.text) };
 }
 

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 /** A script that containerd calls in place of an OCI runtime: it runs the tenants' gate before a container starts. */
@@ -10,7 +11,6 @@ interface RuntimeEntry {
   readonly runtime: string;
 }
 
-const SCRIPT_BYTES = 16 * 1024;
 const RUNTIME_LINE = /^runtime='((?:[^']|'\\'')*)'$/m;
 /** Folders of bundles, by version of containerd's task plugin. Their file `runtime` names the runtime of a container. */
 const BUNDLES = "/run/containerd/io.containerd.runtime.v2.task";
@@ -53,7 +53,7 @@ exec "$runtime" "$@"
 export function runtimeBehind(node: NodeRoot, path: string): string | undefined {
   let text: string;
   try {
-    text = Buffer.from(node.read(path, SCRIPT_BYTES)).toString();
+    text = Buffer.from(node.read(path, LIMITS.scriptBytes)).toString();
   } catch {
     return undefined;
   }
@@ -65,7 +65,7 @@ export function runtimeBehind(node: NodeRoot, path: string): string | undefined 
 export function isGate(node: NodeRoot, path: string): boolean {
   return (
     runtimeBehind(node, path) !== undefined &&
-    Buffer.from(node.read(path, SCRIPT_BYTES)).includes("runtime-gate")
+    Buffer.from(node.read(path, LIMITS.scriptBytes)).includes("runtime-gate")
   );
 }
 
@@ -86,7 +86,7 @@ export function bundles(node: NodeRoot): (readonly [id: string, runtime: string]
 
 function textOf(node: NodeRoot, path: string): string | undefined {
   try {
-    return Buffer.from(node.read(path, SCRIPT_BYTES)).toString();
+    return Buffer.from(node.read(path, LIMITS.scriptBytes)).toString();
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     return undefined;

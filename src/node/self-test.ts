@@ -14,6 +14,7 @@ import type { WrapSettings } from "../keywrap/scheme.ts";
 import { SCHEMES } from "../keywrap/schemes.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import { sealLayer } from "../layer/seal.ts";
+import * as LIMITS from "../limits.ts";
 import { keyPlace } from "./key-report.ts";
 
 export interface SelfTest {
@@ -36,7 +37,6 @@ interface SelfTestOptions {
 }
 
 const LAYER_BYTES = 10_000;
-const TIMEOUT_MS = 60_000;
 const MESSAGE_CHARS = 2000;
 
 interface Recipient {
@@ -163,7 +163,7 @@ function decode(
     const child = spawn(program, args, {
       stdio: ["pipe", "pipe", "pipe", "pipe"],
       env: { ...settings.environment, STREAM_PROCESSOR_MEDIATYPE: `${TAR_TYPE}+encrypted` },
-      timeout: TIMEOUT_MS,
+      timeout: LIMITS.programTrialMs,
       killSignal: "SIGKILL",
     });
     const [output, errors]: [Buffer[], Buffer[]] = [[], []];

@@ -1,14 +1,10 @@
 import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { programOf } from "./program.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** k3s and RKE2 report that they are ready only after minutes on a slow node. */
-const RESTART_MS = 300_000;
-const ASK_MS = 30_000;
-const OUTPUT_BYTES = 16 * 1024;
 
 /** The service that runs a node's containerd. */
 export class Service {
@@ -35,9 +31,9 @@ export class Service {
   /** @throws DecoderError NOT_FOUND if the service is missing, UNHEALTHY if the service manager does not answer */
   async check(): Promise<void> {
     const { end, output } = this.#hasOpenRc
-      ? await this.#call(ASK_MS, "rc-service", "--exists", this.unit)
+      ? await this.#call(LIMITS.serviceStatusMs, "rc-service", "--exists", this.unit)
       : await this.#call(
-          ASK_MS,
+          LIMITS.serviceStatusMs,
           "systemctl",
           "show",
           "--property=LoadState",
@@ -56,8 +52,8 @@ export class Service {
   /** @returns why it failed; undefined if it succeeded */
   async restart(): Promise<string | undefined> {
     const result = this.#hasOpenRc
-      ? await this.#call(RESTART_MS, "rc-service", this.unit, "restart")
-      : await this.#call(RESTART_MS, "systemctl", "restart", this.unit);
+      ? await this.#call(LIMITS.serviceRestartMs, "rc-service", this.unit, "restart")
+      : await this.#call(LIMITS.serviceRestartMs, "systemctl", "restart", this.unit);
     if (result.end.kind === "exit" && result.end.code === 0) return undefined;
     const lines = Buffer.from(result.errors).toString().trim().split("\n");
     // OpenRC prints its verdict after complaints about folders: " * ERROR: containerd failed to start".
@@ -67,8 +63,8 @@ export class Service {
 
   async isRunning(): Promise<boolean> {
     const { end } = this.#hasOpenRc
-      ? await this.#call(ASK_MS, "rc-service", this.unit, "status")
-      : await this.#call(ASK_MS, "systemctl", "is-active", "--quiet", this.unit);
+      ? await this.#call(LIMITS.serviceStatusMs, "rc-service", this.unit, "status")
+      : await this.#call(LIMITS.serviceStatusMs, "systemctl", "is-active", "--quiet", this.unit);
     return end.kind === "exit" && end.code === 0;
   }
 
@@ -86,8 +82,8 @@ export class Service {
       input: new Uint8Array(0),
       environment: this.#environment,
       timeoutMs,
-      outputBytes: OUTPUT_BYTES,
-      errorBytes: OUTPUT_BYTES,
+      outputBytes: LIMITS.nodeOutputBytes,
+      errorBytes: LIMITS.nodeOutputBytes,
     });
   }
 }

@@ -1,6 +1,7 @@
 import { isTable, merge, type Table } from "../containerd/config.ts";
 import { quote } from "../containerd/stream-processors.ts";
 import { parseToml } from "../encoding/toml.ts";
+import * as LIMITS from "../limits.ts";
 
 /** @throws Error for invalid text */
 type Parse = (text: string) => Table;
@@ -10,11 +11,6 @@ type Parse = (text: string) => Table;
  * first text that the parser proves right: its meaning is the old one with exactly the wanted change. undefined: no place
  * could be proven, because the key is written in an unusual form.
  */
-
-/** Places to try. Each costs one run of the parser. */
-const MAX_TRIES = 2048;
-/** Characters that all tries may parse: some seconds' work. */
-const MAX_PARSED = 32 * 1024 * 1024;
 
 /** Appends a path to `imports`. Imports come last, so that the new file overrides those before. */
 export function addImport(text: string, path: string): string | undefined {
@@ -116,7 +112,7 @@ function firstProven(candidates: Iterable<string>, wanted: Table, parse: Parse):
   let [tries, parsed] = [0, 0];
   for (const candidate of candidates) {
     parsed += candidate.length;
-    if (tries++ >= MAX_TRIES || parsed > MAX_PARSED) return undefined;
+    if (tries++ >= LIMITS.tomlTries || parsed > LIMITS.tomlParsedChars) return undefined;
     try {
       if (hasSameMeaning(parse(candidate), wanted)) return candidate;
     } catch {
@@ -171,7 +167,11 @@ function cuts(text: string, at: number, length: number): string[] {
 
 function occurrences(text: string, part: string): number[] {
   const found: number[] = [];
-  for (let at = text.indexOf(part); at >= 0 && found.length < MAX_TRIES; at = text.indexOf(part, at + 1))
+  for (
+    let at = text.indexOf(part);
+    at >= 0 && found.length < LIMITS.tomlTries;
+    at = text.indexOf(part, at + 1)
+  )
     found.push(at);
   return found;
 }

@@ -5,6 +5,7 @@ import { readImageVerifier } from "../containerd/image-verifier.ts";
 import { PAYLOAD_IDS } from "../containerd/stream-processors.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { lintPolicy } from "../trust/lint.ts";
 import { parseImageName } from "../trust/policy/image-name.ts";
@@ -46,8 +47,6 @@ const NODE = new NodeRoot("");
 const PROBE = "ctd-decoder.invalid/doctor:probe";
 const PROBE_DIGEST = `sha256:${"0".repeat(64)}`;
 const DESCRIPTOR_TYPE = "application/vnd.oci.descriptor.v1+json";
-const PROBE_MS = 60_000;
-const PROBE_BYTES = 64 * 1024;
 const CRIO_POLICIES = "/etc/crio/policies";
 
 /** Finds every reason why images would not be checked; undefined on a node without signature checks. */
@@ -155,8 +154,8 @@ async function probe(
   const { end, output } = await runCommand(link, args, {
     input: Buffer.from(`${JSON.stringify(descriptor)}\n`),
     environment: { PATH: environment["PATH"] },
-    timeoutMs: PROBE_MS,
-    outputBytes: PROBE_BYTES,
+    timeoutMs: LIMITS.verifierProbeMs,
+    outputBytes: LIMITS.verifierProbeBytes,
     errorBytes: 0,
   });
   const said = Buffer.from(output).toString().trim();

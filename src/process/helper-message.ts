@@ -2,14 +2,14 @@
  * A message between this program and its helper process: a JSON head, and a body of bytes. The body may be a key, so it is kept
  * out of the JSON. On the wire: two 32-bit big-endian lengths, the head, the body.
  */
+import * as LIMITS from "../limits.ts";
+
 export interface HelperMessage {
   readonly head: Readonly<Record<string, unknown>>;
   readonly body: Uint8Array<ArrayBuffer>;
 }
 
 export const LENGTHS_BYTES = 8;
-/** Size cap of both parts together. Either side ends when the other announces more. */
-const MESSAGE_BYTES = 1024 * 1024;
 
 export const NO_BODY = new Uint8Array(0);
 
@@ -27,7 +27,7 @@ export function encodeMessage({ head, body }: HelperMessage): Uint8Array<ArrayBu
 /** Bytes of the message after its lengths. @throws Error when the lengths are not those of a message */
 export function contentLength(lengths: Uint8Array<ArrayBuffer>): number {
   const { head, body } = readLengths(lengths);
-  if (head + body > MESSAGE_BYTES) throw new Error("bug: a helper's message is too long");
+  if (head + body > LIMITS.helperMessageBytes) throw new Error("bug: a helper's message is too long");
   return head + body;
 }
 

@@ -2,8 +2,6 @@ import type { Socket } from "node:net";
 import * as LIMITS from "../limits.ts";
 import { cutOff, timedOut } from "./connection-error.ts";
 
-/** Unread bytes at which the connection pauses receiving. The server then has to wait. */
-const WAITING_BYTES = 1024 * 1024;
 /** Bytes that are written under one time limit. On a slow line, a whole chunk may take minutes. */
 const PIECE_BYTES = 256 * 1024;
 
@@ -40,7 +38,7 @@ export class Connection {
       const bytes = this.#received.shift();
       if (bytes !== undefined) {
         this.#waitingBytes -= bytes.length;
-        if (this.#waitingBytes < WAITING_BYTES) this.#socket.resume();
+        if (this.#waitingBytes < LIMITS.unreadBytes) this.#socket.resume();
         return bytes;
       }
       if (this.#end?.error !== undefined) throw this.#end.error;
@@ -120,7 +118,7 @@ export class Connection {
     if (this.#end !== undefined) return;
     this.#received.push(bytes);
     this.#waitingBytes += bytes.length;
-    if (this.#waitingBytes >= WAITING_BYTES) this.#socket.pause();
+    if (this.#waitingBytes >= LIMITS.unreadBytes) this.#socket.pause();
     this.#arrival?.();
   }
 

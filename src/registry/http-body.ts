@@ -1,9 +1,7 @@
+import * as LIMITS from "../limits.ts";
 import type { Connection } from "./connection.ts";
 import { cutOff, notHttp } from "./connection-error.ts";
 import type { Framing } from "./http-head.ts";
-
-/** Limit for the line that gives a chunk's size, and for all trailers together. */
-const LINE_BYTES = 4 * 1024;
 
 /** Reads the body of an answer. @throws Error of the system; ECONNRESET if the body ends early */
 export async function* readBody(connection: Connection, framing: Framing): AsyncGenerator<Buffer> {
@@ -30,7 +28,7 @@ async function* readLength(connection: Connection, length: number): AsyncGenerat
 /** RFC 9112 §7.1. */
 async function* readChunked(connection: Connection): AsyncGenerator<Buffer> {
   for (;;) {
-    const line = await connection.readUntil("\r\n", LINE_BYTES);
+    const line = await connection.readUntil("\r\n", LIMITS.httpLineBytes);
     const size = /^([\da-fA-F]{1,12})[ \t]*(?:;.*)?$/.exec(line ?? "")?.[1];
     if (size === undefined) throw notHttp();
     const length = Number.parseInt(size, 16);
@@ -41,7 +39,7 @@ async function* readChunked(connection: Connection): AsyncGenerator<Buffer> {
 }
 
 async function skipTrailers(connection: Connection): Promise<void> {
-  let left = LINE_BYTES;
+  let left = LIMITS.httpLineBytes;
   while (left > 0) {
     const line = await connection.readUntil("\r\n", left);
     if (line === "") return;

@@ -1,10 +1,6 @@
+import * as LIMITS from "../limits.ts";
 import type { Connection } from "./connection.ts";
 import { notHttp } from "./connection-error.ts";
-
-/** Limit for the head of an answer: status line and headers. Node.js has the same limit. */
-const HEAD_BYTES = 16 * 1024;
-/** Answers such as 100 and 103 that may precede the real one. */
-const INTERIM_ANSWERS = 8;
 
 /** Headers with one value. If a proxy repeats one, the first counts, as in Node.js. */
 const SINGLE: ReadonlySet<string> = new Set([
@@ -29,8 +25,8 @@ export interface ResponseHead {
 
 /** Reads the head of the answer to a request. @throws Error of the system; EBADMSG if the answer is not HTTP */
 export async function readHead(connection: Connection, method: string): Promise<ResponseHead> {
-  for (let interim = 0; interim <= INTERIM_ANSWERS; interim += 1) {
-    const text = await connection.readUntil("\r\n\r\n", HEAD_BYTES);
+  for (let interim = 0; interim <= LIMITS.interimAnswers; interim += 1) {
+    const text = await connection.readUntil("\r\n\r\n", LIMITS.httpHeadBytes);
     if (text === undefined) break;
     const head = parseHead(text, method);
     if (head.status >= 200) return head;

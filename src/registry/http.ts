@@ -22,11 +22,6 @@ export interface HttpResponse {
 
 /** Larger chunks, which Bun hands out, fall out of the processor's cache between the hash, the cipher and the HMAC. */
 const CHUNK_BYTES = 128 * 1024;
-/** A remainder up to this size is read, so that the connection can be used again. */
-const DRAINED_BYTES = 64 * 1024;
-const DRAIN_MS = 1000;
-/** Chunks of a small body are joined at this number: a chunk of one byte takes hundreds of bytes of memory. */
-const HELD_CHUNKS = 16 * 1024;
 
 /**
  * Sends one request (HTTP/1.1, RFC 9112). It follows no redirect, and adds only Host and the headers of the body. A GET or
@@ -137,7 +132,7 @@ class Answer implements HttpResponse {
       for await (const chunk of this.body) {
         chunks.push(chunk.subarray(0, most - size));
         size += chunk.length;
-        if (chunks.length >= HELD_CHUNKS) chunks.splice(0, chunks.length, Buffer.concat(chunks));
+        if (chunks.length >= LIMITS.heldChunks) chunks.splice(0, chunks.length, Buffer.concat(chunks));
         if (size >= most) break;
       }
     } finally {
@@ -147,12 +142,12 @@ class Answer implements HttpResponse {
   }
 
   async discard(): Promise<void> {
-    const timer = setTimeout(() => this.#connection.destroy(), DRAIN_MS);
+    const timer = setTimeout(() => this.#connection.destroy(), LIMITS.drainMs);
     let size = 0;
     try {
       for await (const chunk of this.body) {
         size += chunk.length;
-        if (size > DRAINED_BYTES) break;
+        if (size > LIMITS.drainedBytes) break;
       }
     } catch {
       // Only the connection is lost.

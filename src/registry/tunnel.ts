@@ -1,11 +1,9 @@
 import type { Socket } from "node:net";
 import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../limits.ts";
 import { connectionError, cutOff } from "./connection-error.ts";
 import { hostAndPort } from "./origin.ts";
 import type { HttpProxy } from "./proxy.ts";
-
-/** The longest head of an answer to CONNECT: what Node accepts of any answer. */
-const HEAD_BYTES = 16 * 1024;
 
 /**
  * Makes a connection to a proxy a tunnel to `target` (RFC 9110 §9.3.6): the proxy sees neither requests nor credentials.
@@ -50,7 +48,7 @@ async function readHead(socket: Socket): Promise<string> {
     for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) {
       bytes = Buffer.concat([bytes, chunk]);
       const end = bytes.indexOf("\r\n\r\n");
-      if (end < 0 && bytes.length < HEAD_BYTES) continue;
+      if (end < 0 && bytes.length < LIMITS.httpHeadBytes) continue;
       // A socket announces what is put back like what has come, so nothing here may listen any more.
       stop();
       if (end >= 0 && bytes.length > end + 4) socket.unshift(bytes.subarray(end + 4));

@@ -9,8 +9,6 @@ import type { StreamedBody } from "./http-request.ts";
 import { backoff, PASSING, pause } from "./retry.ts";
 
 const OCTETS = { "Content-Type": "application/octet-stream" };
-/** How long an upload that is given up may take to be removed. */
-const CANCEL_MS = 2000;
 
 /**
  * One upload of one blob: POST, one streamed PATCH, and a PUT with the digest, the form that every registry takes. Until
@@ -157,7 +155,7 @@ export class Upload {
         method: "DELETE",
         to: this.#location,
         scopes: this.#client.scopes,
-        signal: AbortSignal.timeout(CANCEL_MS),
+        signal: AbortSignal.timeout(LIMITS.uploadCancelMs),
       });
       await response.discard();
     } catch {

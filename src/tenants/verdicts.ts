@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as LIMITS from "../limits.ts";
 
 /** On tmpfs: gone when the node starts. */
 export const VERDICTS_DIRECTORY = "/run/ctd-decoder/tenants";
 
-/** How many verdicts are kept before old ones are removed. */
-const MOST = 4096;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
@@ -37,7 +36,7 @@ export class Verdicts {
 
   #removeOld(): void {
     const names = readdirSync(this.#folder);
-    if (names.length < MOST) return;
+    if (names.length < LIMITS.podVerdicts) return;
     const oldest = Date.now() - DAY_MS;
     for (const name of names) {
       const path = join(this.#folder, name);

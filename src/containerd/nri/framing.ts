@@ -1,5 +1,6 @@
 import type { Bytes } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
+import * as LIMITS from "../../limits.ts";
 
 /** How a protocol marks the ends of its messages. */
 interface Framing {
@@ -9,9 +10,8 @@ interface Framing {
   readonly maxBytes: number;
 }
 
-const MiB = 1024 * 1024;
 /** containerd/ttrpc, PROTOCOL.md: length, stream ID, type and flags. */
-export const TTRPC: Framing = { headerBytes: 10, lengthAt: 0, maxBytes: 4 * MiB };
+export const TTRPC: Framing = { headerBytes: 10, lengthAt: 0, maxBytes: LIMITS.ttrpcBytes };
 /** containerd/nri, pkg/net/multiplex: connection ID and length. Each write of ttrpc becomes one frame. */
 export const MULTIPLEX: Framing = {
   headerBytes: 8,

@@ -1,10 +1,6 @@
 import { readFully } from "../../io/file.ts";
+import * as LIMITS from "../../limits.ts";
 
-const MAX_PAGES = 4096;
-const MAX_DEPTH = 16;
-const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-/** Size cap of all pages together. A node with 1,000 images has some 10 MiB of metadata. */
-const MAX_BYTES = 256 * 1024 * 1024;
 const SMALLEST_PAGE = 1024;
 const LARGEST_PAGE = 64 * 1024;
 
@@ -17,8 +13,8 @@ export class Bolt {
   readonly #fd: number;
   readonly #pageSize: number;
   readonly #root: number;
-  #pagesLeft = MAX_PAGES;
-  #bytesLeft = MAX_BYTES;
+  #pagesLeft = LIMITS.metadataPages;
+  #bytesLeft = LIMITS.metadataBytes;
 
   private constructor(fd: number, pageSize: number, root: number) {
     this.#fd = fd;
@@ -65,7 +61,7 @@ export class Bolt {
   *#pageEntries(page: Buffer, only: string | undefined, depth: number): Generator<Entry> {
     if (flagsOf(page) === LEAF_PAGE) {
       yield* leavesOf(page);
-    } else if (flagsOf(page) === BRANCH_PAGE && depth < MAX_DEPTH) {
+    } else if (flagsOf(page) === BRANCH_PAGE && depth < LIMITS.metadataDepth) {
       for (const child of childrenFor(page, only)) {
         const next = this.#page(child);
         if (next !== null) yield* this.#pageEntries(next, only, depth + 1);
@@ -80,7 +76,7 @@ export class Bolt {
     // A page may continue in the pages after it.
     const pages = 1 + page.readUInt32LE(OVERFLOW_AT);
     if (pages === 1) return page;
-    return pages * this.#pageSize > MAX_PAGE_BYTES ? null : this.#read(pages * this.#pageSize, id);
+    return pages * this.#pageSize > LIMITS.metadataPageBytes ? null : this.#read(pages * this.#pageSize, id);
   }
 
   #read(length: number, page: number): Buffer | null {

@@ -1,5 +1,6 @@
 import { type BerElement, Fields, readChildren } from "../../encoding/ber.ts";
 import { readOid, TAG } from "../../encoding/der.ts";
+import * as LIMITS from "../../limits.ts";
 
 /** X.520 attribute types by their short names (RFC 4514 §3, RFC 2985 §5.2.1 for emailAddress). */
 const ATTRIBUTE_NAMES: ReadonlyMap<string, string> = new Map([
@@ -26,9 +27,6 @@ const DECODERS: ReadonlyMap<number, (bytes: Buffer) => string> = new Map([
   [0x1e, (bytes) => (bytes.length % 2 === 0 ? bytes.swap16().toString("utf16le") : "")],
 ]);
 
-const RDNS_MAX = 64;
-const VALUE_CHARS_MAX = 256;
-
 /** Characters that RFC 4514 §2.4 escapes, and those that could change what a terminal shows. */
 const ESCAPED = /[,+"\\<>;=]|[\p{C}\p{Zl}\p{Zp}]/gu;
 
@@ -38,7 +36,9 @@ const ESCAPED = /[,+"\\<>;=]|[\p{C}\p{Zl}\p{Zp}]/gu;
  * @throws DecoderError BAD_PACKET
  */
 export function nameText(name: BerElement): string {
-  const rdns = readChildren(name, RDNS_MAX).map((rdn) => readChildren(rdn).map(attributeText).join("+"));
+  const rdns = readChildren(name, LIMITS.nameRdns).map((rdn) =>
+    readChildren(rdn).map(attributeText).join("+"),
+  );
   return rdns.reverse().join(",");
 }
 
@@ -51,7 +51,7 @@ function attributeText(attribute: BerElement): string {
 }
 
 function valueText(value: BerElement): string {
-  const bytes = Buffer.from(value.content.subarray(0, VALUE_CHARS_MAX));
+  const bytes = Buffer.from(value.content.subarray(0, LIMITS.nameValueBytes));
   const decode = DECODERS.get(value.tag);
   return decode === undefined ? `#${bytes.toString("hex")}` : decode(bytes).replace(ESCAPED, escapeCharacter);
 }
@@ -61,9 +61,6 @@ function escapeCharacter(character: string): string {
   return [...Buffer.from(character)].map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
-/** No registered OID is longer. The conversion takes the square of the length. */
-const OCTETS_MAX = 32;
-
 /**
  * Writes an OID in the form that people know. @param hex its content octets (X.690 §8.19)
  * @returns "1.2.840.113549.3.7", or "an unreadable identifier"
@@ -72,14 +69,15 @@ export function dotted(hex: string): string {
   const octets = Buffer.from(hex, "hex");
   const numbers: bigint[] = [];
   let number = 0n;
-  for (const octet of octets.subarray(0, OCTETS_MAX)) {
+  for (const octet of octets.subarray(0, LIMITS.oidOctets)) {
     number = number * 128n + BigInt(octet & 0x7f);
     if ((octet & 0x80) !== 0) continue;
     numbers.push(number);
     number = 0n;
   }
   const [first, ...rest] = numbers;
-  if (first === undefined || number !== 0n || octets.length > OCTETS_MAX) return "an unreadable identifier";
+  if (first === undefined || number !== 0n || octets.length > LIMITS.oidOctets)
+    return "an unreadable identifier";
   const root = first < 40n ? 0n : first < 80n ? 1n : 2n;
   return [root, first - root * 40n, ...rest].join(".");
 }

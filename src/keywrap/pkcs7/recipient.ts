@@ -1,5 +1,6 @@
 import { type BerElement, Fields, malformed } from "../../encoding/ber.ts";
 import { readSmallInteger, TAG } from "../../encoding/der.ts";
+import * as LIMITS from "../../limits.ts";
 import { type KeyTransport, readKeyTransport } from "./key-transport.ts";
 import { nameText } from "./name.ts";
 
@@ -42,17 +43,14 @@ export function keyIdentity(keyId: Uint8Array): string {
   return `key id ${keyId.toHex()}`;
 }
 
-/** RFC 5280 §4.1.2.2 and §4.2.1.2: serial numbers and key identifiers have at most 20 octets. */
-const ID_OCTETS = 32;
-
 /** Names a certificate in messages: "issuer CN=node-1 serial 2a". @throws DecoderError BAD_PACKET for a malformed name */
 export function certificateId(issuer: BerElement, serial: BerElement): string {
-  return `issuer ${nameText(issuer)} serial ${serial.content.subarray(0, ID_OCTETS).toHex()}`;
+  return `issuer ${nameText(issuer)} serial ${serial.content.subarray(0, LIMITS.recipientIdOctets).toHex()}`;
 }
 
 /** Names a key in messages by its subjectKeyIdentifier: "key id 4f…". */
 export function keyId(id: Uint8Array): string {
-  return `key id ${id.subarray(0, ID_OCTETS).toHex()}`;
+  return `key id ${id.subarray(0, LIMITS.recipientIdOctets).toHex()}`;
 }
 
 /** A recipient in messages: "rsaEncryption issuer CN=node-1 serial 2a". */

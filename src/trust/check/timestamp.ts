@@ -59,7 +59,6 @@ const SIGNATURE_HASHES: ReadonlyMap<string, string> = new Map([
 const TAG_SET = 0x31;
 /** PKIStatus, RFC 3161 §2.4.2: granted, granted with modifications. */
 const GRANTED = new Set([0, 1]);
-const CMS_ITEMS = 64;
 
 /**
  * The time at which a trusted authority saw a signature.
@@ -136,7 +135,7 @@ function readToken(der: Bytes): Token | null {
   // RFC 3161 §2.4.2: the token has the signature of the authority and no other.
   const signer = signers?.tag === TAG_SET ? readOnly(signers.content, TAG.SEQUENCE) : null;
   const bag = parts.find(({ tag }) => tag === TAG.CONTEXT_0);
-  const certificates = bag === undefined ? [] : readChildren(bag.content, CMS_ITEMS);
+  const certificates = bag === undefined ? [] : readChildren(bag.content, LIMITS.timestampItems);
   const info = readInfo(octets.content);
   const signed = signer && readSigner(signer);
   if (info === null || !signed || certificates === null) return null;
@@ -163,7 +162,7 @@ function readSigner(
   const named = algorithm && SIGNATURE_HASHES.get(readOid(readElement(algorithm.content) ?? undefined) ?? "");
   if (digestHash === undefined || named === undefined || serial?.tag !== TAG.INTEGER || !issuer) return null;
   if (attributes?.tag !== TAG.CONTEXT_0 || signature?.tag !== TAG.OCTET_STRING) return null;
-  const list = readChildren(attributes.content, CMS_ITEMS);
+  const list = readChildren(attributes.content, LIMITS.timestampItems);
   const type = list && attribute(list, CONTENT_TYPE, TAG.OID);
   const messageDigest = list && attribute(list, MESSAGE_DIGEST, TAG.OCTET_STRING);
   if (!type || !messageDigest || readOid(type) !== TST_INFO) return null;
