@@ -1,9 +1,12 @@
-import { layersInStore, type NamedLayer } from "../containerd/store/manifests.ts";
+import { PieceBudget } from "../budget.ts";
+import { meaningOf } from "../containerd/store/lookup.ts";
+import { type NamedLayer, smallestFirst } from "../containerd/store/manifests.ts";
 import { ContainerdMetadata, type UnpackedBlob } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
+import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
 import type { KubeApi } from "./api.ts";
 import { chainsOf, type StartedContainer } from "./container-chains.ts";
@@ -12,6 +15,9 @@ import { isProofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
 import { chainIdOf, isChainId, isPlainLayer, isTruthful, type SealedChain } from "./sealed-chain.ts";
 import { destroyKeys, readTenantKeys } from "./secret-keys.ts";
 import type { Verdicts } from "./verdicts.ts";
+
+/** Layers that a refusal names. */
+const SHOWN = 4;
 
 /** Which container asks, in the words of the CRI. */
 export interface ContainerRequest extends StartedContainer {
@@ -134,36 +140,66 @@ async function prove(
   settings: GateSettings,
 ): Promise<string> {
   const reasons: string[] = [];
-  for (const record of sealed.records) {
-    for (const layer of manifestsOf(record.layer, settings.store)) {
-      let opened: OpenedLayer;
-      try {
-        opened = await openLayer(layer, keys, settings.schemes);
-      } catch (error) {
-        if (!(error instanceof DecoderError)) throw error;
-        reasons.push(error.message);
-        continue;
-      }
-      try {
-        if (!isProofOf(record, opened.options.key)) continue;
-        // Some of several records may be false: each comes from the Pod that first had the chain unpacked.
-        if (sealed.records.length > 1 && !(await isTruthful(sealed, record, opened.options, settings.store)))
-          continue;
+  // The node's key providers open layers for whoever asks: they prove nothing about this Pod.
+  const schemes: SchemeSettings = { ...settings.schemes, environment: {} };
+  // Without the check of a record's truth, which takes as long as the layer is large.
+  const budget = new PieceBudget({ cpuMs: LIMITS.unwrapCpuMs, clockMs: LIMITS.unwrapClockMs });
+  const untrue = new Set<SealRecord>();
+  const layers = [...new Set(sealed.records.map(({ layer }) => layer))];
+  for (const descriptor of layers.flatMap((layer) => descriptorsOf(layer, settings.store))) {
+    if (budget.isSpent) throw exhausted(pod, descriptor.digest);
+    const end = budget.begin();
+    let opened: OpenedLayer;
+    try {
+      opened = await openLayer(descriptor, keys, schemes);
+    } catch (error) {
+      if (!(error instanceof DecoderError)) throw error;
+      reasons.push(error.message);
+      continue;
+    } finally {
+      end();
+    }
+    try {
+      const { options } = opened;
+      const record = sealed.records.find(
+        (it) => it.layer === descriptor.digest && isProofOf(it, options.key),
+      );
+      if (record === undefined || untrue.has(record)) continue;
+      // Some of several records may be false: each comes from the Pod that first had the chain unpacked.
+      if (sealed.records.length === 1 || (await isTruthful(sealed, record, options, settings.store)))
         return keyName(opened.by.key);
-      } finally {
-        opened.close();
-      }
+      untrue.add(record);
+    } finally {
+      opened.close();
     }
   }
-  const layers = sealed.records.map(({ layer }) => layer).join(" or ");
-  throw new DecoderError("TENANTS", `Pod ${pod.namespace}/${pod.name} has no key for layer ${layers}`, {
-    hint: "name a Secret of type ctd-decoder.dev/image-keys with the image's key in the Pod's imagePullSecrets",
-    cause: reasons,
-  });
+  throw new DecoderError(
+    "TENANTS",
+    `Pod ${pod.namespace}/${pod.name} has no key for layer ${layers.slice(0, SHOWN).join(" or ")}`,
+    {
+      hint: "name a Secret of type ctd-decoder.dev/image-keys with the image's key in the Pod's imagePullSecrets",
+      cause: reasons,
+    },
+  );
 }
 
-function* manifestsOf(layer: string, store: string): Generator<NamedLayer> {
-  for (const { layers } of layersInStore(store, layer)) yield* layers;
+/**
+ * Descriptors of a layer in all manifests, each once. Those with the shortest annotations come first. A stranger can have any
+ * number of manifests that name the layer, and each wrapped key in them costs private-key operations.
+ */
+function descriptorsOf(layer: string, store: string): NamedLayer[] {
+  const found = new Map(smallestFirst(store, layer).map((it) => [meaningOf(it), it]));
+  return [...found].sort(([a], [b]) => a.length - b.length).map(([, it]) => it);
+}
+
+function exhausted({ namespace, name }: ContainerRequest["pod"], layer: string): DecoderError {
+  return new DecoderError(
+    "TENANTS",
+    `no key of Pod ${namespace}/${name} opened layer ${printable(layer)} in the time that is allowed`,
+    {
+      hint: "many images on this node name the layer with wrapped keys of their own: remove those that are not needed",
+    },
+  );
 }
 
 function keyName(key: OpenedLayer["by"]["key"]): string {

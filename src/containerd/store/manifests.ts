@@ -41,6 +41,13 @@ export function allLayers(store: string): Scan {
   return { ...found, isComplete: found.isComplete && isComplete };
 }
 
+/** Finds the descriptors of a blob in all manifests of a store. Large manifests come last: a few could take all the time. */
+export function smallestFirst(store: string, digest: string): readonly NamedLayer[] {
+  const { blobs } = smallBlobs(store);
+  const paths = blobs.sort((a, b) => a.size - b.size).map(({ path }) => path);
+  return scan(paths.slice(0, LIMITS.storeManifests), digest).layers;
+}
+
 interface Paths {
   readonly paths: readonly string[];
   /** False when the limits left out a part of the store. */
@@ -56,7 +63,8 @@ export function* likelyPaths(store: string, digest: string | undefined): Generat
 }
 
 function allPaths(store: string): Paths {
-  const { paths, isComplete } = smallBlobs(store);
+  const { blobs, isComplete } = smallBlobs(store);
+  const paths = blobs.sort((a, b) => b.modified - a.modified).map(({ path }) => path);
   return {
     paths: paths.slice(0, LIMITS.storeManifests),
     isComplete: isComplete && paths.length <= LIMITS.storeManifests,
@@ -74,10 +82,18 @@ function scan(paths: readonly string[], digest: string | undefined): Scan {
   return { layers, isComplete: true };
 }
 
-/** The paths of the blobs that are small enough for a manifest, newest first. */
-function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
+interface SmallBlob {
+  readonly path: string;
+  /** Last change, in ms since the epoch. */
+  readonly modified: number;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** The blobs that are small enough for a manifest. */
+function smallBlobs(store: string): { blobs: SmallBlob[]; isComplete: boolean } {
   const budget = new Budget({ clockMs: LIMITS.storeScanMs });
-  const blobs: { path: string; modified: number }[] = [];
+  const blobs: SmallBlob[] = [];
   const paths = DIGEST_ALGORITHMS.flatMap((algorithm) => namesIn(`${store}/blobs/${algorithm}`));
   let isComplete = paths.length <= LIMITS.storeBlobs;
   for (const path of paths.slice(0, LIMITS.storeBlobs)) {
@@ -86,10 +102,10 @@ function smallBlobs(store: string): { paths: string[]; isComplete: boolean } {
       break;
     }
     const stat = statOf(path);
-    if (stat?.isFile() && stat.size <= LIMITS.manifestBytes) blobs.push({ path, modified: stat.mtimeMs });
+    if (!stat?.isFile() || stat.size > LIMITS.manifestBytes) continue;
+    blobs.push({ path, modified: stat.mtimeMs, size: stat.size });
   }
-  blobs.sort((a, b) => b.modified - a.modified);
-  return { paths: blobs.map(({ path }) => path), isComplete };
+  return { blobs, isComplete };
 }
 
 /** Returns undefined for a blob that has since been pruned, or can't be examined. */
