@@ -196,8 +196,8 @@ export const namespaceKeys = 32;
 /** Layers below a container, which overlayfs bounds, and mounts that are looked up. */
 export const snapshotDepth = 1024;
 export const containerMounts = 1024;
-/** Seal records of one chain, and the size of one. */
-export const sealRecords = 16;
+/** Seal records of one chain, and the size of one. There is more than one only if images with other keys claim the chain. */
+export const sealRecords = 64;
 export const sealRecordBytes = 16 * KiB;
 /** containerd's metadata database: pages, their nesting, one page, and all of them. 1,000 images take some 10 MiB. */
 export const metadataPages = 4096;

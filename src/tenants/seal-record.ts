@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
@@ -45,7 +45,10 @@ export function isProofOf({ proof, chain }: SealRecord, layerKey: Secret): boole
   return timingSafeEqual(Buffer.from(proof, "hex"), Buffer.from(proofOf(layerKey, chain), "hex"));
 }
 
-/** A folder with one subfolder for each sealed chain, and in it one file for each layer that was unpacked as that chain. */
+/**
+ * A folder with one subfolder for each sealed chain. It has one file for each layer that may have become that chain, and for each
+ * key that opened the layer: a stranger's wrapped key opens a public ciphertext, too, and must not replace the true record.
+ */
 export class SealRecords {
   readonly #folder: string;
 
@@ -79,10 +82,11 @@ export class SealRecords {
   async write(record: SealRecord): Promise<void> {
     const folder = this.#folderOf(record.chain);
     const path = join(folder, `${nameOf(record)}.json`);
+    this.#refuseMore(folder, path);
     const unfinished = `${path}.${randomUUID()}`;
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      writeFileSync(unfinished, `${JSON.stringify(record)}\n`, { mode: 0o600, flush: true });
+      writeFileSync(unfinished, `${JSON.stringify(shortened(record))}\n`, { mode: 0o600, flush: true });
       renameSync(unfinished, path);
       await syncFolder(folder);
       await syncFolder(this.#folder);
@@ -90,6 +94,8 @@ export class SealRecords {
       removeQuietly(unfinished);
       throw unwritable(this.#folder, error);
     }
+    // Earlier versions named a record by its layer alone. A second one that says the same would make the first doubtful.
+    this.#removeIf(record.chain, (it, name) => nameOf(it) === nameOf(record) && name !== basename(path));
   }
 
   /**
@@ -98,7 +104,7 @@ export class SealRecords {
    */
   of(chain: string): SealRecord[] {
     const folder = this.#folderOf(chain);
-    const names = this.#list(folder).filter((name) => name.endsWith(".json"));
+    const names = this.#recordsIn(folder);
     if (names.length > LIMITS.sealRecords) throw unreadable(folder, "it holds too many records");
     return names.map((name) => this.#read(join(folder, name), chain));
   }
@@ -131,18 +137,34 @@ export class SealRecords {
    * with images that name another's chain. Records that can't be read stay. Call this under the lock.
    */
   discard(chain: string, mayComplete: (layer: string) => boolean): void {
+    this.#removeIf(chain, ({ layer }) => !mayComplete(layer));
+  }
+
+  #removeIf(chain: string, isDone: (record: SealRecord, name: string) => boolean): void {
     const folder = this.#folderOf(chain);
-    for (const name of this.#list(folder)) {
-      if (!name.endsWith(".json")) continue;
+    for (const name of this.#recordsIn(folder)) {
       const path = join(folder, name);
-      const layer = this.#layerOf(path, chain);
-      if (layer !== undefined && !mayComplete(layer)) removeQuietly(path);
+      const record = this.#readable(path, chain);
+      if (record !== undefined && isDone(record, name)) removeQuietly(path);
     }
   }
 
-  #layerOf(path: string, chain: string): string | undefined {
+  /** One record too many would close the chain to everyone. So the layer that would need it is not released. */
+  #refuseMore(folder: string, path: string): void {
+    const names = this.#recordsIn(folder);
+    if (names.length < LIMITS.sealRecords || names.includes(basename(path))) return;
+    throw new DecoderError("TENANTS", `${folder} holds ${names.length} seal records of one chain already`, {
+      hint: "several images with other keys claim this layer: remove those that do not belong on this node",
+    });
+  }
+
+  #recordsIn(folder: string): string[] {
+    return this.#list(folder).filter((name) => name.endsWith(".json"));
+  }
+
+  #readable(path: string, chain: string): SealRecord | undefined {
     try {
-      return this.#read(path, chain).layer;
+      return this.#read(path, chain);
     } catch (error) {
       if (error instanceof DecoderError) return undefined;
       throw error;
@@ -195,9 +217,19 @@ function removeQuietly(path: string): void {
   }
 }
 
-/** A layer's digest as a file name; digests of other algorithms get a name of the same length. */
-function nameOf({ layer }: SealRecord): string {
-  return createHash("sha256").update(layer).digest("hex");
+/** Digests of other algorithms get a name of the same length. */
+function nameOf({ layer, proof }: SealRecord): string {
+  return createHash("sha256").update(`${layer} ${proof}`).digest("hex");
+}
+
+/** The record with so few repositories that it is read again. Anyone can push a layer to any number of them. */
+function shortened(record: SealRecord): SealRecord {
+  let left = LIMITS.sealRecordBytes / 2;
+  const repositories = record.repositories.filter((it) => {
+    left -= Buffer.byteLength(JSON.stringify(it)) + 1;
+    return left >= 0;
+  });
+  return { ...record, repositories };
 }
 
 function unwritable(folder: string, cause: unknown): DecoderError {

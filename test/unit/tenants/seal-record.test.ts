@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import * as LIMITS from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
 import { isProofOf, proofOf, type SealRecord, SealRecords } from "../../../src/tenants/seal-record.ts";
 
@@ -55,6 +56,40 @@ test("each layer that became a chain has a record of its own, and writes it over
       .map(({ owner }) => owner)
       .sort(),
   ).toEqual(["node", "tenant"]);
+});
+
+test("a layer that another key opened has a record of its own", async () => {
+  await records.write(record());
+  await records.write(record({ proof: proofOf(key(2), CHAIN), owner: "node" }));
+  expect(records.of(CHAIN).filter((it) => isProofOf(it, key(1)))).toEqual([record()]);
+  expect(records.of(CHAIN)).toHaveLength(2);
+});
+
+test("a record that an earlier version named by its layer alone is not kept twice", async () => {
+  await records.write(record());
+  const chain = join(folder, "a".repeat(64));
+  const [name = ""] = readdirSync(chain);
+  renameSync(join(chain, name), join(chain, `${"1".repeat(64)}.json`));
+  await records.write(record({ owner: "node" }));
+  expect(records.of(CHAIN)).toEqual([record({ owner: "node" })]);
+});
+
+test("one record too many is refused, and closes the chain to nobody", async () => {
+  const proofs = Array.from({ length: LIMITS.sealRecords }, (_, i) => proofOf(key(i), CHAIN));
+  for (const proof of proofs) await records.write(record({ proof }));
+  await expect(records.write(record({ proof: proofOf(key(200), CHAIN) }))).rejects.toThrow(
+    expect.objectContaining({ code: "TENANTS", message: expect.stringMatching(/holds 64 seal records/) }),
+  );
+  await records.write(record({ proof: proofs[0] ?? "" }));
+  expect(records.of(CHAIN)).toHaveLength(LIMITS.sealRecords);
+});
+
+test("a layer that is in very many repositories has a record that can be read", async () => {
+  const repositories = Array.from({ length: 2000 }, (_, i) => `r${i}.test/a"\u0000`);
+  await records.write(record({ repositories }));
+  const [found] = records.of(CHAIN);
+  expect(repositories.slice(0, found?.repositories.length)).toEqual(found?.repositories);
+  expect(found?.repositories.length).toBeGreaterThan(100);
 });
 
 test.each([
