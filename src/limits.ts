@@ -199,8 +199,12 @@ export const containerMounts = 1024;
 /** Seal records of one chain, and the size of one. There is more than one only if images with other keys claim the chain. */
 export const sealRecords = 64;
 export const sealRecordBytes = 16 * KiB;
-/** containerd's metadata database: pages, their nesting, one page, and all of them. 1,000 images take some 10 MiB. */
+/**
+ * containerd's metadata database: pages, their nesting, one page, and all of them. 1,000 images take some 10 MiB. Where an answer
+ * must be whole, more pages are read: each blob with labels has one.
+ */
 export const metadataPages = 4096;
+export const metadataPagesMost = 65_536;
 export const metadataDepth = 16;
 export const metadataPageBytes = 16 * MiB;
 export const metadataBytes = 256 * MiB;

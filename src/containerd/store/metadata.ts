@@ -13,23 +13,32 @@ export class Bolt {
   readonly #fd: number;
   readonly #pageSize: number;
   readonly #root: number;
-  #pagesLeft = LIMITS.metadataPages;
+  #pagesLeft: number;
   #bytesLeft = LIMITS.metadataBytes;
+  #isWhole = true;
 
-  private constructor(fd: number, pageSize: number, root: number) {
+  private constructor(fd: number, meta: { readonly pageSize: number; readonly root: number }, pages: number) {
     this.#fd = fd;
-    this.#pageSize = pageSize;
-    this.#root = root;
+    this.#pageSize = meta.pageSize;
+    this.#root = meta.root;
+    this.#pagesLeft = pages;
   }
 
-  /** Opens the database as of its last commit; null for another kind of file. The caller keeps the descriptor. */
-  static open(fd: number): Bolt | null {
+  /**
+   * Opens the database as of its last commit; null for another kind of file. The caller keeps the descriptor.
+   * @param pages limit of the pages that are read
+   */
+  static open(fd: number, pages: number = LIMITS.metadataPages): Bolt | null {
     const first = readMeta(fd, 0);
     // Two meta pages alternate. If only the second one is intact, a search for its page size is not worthwhile.
     if (first === null) return null;
     const second = readMeta(fd, first.pageSize);
-    const { pageSize, root } = second !== null && second.transaction > first.transaction ? second : first;
-    return new Bolt(fd, pageSize, root);
+    return new Bolt(fd, second !== null && second.transaction > first.transaction ? second : first, pages);
+  }
+
+  /** False when a limit or torn data left something out of what was read so far. */
+  get isWhole(): boolean {
+    return this.#isWhole;
   }
 
   root(): Bucket {
@@ -60,16 +69,24 @@ export class Bolt {
 
   *#pageEntries(page: Buffer, only: string | undefined, depth: number): Generator<Entry> {
     if (flagsOf(page) === LEAF_PAGE) {
-      yield* leavesOf(page);
+      if (!(yield* leavesOf(page))) this.#isWhole = false;
     } else if (flagsOf(page) === BRANCH_PAGE && depth < LIMITS.metadataDepth) {
-      for (const child of childrenFor(page, only)) {
+      const { children, isWhole } = childrenFor(page, only);
+      this.#isWhole &&= isWhole;
+      for (const child of children) {
         const next = this.#page(child);
         if (next !== null) yield* this.#pageEntries(next, only, depth + 1);
       }
-    }
+    } else this.#isWhole = false;
   }
 
   #page(id: number): Buffer | null {
+    const page = this.#readPage(id);
+    if (page === null) this.#isWhole = false;
+    return page;
+  }
+
+  #readPage(id: number): Buffer | null {
     if (this.#pagesLeft-- <= 0) return null;
     const page = this.#read(this.#pageSize, id);
     if (page === null) return null;
@@ -132,21 +149,27 @@ function* elementsOf(page: Buffer): Generator<number> {
  * A leaf element has four fields of 4 bytes: flags, the key's offset from here, its size, and the size of the value after it.
  * bbolt writes keys and values one after another. A page with overlapping keys claims more bytes than it has. Its rest is left
  * out, since 65,535 keys of 1 MiB each would take minutes.
+ * @returns whether nothing was left out
  */
-function* leavesOf(page: Buffer): Generator<Entry> {
+function* leavesOf(page: Buffer): Generator<Entry, boolean> {
   let bytesLeft = page.length;
+  let isWhole = true;
   for (const at of elementsOf(page)) {
     const keyAt = at + page.readUInt32LE(at + 4);
     const valueAt = keyAt + page.readUInt32LE(at + 8);
     const end = valueAt + page.readUInt32LE(at + 12);
     bytesLeft -= end - keyAt;
-    if (bytesLeft < 0) return;
-    if (end > page.length) continue;
+    if (bytesLeft < 0) return false;
+    if (end > page.length) {
+      isWhole = false;
+      continue;
+    }
     const key = page.toString("latin1", keyAt, valueAt);
     const isBucket = page.readUInt32LE(at) === BUCKET_ELEMENT && end - valueAt >= BUCKET_HEADER_BYTES;
     const value = page.subarray(valueAt, end);
     yield [key, isBucket ? bucketOf(value) : null, value];
   }
+  return isWhole;
 }
 
 function bucketOf(value: Buffer): Bucket | null {
@@ -160,7 +183,10 @@ function bucketOf(value: Buffer): Bucket | null {
  * The pages below a branch page, or the one that can hold `only`. Branch element: position of the key from here and its size,
  * 4 bytes each, and the child's page, which starts with that key.
  */
-function childrenFor(page: Buffer, only: string | undefined): number[] {
+function childrenFor(
+  page: Buffer,
+  only: string | undefined,
+): { readonly children: readonly number[]; readonly isWhole: boolean } {
   const children: number[] = [];
   let bytesLeft = page.length;
   for (const at of elementsOf(page)) {
@@ -171,7 +197,7 @@ function childrenFor(page: Buffer, only: string | undefined): number[] {
     if (isLater && children.length > 0) break;
     children.push(readUint64(page, at + 8));
   }
-  return only === undefined ? children : children.slice(-1);
+  return { children: only === undefined ? children : children.slice(-1), isWhole: bytesLeft >= 0 };
 }
 
 /** Above 2^53 the result is rounded. No page has such a number. */

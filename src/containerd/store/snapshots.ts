@@ -30,7 +30,8 @@ export interface UnpackedBlob {
 }
 
 /**
- * Reads containerd's metadata, in the schema of core/metadata/buckets.go. Each answer is read until two readings agree.
+ * Reads containerd's metadata, in the schema of core/metadata/buckets.go. Each answer is read until two readings agree. A
+ * reading that left something out is no answer: what is missing could be a sealed layer.
  */
 export class ContainerdMetadata {
   readonly #path: string;
@@ -121,14 +122,15 @@ export class ContainerdMetadata {
     let before: string | undefined;
     for (let i = 0; i < READINGS; i++) {
       const answers = this.#read(read);
-      const now = JSON.stringify(answers, (_key, value) => value ?? null);
-      if (now === before) return answers;
+      const now = answers && JSON.stringify(answers, (_key, value) => value ?? null);
+      if (answers !== undefined && now === before) return answers;
       before = now;
     }
-    throw new DecoderError("CONTENT_STORE", `${this.#path} changes too fast to read`);
+    throw new DecoderError("CONTENT_STORE", `${this.#path} changes too fast to read, or is too large`);
   }
 
-  #read<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] {
+  /** @returns undefined for a reading that left something out */
+  #read<T>(read: (database: Bolt, namespace: Bucket, name: string) => T): T[] | undefined {
     let fd: number;
     try {
       fd = openRegularFile(this.#path).fd;
@@ -138,13 +140,14 @@ export class ContainerdMetadata {
       });
     }
     try {
-      const database = Bolt.open(fd);
+      const database = Bolt.open(fd, LIMITS.metadataPagesMost);
       if (database === null)
         throw new DecoderError("CONTENT_STORE", `${this.#path} is not containerd's metadata`);
       const schema = database.bucket(database.root(), SCHEMA);
-      return [...database.entries(schema)].flatMap(([name, namespace]) =>
+      const answers = [...database.entries(schema)].flatMap(([name, namespace]) =>
         namespace === null ? [] : [read(database, namespace, name)],
       );
+      return database.isWhole ? answers : undefined;
     } finally {
       closeSync(fd);
     }
