@@ -4,6 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DockerRegistry, startDockerRegistry } from "../support/docker-registry.ts";
 import { describeWith, openssl, ours, type Peer, PROJECT, registry, root, run } from "../support/peers.ts";
+import { rsaPair } from "../support/rsa.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** The commands of README.md, by heading. */
@@ -84,7 +85,7 @@ describe("Build it from source", () => {
   });
 });
 
-describeWith([ours, registry], "Publish an encrypted image", {}, () => {
+describeWith([ours, registry, openssl], "Publish an encrypted image", {}, () => {
   const folder = temporaryFolder();
   let server: DockerRegistry;
 
@@ -92,8 +93,13 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
     mkdirSync(join(folder, "files"));
     writeFileSync(join(folder, "files/hello"), "hello\n");
     server = await startDockerRegistry(join(folder, "registry"));
+    for (const name of ["cluster-a.pub", "cluster-a-next.pub"])
+      writeFileSync(join(folder, name), rsaPair(2048).publicKey.export({ type: "spki", format: "pem" }));
+    const certified = rsaPair(2048).privateKey.export({ type: "pkcs8", format: "pem" });
+    writeFileSync(join(folder, "cluster-b.key"), certified);
     const made = await runAll(
-      `ctd-decoder keygen first.pem
+      `openssl req -x509 -key cluster-b.key -days 2 -subj /CN=cluster-b -addext basicConstraints=CA:FALSE -out cluster-b.crt
+      ctd-decoder keygen first.pem
       ctd-decoder encrypt --recipient jwe:first.pem.pub rootfs:files oci:app:0
       ctd-decoder decrypt --key first.pem oci:app:0 docker://${server.host}/app:1.0`,
       folder,
@@ -122,10 +128,9 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
     const set = `REGISTRY=${server.host}; export COSIGN_PASSWORD=`;
     const made = await runAll(
       `${set}
-      ctd-decoder keygen --format jwk node.jwk
-      ctd-decoder keygen --format jwk backup.jwk
-      ctd-decoder keygen --for signing cosign.key
-      for key in node backup; do sed 's/.*"kid": *"\\([^"]*\\)".*/jwe:\\1/; t; d' $key.jwk.pub; done > recipients.txt`,
+      rm -f node.pem* mine.pem*
+      for key in node mine; do echo "jwe:$(ctd-decoder keygen -q $key.pem)"; done > recipients.txt
+      ctd-decoder keygen --for signing cosign.key`,
       folder,
     );
     expect(made.exit, made.stderr).toBe(0);
@@ -134,9 +139,15 @@ describeWith([ours, registry], "Publish an encrypted image", {}, () => {
     expect(exit, `${stdout}\n${stderr}`).toBe(0);
     expect(readFileSync(join(folder, "digest"), "utf8")).toMatch(/^sha256:[0-9a-f]{64}\n$/);
 
+    const check = "ctd-decoder trust check -q --policy policy.json $REGISTRY/app:1.0-ci";
+    const policy = { default: [{ type: "sigstoreSigned", keyPath: join(folder, "cosign.key.pub") }] };
+    writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
+    const pulled = await runAll(`${set}\n${check}`, folder);
+    expect(pulled.exit, `a node refuses a pull by tag: ${pulled.stderr}`).toBe(0);
+
     const without = block
-      .replace("-r jwe:backup.jwk.pub ", "")
-      .replaceAll("backup", "node")
+      .replace("-r jwe:mine.pem.pub ", "")
+      .replaceAll("mine", "node")
       .replaceAll("-ci", "-ci2");
     const refused = await runAll(`${set}\n${without}`, folder);
     expect(refused.exit).toBe(1);

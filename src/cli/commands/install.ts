@@ -188,10 +188,10 @@ function renderInstall(report: InstallReport, style: Style): string {
 }
 
 function renderKeys({ copied, removed, kept }: KeySync, isDryRun: boolean): string {
-  const line = (verb: string, names: readonly string[]) =>
-    names.map((name) => `${isDryRun ? "would have " : ""}${verb} the key ${printable(name)}\n`).join("");
+  const lines = (done: string, would: string, names: readonly string[]) =>
+    names.map((name) => `${isDryRun ? `would ${would}` : done} the key ${printable(name)}\n`).join("");
   const warnings = kept
     .map((name) => `kept the node's own key ${printable(name)}: it is not a copy\n`)
     .join("");
-  return line("copied", copied) + line("removed", removed) + warnings;
+  return lines("copied", "copy", copied) + lines("removed", "remove", removed) + warnings;
 }

@@ -41,14 +41,27 @@ export const UNINSTALL: Command = {
   },
 };
 
+type Action = UninstallReport["files"][number]["action"];
+
+/** What a dry run says would be done. */
+const WOULD: Readonly<Record<Action, string>> = {
+  restored: "restore",
+  removed: "remove",
+  edited: "edit",
+  kept: "keep",
+  emptied: "empty",
+};
+
 function renderUninstall(report: UninstallReport, style: Style): string {
-  const { files, keys, findings, isDryRun, restart } = report;
+  const { files, keys, findings, isDryRun, restart, restartCommand } = report;
   if (files.length === 0 && restart === "not needed") return "nothing is installed\n";
-  const would = isDryRun ? "would have " : "";
+  const verb = (action: Action) => (isDryRun ? `would ${WOULD[action]}` : action);
+  const restarts = isDryRun ? [`containerd would need a restart: ${restartCommand}\n`] : [];
   return [
-    ...files.map(({ path, action }) => `${would}${action} ${printable(path)}\n`),
-    ...keys.map((name) => `${would}removed the key ${printable(name)}\n`),
+    ...files.map(({ path, action }) => `${verb(action)} ${printable(path)}\n`),
+    ...keys.map((name) => `${verb("removed")} the key ${printable(name)}\n`),
     ...(restart === "done" ? ["restarted containerd\n"] : []),
+    ...(restart === "pending" ? restarts : []),
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
   ].join("");
 }

@@ -116,6 +116,7 @@ function unmetDemand(
       return new DecoderError(
         "BAD_RECIPIENT",
         `${describe(layer)} is not encrypted for ${missing.join(", ")}`,
+        { hint: `it is encrypted for ${layer.names.join(", ")}` },
       );
     if (unwanted.length > 0)
       return new DecoderError(
