@@ -30,7 +30,8 @@ export class FolderLock {
     try {
       // The file needs a new inode, since an old one left here may be a dead process's lock.
       await rm(own, { force: true });
-      await writeFile(own, [hostName(), process.pid, ...machine()].join(" "), { flag: "wx" });
+      const owner = [hostName(), process.pid, ...machine(), startOf(process.pid)];
+      await writeFile(own, owner.join(" "), { flag: "wx" });
       const { ino } = await stat(own);
       const start = performance.now();
       // link(2) creates the name atomically, with its content, and fails if the name exists.
@@ -93,14 +94,28 @@ async function linked(own: string, path: string): Promise<boolean> {
 
 /**
  * Whether a lock's process is dead. Process IDs compare only within one PID namespace: Pods on a node may share it under
- * different host names, or share the host name under different namespaces.
+ * different host names, or share the host name under different namespaces. A process that started at another time has the
+ * dead one's ID, and would seem to hold the lock for as long as it lives.
  */
 async function isStale(path: string): Promise<boolean> {
-  const [host, pid, boot, namespace] = (await readFile(path, "utf8").catch(() => "")).split(" ");
+  const [host, pid, boot, namespace, start = ""] = (await readFile(path, "utf8").catch(() => "")).split(" ");
   const [ownBoot, ownNamespace] = machine();
   const isComparable =
     boot !== undefined && boot === ownBoot ? namespace === ownNamespace : host === hostName();
-  return isComparable && !isAlive(Number(pid));
+  if (!isComparable) return false;
+  const now = startOf(Number(pid));
+  return !isAlive(Number(pid)) || (start !== "" && now !== "" && now !== start);
+}
+
+/** When a process started, in clock ticks since the boot (proc_pid_stat(5), field 22); "" without /proc. */
+function startOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field is the program's name in parentheses, and may hold any character.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "";
+  }
 }
 
 /** IDs of the kernel's current boot and of the PID namespace; "" without /proc. */

@@ -40,6 +40,10 @@ test("one at a time has a folder", async () => {
 test.each([
   ["", `${hostname()} ${DEAD}`],
   [" from before a reboot", `${hostname()} ${DEAD} another-boot pid:[1]`],
+  [
+    " whose ID another process has",
+    `${hostname()} ${process.pid} ${BOOT} ${readlinkSync("/proc/self/ns/pid")} 1`,
+  ],
   [" of a Pod with another host name", `elsewhere ${DEAD} ${BOOT} ${readlinkSync("/proc/self/ns/pid")}`],
 ])("the lock of a dead process%s counts as none, even for several at once", async (_, text) => {
   writeFileSync(lockFile(), text);
@@ -66,6 +70,16 @@ test.each([
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
   expect(readFileSync(lockFile(), "utf8")).toBe(text);
+});
+
+test("the lock of a live process that wrote when it started is waited for", async () => {
+  const lock = await FolderLock.take(folder, scratch("a"));
+  expect(readFileSync(lockFile(), "utf8")).toMatch(/ pid:\[\d+\] [1-9]\d*$/);
+  const controller = new AbortController();
+  const waiting = FolderLock.take(folder, scratch("b"), controller.signal);
+  controller.abort();
+  await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
+  await lock.release();
 });
 
 test("a lock that was taken away is noticed, and another's is left alone", async () => {
