@@ -188,6 +188,8 @@ export const kubeconfigBytes = MiB;
 /** One answer of the API server, and the wait for it. 110 Pods, a kubelet's default maximum, take 400 KiB. */
 export const apiAnswerBytes = 16 * MiB;
 export const apiTimeoutMs = 5000;
+/** Pages of a node's list of Pods, read one by one if the whole list is longer than an answer. */
+export const apiPages = 1024;
 /** Secrets that are requested for one layer or container. */
 export const tenantSecrets = 64;
 /** Secrets and keys of one namespace: a tenant must not use up what the others' keys need. */

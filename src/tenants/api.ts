@@ -5,8 +5,13 @@ import { DecoderError, describeSystemError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
 import type { ApiAccess } from "./kubeconfig.ts";
+import { type Pod, parsePod } from "./pods.ts";
 
 const STATUS_CHARS = 256;
+/** Pods in a page of their list. etcd limits an object to some 1.5 MB, which JSON can make six times as long. */
+const PAGE_PODS = 16;
+/** Cause of the error for an answer above the limit. */
+const TOO_LARGE = Symbol("too large");
 /** Names of objects and namespaces: RFC 1123 subdomains. Nothing else may reach a path. */
 const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/;
 /** Common name that the Node authorizer knows a kubelet by. */
@@ -43,13 +48,39 @@ export class KubeApi {
     });
   }
 
-  /** Pods of a node, from the API server's cache. The field selector is what the Node authorizer demands. */
-  async podsOf(node: string): Promise<readonly JsonObject[]> {
-    const selector = encodeURIComponent(`spec.nodeName=${checked(node)}`);
-    const list = await this.#get(`/api/v1/pods?fieldSelector=${selector}&resourceVersion=0`);
-    const items = list?.["items"];
-    if (!Array.isArray(items)) throw broken("the list of Pods has no items");
-    return items.filter(isObject);
+  /**
+   * Pods of a node, from the API server's cache. The field selector is what the Node authorizer demands. A tenant can make its
+   * Pods so large that the list of all is refused: then it comes in pages, in the end of one Pod each.
+   */
+  async podsOf(node: string): Promise<readonly Pod[]> {
+    const path = `/api/v1/pods?fieldSelector=${encodeURIComponent(`spec.nodeName=${checked(node)}`)}`;
+    const all = await this.#getSmall(`${path}&resourceVersion=0`);
+    if (all !== undefined) return podsIn(all);
+    const pods: Pod[] = [];
+    let next = "";
+    for (let page = 0; page < LIMITS.apiPages; page++) {
+      const from = next === "" ? "" : `&continue=${encodeURIComponent(next)}`;
+      const list =
+        (await this.#getSmall(`${path}&limit=${PAGE_PODS}${from}`)) ??
+        (await this.#getSmall(`${path}&limit=1${from}`));
+      if (list === undefined) throw tooLarge();
+      pods.push(...podsIn(list));
+      const metadata = list["metadata"];
+      const mark = isObject(metadata) ? metadata["continue"] : undefined;
+      if (typeof mark !== "string" || mark === "") return pods;
+      next = mark;
+    }
+    throw broken(`the list of Pods has more than ${LIMITS.apiPages} pages`);
+  }
+
+  /** @returns undefined for an answer above the limit */
+  async #getSmall(path: string): Promise<JsonObject | undefined> {
+    try {
+      return (await this.#get(path)) ?? {};
+    } catch (error) {
+      if (error instanceof DecoderError && error.cause === TOO_LARGE) return undefined;
+      throw error;
+    }
   }
 
   /** A Pod, or undefined when it is gone. */
@@ -166,11 +197,16 @@ function exchange(url: URL, options: RequestOptions): Promise<Answer> {
   const sent = request(url, options, (response) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    const refuseAbove = (bytes: number) => {
+      if (bytes <= LIMITS.apiAnswerBytes) return;
+      reject(tooLarge());
+      response.destroy();
+    };
+    refuseAbove(Number(response.headers["content-length"] ?? 0));
     response.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= LIMITS.apiAnswerBytes) return void chunks.push(chunk);
-      reject(broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`));
-      response.destroy();
+      chunks.push(chunk);
+      refuseAbove(size);
     });
     response.on("error", reject);
     response.on("aborted", () => reject(broken("its answer broke off")));
@@ -179,6 +215,12 @@ function exchange(url: URL, options: RequestOptions): Promise<Answer> {
   sent.on("error", reject);
   sent.end();
   return promise;
+}
+
+function podsIn(list: JsonObject): Pod[] {
+  const items = list["items"];
+  if (!Array.isArray(items)) throw broken("the list of Pods has no items");
+  return items.filter(isObject).flatMap((it) => parsePod(it) ?? []);
 }
 
 function checked(name: string): string {
@@ -200,6 +242,10 @@ function refused(status: number, object: JsonObject | null): DecoderError {
   });
 }
 
-function broken(what: string): DecoderError {
-  return new DecoderError("TENANTS", `the API server can't be understood: ${what}`);
+function tooLarge(): DecoderError {
+  return broken(`its answer has more than ${LIMITS.apiAnswerBytes} bytes`, TOO_LARGE);
+}
+
+function broken(what: string, cause?: symbol): DecoderError {
+  return new DecoderError("TENANTS", `the API server can't be understood: ${what}`, { cause });
 }

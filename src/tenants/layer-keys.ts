@@ -4,7 +4,7 @@ import type { KeySet } from "../keys/keyset.ts";
 import type { Secret } from "../secret.ts";
 import { KubeApi } from "./api.ts";
 import { findKubeconfig, readKubeconfig } from "./kubeconfig.ts";
-import { type Pod, parsePod } from "./pods.ts";
+import type { Pod } from "./pods.ts";
 import { proofOf, type SealRecord, type SealRecords } from "./seal-record.ts";
 import { readTenantKeys, SECRET_TYPE } from "./secret-keys.ts";
 
@@ -50,7 +50,7 @@ export async function keysForLayer(digest: string, source: TenantKeySource): Pro
 }
 
 async function waitingPods(api: KubeApi, node: string, repositories: readonly string[]): Promise<Pod[]> {
-  const pods = (await api.podsOf(node)).flatMap((object) => parsePod(object) ?? []);
+  const pods = await api.podsOf(node);
   const waiting = pods.filter((pod) => pod.isWaiting && repositories.some((it) => pod.repositories.has(it)));
   if (waiting.length > 0) return waiting;
   throw missing(`no Pod of this node waits for an image from ${repositories.join(" or ")}`);

@@ -134,8 +134,14 @@ export class KubeApiDouble {
     const node = /^spec\.nodeName=(.+)$/.exec(url.searchParams.get("fieldSelector") ?? "")?.[1];
     if (this.authorizer === "Node" && (node === undefined || user !== NODE_USER + node))
       return status(response, 403, `pods is forbidden: User "${user}"`);
-    const items = this.pods.filter((pod) => node === undefined || nodeOf(pod) === node).map(podObject);
-    json(response, 200, { kind: "PodList", apiVersion: "v1", metadata: {}, items });
+    const pods = this.pods.filter((pod) => node === undefined || nodeOf(pod) === node);
+    // With resourceVersion=0 the server answers from its cache, and ignores limit.
+    const isWhole = url.searchParams.get("resourceVersion") === "0";
+    const start = Number(url.searchParams.get("continue") ?? 0);
+    const end = isWhole ? pods.length : start + Number(url.searchParams.get("limit") ?? pods.length);
+    const metadata = end < pods.length ? { continue: String(end) } : {};
+    const items = pods.slice(start, end).map(podObject);
+    json(response, 200, { kind: "PodList", apiVersion: "v1", metadata, items });
   }
 
   #pod(user: string, id: string, response: ServerResponse): void {

@@ -138,6 +138,7 @@ const VALUES: Readonly<Record<keyof typeof LIMITS, readonly [value: number, reas
   kubeconfigBytes: [1_048_576, "certificates and tokens have some KiB"],
   apiAnswerBytes: [16_777_216, "110 Pods take 400 KiB"],
   apiTimeoutMs: [5000, "a pull waits for it; the kubelet asks again"],
+  apiPages: [1024, "a node has some hundred Pods, and a page one of them at least"],
   tenantSecrets: [64, "each is a request"],
   namespaceSecrets: [8, "a tenant must not use up what the others need"],
   namespaceKeys: [32, "the same for keys"],

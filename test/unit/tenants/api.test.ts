@@ -25,6 +25,7 @@ function apiFor(kubeconfig: string): KubeApi {
 }
 
 const TENANT_POD = { namespace: "tenant-a", name: "app", secrets: ["app-key"] };
+const TOO_LONG = 17 * 1024 * 1024;
 const base64 = (name: string) => readFileSync(join(folder, name)).toString("base64");
 
 describe("credentials", () => {
@@ -39,7 +40,7 @@ describe("credentials", () => {
     const api = apiFor(double.kubeconfig(user()));
     const node = await api.nodeName();
     expect(node).toBe("node-1");
-    expect(await api.podsOf(node)).toMatchObject([{ metadata: { name: "app" } }]);
+    expect(await api.podsOf(node)).toMatchObject([{ name: "app" }]);
     api.close();
   });
 
@@ -151,6 +152,14 @@ const MISBEHAVIOURS: readonly Misbehaviour[] = [
     what: "too much",
     message: /more than/,
     answer(response) {
+      response.writeHead(200, { "content-length": TOO_LONG }).write("{");
+    },
+  },
+  {
+    what: "too much, without its length",
+    // A loaded machine may reach the deadline first.
+    message: /more than|no answer within/,
+    answer(response) {
       response.writeHead(200);
       const piece = Buffer.alloc(1024 * 1024, 0x20);
       for (let i = 0; i < 17; i++) response.write(piece);
@@ -202,3 +211,36 @@ function plugin(answer: string): object {
   chmodSync(path, 0o755);
   return { command: "./plugin", apiVersion: "client.authentication.k8s.io/v1" };
 }
+
+describe("a list of Pods that is too long", () => {
+  /** The double, whose answers with more Pods than that are too long. */
+  function longAbove(most: number): KubeApi {
+    for (let i = 0; i < 40; i++) double.pods.push({ namespace: "tenant-b", name: `large-${i}` });
+    double.pods.push(TENANT_POD);
+    double.fault = (request, response) => {
+      const limit = new URL(request.url ?? "", double.url).searchParams.get("limit");
+      const isLong = Number(limit ?? double.pods.length) > most;
+      if (isLong) response.writeHead(200, { "content-length": TOO_LONG }).write("{");
+      return isLong;
+    };
+    return apiFor(double.kubeconfig());
+  }
+
+  test.each([
+    ["some", 16, 4],
+    ["one by one", 1, 1 + 2 * 41],
+  ])("comes in pages, %s", async (_what, most, requests) => {
+    const api = longAbove(most);
+    const names = (await api.podsOf("node-1")).map(({ name }) => name);
+    api.close();
+    expect(names).toHaveLength(41);
+    expect(new Set(names)).toEqual(new Set(double.pods.map(({ name }) => name)));
+    expect(double.requests).toHaveLength(requests);
+  });
+
+  test("is refused when one Pod is too long", async () => {
+    const api = longAbove(0);
+    await expect(api.podsOf("node-1")).rejects.toMatchObject(refusal("its answer has more than"));
+    api.close();
+  });
+});

@@ -7,7 +7,6 @@ import type { KeySet } from "../../../src/keys/keyset.ts";
 import { Secret } from "../../../src/secret.ts";
 import { KubeApi } from "../../../src/tenants/api.ts";
 import { readKubeconfig } from "../../../src/tenants/kubeconfig.ts";
-import { parsePod } from "../../../src/tenants/pods.ts";
 import {
   destroyKeys,
   readTenantKeys,
@@ -38,11 +37,7 @@ async function keysOf(...pods: PodOptions[]): Promise<TenantKeys> {
   double.pods.push(...pods);
   const api = new KubeApi(() => readKubeconfig(double.kubeconfig(), {}));
   try {
-    const objects = await api.podsOf("node-1");
-    return await readTenantKeys(
-      api,
-      objects.flatMap((it) => parsePod(it) ?? []),
-    );
+    return await readTenantKeys(api, await api.podsOf("node-1"));
   } finally {
     api.close();
   }
