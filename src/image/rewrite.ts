@@ -133,11 +133,11 @@ async function carryOut(
   { progress, threads, signal }: Running,
 ): Promise<Omit<RewriteResult, "hadReferrers">> {
   const pool = new LayerPool(threads);
+  const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
   const stop = () => void pool.close();
   signal?.addEventListener("abort", stop);
   try {
     checkRunning(signal);
-    const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
     const kept = keptBlobs(tree, changes);
     progress.begin({ kind: "layers", bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]) });
     const working = changes.map((change) => change.work(workshop));
@@ -155,7 +155,7 @@ async function carryOut(
     return { ...resultOf(root, tree, changes.length), layers, blobs };
   } finally {
     signal?.removeEventListener("abort", stop);
-    await pool.close();
+    await workshop.close();
   }
 }
 

@@ -24,6 +24,7 @@ export class Workshop {
   readonly #progress: Progress;
   readonly #copies = new Map<string, Promise<BlobTransfer>>();
   readonly #names: ReadonlyMap<string, string>;
+  readonly #writing: Promise<LayerOutput>[] = [];
 
   constructor({ source, destination, pool, progress, names }: WorkshopOptions) {
     this.#source = source;
@@ -40,10 +41,25 @@ export class Workshop {
   ): Promise<LayerOutput> {
     const name = this.#names.get(descriptor.digest) ?? `blob ${descriptor.digest}`;
     const input = { location: await this.#locate(descriptor), name, descriptor: pick(descriptor) };
+    const made = this.#make((output) => job(input, output));
+    this.#writing.push(made);
+    return await made;
+  }
+
+  async #make(job: (output: BlobOutput) => LayerJob): Promise<LayerOutput> {
     const output = await this.#destination.newOutput();
-    const made = await this.#pool.run(job(input, output), (count) => this.#progress.advance(count));
+    const made = await this.#pool.run(job(output), (count) => this.#progress.advance(count));
     await this.#destination.adopt(output, made.digest);
     return made;
+  }
+
+  /**
+   * Ends the jobs, and waits until nothing more is written: after a failure, the destination is removed, which another
+   * layer's blob would bring back.
+   */
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await Promise.allSettled(this.#writing);
   }
 
   /** Brings a blob into the destination as it is, once. */

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -18,28 +19,53 @@ function job(text: string, digest = digestOf(Buffer.from(text))): CopyJob {
   return { kind: "copy", location: { kind: "memory", bytes }, name: "layer 0", descriptor, output };
 }
 
-test("more jobs than threads are all done, and counted", async () => {
+/** Longer than a job that needs no thread. */
+const long = (text: string) => text.repeat(64 * 1024 + 1);
+
+test.each([
+  ["large", long],
+  ["small", (text: string) => text],
+])("more %s jobs than threads are all done, and counted", async (_size, textOf) => {
   const pool = new LayerPool(2);
-  const jobs = Array.from({ length: 9 }, (_, i) => job(`job ${i}`));
+  const texts = Array.from({ length: 9 }, (_, i) => textOf(String(i)));
+  const jobs = texts.map((text) => job(text));
   let bytes = 0;
   await Promise.all(jobs.map((it) => pool.run(it, (read) => (bytes += read))));
   await pool.close();
-  expect(jobs.map(({ output }) => readFileSync(fileOf(output), "utf8"))).toEqual(
-    jobs.map((_, i) => `job ${i}`),
-  );
-  expect(bytes).toBe("job 0".length * jobs.length);
+  expect(jobs.map(({ output }) => readFileSync(fileOf(output), "utf8"))).toEqual(texts);
+  expect(bytes).toBe(textOf("0").length * jobs.length);
 });
 
-test("an error keeps its code and message, and the thread goes on", async () => {
+test("only a large job starts a thread", async () => {
+  let threads = 0;
+  const count = () => threads++;
+  // Node publishes each new thread there.
+  subscribe("worker_threads", count);
+  try {
+    const pool = new LayerPool(2);
+    await pool.run(job(long("x").slice(1)), () => undefined);
+    expect(threads).toBe(0);
+    await pool.run(job(long("x")), () => undefined);
+    expect(threads).toBe(1);
+    await pool.close();
+  } finally {
+    unsubscribe("worker_threads", count);
+  }
+});
+
+test.each([
+  ["large", long("x")],
+  ["small", "x"],
+])("an error of a %s job keeps its code and message, and the pool goes on", async (_size, text) => {
   const pool = new LayerPool(1);
   const digest = `sha256:${"0".repeat(64)}`;
-  const failed = pool.run(job("x", digest), () => undefined);
+  const failed = pool.run(job(text, digest), () => undefined);
   await expect(failed).rejects.toMatchObject({
     name: "DecoderError",
     code: "DIGEST_MISMATCH",
     message: expect.stringContaining(digest),
   });
-  await expect(pool.run(job("y"), () => undefined)).resolves.toMatchObject({ size: 1 });
+  await expect(pool.run(job(text), () => undefined)).resolves.toMatchObject({ size: text.length });
   await pool.close();
 });
 
@@ -51,15 +77,16 @@ test("closed, it ends what is being done and begins nothing", async () => {
   const endless: CopyJob = { ...job("x"), location: wholeFile(sparse, 2 ** 36) };
   const began = Promise.withResolvers<void>();
   const running = pool.run(endless, () => began.resolve());
-  const waiting = job("y");
+  const waiting = job(long("y"));
   const queued = pool.run(waiting, () => undefined);
   await Promise.race([began.promise, running]);
   const closed = pool.close();
   await expect(running).rejects.toMatchObject({ code: "INTERRUPTED" });
   await expect(queued).rejects.toMatchObject({ code: "INTERRUPTED" });
   await closed;
-  await expect(pool.run(job("z"), () => undefined)).rejects.toMatchObject({ code: "INTERRUPTED" });
-  expect(existsSync(fileOf(waiting.output))).toBe(false);
+  const small = job("z");
+  await expect(pool.run(small, () => undefined)).rejects.toMatchObject({ code: "INTERRUPTED" });
+  for (const { output } of [waiting, small]) expect(existsSync(fileOf(output))).toBe(false);
 });
 
 test("one that was never used closes too", async () => {
