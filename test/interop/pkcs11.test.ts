@@ -242,9 +242,13 @@ describeWith([...SOFTHSM, ...NSS, ours, goDecoder, skopeoNew], "PKCS#11", {}, ()
       test("that hangs leaves no process behind when the decoder is killed", async () => {
         const log = join(folder, "hang.log");
         const environment = { SHIM_HANG: "C_Login", SHIM_LOG: log };
-        const result = await openWith("hang", environment, { timeoutMs: 3000 });
+        const killAfter = vi.waitFor(
+          () => expect(readFileSync(log, "utf8")).toBe("C_Initialize\nC_Login\n"),
+          30_000,
+        );
+        const result = await openWith("hang", environment, { killAfter });
+        await killAfter;
         expect(result).toMatchObject({ signal: "SIGKILL", stdout: Buffer.alloc(0) });
-        expect(readFileSync(log, "utf8")).toBe("C_Initialize\nC_Login\n");
         await vi.waitFor(() => expect(processesWith(log)).toEqual([]), 10_000);
       });
     });

@@ -23,6 +23,8 @@ export interface DecoderCall {
   readonly keepStdinOpen?: boolean;
   /** The decoder is killed after this; 60 s by default. */
   readonly timeoutMs?: number;
+  /** The decoder is killed when this is done. */
+  readonly killAfter?: Promise<unknown>;
 }
 
 /** Calls a decoder as containerd does: payload, layer, plaintext and messages all go through blocking pipes. */
@@ -46,6 +48,7 @@ export async function decode(decoder: Peer, call: DecoderCall): Promise<Finished
     child.on("exit", (exit, signal) => resolve({ exit, signal }));
   });
   for (const fd of [stdin.read, stdout.write, stderr.write, fd3.read]) closeSync(fd);
+  call.killAfter?.catch(() => undefined).then(() => child.kill("SIGKILL"));
 
   const results = [collect(stdout.read), collect(stderr.read)] as const;
   const layerWriter = feed(stdin.write, call.layer, call.chunk, call.keepStdinOpen);
