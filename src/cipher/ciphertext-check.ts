@@ -12,22 +12,22 @@ export interface Expected {
 /** Counts the ciphertext, on demand hashes it, and compares both with the descriptor. */
 export class CiphertextCheck {
   readonly #expected: Expected;
-  readonly #digester: Digester | undefined;
+  /** Of the expected digest. */
+  readonly #algorithm: string | undefined;
+  #digester: Digester | undefined;
+  #found: string | undefined;
   #count = 0;
 
-  private constructor(expected: Expected, digester: Digester | undefined) {
+  private constructor(expected: Expected, algorithm: string | undefined) {
     this.#expected = expected;
-    this.#digester = digester;
+    this.#algorithm = algorithm;
   }
 
   /** @throws DecoderError BAD_DESCRIPTOR for a digest that can't be checked */
   static async create(expected: Expected): Promise<CiphertextCheck> {
     if (expected.digest === undefined) return new CiphertextCheck(expected, undefined);
-    const [{ checkedDigest }, { Digester }] = await Promise.all([
-      import("../spec/digest.ts"),
-      import("../spec/digester.ts"),
-    ]);
-    return new CiphertextCheck(expected, new Digester(checkedDigest(expected.digest).algorithm));
+    const { checkedDigest } = await import("../spec/digest.ts");
+    return new CiphertextCheck(expected, checkedDigest(expected.digest).algorithm);
   }
 
   /** Bytes so far. */
@@ -35,9 +35,27 @@ export class CiphertextCheck {
     return this.#count;
   }
 
+  /** Takes all of the ciphertext. WebCrypto hashes it, which saves loading node:crypto. @throws DecoderError SIZE_MISMATCH */
+  async takeWhole(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#add(bytes.length);
+    if (this.#algorithm === undefined) return;
+    const { hexDigest } = await import("../spec/web-digest.ts");
+    this.#found = `${this.#algorithm}:${await hexDigest(bytes, this.#algorithm)}`;
+  }
+
+  /** Hashes what `update` gets from now on, if there is a digest to compare. */
+  hashWith(newDigester: (algorithm: string) => Digester): void {
+    if (this.#algorithm !== undefined) this.#digester = newDigester(this.#algorithm);
+  }
+
   /** @throws DecoderError SIZE_MISMATCH as soon as there are too many bytes */
   update(bytes: Uint8Array): void {
-    this.#count += bytes.length;
+    this.#add(bytes.length);
+    this.#digester?.update(bytes);
+  }
+
+  #add(bytes: number): void {
+    this.#count += bytes;
     const { size } = this.#expected;
     if (size !== undefined && this.#count > size) {
       throw new DecoderError(
@@ -46,13 +64,12 @@ export class CiphertextCheck {
         { hint: CHANGED },
       );
     }
-    this.#digester?.update(bytes);
   }
 
   /** Call at the end, once the HMAC holds. @throws DecoderError DIGEST_MISMATCH */
   finish(): void {
     const { digest } = this.#expected;
-    const found = this.#digester?.digest();
+    const found = this.#digester?.digest() ?? this.#found;
     if (found !== digest) {
       throw new DecoderError(
         "DIGEST_MISMATCH",

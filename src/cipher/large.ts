@@ -2,6 +2,7 @@ import { createDecipheriv, type Decipheriv } from "node:crypto";
 import { FileInput } from "../io/file-input.ts";
 import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
+import { Digester } from "../spec/digester.ts";
 import {
   type Authenticator,
   CHUNK_BYTES,
@@ -36,7 +37,8 @@ interface LargeLayer {
 
 /** @throws as releaseLayer */
 export async function decryptLarge(large: LargeLayer): Promise<void> {
-  const { layer, size, mode } = large;
+  const { layer, size, mode, check } = large;
+  check.hashWith((algorithm) => new Digester(algorithm));
   const authenticator =
     size !== undefined && size > WORKER_BYTES
       ? (await import("./worker-authenticator.ts")).workerAuthenticator(layer.key)

@@ -44,7 +44,7 @@ export async function releaseLayer(
   const size = expected.size ?? input.size;
   const head = await readHead(input, Math.min(policy.spoolMemory, AT_ONCE_BYTES), size);
   if (head.isWhole) {
-    check.update(head.bytes);
+    await check.takeWhole(head.bytes);
     const plaintext = await openInMemory(head.bytes, layer);
     if (plaintext === null) throw check.forged();
     check.finish();

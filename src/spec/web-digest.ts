@@ -6,8 +6,8 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The hash of bytes in memory, in hex. node:crypto hashes faster but takes longer to load than a small layer to decrypt. */
-export async function hexDigest(bytes: Uint8Array, algorithm = "sha256"): Promise<string> {
+export async function hexDigest(bytes: Uint8Array<ArrayBuffer>, algorithm = "sha256"): Promise<string> {
   const name = NAMES.get(algorithm);
   if (name === undefined) throw new Error(`bug: no hash ${algorithm}`);
-  return new Uint8Array(await crypto.subtle.digest(name, new Uint8Array(bytes))).toHex();
+  return new Uint8Array(await crypto.subtle.digest(name, bytes)).toHex();
 }

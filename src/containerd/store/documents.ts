@@ -5,7 +5,7 @@ import { likelyPaths, readJson } from "./manifests.ts";
 /** A manifest or index of a store. Its bytes match its digest. */
 export interface StoredDocument {
   readonly digest: string;
-  readonly bytes: Buffer;
+  readonly bytes: Buffer<ArrayBuffer>;
 }
 
 /**

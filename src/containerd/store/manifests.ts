@@ -158,7 +158,7 @@ function layerOf(value: unknown): NamedLayer | null {
 }
 
 /** Reads a blob if it may be a manifest, that is if it is small and begins like JSON. Of other blobs, little is read. */
-export function readJson(path: string): Buffer | null {
+export function readJson(path: string): Buffer<ArrayBuffer> | null {
   let fd: number | undefined;
   try {
     const file = openRegularFile(path);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { CiphertextCheck } from "../../../src/cipher/ciphertext-check.ts";
+import { Digester } from "../../../src/spec/digester.ts";
 
 const BYTES = Buffer.from("0123456789");
 const hex = (algorithm: string) => createHash(algorithm).update(BYTES).digest("hex");
@@ -8,6 +9,7 @@ const failing = (code: string) => expect.objectContaining({ code });
 
 async function checkOf(size: number | undefined, digest?: string): Promise<CiphertextCheck> {
   const check = await CiphertextCheck.create({ size, digest });
+  check.hashWith((algorithm) => new Digester(algorithm));
   check.update(BYTES.subarray(0, 4));
   check.update(BYTES.subarray(4, 9));
   return check;
@@ -36,6 +38,24 @@ test.each(["sha256", "sha512"])("a right %s digest passes, a wrong one does not"
   const wrong = await checkOf(undefined, `${algorithm}:${hex(algorithm)}`);
   wrong.update(Buffer.from("x"));
   expect(() => wrong.finish()).toThrow(failing("DIGEST_MISMATCH"));
+});
+
+test.each(["sha256", "sha384", "sha512"])("a %s digest of the whole is compared", async (algorithm) => {
+  const check = async (size: number, bytes: Buffer) => {
+    const created = await CiphertextCheck.create({ size, digest: `${algorithm}:${hex(algorithm)}` });
+    await created.takeWhole(new Uint8Array(bytes));
+    created.finish();
+    return created.count;
+  };
+  expect(await check(10, BYTES)).toBe(10);
+  await expect(check(10, Buffer.from("012345678x"))).rejects.toThrow(failing("DIGEST_MISMATCH"));
+  await expect(check(9, BYTES)).rejects.toThrow(failing("SIZE_MISMATCH"));
+});
+
+test("a digest that nothing was hashed for does not match", async () => {
+  const check = await CiphertextCheck.create({ size: 10, digest: `sha256:${hex("sha256")}` });
+  check.update(BYTES);
+  expect(() => check.finish()).toThrow(failing("DIGEST_MISMATCH"));
 });
 
 test.each([
