@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ContentStore } from "../../test/support/content-store.ts";
 import { startDockerRegistry } from "../../test/support/docker-registry.ts";
 import { cosign2, registry } from "../../test/support/peers.ts";
-import { newSigner, storeSignature, writeSettings } from "../../test/support/trust.ts";
+import { newSigner, removeVerdicts, storeSignature, writeSettings } from "../../test/support/trust.ts";
 import { writeImage } from "./images.ts";
 import { writeLayer } from "./inputs.ts";
 import { type CommandLine, check, measured, timeOnFiles } from "./programs.ts";
@@ -99,7 +99,7 @@ const gateRow: Row = {
     storeSignature(at("signatures"), signer, { digest: manifest, reference: name });
     const settings = writeSettings(at("settings"), {
       ...{ policy: at("policy.json"), signature_store: at("signatures") },
-      ...{ verdict_dir: at("verdicts"), hosts_dir: at("no-hosts") },
+      ...{ hosts_dir: at("no-hosts") },
     });
     const { ours } = await workspace.decoders();
     const without: CommandLine = [...ours, "--content-store", store.folder];
@@ -110,6 +110,7 @@ const gateRow: Row = {
         without: () => timeOnFiles(without, layer, folder),
         gate: () => timeOnFiles(gate, layer, folder),
       },
+      end: async () => removeVerdicts(manifest),
     };
   },
 };

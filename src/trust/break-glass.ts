@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
+import { readOwned } from "./owned-files.ts";
 import type { ImagePlace } from "./policy/policy.ts";
 import { scopesOf } from "./policy/scopes.ts";
-import { readOwned } from "./settings.ts";
 
 /** An exception from the policy that ends by itself. */
 interface Exception {

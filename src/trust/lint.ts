@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
 import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
+import { checkWriters } from "./owned-files.ts";
 import { parseImageName } from "./policy/image-name.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
 import type { TrustFile } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
-import { checkWriters } from "./settings.ts";
 import { certificateFindings } from "./validity.ts";
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */

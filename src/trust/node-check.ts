@@ -5,11 +5,12 @@ import { exceptionFor } from "./break-glass.ts";
 import { withDeadline } from "./deadline.ts";
 import { ACCEPTED, type Judgement, REJECTED } from "./judgement.ts";
 import { verdictBasis } from "./node-basis.ts";
+import { checkWriters } from "./owned-files.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { loadPolicy } from "./policy/read-policy.ts";
 import type { Requirement } from "./requirement.ts";
 import { decidedWithoutSignatures, filesOfLeaf, leavesOf } from "./requirement-tree.ts";
-import { checkWriters, type TrustSettings } from "./settings.ts";
+import type { TrustSettings } from "./settings.ts";
 import { type VerdictBasis, Verdicts } from "./verdicts.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

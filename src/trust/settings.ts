@@ -1,14 +1,16 @@
-import { lstatSync, statSync } from "node:fs";
-import { dirname, isAbsolute } from "node:path";
+import { isAbsolute, resolve } from "node:path";
 import { parseToml } from "../encoding/toml.ts";
-import { DecoderError, describeSystemError } from "../errors.ts";
-import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
+import { badFile, checkWriters, readOwned } from "./owned-files.ts";
 import type { PolicySettings } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
+import type { TrustFile } from "./requirement.ts";
+import { VERDICT_FOLDER } from "./verdicts.ts";
 
 /** What a node's operator decides about the image verifier and the decoder's gate. */
 export interface TrustSettings extends PolicySettings {
+  /** The trust.toml; undefined: there is only a policy. */
+  readonly file: TrustFile | undefined;
   /** Path of the policy. */
   readonly policy: string;
   /** Folders of signatures that are looked at before any registry. */
@@ -40,7 +42,6 @@ export interface TrustSettings extends PolicySettings {
 export const SETTINGS_FILE = "/etc/containerd/ctd-decoder/trust.toml";
 const DEFAULTS = {
   registriesDir: "/etc/containers/registries.d",
-  verdictDir: "/run/ctd-decoder/trust",
   breakGlass: "/etc/containerd/ctd-decoder/break-glass",
 } as const;
 
@@ -51,9 +52,11 @@ type Table = Readonly<Record<string, unknown>>;
  * @throws DecoderError CONFIG, BAD_KEY for a trusted root that can't be read
  */
 export function readTrustSettings(path = SETTINGS_FILE): TrustSettings {
-  const settings = parseSettings(readOwned(path), path);
+  const name = resolve(path);
+  const bytes = readOwned(name);
+  const settings = toSettings(toTable(bytes, name), name);
   checkWriters(settings.policy);
-  return settings;
+  return { ...settings, file: { name, bytes } };
 }
 
 /**
@@ -62,26 +65,23 @@ export function readTrustSettings(path = SETTINGS_FILE): TrustSettings {
  */
 export function readGateSettings(path: string): TrustSettings {
   if (path.endsWith(".toml")) return readTrustSettings(path);
-  checkWriters(path);
-  return toSettings({ policy: path }, path);
-}
-
-/** @throws DecoderError CONFIG */
-function parseSettings(bytes: Uint8Array, path: string): TrustSettings {
-  return toSettings(toTable(bytes, path), path);
+  const policy = resolve(path);
+  checkWriters(policy);
+  return toSettings({ policy }, policy);
 }
 
 function toSettings(table: Table, path: string): TrustSettings {
   const read = new Reader(table, path);
   const root = read.path("trusted_root");
   const settings: TrustSettings = {
+    file: undefined,
     policy: read.path("policy") ?? read.missing("policy"),
     trustedRoot: root === undefined ? undefined : readTrustFile(root),
     signatureStores: read.paths("signature_store"),
     authFile: read.path("auth_file"),
     deadlineMs: read.milliseconds("deadline") ?? LIMITS.verifierMs,
     registriesDir: read.path("registries_d") ?? DEFAULTS.registriesDir,
-    verdictDir: read.path("verdict_dir") ?? DEFAULTS.verdictDir,
+    verdictDir: read.path("verdict_dir") ?? VERDICT_FOLDER,
     verdictLifeMs: read.milliseconds("verdict_life") ?? LIMITS.verdictLifeMs,
     staleIfError: read.boolean("stale_if_error") ?? true,
     auditLog: read.path("audit_log"),
@@ -101,49 +101,8 @@ function toTable(bytes: Uint8Array, path: string): Table {
   try {
     return parseToml(bytes);
   } catch (error) {
-    if (error instanceof SyntaxError) throw bad(path, `it is ${error.message}`);
+    if (error instanceof SyntaxError) throw badFile(path, `it is ${error.message}`);
     throw error;
-  }
-}
-
-/** The bytes of a file that only root may write. @throws DecoderError CONFIG */
-export function readOwned(path: string): Uint8Array {
-  checkWriters(path);
-  try {
-    return readSmallFile(path, LIMITS.configBytes);
-  } catch (cause) {
-    throw bad(path, describeSystemError(cause), cause);
-  }
-}
-
-/** @throws DecoderError CONFIG when anyone other than root may change the file or put another in its place */
-export function checkWriters(path: string): void {
-  for (const it of [path, ...foldersAbove(path)]) {
-    const problem = writersProblem(it);
-    if (problem !== undefined) throw bad(path, problem);
-  }
-}
-
-/** A user who can rename one of these folders can put another file at the path. */
-function* foldersAbove(path: string): Generator<string> {
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    yield folder;
-    if (folder === dirname(folder)) return;
-  }
-}
-
-const GROUP_OR_OTHERS_WRITE = 0o022;
-const STICKY = 0o1000;
-
-function writersProblem(path: string): string | undefined {
-  try {
-    const link = lstatSync(path);
-    const { uid, mode } = statSync(path);
-    const isShared = (mode & GROUP_OR_OTHERS_WRITE) !== 0 && (mode & STICKY) === 0;
-    if (uid !== 0 || link.uid !== 0) return `${path} does not belong to root`;
-    return isShared ? `others than root may write to ${path}` : undefined;
-  } catch (cause) {
-    return `${path}: ${describeSystemError(cause)}`;
   }
 }
 
@@ -160,14 +119,14 @@ class Reader {
   path(name: string): string | undefined {
     const value = this.#value(name);
     if (value === undefined || (typeof value === "string" && isAbsolute(value))) return value;
-    throw bad(this.#path, `${name} is not an absolute path`);
+    throw badFile(this.#path, `${name} is not an absolute path`);
   }
 
   paths(name: string): readonly string[] {
     const value = this.#value(name) ?? [];
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (list.every((it): it is string => typeof it === "string" && isAbsolute(it))) return list;
-    throw bad(this.#path, `${name} is not a list of absolute paths`);
+    throw badFile(this.#path, `${name} is not a list of absolute paths`);
   }
 
   /** "8s", "500ms", "24h", or a number of seconds. */
@@ -177,28 +136,28 @@ class Reader {
     const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(String(value)) ?? [];
     const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
     if (milliseconds > 0) return milliseconds;
-    throw bad(this.#path, `${name} is not a time such as "8s" or "24h"`);
+    throw badFile(this.#path, `${name} is not a time such as "8s" or "24h"`);
   }
 
   boolean(name: string): boolean | undefined {
     const value = this.#value(name);
     if (value === undefined || typeof value === "boolean") return value;
-    throw bad(this.#path, `${name} is neither true nor false`);
+    throw badFile(this.#path, `${name} is neither true nor false`);
   }
 
   choice(name: string, choices: readonly string[]): string | undefined {
     const value = this.#value(name);
     if (value === undefined || choices.includes(value as string)) return value as string | undefined;
-    throw bad(this.#path, `${name} is not one of ${choices.join(", ")}`);
+    throw badFile(this.#path, `${name} is not one of ${choices.join(", ")}`);
   }
 
   missing(name: string): never {
-    throw bad(this.#path, `${name} is missing`);
+    throw badFile(this.#path, `${name} is missing`);
   }
 
   refuseOthers(): void {
     const unknown = Object.keys(this.#table).find((name) => !this.#known.has(name));
-    if (unknown !== undefined) throw bad(this.#path, `unknown setting ${JSON.stringify(unknown)}`);
+    if (unknown !== undefined) throw badFile(this.#path, `unknown setting ${JSON.stringify(unknown)}`);
   }
 
   #value(name: string): unknown {
@@ -208,7 +167,3 @@ class Reader {
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-function bad(path: string, why: string, cause?: unknown): DecoderError {
-  return new DecoderError("CONFIG", `can't use ${path}: ${why}`, { cause });
-}

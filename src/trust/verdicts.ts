@@ -6,8 +6,8 @@ import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { hexDigest } from "../spec/web-digest.ts";
-import type { Requirement } from "./requirement.ts";
-import { filesOfLeaf, leavesOf } from "./requirement-tree.ts";
+import { checkWriters } from "./owned-files.ts";
+import type { TrustFile } from "./requirement.ts";
 
 /** An image that was accepted. Refusals are not kept. */
 interface StoredVerdict {
@@ -19,29 +19,44 @@ interface StoredVerdict {
   /** RFC 3339. */
   readonly at: string;
   readonly expires: string;
+  /** The program that checked. */
+  readonly program: string;
+  readonly files: readonly StoredFile[];
+}
+
+/** A file that the verdict depends on. */
+interface StoredFile {
+  readonly path: string;
+  /** SHA-256, in hex. */
+  readonly hash: string;
 }
 
 /** What a verdict depends on besides the name: any change voids it. */
 export interface VerdictBasis {
   readonly policyBytes: Uint8Array;
-  readonly requirement: Requirement;
   /** Settings that change what a policy means. */
   readonly settings: string;
+  /** What the requirement names: keys, keyrings, certificates, trusted roots. */
+  readonly named: readonly TrustFile[];
+  /** All files of the above, by their absolute paths: first the one with which reading began. */
+  readonly files: readonly TrustFile[];
 }
 
+/** Where verdicts are unless a trust.toml says otherwise. Below /run, a restart of the machine forgets them. */
+export const VERDICT_FOLDER = "/run/ctd-decoder/trust";
 /** Changes whenever the meaning of a check does. */
-const FORMAT = "ctd-decoder trust verdict 1";
+const FORMAT = "ctd-decoder trust verdict 2";
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const OTHERS = 0o077;
 
-/** Verdicts in a folder of their own, below /run: a restart of the machine forgets them. */
+/** Verdicts in a folder of their own. */
 export class Verdicts {
   readonly #folder: string;
   readonly #lifeMs: number;
   readonly #now: () => number;
 
-  constructor(folder: string, lifeMs: number, now: () => number = Date.now) {
+  constructor(folder: string, lifeMs: number = LIMITS.verdictLifeMs, now: () => number = Date.now) {
     this.#folder = folder;
     this.#lifeMs = lifeMs;
     this.#now = now;
@@ -57,13 +72,15 @@ export class Verdicts {
       ...verdict,
       at: new Date(now).toISOString(),
       expires: new Date(now + this.#lifeMs).toISOString(),
+      program: thisProgram(),
+      files: await storedFiles(basis.files),
     };
     const path = await this.#path(verdict.name, verdict.digest, basis);
     const temporary = `${path}.${crypto.randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
-      writeFileSync(temporary, `${JSON.stringify(record)}\n`, { flag: "wx", mode: FILE_MODE });
+      writeFileSync(temporary, textOf(record), { flag: "wx", mode: FILE_MODE });
       renameSync(temporary, path);
     } catch (cause) {
       if (cause instanceof DecoderError) throw cause;
@@ -83,16 +100,32 @@ export class Verdicts {
   }
 
   /**
-   * Fresh verdicts for a digest under any name. The caller must read each again with the basis of its name.
+   * Whether this program has accepted a digest under any name, and no file that the verdict depends on has changed. It
+   * parses none of them, which takes longer than decrypting a small layer.
+   * @param file absolute path of the trust.toml or policy with which reading would begin
+   */
+  async holds(digest: string, file: string): Promise<boolean> {
+    for (const { program, files } of this.#of(digest)) {
+      if (program === thisProgram() && files[0]?.path === file && (await areUnchanged(files))) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Names of the fresh verdicts for a digest. The caller must read each again with the basis of its name.
    */
   namesOf(digest: string): readonly string[] {
+    return this.#of(digest).map(({ name }) => name);
+  }
+
+  #of(digest: string): readonly StoredVerdict[] {
     const { hex } = checkedDigest(digest);
     try {
       this.#checkFolder();
       return readdirSync(this.#folder)
         .filter((file) => file.startsWith(`${hex}.`))
         .slice(0, LIMITS.verdictsOfDigest)
-        .flatMap((file) => this.#load(join(this.#folder, file))?.name ?? []);
+        .flatMap((file) => this.#load(join(this.#folder, file)) ?? []);
     } catch {
       return [];
     }
@@ -130,12 +163,8 @@ export class Verdicts {
 }
 
 /** SHA-256 of all that the verdict depends on, each part with its length before it. */
-async function basisHash(
-  name: string,
-  { policyBytes, requirement, settings }: VerdictBasis,
-): Promise<string> {
-  const files = [...leavesOf(requirement)].flatMap(filesOfLeaf);
-  const parts = [FORMAT, name, settings, policyBytes, ...files.flatMap((file) => [file.name, file.bytes])];
+async function basisHash(name: string, { policyBytes, named, settings }: VerdictBasis): Promise<string> {
+  const parts = [FORMAT, name, settings, policyBytes, ...named.flatMap((file) => [file.name, file.bytes])];
   const chunks = parts.flatMap((part) => {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
     return [Buffer.from(`${bytes.length}:`), bytes];
@@ -143,9 +172,50 @@ async function basisHash(
   return await hexDigest(Buffer.concat(chunks));
 }
 
+/** A list of files that is too long is left out: each layer then reads the policy. */
+function textOf(verdict: StoredVerdict): string {
+  const text = `${JSON.stringify(verdict)}\n`;
+  return Buffer.byteLength(text) <= LIMITS.verdictBytes
+    ? text
+    : `${JSON.stringify({ ...verdict, files: [] })}\n`;
+}
+
+async function storedFiles(files: readonly TrustFile[]): Promise<readonly StoredFile[]> {
+  const different = [...new Map(files.map((file) => [file.name, file.bytes]))];
+  return await Promise.all(
+    different.map(async ([path, bytes]) => ({ path, hash: await hexDigest(new Uint8Array(bytes)) })),
+  );
+}
+
+/** Identifies the executable: another version may read the same policy in another way. */
+function thisProgram(): string {
+  const { dev, ino, size, mtimeMs } = statSync("/proc/self/exe");
+  return [dev, ino, size, mtimeMs].join(":");
+}
+
+/** Whether files have their former bytes, and only root could have changed them. */
+async function areUnchanged(files: readonly StoredFile[]): Promise<boolean> {
+  try {
+    for (const { path, hash } of files) {
+      checkWriters(path);
+      if ((await hexDigest(readSmallFile(path, LIMITS.policyBytes))) !== hash) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isVerdict(value: object): value is StoredVerdict {
-  const fields: readonly (keyof StoredVerdict)[] = ["name", "digest", "signer", "scope", "at", "expires"];
-  return isObject(value) && fields.every((field) => typeof value[field] === "string");
+  const texts: readonly (keyof StoredVerdict)[] = [
+    ...(["name", "digest", "signer", "scope", "at", "expires", "program"] as const),
+  ];
+  if (!isObject(value) || !texts.every((field) => typeof value[field] === "string")) return false;
+  const { files } = value;
+  return (
+    Array.isArray(files) &&
+    files.every((it) => isObject(it) && typeof it["path"] === "string" && typeof it["hash"] === "string")
+  );
 }
 
 function remove(path: string): void {

@@ -9,7 +9,13 @@ import { flipBit, plainBytes } from "../support/layer.ts";
 import { payload } from "../support/payload.ts";
 import { describeWith, ours, root } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { newSigner, storeSignature, type TestSigner, writeSettings } from "../support/trust.ts";
+import {
+  newSigner,
+  removeVerdicts,
+  storeSignature,
+  type TestSigner,
+  writeSettings,
+} from "../support/trust.ts";
 
 const NAME = "127.0.0.1/test";
 const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
@@ -42,15 +48,18 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     writeFileSync(join(folder, "key.pub"), signer.publicKey);
     const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub") };
     policy({ "127.0.0.1": [{ ...signed, signedIdentity: { type: "matchRepository" } }] });
-    settings = writeSettings(join(folder, "settings"), {
-      policy: join(folder, "policy.json"),
-      signature_store: signatures,
-      verdict_dir: verdicts,
-      hosts_dir: join(folder, "no-hosts"),
-      deadline: "5s",
-    });
+    settings = writeSettings(join(folder, "settings"), { ...inFolder(), verdict_dir: verdicts });
     for (const it of [signatures, verdicts]) rmSync(it, { recursive: true, force: true });
   });
+
+  function inFolder() {
+    return {
+      policy: join(folder, "policy.json"),
+      signature_store: signatures,
+      hosts_dir: join(folder, "no-hosts"),
+      deadline: "5s",
+    };
+  }
 
   function policy(docker: Readonly<Record<string, unknown>>): void {
     writeFileSync(
@@ -93,6 +102,24 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     expect(await open()).toEqual(
       refused(/127\.0\.0\.1\/test: no signature satisfies|127\.0\.0\.1\/test: can't reach/),
     );
+  });
+
+  test("in the usual folder, a verdict opens until one of its files changes", async () => {
+    writeSettings(join(folder, "settings"), inFolder());
+    const path = sign(manifest);
+    try {
+      expect(await open()).toEqual(opened);
+      rmSync(path);
+      expect(await open()).toEqual(opened);
+      writeFileSync(join(folder, "key.pub"), newSigner().publicKey);
+      expect(await open()).toEqual(refused(/is trusted/));
+      writeFileSync(join(folder, "key.pub"), signer.publicKey);
+      expect(await open()).toEqual(opened);
+      policy({ "127.0.0.1": [{ type: "reject" }] });
+      expect(await open()).toEqual(refused(/the policy rejects it/));
+    } finally {
+      removeVerdicts(manifest);
+    }
   });
 
   test("an unsigned image is refused, and nothing is released", async () => {

@@ -1,6 +1,7 @@
 import { createHash, createSign, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { VERDICT_FOLDER } from "../../src/trust/verdicts.ts";
 
 /** A signer as cosign has one: P-256. */
 export interface TestSigner {
@@ -45,6 +46,13 @@ export function storeSignature(
   const path = join(place, `${createHash("sha256").update(payload).digest("hex").slice(0, 8)}.sig.json`);
   writeFileSync(path, JSON.stringify({ payload: payload.toString("base64"), annotations }));
   return path;
+}
+
+/** Removes what was recorded about an image in the usual folder, which tests share with the machine. */
+export function removeVerdicts(digest: string): void {
+  const hex = digest.replace("sha256:", "");
+  const names = existsSync(VERDICT_FOLDER) ? readdirSync(VERDICT_FOLDER) : [];
+  for (const name of names.filter((it) => it.startsWith(hex))) rmSync(join(VERDICT_FOLDER, name));
 }
 
 /** Puts an attestation into a folder of signatures: a bundle as cosign 3 writes it, of a statement about the image. */

@@ -1,10 +1,11 @@
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { exactly, keylessSigner, unnamedLeaf } from "../../../src/trust/policy/keyless.ts";
 import type { Requirement } from "../../../src/trust/requirement.ts";
-import { decidedWithoutSignatures } from "../../../src/trust/requirement-tree.ts";
+import { decidedWithoutSignatures, filesOfLeaf, leavesOf } from "../../../src/trust/requirement-tree.ts";
 import { Verdicts } from "../../../src/trust/verdicts.ts";
+import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
@@ -25,8 +26,9 @@ const key = (bytes: string): Requirement =>
   unnamedLeaf("x", { kind: "keys", keys: [{ name: "k", bytes: Buffer.from(bytes) }] }, {});
 const basis = (text = "policy", requirement = key("1"), settings = "{}") => ({
   policyBytes: Buffer.from(text),
-  requirement,
+  named: [...leavesOf(requirement)].flatMap(filesOfLeaf),
   settings,
+  files: [],
 });
 
 test("a verdict is read again, until it expires", async () => {
@@ -76,6 +78,62 @@ test("a folder or file that others had a hand in is worth nothing", async () => 
   chmodSync(place, 0o755);
   expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
   await expect(verdicts.write(VERDICT, basis())).rejects.toThrow(/worth nothing/);
+});
+
+describeWith([root], "files that only root can change", {}, () => {
+  test("a verdict holds as long as its files, its program and its folder are as they were", async () => {
+    const [settings, policy] = [join(folder, "trust.toml"), join(folder, "policy.json")];
+    writeFileSync(settings, "settings");
+    writeFileSync(policy, "policy");
+    const files = [settings, policy].map((name) => ({ name, bytes: readFileSync(name) }));
+    expect(await verdicts.holds(DIGEST, settings)).toBe(false);
+    await verdicts.write(VERDICT, { ...basis(), files });
+    const holds = () => verdicts.holds(DIGEST, settings);
+    expect(await holds()).toBe(true);
+    expect(await verdicts.holds(`sha256:${"b".repeat(64)}`, settings)).toBe(false);
+    // Reading would begin with another file, whose meaning is not known.
+    expect(await verdicts.holds(DIGEST, policy)).toBe(false);
+    for (const path of [settings, policy]) {
+      const text = readFileSync(path);
+      writeFileSync(path, "other");
+      expect(await holds()).toBe(false);
+      rmSync(path);
+      expect(await holds()).toBe(false);
+      writeFileSync(path, text);
+      expect(await holds()).toBe(true);
+      chmodSync(path, 0o666);
+      expect(await holds()).toBe(false);
+      chmodSync(path, 0o644);
+    }
+    chmodSync(place, 0o755);
+    expect(await holds()).toBe(false);
+    chmodSync(place, 0o700);
+    now += 1000;
+    expect(await holds()).toBe(false);
+  });
+
+  test("another program's verdict does not hold without the policy", async () => {
+    const policy = join(folder, "policy.json");
+    writeFileSync(policy, "policy");
+    await verdicts.write(VERDICT, { ...basis(), files: [{ name: policy, bytes: readFileSync(policy) }] });
+    expect(await verdicts.holds(DIGEST, policy)).toBe(true);
+    const [file = ""] = readdirSync(place);
+    const text = JSON.parse(readFileSync(join(place, file), "utf8"));
+    writeFileSync(join(place, file), JSON.stringify({ ...text, program: "another" }));
+    expect(await verdicts.holds(DIGEST, policy)).toBe(false);
+    expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
+  });
+});
+
+test("a verdict of too many files is kept, but holds only by the policy", async () => {
+  const files = Array.from({ length: 200 }, (_, i) => {
+    const name = join(folder, `key ${i}`);
+    writeFileSync(name, "key");
+    return { name, bytes: Buffer.from("key") };
+  });
+  await verdicts.write(VERDICT, { ...basis(), files });
+  expect(await verdicts.holds(DIGEST, join(folder, "key 0"))).toBe(false);
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
 });
 
 test("what a tree comes to without signatures", async () => {
