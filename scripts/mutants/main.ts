@@ -98,6 +98,7 @@ async function judgeAll(queue: Mutant[], stages: readonly StageName[], score: Sc
   const runner = new Runner(PROJECT, mkdtempSync(join(tmpdir(), "ctd-decoder-mutants-")), stages);
   try {
     for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      process.stderr.write(`${queue.length} left\r`);
       try {
         const fate = await runner.judge(mutant);
         score.add(mutant.file, fate);

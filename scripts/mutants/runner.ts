@@ -3,8 +3,8 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Answer, PROGRESS, type Request } from "./messages.ts";
 import { type Mutant, mutated } from "./mutant.ts";
-import type { Answer, Request } from "./test-process.ts";
 import { type Stage, type StageName, Tests } from "./tests.ts";
 
 /** The stage whose tests noticed the change, or hung. */
@@ -30,22 +30,24 @@ const COPIED = [
   "containerd-config.example.toml",
 ];
 const LINKED = ["node_modules", ".peers"];
-/** A mutant that takes this many times as long as the unchanged code hangs. */
+/** A mutant hangs if no test ends for this many times as long as with the unchanged code. */
 const PATIENCE = 10;
-const LEAST_MS = 60_000;
+const LEAST_MS = 30_000;
 
 type Outcome = "passed" | "failed" | "hung";
 
 export class Runner {
   readonly #copy: string;
   readonly #tests: Tests;
-  /** Names of stages → how long their tests take on unchanged code, in milliseconds. */
-  readonly #usual = new Map<string, number>();
-  /** Test file → the same. */
+  /** Test file → how long it takes on unchanged code, in milliseconds. */
   readonly #durations = new Map<string, number>();
+  /** The longest time without the end of a test on unchanged code. */
+  #usualWaitMs = 0;
   readonly #stages: readonly StageName[];
   /** Files that changed since the child's last request. */
   readonly #changed = new Set<string>();
+  /** Of the last request. */
+  #longestWaitMs = 0;
   #child: ChildProcess | undefined;
 
   /**
@@ -80,7 +82,7 @@ export class Runner {
     const tests = stage.tests.toSorted(
       (a, b) => (this.#durations.get(a) ?? 0) - (this.#durations.get(b) ?? 0),
     );
-    const limitMs = Math.max(LEAST_MS, this.#usualOf(stage) * PATIENCE);
+    const limitMs = Math.max(LEAST_MS, this.#usualWaitMs * PATIENCE);
     try {
       this.#changed.add(mutant.file);
       writeFileSync(path, mutated(source, mutant));
@@ -91,35 +93,33 @@ export class Runner {
     }
   }
 
-  #usualOf({ tests }: Stage): number {
-    return this.#usual.get(tests.join(" ")) ?? 0;
-  }
-
+  /** Runs those of the tests that have not run yet. */
   async #measure(stage: Stage): Promise<void> {
-    const name = stage.tests.join(" ");
-    if (this.#usual.has(name)) return;
-    const start = performance.now();
-    const outcome = await this.#run(stage, Number.POSITIVE_INFINITY);
-    if (outcome !== "passed") throw new Unusable(`${name} fails on unchanged code`);
-    this.#usual.set(name, performance.now() - start);
+    const tests = stage.tests.filter((it) => !this.#durations.has(it));
+    if (tests.length === 0) return;
+    const outcome = await this.#run({ ...stage, tests }, Number.POSITIVE_INFINITY);
+    if (outcome !== "passed") throw new Unusable(`${tests.join(" ")} fails on unchanged code`);
+    this.#usualWaitMs = Math.max(this.#usualWaitMs, this.#longestWaitMs);
   }
 
   async #run({ name, tests }: Stage, limitMs: number): Promise<Outcome> {
     if (name === "executable") {
-      const built = await this.#build(limitMs);
+      const built = await this.#build();
       if (built !== "passed") return built;
     }
     const child = this.#child ?? (await this.#start());
     const request: Request = { tests, changed: [...this.#changed] };
     this.#changed.clear();
     child.send(request);
-    const answer = await answerOf(child, limitMs);
+    const { answer, longestWaitMs } = await answerOf(child, limitMs);
+    this.#longestWaitMs = longestWaitMs;
     if (answer === undefined || answer === "ended") {
       this.#stop();
       return answer === undefined ? "hung" : "failed";
     }
+    if (!answer.isPassed) return "failed";
     for (const [test, duration] of Object.entries(answer.durations)) this.#durations.set(test, duration);
-    return answer.isPassed ? "passed" : "failed";
+    return "passed";
   }
 
   async #start(): Promise<ChildProcess> {
@@ -145,16 +145,10 @@ export class Runner {
     }
   }
 
-  #build(limitMs: number): Promise<Outcome> {
+  async #build(): Promise<Outcome> {
     const command = spawn(process.execPath, ["scripts/build.ts"], { cwd: this.#copy, stdio: "ignore" });
-    return new Promise((resolve, reject) => {
-      const watchdog = setTimeout(() => command.kill("SIGKILL"), timerMs(limitMs));
-      command.on("error", reject);
-      command.on("close", (code) => {
-        clearTimeout(watchdog);
-        resolve(code === 0 ? "passed" : "failed");
-      });
-    });
+    const [code] = await once(command, "close");
+    return code === 0 ? "passed" : "failed";
   }
 
   close(): void {
@@ -163,21 +157,29 @@ export class Runner {
   }
 }
 
-/** @returns undefined if there is none in time */
-function answerOf(child: ChildProcess, limitMs: number): Promise<Answer | "ended" | undefined> {
+interface End {
+  /** undefined: no test ended in time. */
+  readonly answer: Answer | "ended" | undefined;
+  readonly longestWaitMs: number;
+}
+
+/** @param limitMs the longest time without the end of a test */
+function answerOf(child: ChildProcess, limitMs: number): Promise<End> {
   return new Promise((resolve) => {
-    const done = (answer: Answer | "ended" | undefined) => {
+    let [longestWaitMs, last] = [0, performance.now()];
+    const done = (answer: End["answer"]) => {
       clearTimeout(watchdog);
       child.removeAllListeners("message");
       child.removeAllListeners("exit");
-      resolve(answer);
+      resolve({ answer, longestWaitMs });
     };
-    const watchdog = setTimeout(() => done(undefined), timerMs(limitMs));
-    child.on("message", (answer: Answer) => done(answer));
+    const watchdog = setTimeout(() => done(undefined), Math.min(limitMs, 2 ** 31 - 1));
+    child.on("message", (message: Answer | typeof PROGRESS) => {
+      const now = performance.now();
+      [longestWaitMs, last] = [Math.max(longestWaitMs, now - last), now];
+      watchdog.refresh();
+      if (message !== PROGRESS) done(message);
+    });
     child.on("exit", () => done("ended"));
   });
-}
-
-function timerMs(limitMs: number): number {
-  return Math.min(limitMs, 2 ** 31 - 1);
 }

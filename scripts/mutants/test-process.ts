@@ -4,19 +4,7 @@
  */
 import { relative, resolve } from "node:path";
 import { BaseSequencer, createVitest, type TestSpecification } from "vitest/node";
-
-export interface Request {
-  /** In the order in which they run. */
-  readonly tests: readonly string[];
-  /** Files that changed since the last request. */
-  readonly changed: readonly string[];
-}
-
-export interface Answer {
-  readonly isPassed: boolean;
-  /** Test file → how long it took, in milliseconds. */
-  readonly durations: Readonly<Record<string, number>>;
-}
+import { type Answer, PROGRESS, type Request } from "./messages.ts";
 
 class AsGiven extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -29,7 +17,7 @@ const vitest = await createVitest({
   bail: 1,
   cache: false,
   maxWorkers: 1,
-  reporters: [{}],
+  reporters: [{ onTestCaseResult: () => void process.send?.(PROGRESS) }],
   sequence: { sequencer: AsGiven },
 });
 await vitest.standalone();

@@ -50,6 +50,12 @@ test("the right HMAC is the same everywhere", () => {
   expect(() => decryptor.finish("sha256:00")).not.toThrow();
 });
 
+test("a file that can't be read is not authentic", () => {
+  const blob = FileInput.open(path, "the blob");
+  blob.close();
+  expect(isAuthenticFile(blob, layer.options())).toBe(false);
+});
+
 test.each([0, 16, 31, 33])("an HMAC of %i bytes is never the same", (length) => {
   const hmac = new Uint8Array(length);
   hmac.set(layer.hmac.subarray(0, length));

@@ -1,4 +1,6 @@
 import { createDecipheriv, createHmac } from "node:crypto";
+import { once } from "node:events";
+import type { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { LayerEncryptor } from "../../../src/cipher/encrypt.ts";
@@ -49,4 +51,13 @@ test("our own decryption opens it", async () => {
   const annotations = { [PUBLIC_OPTIONS]: Buffer.from(publicOptions).toString("base64") };
   const options = parseLayerOptions(parsePublicOptions(annotations), privateOptions);
   expect(await release(folder, { ciphertext, options })).toMatchObject({ code: undefined, written: PLAIN });
+});
+
+test("an encryption that is given up ends its thread", async () => {
+  const started = once(process, "worker");
+  const encryptor = new LayerEncryptor({ size: LARGE });
+  encryptor.update(PLAIN);
+  const [worker] = (await started) as [Worker];
+  encryptor.close();
+  expect(await once(worker, "exit")).toEqual([0]);
 });

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { DecoderError } from "../../../src/errors.ts";
@@ -16,6 +16,17 @@ const WAYS = [
   { way: "stream", release: "stream" },
 ] as const;
 const SIZES = [0, 1, 15, 16, 17, LIMIT - 1, LIMIT, LIMIT + 1, WITHHELD, WITHHELD + 1, 2 * WITHHELD, 300_001];
+/** Nameless files in the folder that this process has open. */
+function openSpools(): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      return target.startsWith(`${folder}/`) && target.endsWith(" (deleted)") ? [target] : [];
+    } catch {
+      return []; // It was that of reading the folder.
+    }
+  });
+}
 /** Told such a size, a second thread authenticates, however long the layer is. */
 const LARGE = WORKER_BYTES + 1;
 /** Of one read; 1 only where it doesn't take too long. */
@@ -77,6 +88,15 @@ describe.each(WAYS)("$way release", ({ release: way }) => {
   });
 });
 
+test("streaming withholds only the last 64 KiB and the chunk before them", async () => {
+  const { ciphertext, options, hmac } = encryptLayer(plainBytes(300_001));
+  const call = { ciphertext, chunk: 1000, spoolMemory: LIMIT, release: "stream" } as const;
+  const forged = await release(folder, { ...call, options: options({ hmac: flipBit(hmac, 0) }) });
+  expect(forged.code).toBe("AUTHENTICATION");
+  expect(forged.written.length).toBeGreaterThanOrEqual(300_001 - 65_536 - 1000);
+  expect(forged.written.length).toBeLessThanOrEqual(300_001 - 65_536);
+});
+
 test.each([100, 2 * LIMIT])("an error of the audit log keeps a layer of %i bytes back", async (length) => {
   const { ciphertext, options } = encryptLayer(plainBytes(length));
   const told: number[] = [];
@@ -110,4 +130,5 @@ test("a large layer leaves nothing behind, whether it is authentic or not", asyn
   const forged = { ...call, options: layer.options({ hmac: flipBit(layer.hmac, 9) }) };
   expect(await release(folder, forged)).toMatchObject({ code: "AUTHENTICATION" });
   expect(readdirSync(folder).sort()).toEqual(["ciphertext", "plaintext"]);
+  expect(openSpools()).toEqual([]);
 });

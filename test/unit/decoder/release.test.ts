@@ -97,6 +97,16 @@ describe("another manifest's key is tried", () => {
     });
   });
 
+  test("and the audit log gets the descriptor that opened, not the first one", async () => {
+    const digests: (string | undefined)[] = [];
+    const audit: Audit = {
+      ...SILENT,
+      authentic: ({ descriptor }) => digests.push(descriptor.digest),
+    };
+    await release([{ isRight: false, digest: "sha256:first" }, { isRight: true }], {}, audit);
+    expect(digests).toEqual([RIGHT_DIGEST]);
+  });
+
   test("not after another digest than the descriptor's", async () => {
     const candidates = [{ isRight: true, digest: `sha256:${"0".repeat(64)}` }, { isRight: true }];
     expect(await release(candidates, { verifyDigest: true })).toEqual({
