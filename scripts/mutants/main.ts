@@ -22,7 +22,7 @@ and with --listed all of src/.
 
   --listed     only the changes listed in scripts/mutants/list.ts
   --sample N   at most N derived changes of each PATH, spread evenly (default 50)
-  --skip N     leave out the first N changes, to continue an interrupted run
+  --match TEXT only those of them whose printed line has this text; may be repeated
   --unit       run only the unit tests, not the executable
   --jobs N     how many run at once, each in a copy of its own (default 1)
   --dry-run    print the changes, and test nothing
@@ -72,7 +72,7 @@ function describe(mutant: Mutant): string {
 const OPTIONS = {
   listed: { type: "boolean", default: false },
   sample: { type: "string", default: "50" },
-  skip: { type: "string", default: "0" },
+  match: { type: "string", multiple: true, default: [""] },
   jobs: { type: "string", default: "1" },
   unit: { type: "boolean", default: false },
   "dry-run": { type: "boolean", default: false },
@@ -120,7 +120,9 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   const usual = values.listed ? ["src"] : ROOMS.map((room) => `src/${room}`);
   const paths = positionals.length > 0 ? positionals : usual;
-  const queue = changesOf(paths, values.listed ? 0 : Number(values.sample)).slice(Number(values.skip));
+  const queue = changesOf(paths, values.listed ? 0 : Number(values.sample)).filter((it) =>
+    values.match.some((text) => describe(it).includes(text)),
+  );
   if (values["dry-run"]) return void process.stdout.write(queue.map((it) => `${describe(it)}\n`).join(""));
   const stages = values.unit ? STAGES.filter((it) => it !== "executable") : STAGES;
   const score = new Score();

@@ -13,6 +13,7 @@ export class Score {
     const counts = this.#rooms.get(room) ?? {
       own: 0,
       room: 0,
+      types: 0,
       executable: 0,
       hung: 0,
       survived: 0,
@@ -37,7 +38,7 @@ function describe(counts: Counts): string {
   const noticed = STAGES.reduce((sum, stage) => sum + counts[stage], counts.hung);
   const judged = noticed + counts.survived;
   const share = judged === 0 ? "-" : ((100 * noticed) / judged).toFixed(1);
-  const by = `${counts.own} by the file's own tests, ${counts.room} by the room's, ${counts.executable} by the executable's`;
+  const by = `${counts.own} by the file's own tests, ${counts.room} by the room's, ${counts.types} by the compiler, ${counts.executable} by the executable's`;
   const rest = `${counts.hung} hung, ${counts.survived} survived, ${counts.unjudged} not judged`;
   return `${judged} changes, ${share} % noticed (${by}, ${rest})`;
 }

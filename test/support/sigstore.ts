@@ -10,6 +10,7 @@ const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const ECDSA_SHA256 = "2a8648ce3d040302";
 const SHA256 = "608648016503040201";
+const SHA512 = "608648016503040203";
 const COMMON_NAME = "550403";
 const SIGNED_DATA = "2a864886f70d010702";
 const TST_INFO = "2a864886f70d0109100104";
@@ -252,7 +253,13 @@ export class Sigstore {
   }
 
   /** An RFC 3161 TimeStampResp for a signature. */
-  timestamp(signature: Uint8Array, at = SIGNED_AT, by: Pair = this.stamper): Uint8Array<ArrayBuffer> {
+  timestamp(
+    signature: Uint8Array,
+    at = SIGNED_AT,
+    by: Pair = this.stamper,
+    digest: "sha256" | "sha512" = "sha256",
+  ): Uint8Array<ArrayBuffer> {
+    const digestAlgorithm = sequence(writeOid(digest === "sha256" ? SHA256 : SHA512));
     const { issuer, serial } = issuerAndSerial(this.stamperCertificate);
     const sha256Algorithm = sequence(writeOid(SHA256));
     const info = sequence(
@@ -265,12 +272,12 @@ export class Sigstore {
     const attribute = (oid: string, value: Uint8Array) => sequence(writeOid(oid), writeElement(SET, value));
     const attributes = [
       attribute(CONTENT_TYPE, writeOid(TST_INFO)),
-      attribute(MESSAGE_DIGEST, writeElement(TAG.OCTET_STRING, sha256(info))),
+      attribute(MESSAGE_DIGEST, writeElement(TAG.OCTET_STRING, createHash(digest).update(info).digest())),
     ];
     const signerInfo = sequence(
       writeInteger(Uint8Array.of(1)),
       sequence(issuer, serial),
-      sha256Algorithm,
+      digestAlgorithm,
       writeElement(TAG.CONTEXT_0, ...attributes),
       sequence(writeOid(ECDSA_SHA256)),
       writeElement(TAG.OCTET_STRING, sign("sha256", writeElement(SET, ...attributes), by.privateKey)),

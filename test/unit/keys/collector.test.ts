@@ -94,6 +94,7 @@ describe("what is no private key is skipped with its reason", () => {
   test.each([
     ["nothing", "", "not a key of a known kind"],
     ["text", "hello", "not a key of a known kind"],
+    ["text with an SSH key in it", "x ssh-rsa AAAA", "not a key of a known kind"],
     ["binary", Uint8Array.of(1, 2, 3), "not a key of a known kind"],
     ["text that begins like DER", "0123", "not a key of a known kind"],
     ["a public key, PEM", pem(EC.publicKey, "spki"), "a public key"],

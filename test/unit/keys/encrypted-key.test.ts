@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from "node:crypto";
+import { createHash, createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { PieceBudget } from "../../../src/budget.ts";
@@ -182,4 +182,13 @@ test("the passwords are not destroyed: they may serve other keys", async () => {
   if (!password) throw new Error("no password");
   for (let i = 0; i < 2; i++)
     expect(await decryptTraditional(blockOf(String(pem)), [password])).toBeInstanceOf(Uint8Array);
+});
+
+test("a key that is encrypted here opens with its password, here and in node:crypto", async () => {
+  const der = new Uint8Array(PLAIN.pkcs8);
+  const encrypted = await encryptedKey.encryptPkcs8(der, secret(PASSWORD));
+  expect(der.every((byte) => byte === 0)).toBe(true);
+  expect(Buffer.from((await decryptPkcs8(encrypted, right())) as Uint8Array)).toEqual(PLAIN.pkcs8);
+  const read = { key: Buffer.from(encrypted), format: "der", type: "pkcs8", passphrase: PASSWORD } as const;
+  expect(createPrivateKey(read).equals(EC)).toBe(true);
 });

@@ -48,6 +48,8 @@ test.each([
   ["a wrong password", "locked.pem:pass=wrong"],
   ["a password file that isn't there", "locked.pem:file=/none"],
   ["a descriptor that is no number", "locked.pem:fd=x"],
+  ["a descriptor that ends in a number", "locked.pem:fd=x1"],
+  ["a descriptor that begins with a number", "locked.pem:fd=1x"],
 ])("%s is an error, and tells no password", async (_, spec) => {
   const failed = await named(path(spec)).catch((error) => error);
   expect(failed).toMatchObject({ code: "BAD_KEY" });

@@ -79,6 +79,17 @@ test("a key in such a cipher is refused with the command that converts it", asyn
   expect(skipped[0]?.reason).toContain("openssl pkcs12 -legacy -in FILE");
 });
 
+test("certificates alone are locked, too", async () => {
+  openssl("pkcs12", "-export", "-nokeys", "-in", "x.crt", "-passout", "pass:x", "-out", "certificates.p12");
+  const data = read("certificates.p12");
+  expect((await collect(data, "x")).certificates).toHaveLength(1);
+  const { certificates, skipped } = await collect(data);
+  expect(certificates).toEqual([]);
+  expect(skipped).toEqual([
+    { origin: "key.p12", reason: "an encrypted key without a password for it", isLocked: true },
+  ]);
+});
+
 test.each([
   ["without its password", [], "an encrypted key without a password for it"],
   ["with a wrong password", ["y"], "an encrypted key that none of the given passwords opens"],

@@ -70,6 +70,13 @@ describe("refused before any key is tried", () => {
     expect(secrets.left()).toEqual([]);
   });
 
+  test("a media type that is too long for the message is cut at 128 characters", async () => {
+    const [shown, rest] = ["x".repeat(127), "yz"];
+    await expect(open(`!${shown}${rest}`, annotations())).rejects.toThrow(
+      expect.objectContaining({ message: `the media type "!${shown}" is not that of an encrypted layer` }),
+    );
+  });
+
   test("a layer without annotations", async () => {
     await expect(open(TYPE)).rejects.toThrow(failing("BAD_ANNOTATION"));
   });

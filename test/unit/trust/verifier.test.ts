@@ -144,9 +144,11 @@ describeWith([root], "a call of the image verifier", {}, () => {
     registry.isSilent = false;
     configure({});
     expect(await call("a/app:1")).toMatch(/^trust: accepted: signed by /);
-    configure({ deadline: "1s" });
+    // The earlier verdict is read in the last tenth of this time.
+    configure({ deadline: "5s" });
     registry.isSilent = true;
     expect(await call("a/app:1")).toMatch(/as checked at .*the registry does not answer now$/);
+    configure({ deadline: "1s" });
     expect(await call("a/app:1", UNKNOWN)).toMatch(/^trust: deadline: /);
     configure({ deadline: "1s", stale_if_error: false });
     expect(await call("a/app:1")).toMatch(/^trust: deadline: /);
@@ -212,6 +214,21 @@ describeWith([root], "a call of the image verifier", {}, () => {
 
   test("flags of a later containerd are passed over", async () => {
     expect(await call("a/app:1", registry.digest, ["-operation", "pull"])).toMatch(/^trust: accepted/);
+  });
+
+  test("a file of registries.d that is malformed refuses", async () => {
+    mkdirSync(join(folder, "registries.d"), { recursive: true });
+    const file = join(folder, "registries.d/x.yaml");
+    try {
+      for (const content of ["docker: [", "docker: []", "- docker"]) {
+        writeFileSync(file, content);
+        expect(await call("a/app:1")).toMatch(/^trust: config: can't use .*x\.yaml: /);
+      }
+      writeFileSync(file, "# nothing\n");
+      expect(await call("a/app:1")).toMatch(/^trust: accepted/);
+    } finally {
+      rmSync(file);
+    }
   });
 
   test("settings that are wrong refuse", async () => {

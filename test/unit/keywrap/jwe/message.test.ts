@@ -101,6 +101,7 @@ describe("what is malformed is refused, and not quoted", () => {
     ["no recipients", { ...FLAT, recipients: [] }],
     ["recipients that are an object", { ...FLAT, recipients: {} }],
     ["a recipient that is text", { ...REST, recipients: ["hunter2"] }],
+    ["a recipient that is null", { ...REST, recipients: [null] }],
     ["a recipient without a key", { ...REST, recipients: [{ header: {} }] }],
     ["a name in the protected and the unprotected header", { ...FLAT, unprotected: { alg: "a" } }],
     ["a name in the protected and the recipient's header", { ...FLAT, header: { enc: "e" } }],

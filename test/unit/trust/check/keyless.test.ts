@@ -89,6 +89,24 @@ test("a signature with certificate, certificate timestamp and log entry counts",
   });
 });
 
+test.each<[string, Partial<SimpleSignature>, RegExp]>([
+  ["a signature that is not base64", { signature: "*" }, /its signature is not base64/],
+  ["an empty signature", { signature: "" }, /it has no signature/],
+  [
+    "another PEM block instead of its certificate",
+    { certificate: pemOf("PUBLIC KEY", spkiOf(KEY.publicKey)) },
+    /its certificate is not well-formed PEM/,
+  ],
+  [
+    "a certificate that is not base64",
+    { certificate: "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n" },
+    /its certificate is not well-formed PEM/,
+  ],
+])("%s does not count", async (_what, change, reason) => {
+  const verdict = await checkSignature({ ...signed(), ...change }, keyless(store.trustedRoot()), IMAGE);
+  expect(reasonOf(verdict)).toMatch(reason);
+});
+
 const without = (oid: string) => LEAF_EXTENSIONS.filter((it) => it.oid !== oid);
 const leafWith = (oid: string, ...extensions: CertificateSpec["extensions"]): Change => ({
   certificate: { extensions: [...without(oid), ...extensions] },
@@ -323,6 +341,29 @@ describe("trusted time", () => {
     expect(reasonOf(await check({ ...noLog, ...change }, stamped({ timestamps: "required" })))).toMatch(
       reason,
     );
+  });
+  test("a timestamp whose digest is by another hash than its signature counts", async () => {
+    const change = {
+      ...noLog,
+      stamp: (it: Uint8Array) => store.timestamp(it, SIGNED_AT, undefined, "sha512"),
+    };
+    expect(reasonOf(await check(change, stamped({ timestamps: "required" })))).toBe("it counts");
+  });
+  test("an authority vouches only for the time in which it was one", async () => {
+    const root = store.trustedRoot();
+    const until = (end: number) => ({
+      ...root,
+      timestampAuthorities: root.timestampAuthorities.map((it) => ({
+        ...it,
+        validFor: { ...it.validFor, end: new Date(end).toISOString() },
+      })),
+    });
+    const judged = async (end: number) => {
+      const leaf = keyless(until(end), { log: { need: "ignored", keys: [] }, timestamps: "required" });
+      return reasonOf(await check({ ...noLog, stamp: stamp(SIGNED_AT) }, leaf));
+    };
+    expect(await judged(SIGNED_AT)).toBe("it counts");
+    expect(await judged(SIGNED_AT - 1)).toMatch(/not from a trusted timestamp authority/);
   });
   test("a timestamp is refused when none is there and one is demanded", async () => {
     expect(reasonOf(await check({}, keyless(store.trustedRoot(), { timestamps: "required" })))).toMatch(
