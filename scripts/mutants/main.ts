@@ -72,7 +72,7 @@ function describe(mutant: Mutant): string {
 const OPTIONS = {
   listed: { type: "boolean", default: false },
   sample: { type: "string", default: "50" },
-  match: { type: "string", multiple: true, default: [""] },
+  match: { type: "string", multiple: true },
   jobs: { type: "string", default: "1" },
   unit: { type: "boolean", default: false },
   "dry-run": { type: "boolean", default: false },
@@ -121,7 +121,7 @@ async function main(): Promise<void> {
   const usual = values.listed ? ["src"] : ROOMS.map((room) => `src/${room}`);
   const paths = positionals.length > 0 ? positionals : usual;
   const queue = changesOf(paths, values.listed ? 0 : Number(values.sample)).filter((it) =>
-    values.match.some((text) => describe(it).includes(text)),
+    (values.match ?? [""]).some((text) => describe(it).includes(text)),
   );
   if (values["dry-run"]) return void process.stdout.write(queue.map((it) => `${describe(it)}\n`).join(""));
   const stages = values.unit ? STAGES.filter((it) => it !== "executable") : STAGES;
