@@ -125,7 +125,8 @@ function readToml(path: string, source: ConfigFiles): { table: Table; text: stri
 
 /** containerd's docs/PLUGINS.md: a file without a version has version 1. */
 export function versionOf({ version = 1 }: Table, file: string): number {
-  const number = Number(version);
+  // containerd refuses "2" and true, which Number would take.
+  const number = typeof version === "number" || typeof version === "bigint" ? Number(version) : Number.NaN;
   if (Number.isSafeInteger(number)) return number;
   throw new DecoderError("CONFIG", `${file}: version is not a whole number`);
 }

@@ -16,7 +16,7 @@ import {
   writeWhole,
 } from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
-import { asFailure } from "./failure.ts";
+import { asFailure, UNDONE } from "./failure.ts";
 import type { Finding } from "./finding.ts";
 import { withoutEntries } from "./gate-plan.ts";
 import { removableCopies, removeCopies } from "./key-sync.ts";
@@ -82,12 +82,10 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   // A restart that the installation never got leaves containerd with the old configuration already.
   const wasUsed = config !== undefined && !isStillPending(record, running);
   const isPending = wasUsed || (config === undefined && isStillPending(record, running));
+  const steps = await stepsFor(node, record);
   if (!isDryRun) removeLeftovers(node, record);
   const [files, findings, left]: [UninstalledPath[], Finding[], InstalledFile[]] = [[], [], []];
-  // Entries go last: the files that name them are undone with what the entries say.
-  for (const file of [...record.files.toReversed()].sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)))) {
-    const { action, apply, rest } =
-      (isEntry(file) && stepForEntry(node, file)) || (await stepFor(node, file));
+  for (const [file, { action, apply, rest }] of steps) {
     if (!isDryRun) await apply?.();
     files.push({ path: file.path, action });
     if (rest !== undefined) left.push(rest);
@@ -140,6 +138,29 @@ interface Step {
   readonly rest?: InstalledFile;
 }
 
+/**
+ * All steps, before the first one is taken: a configuration that cannot be read must not stop half-way, when the program that
+ * it names is gone. Entries go last: the files that name them are undone with what the entries say.
+ * @throws DecoderError CONFIG, IO
+ */
+async function stepsFor(
+  node: NodeRoot,
+  { files }: InstallRecord,
+): Promise<(readonly [InstalledFile, Step])[]> {
+  const ordered = files.toReversed().sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)));
+  const steps: (readonly [InstalledFile, Step])[] = [];
+  for (const file of ordered) {
+    try {
+      steps.push([file, (isEntry(file) && stepForEntry(node, file)) || (await stepFor(node, file))]);
+    } catch (error) {
+      if (!(error instanceof DecoderError)) throw error;
+      const { code, message, hint = "repair the file, and run this again" } = error;
+      throw new DecoderError(code, message + UNDONE, { cause: error, hint });
+    }
+  }
+  return steps;
+}
+
 function isEntry({ kind }: InstalledFile): boolean {
   return kind === "entry";
 }
@@ -171,25 +192,33 @@ function stillCalled({ path }: InstalledFile): Finding {
 
 async function stepFor(node: NodeRoot, file: InstalledFile): Promise<Step> {
   const { path, sha256 } = file;
-  const backup =
-    file.backup !== undefined && statOf(node, file.backup) !== undefined ? file.backup : undefined;
+  const backup = file.backup !== undefined && isKept(statOf(node, file.backup)) ? file.backup : undefined;
   const stat = statOf(node, path);
   const isOurs = (await hashInPlace(node, file)) === sha256;
   if (backup !== undefined && (isOurs || stat === undefined))
     return { action: "restored", apply: () => restore(node, backup, path) };
-  if (isOurs) return { action: "removed", apply: () => removeFile(node, path) };
   if (stat === undefined) return { action: "removed" };
-  if (
-    file.backup !== undefined &&
-    isUnreplaced(stat, backup === undefined ? undefined : statOf(node, backup))
-  )
-    return { action: "restored", ...(backup !== undefined && { apply: () => removeFile(node, backup) }) };
+  // An operator may have removed the backup of a configuration: it then keeps all but the installation's part.
+  const isLost = file.backup !== undefined && backup === undefined;
+  if (isLost && EDITS.has(file.kind)) {
+    const step = stepForEdited(node, file);
+    return step.action === "kept" ? { action: "restored" } : step;
+  }
+  if (isOurs) return { action: "removed", apply: () => removeFile(node, path) };
+  if (isLost) return { action: "restored" };
+  if (backup !== undefined && isSameFile(stat, statOf(node, backup)))
+    return { action: "restored", apply: () => removeFile(node, backup) };
   return stepForEdited(node, file);
 }
 
-/** Whether an installation was killed before it replaced a file, or even before it made the backup. */
-function isUnreplaced(file: Stats, backup: Stats | undefined): boolean {
-  return backup === undefined || (file.ino === backup.ino && file.dev === backup.dev);
+/** Whether a backup can take its file's place. */
+function isKept(backup: Stats | undefined): boolean {
+  return backup?.isFile() === true || backup?.isSymbolicLink() === true;
+}
+
+/** Whether an installation was killed between making a file's backup and replacing the file. */
+function isSameFile(file: Stats, backup: Stats | undefined): boolean {
+  return file.ino === backup?.ino && file.dev === backup.dev;
 }
 
 /** A file that was edited after the installation. */

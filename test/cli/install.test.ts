@@ -724,6 +724,42 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(statSync(join(node, "opt/real.toml")).mode & 0o777).toBe(0o600);
     });
 
+    test("everything, while a file that it must edit can't be read", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      const before = snapshot(node);
+      await nodes.run("install", node);
+      const installed = read(node, CONFIG);
+      put(node, CONFIG, `${installed}[`);
+      const broken = snapshot(node);
+      expect(await nodes.run("uninstall", node)).toMatchObject({
+        exit: 1,
+        said: expect.stringMatching(
+          /config.toml is not valid TOML .*; nothing was changed\n.*repair the file/,
+        ),
+      });
+      expect(snapshot(node)).toEqual(broken);
+      put(node, CONFIG, installed);
+      expect((await nodes.run("uninstall", node)).exit).toBe(0);
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test.each<[string, (backup: string) => void]>([
+      ["is gone", () => undefined],
+      ["is a folder", (backup) => mkdirSync(backup)],
+    ])("a configuration whose backup %s", async (_what, change) => {
+      for (const edits of ["", "[debug]\n"]) {
+        const node = nodes.make({ [CONFIG]: "version = 2\n# mine\n" });
+        await nodes.run("install", node);
+        put(node, CONFIG, read(node, CONFIG) + edits);
+        rmSync(join(node, `${CONFIG}.before-ctd-decoder`));
+        change(join(node, `${CONFIG}.before-ctd-decoder`));
+        const { exit, said } = await nodes.run("uninstall", node);
+        expect({ exit, said }).toEqual({ exit: 0, said: expect.stringContaining(`edited /${CONFIG}\n`) });
+        expect(read(node, CONFIG)).toBe(`version = 2\n# mine\n${edits}`);
+        expect(existsSync(join(node, DROP_IN))).toBe(false);
+      }
+    });
+
     test("edits of a template", async () => {
       const node = nodes.make({ [`${K3S}/config.toml.tmpl`]: '{{ template "base" . }}\n' });
       await nodes.run("install", node);

@@ -79,6 +79,8 @@ describe("an invalid file is named with its line, and never quoted", () => {
     ['version = 2\npassword = "secret\n', /config.toml is not valid TOML in line 2, column \d+$/],
     ["version = 2\nversion = 3", /is not valid TOML in line 2/],
     ['version = "two"', /version is not a whole number/],
+    ['version = "2"', /version is not a whole number/],
+    ["version = true", /version is not a whole number/],
     ["stream_processors = 1", /stream_processors is not a table/],
     ['stream_processors.x = "secret"', /stream_processors."x" is not a table/],
     [processor("x", "path = 1"), /"x": path is not a string/],
