@@ -1,5 +1,5 @@
 import { stagedPath } from "./changes.ts";
-import { asFailure, UNDONE } from "./failure.ts";
+import { asFailure, halfUndone, UNDONE } from "./failure.ts";
 import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
@@ -33,10 +33,7 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
   const { unit } = service;
   const transaction = new Transaction(node, { changes, keysFolder, privateFolders, unit, before });
   const earlierKeys = listCopies(node, keysFolder);
-  const rollBack = async () => {
-    await removeAdded(node, keysFolder, earlierKeys);
-    await transaction.rollBack();
-  };
+  const rollBack = () => transaction.rollBack(() => removeAdded(node, keysFolder, earlierKeys));
   const findings = [...job.findings];
   let keys: KeySync | undefined;
   removeLeftovers(node, before);
@@ -49,8 +46,8 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
     for (const path of await transaction.commit())
       findings.push({ severity: "note", message: `the edited file was kept as ${path}` });
   } catch (error) {
-    await rollBack();
-    throw asFailure(error, UNDONE);
+    const problem = await rollBack();
+    throw problem === undefined ? asFailure(error, UNDONE) : halfUndone(asFailure(error), problem);
   }
   const finish = (isPending: boolean) => transaction.finish(isPending);
   const restart = await restartOrUndo(

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { RunningContainerd } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
+import { notUndone } from "./failure.ts";
 import type { InstallRecord } from "./record.ts";
 import type { Service } from "./service.ts";
 
@@ -23,7 +24,8 @@ export function isStillPending(
 /** Changes that can still be undone. */
 interface Undoable {
   finish(isPending: boolean): Promise<void>;
-  rollBack(): Promise<void>;
+  /** @returns why a part could not be undone; undefined if everything was */
+  rollBack(): Promise<string | undefined>;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function restartOrUndo(
       },
     );
   }
-  await transaction.rollBack();
+  const left = await transaction.rollBack();
   const second = await service.restart();
   const outcome =
     second === undefined
@@ -64,7 +66,7 @@ export async function restartOrUndo(
       : `does not start with the old one either: ${second}`;
   throw new DecoderError(
     "UNHEALTHY",
-    `containerd did not start with the new configuration and ${outcome}; everything was undone`,
+    `containerd did not start with the new configuration and ${outcome}${left === undefined ? "; everything was undone" : notUndone(left)}`,
     { hint: `see ${service.logs}` },
   );
 }

@@ -1,3 +1,4 @@
+import { describeSystemError } from "../errors.ts";
 import {
   type FileChange,
   hashContent,
@@ -118,17 +119,40 @@ export class Transaction {
     return edited;
   }
 
-  /** Restores every file and the record. */
-  async rollBack(): Promise<void> {
-    for (const { path } of this.#replaced.toReversed()) {
-      if (statOf(this.#node, path + ROLLBACK_SUFFIX) !== undefined)
-        restore(this.#node, path + ROLLBACK_SUFFIX, path);
-      else removeFile(this.#node, path);
-    }
-    for (const { path } of this.#options.changes) {
-      removeFile(this.#node, stagedPath(path));
-      removeFile(this.#node, path + ROLLBACK_SUFFIX);
-    }
+  /**
+   * Restores every file and the record. A step that fails does not stop the others. The record then stays as it is, for an
+   * uninstallation.
+   * @param more what else to undo
+   * @returns why a file could not be restored; undefined if all were
+   */
+  async rollBack(more?: () => Promise<void>): Promise<string | undefined> {
+    const problems: unknown[] = [];
+    const trying = async (step: () => void | Promise<void>) => {
+      try {
+        await step();
+      } catch (error) {
+        problems.push(error);
+      }
+    };
+    if (more !== undefined) await trying(more);
+    for (const { path } of this.#replaced.toReversed()) await trying(() => this.#putBack(path));
+    for (const { path } of this.#options.changes)
+      await trying(() => removeFile(this.#node, stagedPath(path)));
+    if (problems.length === 0) await trying(() => this.#forget());
+    return problems.length === 0 ? undefined : problems.map(describeSystemError).join("; ");
+  }
+
+  async #putBack(path: string): Promise<void> {
+    const kept = path + ROLLBACK_SUFFIX;
+    if (statOf(this.#node, kept) === undefined) return removeFile(this.#node, path);
+    // What kept the file from being replaced, such as an attribute, would keep it from being restored.
+    if (await this.#isKept(path, kept)) return removeFile(this.#node, kept);
+    restore(this.#node, kept, path);
+  }
+
+  /** Removes what no file of an earlier installation needs, and the record last. */
+  async #forget(): Promise<void> {
+    for (const { path } of this.#options.changes) removeFile(this.#node, path + ROLLBACK_SUFFIX);
     for (const backup of this.#backedUp) removeFile(this.#node, backup);
     this.#record = this.#options.before;
     if (this.#record === NOTHING_INSTALLED) return removeRecord(this.#node, this.#created);

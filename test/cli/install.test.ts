@@ -987,6 +987,20 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(processorsOf(read(node, DROP_IN))[TAR_ID]).toMatchObject({ path: "/opt/bin/ctd-decoder" });
     });
 
+    test.each([
+      ["configuration", "etc"],
+      ["program", "usr"],
+    ])("a %s that can't be replaced is left as it was, with all other files", async (_what, place) => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      const before = snapshot(node);
+      const readOnly = `mount --bind ${place} ${place}; mount -o remount,ro,bind ${place}`;
+      expect(await inside(node, readOnly, "--program", `/${PROGRAM}`)).toMatchObject({
+        exit: 1,
+        stderr: expect.stringMatching(/read-only; nothing was changed\n/),
+      });
+      expect(snapshot(node)).toEqual(before);
+    });
+
     test("a folder mounted with noexec is refused", async () => {
       const node = nodes.make();
       const before = snapshot(node);
