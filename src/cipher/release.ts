@@ -26,6 +26,8 @@ export interface ReleasePolicy {
  * over memory costs more than loading it.
  */
 const AT_ONCE_BYTES = 1024 * 1024;
+/** What is decrypted in one step. Fresh memory for the whole layer would cost more page faults than Go's decoder has. */
+const PIECE_BYTES = 128 * 1024;
 /** First guess for a layer of unknown size. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
 
@@ -49,7 +51,11 @@ export async function releaseLayer(
     if (plaintext === null) throw check.forged();
     check.finish();
     policy.onAuthentic?.(check.count);
-    await output.write(plaintext);
+    for await (const piece of plaintext) {
+      await output.write(piece);
+      // The next piece gets this memory.
+      piece.buffer.transfer(0);
+    }
   } else {
     const { decryptLarge } = await import("./large.ts");
     await decryptLarge({ head: head.bytes, input, output, layer, check, size, ...policy });
@@ -58,25 +64,47 @@ export async function releaseLayer(
 }
 
 /**
- * Verifies and decrypts a whole layer, both at the same time on WebCrypto's thread pool. The plaintext leaves this function
- * only if the HMAC holds.
- * @returns null when the layer is not authentic
+ * Verifies a whole layer, and decrypts its first piece at the same time on WebCrypto's thread pool.
+ * @returns the plaintext in pieces, each with memory of its own; null when the layer is not authentic
  */
 export async function openInMemory(
   ciphertext: Bytes,
   { key, nonce, hmac }: LayerOptions,
-): Promise<Bytes | null> {
+): Promise<AsyncIterable<Bytes> | null> {
   const [macKey, cipherKey] = await Promise.all([
     crypto.subtle.importKey("raw", key.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
     crypto.subtle.importKey("raw", key.bytes, "AES-CTR", false, ["decrypt"]),
   ]);
-  // The counter spans all 16 bytes of the nonce, as in Go's cipher.NewCTR.
-  const counter = { name: "AES-CTR", counter: nonce, length: 128 };
-  const [isAuthentic, plaintext] = await Promise.all([
+  const pieceAt = async (offset: number) => {
+    // The counter spans all 16 bytes of the nonce, as in Go's cipher.NewCTR.
+    const counter = { name: "AES-CTR", counter: counterAt(nonce, offset / 16), length: 128 };
+    const piece = ciphertext.subarray(offset, offset + PIECE_BYTES);
+    return new Uint8Array(await crypto.subtle.decrypt(counter, cipherKey, piece));
+  };
+  const [isAuthentic, first] = await Promise.all([
     crypto.subtle.verify("HMAC", macKey, hmac, ciphertext),
-    crypto.subtle.decrypt(counter, cipherKey, ciphertext),
+    pieceAt(0),
   ]);
-  return isAuthentic ? new Uint8Array(plaintext) : null;
+  return isAuthentic ? pieces(first, ciphertext.length, pieceAt) : null;
+}
+
+async function* pieces(
+  first: Bytes,
+  size: number,
+  pieceAt: (offset: number) => Promise<Bytes>,
+): AsyncGenerator<Bytes> {
+  yield first;
+  for (let offset = PIECE_BYTES; offset < size; offset += PIECE_BYTES) yield await pieceAt(offset);
+}
+
+/** The counter after some blocks. It is one big-endian number that wraps around (NIST SP 800-38A, appendix B.1). */
+function counterAt(nonce: Bytes, blocks: number): Bytes {
+  const counter = nonce.slice();
+  for (let at = counter.length - 1, carry = blocks; at >= 0 && carry > 0; at--, carry >>>= 8) {
+    carry += counter[at] ?? 0;
+    counter[at] = carry;
+  }
+  return counter;
 }
 
 /** Reads the whole layer if it has at most `limit` bytes, otherwise only its beginning. */

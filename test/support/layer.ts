@@ -2,7 +2,7 @@ import { createCipheriv, createHmac } from "node:crypto";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LayerOptions } from "../../src/cipher/options.ts";
-import { type ReleaseMode, releaseLayer } from "../../src/cipher/release.ts";
+import { openInMemory, type ReleaseMode, releaseLayer } from "../../src/cipher/release.ts";
 import { Input } from "../../src/io/input.ts";
 import { Output } from "../../src/io/output.ts";
 import { Secret } from "../../src/secret.ts";
@@ -42,6 +42,15 @@ export function encryptLayer(
       digest: undefined,
     }),
   };
+}
+
+/** The plaintext of a layer in memory; null when it is not authentic. */
+export async function openWhole(ciphertext: Uint8Array, options: LayerOptions): Promise<Uint8Array | null> {
+  const pieces = await openInMemory(Uint8Array.from(ciphertext), options);
+  if (pieces === null) return null;
+  const whole: Uint8Array[] = [];
+  for await (const piece of pieces) whole.push(piece);
+  return Uint8Array.from(Buffer.concat(whole));
 }
 
 /** Bytes that don't repeat: a block that is dropped, doubled or misplaced shows. */

@@ -3,9 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { isAuthenticFile, isSameHmac } from "../../../src/cipher/authenticator.ts";
 import { LayerDecryptor } from "../../../src/cipher/decrypt.ts";
-import { openInMemory } from "../../../src/cipher/release.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
-import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
+import { encryptLayer, flipBit, openWhole, plainBytes, release } from "../../support/layer.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -23,7 +22,7 @@ describe.each(Array.from({ length: 32 }, (_, i) => i))("a layer whose HMAC diffe
   });
 
   test("does not open in memory", async () => {
-    expect(await openInMemory(new Uint8Array(layer.ciphertext), options())).toBeNull();
+    expect(await openWhole(layer.ciphertext, options())).toBeNull();
   });
 
   test("is not released from a spool", async () => {

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { openInMemory } from "../../../src/cipher/release.ts";
-import { encryptLayer, flipBit, plainBytes } from "../../support/layer.ts";
+import { encryptLayer, flipBit, openWhole, plainBytes } from "../../support/layer.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
 const own = (bytes: Uint8Array) => Uint8Array.from(bytes);
@@ -16,17 +15,24 @@ test("NIST SP 800-38A F.5.6, CTR-AES256.Decrypt", async () => {
   );
   const layer = encryptLayer(plaintext);
   expect(layer.ciphertext).toEqual(ciphertext);
-  expect(await openInMemory(own(ciphertext), layer.options())).toEqual(own(plaintext));
+  expect(await openWhole(ciphertext, layer.options())).toEqual(own(plaintext));
 });
 
-test.each([0, 1, 15, 16, 17, 65536, 100_003])("%i bytes", async (length) => {
-  const layer = encryptLayer(plainBytes(length));
-  expect(await openInMemory(own(layer.ciphertext), layer.options())).toEqual(own(layer.plaintext));
-});
+test.each([0, 1, 15, 16, 17, 65536, 100_003, 131_072, 131_073, 262_144, 300_001])(
+  "%i bytes",
+  async (length) => {
+    const layer = encryptLayer(plainBytes(length));
+    expect(await openWhole(layer.ciphertext, layer.options())).toEqual(own(layer.plaintext));
+  },
+);
 
-test("all 16 bytes of the nonce count, over their end too", async () => {
-  const layer = encryptLayer(plainBytes(100), undefined, Buffer.alloc(16, 0xff));
-  expect(await openInMemory(own(layer.ciphertext), layer.options())).toEqual(own(layer.plaintext));
+test.each([
+  ["all 16 bytes of the nonce count, over their end too", Buffer.alloc(16, 0xff)],
+  ["the counter carries between two pieces", Buffer.alloc(16, 0xff).fill(0xe0, 14)],
+  ["the counter of a piece carries into many bytes", hex("00 00000000 ffffffff ffffffff ffe000")],
+])("%s", async (_what, nonce) => {
+  const layer = encryptLayer(plainBytes(300_000), undefined, nonce);
+  expect(await openWhole(layer.ciphertext, layer.options())).toEqual(own(layer.plaintext));
 });
 
 test.each([
@@ -36,13 +42,13 @@ test.each([
   ["none", () => Buffer.alloc(0)],
 ])("%s is not opened", async (_what, change) => {
   const layer = encryptLayer(plainBytes(100));
-  expect(await openInMemory(own(change(layer.ciphertext)), layer.options())).toBeNull();
+  expect(await openWhole(change(layer.ciphertext), layer.options())).toBeNull();
 });
 
 test("another hmac does not open it", async () => {
   const layer = encryptLayer(plainBytes(100));
   for (const position of [0, 15, 31]) {
     const options = layer.options({ hmac: flipBit(layer.hmac, position) });
-    expect(await openInMemory(own(layer.ciphertext), options)).toBeNull();
+    expect(await openWhole(layer.ciphertext, options)).toBeNull();
   }
 });
