@@ -70,6 +70,14 @@ describe("the verdict", () => {
   });
 });
 
+test.each([
+  ["containerd.io/snapshot/cri.image-ref", "registry.example/app:1", "reference"],
+  ["containerd.io/snapshot/cri.manifest-digest", "sha256:b", "manifest"],
+])("of %s alone, the image is noted too", (annotation, value, field) => {
+  start().authentic(found("sha256:a", { [annotation]: value }), opened(), 10);
+  expect(lines()[0].image).toEqual({ [field]: value, trusted: false });
+});
+
 test("foreign text is cut, and can neither forge a line nor turn its order around", () => {
   const evil = `\n{"verdict":"authentic"}\u202e\u009b2J\u2028${"x".repeat(10_000)}`;
   const audit = start();

@@ -138,6 +138,13 @@ describe("what is refused", () => {
   });
 });
 
+test.each([
+  ["0", /takes a number from 1 or a size such as 20G, not "0"/],
+  ["x10", /takes a size such as 64K, 16M or 1G, not "x10"/],
+])("--max-expansion %s is refused with what is wrong", (value, message) => {
+  expect(() => parseDecoderFlags([`--max-expansion=${value}`])).toThrow(message);
+});
+
 test("every flag is explained, and named as the command line allows", () => {
   expect(Object.keys(FLAG_HELP)).toEqual(Object.keys(FLAGS));
   for (const [name, { isSwitch }] of Object.entries(FLAGS)) {

@@ -92,6 +92,14 @@ test("after one that opened alone only right ones are given", async () => {
   expect(await opened(...groups)).toEqual([false, true]);
 });
 
+test("after one that opened alone, another wrong one is not given either", async () => {
+  expect(await opened([candidate(wrong)], [candidate(alsoWrong)], [candidate(right)])).toEqual([false, true]);
+});
+
+test("of several descriptors with one key, that key is given before later groups are looked at", async () => {
+  expect(await opened([candidate(right), candidate(right)], [candidate(stranger)])).toEqual([true]);
+});
+
 test("when none is right, the first is given, so that its refusal says why", async () => {
   expect(await opened([candidate(wrong), candidate(alsoWrong)], [candidate(wrong)])).toEqual([false]);
 });
@@ -126,4 +134,5 @@ test("a blob is hashed as often as the limit allows, then nothing is given", asy
   ];
   await expect(opened(group(half))).rejects.toThrow(failing("LIMIT"));
   expect(await opened(group(Math.floor(half / 2)))).toEqual([true]);
+  expect(await opened([candidate(wrong, half), candidate(right, half)])).toEqual([true]);
 });

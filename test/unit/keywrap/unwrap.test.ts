@@ -180,7 +180,10 @@ describe("when nothing opens, the error", () => {
   });
 
   test("is that of the packets when all of them are broken", async () => {
-    expect(await failureOf({ [`${PREFIX}jwe`]: "?," })).toMatchObject({ code: "BAD_PACKET" });
+    expect(await failureOf({ [`${PREFIX}jwe`]: "?," })).toMatchObject({
+      code: "BAD_PACKET",
+      hint: expect.stringMatching(/^the image's annotations, or the service or token named above, failed/),
+    });
     const large = Buffer.alloc(3_145_729, "{").toString("base64");
     expect(await failureOf({ [`${PREFIX}jwe`]: large.slice(0, 4_194_304) })).toMatchObject({
       code: "BAD_PACKET",

@@ -24,6 +24,11 @@ describe("packet headers of every form", () => {
     expect(readPackets(parts)).toEqual([{ tag: 18, body: bytes(body(1), body(4), body(512), body(2)) }]);
   });
 
+  test("one part and the end are joined", () => {
+    const parts = bytes([0xc0 | 18, 0xe9], body(512), [2], body(2));
+    expect(readPackets(parts)).toEqual([{ tag: 18, body: bytes(body(512), body(2)) }]);
+  });
+
   test("one packet follows another", () => {
     expect(readPackets(bytes(packet(1, [7]), packet(10), packet(18, [8, 9])))).toEqual([
       { tag: 1, body: bytes([7]) },

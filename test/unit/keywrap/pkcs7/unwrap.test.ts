@@ -1,5 +1,12 @@
-import { constants, createHash, generateKeyPairSync, publicEncrypt, randomBytes } from "node:crypto";
-import { expect, test } from "vitest";
+import {
+  constants,
+  createDecipheriv,
+  createHash,
+  generateKeyPairSync,
+  publicEncrypt,
+  randomBytes,
+} from "node:crypto";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../../src/encoding/der.ts";
 import type { RsaKey } from "../../../../src/keys/keyset.ts";
 import { unwrap } from "../../../../src/keywrap/pkcs7/unwrap.ts";
@@ -226,3 +233,20 @@ for (const by of ["issuer", "keyId"] as const) {
     });
   }
 }
+
+test("of a packet whose tag is wrong, the text that came out before is zeroed", async () => {
+  const prototype = Object.getPrototypeOf(
+    createDecipheriv("aes-128-gcm", Buffer.alloc(16), Buffer.alloc(12)),
+  );
+  const update = vi.spyOn(prototype, "update");
+  onTestFinished(() => update.mockRestore());
+  const texts = () => update.mock.results.map(({ value }) => Buffer.from(value as Uint8Array));
+  const packet = packetFor(alice);
+  expect(await open(unwrap, packet, { keys: [alice.key] })).toMatchObject({ options: OPTIONS });
+  const forged = Uint8Array.from(packet);
+  forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+  await open(unwrap, forged, { keys: [alice.key] }).catch(() => undefined);
+  expect(texts().map((it) => it.length)).toEqual([OPTIONS.length, OPTIONS.length]);
+  for (const { value } of update.mock.results)
+    expect(Buffer.from(value as Uint8Array).every((it) => it === 0)).toBe(true);
+});

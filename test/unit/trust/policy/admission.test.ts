@@ -71,6 +71,28 @@ modifyImagesWithDigest: true
   });
 });
 
+test.each(["# nothing\n", "---\n"])("a file without a document is not a policy: %j", async (text) => {
+  await expect(read(text)).rejects.toMatchObject({
+    code: "CONFIG",
+    message: expect.stringMatching(/^policy P: it is not one document/),
+  });
+});
+
+describe("a certificate of Kubewarden's settings", () => {
+  const pem = "-----BEGIN CERTIFICATE-----\\nAA==\\n-----END CERTIFICATE-----\\n";
+  test.each([
+    ["true", "required"],
+    ['"true"', "required"],
+    ["false", "ignored"],
+    [undefined, "required"],
+  ])("with requireRekorBundle %s: the log is %s", async (value, need) => {
+    const more = value === undefined ? "" : `, requireRekorBundle: ${value}`;
+    const text = `signatures: [{ image: "a.b/*", certificates: ["${pem}"]${more} }]`;
+    const { requirement } = (await read(text)).requirementFor(docker("a.b/c:1"));
+    expect(requirement).toMatchObject({ signer: { kind: "pinned-certificate" }, log: { need } });
+  });
+});
+
 describe("ClusterImagePolicy", () => {
   const policy = (spec: string) => `
 apiVersion: policy.sigstore.dev/v1beta1

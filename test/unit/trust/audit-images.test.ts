@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { auditImages } from "../../../src/trust/audit-images.ts";
+import { readTrustSettings } from "../../../src/trust/settings.ts";
+import { boltDatabase } from "../../support/bolt.ts";
+import { describeWith, root } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { writeSettings } from "../../support/trust.ts";
+
+const A = `sha256:${"a".repeat(64)}`;
+const B = `sha256:${"b".repeat(64)}`;
+
+describeWith([root], "the audit of a node's images", {}, () => {
+  const folder = temporaryFolder();
+  const store = join(folder, "io.containerd.content.v1.content");
+  let settings: string;
+
+  beforeAll(() => {
+    const accept = [{ type: "insecureAcceptAnything" }];
+    const policy = { default: [{ type: "reject" }], transports: { docker: { "a.b": accept } } };
+    writeFileSync(join(folder, "policy.json"), JSON.stringify(policy));
+    settings = writeSettings(join(folder, "settings"), { policy: join(folder, "policy.json") });
+  });
+
+  function metadata(images: Readonly<Record<string, Readonly<Record<string, string>>>>): void {
+    const namespaces = Object.entries(images).map(([namespace, named]) => {
+      const targets = Object.entries(named).map(([name, digest]) => [name, { target: { digest } }] as const);
+      return [namespace, { images: Object.fromEntries(targets) }] as const;
+    });
+    const place = join(folder, "io.containerd.metadata.v1.bolt");
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, "meta.db"), boltDatabase({ v1: Object.fromEntries(namespaces) }));
+  }
+
+  async function audited() {
+    const found: [string, string, boolean][] = [];
+    for await (const it of auditImages(store, readTrustSettings(settings), {}))
+      found.push([it.name, it.digest, it.accepted]);
+    return found;
+  }
+
+  test("judges every name of every namespace once, but not the bare digests of the CRI plugin", async () => {
+    metadata({
+      default: { "a.b/c:1": A, "x.y/z:1": B },
+      "k8s.io": { "a.b/c:1": A, [`a.b/c@${A}`]: A, [B]: B, [`x.y/z@${B}`]: B },
+    });
+    expect((await audited()).toSorted()).toEqual([
+      ["a.b/c:1", A, true],
+      [`a.b/c@${A}`, A, true],
+      ["x.y/z:1", B, false],
+      [`x.y/z@${B}`, B, false],
+    ]);
+  });
+
+  test("refuses a name that is not an image's", async () => {
+    metadata({ default: { "A//b": A } });
+    expect(await audited()).toEqual([["A//b", A, false]]);
+  });
+
+  test("is an error without containerd's metadata", async () => {
+    const images = auditImages(join(folder, "elsewhere/store"), readTrustSettings(settings), {});
+    await expect(images.next()).rejects.toMatchObject({ code: "CONTENT_STORE" });
+  });
+});
