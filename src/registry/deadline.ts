@@ -34,9 +34,14 @@ export class Deadline {
     return socket;
   }
 
+  /** Waits for work that goes on when time is up. */
+  async limit<T>(work: Promise<T>): Promise<T> {
+    return await Promise.race([work, this.#over.promise]);
+  }
+
   async race<T>(work: Promise<T>, socket: Socket): Promise<T> {
     try {
-      return await Promise.race([work, this.#over.promise]);
+      return await this.limit(work);
     } catch (error) {
       socket.on("error", () => undefined);
       socket.destroy();

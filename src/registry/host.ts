@@ -14,8 +14,11 @@ export interface RegistryHost {
    * in `api` says too.
    */
   readonly plainHttp: "never" | "fallback" | "only";
-  /** Whether passwords may travel unencrypted to a host that is not this machine. */
-  readonly allowsPlainSecrets: boolean;
+  /**
+   * Where passwords and tokens may travel unencrypted, apart from this machine. "own host": any port of the registry's host,
+   * which was asked for by name. A token server elsewhere was named by the registry, over a connection that anyone can change.
+   */
+  readonly plainSecrets: "never" | "own host" | "everywhere";
   /** Sent to this origin with each request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Added to each request's query: a mirror is asked with `ns=<registry>`. */

@@ -67,7 +67,7 @@ export function hostOf(registry: string, access: RegistryAccess): RegistryHost {
     api,
     tls: { verify: tlsVerify !== false, ...certificatesFor(registry, environment, certificateFolder) },
     plainHttp: plainHttp ? "only" : mayFallBack ? "fallback" : "never",
-    allowsPlainSecrets: plainHttp || tlsVerify === false,
+    plainSecrets: tlsVerify === false ? "everywhere" : plainHttp ? "own host" : "never",
   };
 }
 

@@ -122,7 +122,8 @@ export class Session {
     if (url === null || !/^https?:$/.test(url.protocol)) {
       throw new DecoderError("REGISTRY", `${base.host} leads to an address that can't be followed`);
     }
-    if (base.protocol === "https:" && url.protocol === "http:" && !this.#options.host.allowsPlainSecrets) {
+    const { plainSecrets } = this.#options.host;
+    if (base.protocol === "https:" && url.protocol === "http:" && plainSecrets !== "everywhere") {
       throw new DecoderError("REGISTRY", `${base.host} leads from https to ${shownUrl(url)}`, {
         hint: "say --tls-verify=false if that is meant",
       });
@@ -221,7 +222,9 @@ export class Session {
 
   /** @throws DecoderError UNAUTHORIZED when a password or token would travel where others can read it */
   #checkSecrecy(url: URL): void {
-    if (url.protocol === "https:" || this.#options.host.allowsPlainSecrets) return;
+    const { plainSecrets } = this.#options.host;
+    if (url.protocol === "https:" || plainSecrets === "everywhere") return;
+    if (plainSecrets === "own host" && url.hostname === this.#api.hostname) return;
     if (isLoopback(url) && this.#api.protocol === "http:") return;
     throw new DecoderError(
       "UNAUTHORIZED",

@@ -4,6 +4,7 @@ import * as LIMITS from "../limits.ts";
 import { parseDigest } from "../spec/digest.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
+import { Deadline } from "./deadline.ts";
 import type { HttpResponse } from "./http.ts";
 import type { StreamedBody } from "./http-request.ts";
 import { backoff, PASSING, pause } from "./retry.ts";
@@ -148,19 +149,29 @@ export class Upload {
     );
   }
 
-  /** Gives the upload up. Never throws: a registry forgets uploads by itself. */
+  /**
+   * Gives the upload up. Never throws: a registry forgets uploads by itself. The time also limits the wait for a new token, whose
+   * request goes on, because other requests may wait for the same token.
+   */
   async cancel(): Promise<void> {
+    const deadline = new Deadline(LIMITS.uploadCancelMs);
     try {
-      const response = await this.#client.session.sendPlainly({
-        method: "DELETE",
-        to: this.#location,
-        scopes: this.#client.scopes,
-        signal: AbortSignal.timeout(LIMITS.uploadCancelMs),
-      });
-      await response.discard();
+      await deadline.limit(this.#remove());
     } catch {
       // It is forgotten in time.
+    } finally {
+      deadline.end();
     }
+  }
+
+  async #remove(): Promise<void> {
+    const response = await this.#client.session.sendPlainly({
+      method: "DELETE",
+      to: this.#location,
+      scopes: this.#client.scopes,
+      signal: AbortSignal.timeout(LIMITS.uploadCancelMs),
+    });
+    await response.discard();
   }
 
   #broken(cause: unknown): DecoderError {

@@ -54,7 +54,7 @@ function serverOf(registry: string, tls: TlsSettings): RegistryHost {
     api,
     tls,
     plainHttp: isLoopback(new URL(api)) ? "fallback" : "never",
-    allowsPlainSecrets: false,
+    plainSecrets: "never",
   };
 }
 
@@ -78,7 +78,7 @@ function hostOf(
     tls: tlsOf(table, path),
     plainHttp: isPlain ? "only" : "never",
     // The operator wrote http: on purpose, and containerd sends the same credentials there.
-    allowsPlainSecrets: isPlain,
+    plainSecrets: isPlain ? "own host" : "never",
     canPull: capabilities.some((it) => it.toLowerCase() === "pull"),
     ...(headers && { headers }),
     ...(isMirror && { query: { ns: registry } }),

@@ -2,7 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { inspect } from "node:util";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import * as LIMITS from "../../../src/limits.ts";
 import { RegistryClient } from "../../../src/registry/client.ts";
 import { parsePair } from "../../../src/registry/credentials.ts";
 import { hostOf, openClient, type RegistryAccess } from "../../../src/registry/open.ts";
@@ -292,6 +293,29 @@ describe("a token", () => {
     expect(registry.blobs.get(`app ${DIGEST}`)).toEqual(BYTES);
   });
 
+  it("does not keep an upload that is given up waiting for a server that hangs", async () => {
+    const { registry, realm } = await protectedRegistry();
+    const asked = Promise.withResolvers<void>();
+    const failing = uploading(client(registry.host), "layer 0", async () => {
+      // The token has expired by then.
+      const now = Date.now() + 3_600_000;
+      vi.useFakeTimers({ now, toFake: ["Date", "setTimeout", "clearTimeout"] });
+      realm.intercept = () => {
+        asked.resolve();
+        return true;
+      };
+      throw new Error("given up");
+    });
+    try {
+      failing.catch(() => undefined);
+      await asked.promise;
+      vi.advanceTimersByTime(LIMITS.uploadCancelMs);
+      await expect(failing).rejects.toThrow("given up");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("is asked for anonymously without credentials", async () => {
     const { registry, realm } = await protectedRegistry();
     realm.user = undefined;
@@ -314,6 +338,26 @@ describe("a token", () => {
         /asks for credentials over plain HTTP, at http:\/\/tokens\.example\/token$/,
       ),
     });
+  });
+
+  it("is not asked for by plain HTTP of a host that nobody named, also with --plain-http", async () => {
+    const registry = await start({ realm: "http://tokens.example/token" });
+    await expect(client(registry.host).manifest("v1")).rejects.toMatchObject({
+      code: "UNAUTHORIZED",
+      message: expect.stringMatching(/over plain HTTP, at http:\/\/tokens\.example\/token$/),
+      hint: expect.stringMatching(/--tls-verify=false/),
+    });
+  });
+
+  it("is asked for by plain HTTP of another port of the host that --plain-http names", async () => {
+    const realm = await startRealm();
+    realm.user = ANN;
+    // Linux takes 0.0.0.0 for itself; by its form it is any host.
+    const url = realm.url.replace("127.0.0.1", "0.0.0.0");
+    const registry = await start({ realm: url });
+    realm.registries.push(registry);
+    await client(`0.0.0.0:${registry.port}`).manifest("v1");
+    expect(realm.seen.map(({ authorization }) => authorization !== undefined)).toEqual([true]);
   });
 
   it("is not looked for where its server redirects", async () => {
