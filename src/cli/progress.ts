@@ -2,7 +2,7 @@ import type { LayerReport, Progress } from "../image/progress.ts";
 import { printable } from "../text.ts";
 import type { Phase, PhaseKind } from "../transport/progress.ts";
 import { type Style, USUAL_COLUMNS } from "./style.ts";
-import { formatBytes, formatSeconds, shortHex } from "./units.ts";
+import { formatBytes, formatSeconds, shortDigest, shortHex } from "./units.ts";
 
 type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
 
@@ -168,7 +168,8 @@ function bar(share: number, columns: number): string {
 /** Fits in 80 columns. */
 function describe({ platform, position, action, from, digest, size }: LayerReport): string {
   const change = from === digest ? shortHex(digest) : `${shortHex(from)} -> ${shortHex(digest)}`;
-  return `${printable(platform)} layer ${position} ${action}, ${formatBytes(size)}: ${change}`;
+  const where = platform.includes("/") ? platform : shortDigest(platform);
+  return `${printable(where)} layer ${position} ${action}, ${formatBytes(size)}: ${change}`;
 }
 
 function shorten(text: string, columns: number): string {

@@ -30,6 +30,7 @@ export const VERIFY: Command = {
     },
     ...KEY_OPTIONS,
     ...SELECTION_OPTIONS,
+    platform: { ...SELECTION_OPTIONS["platform"], help: "only this platform of an index" },
     ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },

@@ -81,7 +81,14 @@ test("each line of an example's description is a comment", () => {
 
 test("the manual page names the files and variables that the decoder reads, and other pages", () => {
   const manual = manualPage(COMMANDS).replaceAll("\\-", "-");
-  for (const part of [".SH FILES", "/etc/containerd/ocicrypt/keys", "OCICRYPT_AUDIT_LOG", ".SH SEE ALSO"])
+  for (const part of [
+    ".SH FILES",
+    "/etc/containerd/ocicrypt/keys",
+    "OCICRYPT_AUDIT_LOG",
+    "COSIGN_PASSWORD",
+    "3 if install",
+    ".SH SEE ALSO",
+  ])
     expect(manual).toContain(part);
 });
 
