@@ -116,17 +116,6 @@ describeWith([ours, openssl], "rewrap", {}, () => {
     expect(existsSync(join(folder, "refused"))).toBe(false);
   });
 
-  test("reports each layer in a line of at most 80 columns, with the manifest's short digest", async () => {
-    const { exit, stderr } = await command(
-      ["rewrap", "-k", "a", "-r", "jwe:c.pub", "oci:ab:x", "oci:short:x"],
-      { cwd },
-    );
-    expect(exit, stderr).toBe(0);
-    const [line = ""] = stderr.split("\n");
-    expect(line).toMatch(/^sha256:[0-9a-f]{12} layer 0 rewrapped, /);
-    expect(line.length).toBeLessThanOrEqual(80);
-  });
-
   test("writes an expired certificate's key if the user insists", async () => {
     const args = ["rewrap", "-q", "-k", "b", "--only", "-r", "jwe:expired.crt", "--allow-expired"];
     await succeed([...args, "oci:ab", "oci:insisted:x"], { cwd });
