@@ -34,7 +34,7 @@ export function newRing(withSha256: boolean): HmacRing {
   };
 }
 
-/** The ring's slots, which are filled and emptied in turns. */
+/** The ring's slots, which are filled and emptied alternately. */
 export function slotsOf({ chunks }: HmacRing): Uint8Array[] {
   return Array.from({ length: SLOTS }, (_, i) => new Uint8Array(chunks, i * CHUNK_BYTES, CHUNK_BYTES));
 }

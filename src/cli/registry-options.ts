@@ -22,7 +22,7 @@ const SIDED: Options = {
     value: "DIR",
     help: "certificates for docker://: *.crt of authorities, *.cert with *.key of this client",
   },
-  "tls-verify": { help: "with =false: accept any certificate, and plain HTTP" },
+  "tls-verify": { help: "=false accepts any certificate, and plain HTTP" },
 };
 
 /** For commands that read one image. */

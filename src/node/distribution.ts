@@ -118,7 +118,7 @@ export function refuseMicrok8s(node: NodeRoot, configFile: string | undefined): 
       ? node.isFolder(`${MICROK8S}/current`) && !node.exists(USUAL_CONFIG)
       : configFile.startsWith(`${MICROK8S}/`);
   if (!isMicrok8s) return;
-  throw new DecoderError("UNHEALTHY", "microk8s writes its containerd's configuration anew at each start", {
+  throw new DecoderError("UNHEALTHY", "microk8s rewrites its containerd's configuration at each start", {
     hint: `append the output of \`ctd-decoder config\`, without its version, to ${MICROK8S}/current/args/containerd-template.toml, and restart microk8s`,
   });
 }

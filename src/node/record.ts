@@ -47,7 +47,7 @@ export function readRecord(node: NodeRoot): InstallRecord {
   const record = parseJsonObject(bytes);
   if (isRecord(record)) return record;
   throw new DecoderError("CONFIG", `${FILE} is not a record of an installation`, {
-    hint: `remove it to install anew; what it would restore is in files named *${BACKUP_SUFFIX}`,
+    hint: `remove it to install again; what it would restore is in files named *${BACKUP_SUFFIX}`,
   });
 }
 

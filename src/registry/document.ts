@@ -65,7 +65,7 @@ function mediaTypeOf(bytes: Uint8Array, { contentType, name }: Received): string
       "BAD_IMAGE",
       `${name} is of Docker schema 1, which has no digests of its layers as files`,
       {
-        hint: "push it anew with a current tool",
+        hint: "push it again with a current tool",
       },
     );
   }

@@ -60,7 +60,7 @@ export function noCredentials(target: string, { lookedIn, unreadable }: Credenti
 export function refusedCredentials(host: string, { username, origin }: Credential): DecoderError {
   const whose = username === "" ? "" : ` of ${username}`;
   return new DecoderError("UNAUTHORIZED", `${host} refused the credentials${whose} from ${origin}`, {
-    hint: "log in anew with docker login or skopeo login, or name others with --authfile",
+    hint: "log in again with docker login or skopeo login, or name others with --authfile",
   });
 }
 

@@ -22,7 +22,7 @@ interface NriGateOptions {
   readonly socket: string;
   /** Two digits: plugins are called in this order. */
   readonly index: string;
-  /** File with the gate's settings; read anew for each container. */
+  /** File with the gate's settings; read again for each container. */
   readonly settingsFile: string;
   readonly schemes: SchemeSettings;
   readonly signal: AbortSignal;
