@@ -26,8 +26,8 @@ export const CHANGES: readonly Change[] = [
   },
   {
     file: "src/cipher/release.ts",
-    from: "    policy.onAuthentic?.(check.count);\n    await output.write(plaintext);",
-    to: "    await output.write(plaintext);\n    policy.onAuthentic?.(check.count);",
+    from: "    policy.onAuthentic?.(check.count);\n    for await (const piece of plaintext) {\n      await output.write(piece);",
+    to: "    for await (const piece of plaintext) {\n      await output.write(piece);\n      policy.onAuthentic?.(check.count);",
   },
   {
     file: "src/decoder/release.ts",
@@ -123,7 +123,7 @@ export const CHANGES: readonly Change[] = [
     from: "return JSON.stringify([mediaType, encryption.sort()]);",
     to: "return JSON.stringify([encryption.sort()]);",
   },
-  { file: "src/containerd/store/metadata.ts", from: "if (end > page.length) continue;", to: "" },
+  { file: "src/containerd/store/metadata.ts", from: "if (end > page.length) {", to: "if (false) {" },
   { file: "src/containerd/store/metadata.ts", from: "if (this.#pagesLeft-- <= 0) return null;", to: "" },
   {
     file: "src/containerd/store/manifests.ts",

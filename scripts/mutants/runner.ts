@@ -48,6 +48,7 @@ export class Runner {
   readonly #stages: readonly StageName[];
   /** Files that changed since the child's last request. */
   readonly #changed = new Set<string>();
+  #unchangedTypes: Outcome | undefined;
   /** Of the last request. */
   #longestWaitMs = 0;
   #child: ChildProcess | undefined;
@@ -97,6 +98,11 @@ export class Runner {
 
   /** Runs those of the tests that have not run yet. */
   async #measure(stage: Stage): Promise<void> {
+    if (stage.name === "types") {
+      this.#unchangedTypes ??= await this.#run(stage, Number.POSITIVE_INFINITY);
+      if (this.#unchangedTypes !== "passed") throw new Unusable("the compiler refuses unchanged code");
+      return;
+    }
     const tests = stage.tests.filter((it) => !this.#durations.has(it));
     if (tests.length === 0) return;
     const outcome = await this.#run({ ...stage, tests }, Number.POSITIVE_INFINITY);

@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { ACCEPTED, CHANGES } from "../../scripts/mutants/list.ts";
 import { lineOf, mutated } from "../../scripts/mutants/mutant.ts";
 import { mutantsOf } from "../../scripts/mutants/operators.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -45,4 +46,22 @@ test("a change of a file that no longer has the text is refused", () => {
   const mutant = { file: "x.ts", start: 4, from: "===", to: "!==" };
   expect(() => mutated("a + b;", mutant)).toThrow("x.ts changed");
   expect(lineOf("a\nb\nc", 2)).toBe(2);
+});
+
+const source = (file: string) => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
+
+test("each listed change can be made", () => {
+  const wrong = CHANGES.filter(({ file, from }) => source(file).split(from).length !== 2);
+  expect(wrong).toEqual([]);
+});
+
+test("the line of each accepted change is in its file", () => {
+  const lines = (file: string) =>
+    source(file)
+      .split("\n")
+      .map((line) => line.trim());
+  const wrong = ACCEPTED.filter(
+    ({ file, line, from }) => !lines(file).includes(line) || !line.includes(from),
+  );
+  expect(wrong).toEqual([]);
 });
