@@ -8,6 +8,7 @@ import { parseLayerOptions, parsePublicOptions } from "../../../src/cipher/optio
 import { PUBLIC_OPTIONS } from "../../../src/spec/annotations.ts";
 import { sha256 } from "../../support/images.ts";
 import { plainBytes, release } from "../../support/layer.ts";
+import { watchSecrets } from "../../support/secrets.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -60,4 +61,10 @@ test("an encryption that is given up ends its thread", async () => {
   const [worker] = (await started) as [Worker];
   encryptor.close();
   expect(await once(worker, "exit")).toEqual([0]);
+});
+
+test("the key is zeroed at the end", () => {
+  const secrets = watchSecrets();
+  encrypt();
+  expect(secrets.left()).toEqual([]);
 });

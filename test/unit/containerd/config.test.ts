@@ -32,7 +32,7 @@ max_concurrent_downloads = 5
 sandbox_image = "from-config"
 `,
   "conf.d/2.toml": processor(GZIP_ID, 'accepts = ["from-2"]\nreturns = "r"\nenv = ["A=B"]'),
-  "conf.d/1.toml": `version = 2\nimports = ["deep.txt"]\n${processor(GZIP_ID, 'accepts = ["from-1"]')}`,
+  "conf.d/1.toml": `version = 3\nimports = ["deep.txt"]\n${processor(GZIP_ID, 'accepts = ["from-1"]')}`,
   "conf.d/deep.txt": `root = "/data/containerd"\n${processor("deep", 'accepts = ["deep"]')}`,
   "conf.d/other.txt": "not = read",
   "more/a.b/x.toml": `[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "from-x"\n`,
@@ -50,7 +50,7 @@ test("imports are followed, entries replaced whole, and plugins' sections merged
     "more/a.b/x.toml",
     "conf.d/deep.txt",
   ]);
-  expect(config.files.map(({ version }) => version)).toEqual([2, 2, 1, 1, 1]);
+  expect(config.files.map(({ version }) => version)).toEqual([2, 3, 1, 1, 1]);
   expect(config).toMatchObject({ version: 2, root: "/data/containerd" });
   expect(config.processors.get(GZIP_ID)).toEqual({
     accepts: ["from-2"],
