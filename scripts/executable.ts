@@ -13,7 +13,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { checkSelfContained } from "./bundled-packages.ts";
 import { COMPILE_FLAGS } from "./compile-flags.ts";
-import { checkHotPath, type HotPath, type Metafile } from "./hot-path.ts";
+import { checkCommandLine, checkHotPath, type HotPath, type Metafile } from "./hot-path.ts";
 
 export const PROJECT = dirname(import.meta.dirname);
 
@@ -71,6 +71,7 @@ export function buildExecutable(outfile: string, target?: Target): Build {
     const metafile = JSON.parse(readFileSync(metafilePath, "utf8")) as Metafile;
     checkSelfContained(metafile);
     const hotPath = checkHotPath(metafile);
+    checkCommandLine(metafile);
     renameSync(join(stage, "ctd-decoder"), outfile);
     return { hotPath, metafile };
   } finally {

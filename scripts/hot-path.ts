@@ -35,29 +35,39 @@ const ENTRY = "src/main.ts";
 const BUILTINS = new Set(["fs", "path"]);
 const FORBIDDEN =
   /(^|\/)node_modules\/|src\/(cli|image|transport|registry|trust|tenants|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
+/** What each command loads before it does its own work. */
+const COMMAND_LINE = "src/cli/cli.ts";
 const STATIC = "import-statement";
 
 /** @throws Error that names the first module that a start must not load */
 export function checkHotPath(metafile: Metafile): HotPath {
   const modules = new Set<string>();
   let bytes = 0;
-  for (const name of outputsFrom(metafile)) {
+  for (const name of outputsFrom(ENTRY, metafile)) {
     const output = metafile.outputs[name];
     bytes += output?.bytes ?? 0;
     for (const input of Object.keys(output?.inputs ?? {})) {
       if (FORBIDDEN.test(input))
         throw new Error(`${input} would be loaded for every layer: import() it where it is needed`);
-      checkBuiltins(input, metafile);
+      checkBuiltins(input, "layer", metafile);
       modules.add(input.slice(input.indexOf("src/") + "src/".length));
     }
   }
   return { modules: [...modules].sort(), bytes };
 }
 
-function outputsFrom({ outputs }: Metafile): Set<string> {
+/** @throws Error that names the first module that loads more than a command's start may load */
+export function checkCommandLine(metafile: Metafile): void {
+  for (const name of outputsFrom(COMMAND_LINE, metafile)) {
+    for (const input of Object.keys(metafile.outputs[name]?.inputs ?? {}))
+      checkBuiltins(input, "command", metafile);
+  }
+}
+
+function outputsFrom(entry: string, { outputs }: Metafile): Set<string> {
   const reached = new Set<string>();
-  const start = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith(ENTRY));
-  if (start === undefined) throw new Error(`the build has no part for ${ENTRY}`);
+  const start = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith(entry));
+  if (start === undefined) throw new Error(`the build has no part for ${entry}`);
   const queue = [start];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (reached.has(name)) continue;
@@ -68,11 +78,12 @@ function outputsFrom({ outputs }: Metafile): Set<string> {
   return reached;
 }
 
-function checkBuiltins(input: string, { inputs }: Metafile): void {
+/** @param call what loads the input each time: "layer" */
+function checkBuiltins(input: string, call: string, { inputs }: Metafile): void {
   for (const { path, kind, external } of inputs[input]?.imports ?? []) {
     const builtin = path.replace(/^node:/, "");
     if (external && kind === STATIC && !BUILTINS.has(builtin)) {
-      throw new Error(`${input} loads node:${builtin} for every layer: import() it where it is needed`);
+      throw new Error(`${input} loads node:${builtin} for every ${call}: import() it where it is needed`);
     }
   }
 }

@@ -1,10 +1,10 @@
 import { FLAGS, isFlag } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
-import { Output } from "../io/output.ts";
 import { type Command, commandOf, wordsOf } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { commandHelp, groupHelp, programHelp, VERSION, wrap } from "./help.ts";
 import { didYouMean, operandsOf, parseArguments } from "./parse.ts";
+import { StandardStream } from "./standard-stream.ts";
 import { styleFor, USUAL_COLUMNS } from "./style.ts";
 import { Ui } from "./ui.ts";
 
@@ -62,7 +62,7 @@ function overview(args: readonly string[]): string {
 }
 
 function print(text: string): void {
-  new Output(1, "standard output").write(Buffer.from(text));
+  new StandardStream(1).write(text);
 }
 
 /** The commands whose first of two words this is. */
@@ -91,10 +91,10 @@ const CONTINUATION = "\n  ";
 /** An error for standard error: on a terminal in colour and broken between words, elsewhere a line each. */
 export function layOutError(message: string, hint: string | undefined): string {
   if (isReported) return "";
-  const { stderr, env } = process;
-  const label = styleFor(stderr, env).bad("error");
+  const stderr = new StandardStream(2);
+  const label = styleFor(stderr, process.env).bad("error");
   const columns = stderr.isTTY
-    ? (stderr.columns || USUAL_COLUMNS) - CONTINUATION.length
+    ? (stderr.columns ?? USUAL_COLUMNS) - CONTINUATION.length
     : Number.POSITIVE_INFINITY;
   const lines = (text: string) => `${wrap(`ctd-decoder: ${text}`, columns).join(CONTINUATION)}\n`;
   return (

@@ -1,4 +1,5 @@
-import { Parser } from "yargs/helpers";
+import type { Options as ParserOptions } from "yargs-parser";
+import Parser from "yargs-parser/browser";
 import { DecoderError } from "../errors.ts";
 import { Arguments } from "./arguments.ts";
 import { type Command, dashed, type Options } from "./command.ts";
@@ -45,7 +46,7 @@ interface Wording {
   readonly __: (message: string, name: string) => string;
 }
 
-function grammar({ options }: Command): Parser.Options & Wording {
+function grammar({ options }: Command): ParserOptions & Wording {
   const all = Object.entries(options);
   const valued = all.flatMap(([name, { value }]) => (value === undefined ? [] : name));
   return {

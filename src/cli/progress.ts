@@ -4,7 +4,10 @@ import type { Phase, PhaseKind } from "../transport/progress.ts";
 import { type Style, USUAL_COLUMNS } from "./style.ts";
 import { formatBytes, formatSeconds, shortDigest, shortHex } from "./units.ts";
 
-type Stream = Pick<NodeJS.WriteStream, "write" | "columns">;
+interface Stream {
+  readonly columns: number | undefined;
+  show(text: string): void;
+}
 
 const REDRAW_MS = 100;
 const CLEAR_LINE = "\r\u001b[K";
@@ -23,7 +26,7 @@ export interface ShownProgress extends Progress {
 export function lineProgress(verb: string, stream: Stream): ShownProgress {
   let meter: Meter | undefined;
   const endPhase = () => {
-    if (meter !== undefined && meter.done >= LOGGED_BYTES) stream.write(`${meter.total(verb)}\n`);
+    if (meter !== undefined && meter.done >= LOGGED_BYTES) stream.show(`${meter.total(verb)}\n`);
     meter = undefined;
   };
   return {
@@ -32,7 +35,7 @@ export function lineProgress(verb: string, stream: Stream): ShownProgress {
       meter = new Meter(phase);
     },
     advance: (bytes) => meter?.advance(bytes),
-    finish: (layer) => stream.write(`${describe(layer)}\n`),
+    finish: (layer) => stream.show(`${describe(layer)}\n`),
     end: endPhase,
   };
 }
@@ -129,18 +132,18 @@ class Bar {
 
   finish(layer: LayerReport): void {
     const text = shorten(describe(layer), this.#columns() - 2);
-    this.#stream.write(`${CLEAR_LINE}${this.#style.good("✓")} ${text}\n`);
+    this.#stream.show(`${CLEAR_LINE}${this.#style.good("✓")} ${text}\n`);
     this.#draw();
   }
 
   end(): void {
-    this.#stream.write(CLEAR_LINE);
+    this.#stream.show(CLEAR_LINE);
   }
 
   #draw(): void {
     if (this.#meter === undefined) return;
     this.#drawn = performance.now();
-    this.#stream.write(CLEAR_LINE + shorten(this.#line(this.#meter), this.#columns()));
+    this.#stream.show(CLEAR_LINE + shorten(this.#line(this.#meter), this.#columns()));
   }
 
   #line(meter: Meter): string {
@@ -155,7 +158,7 @@ class Bar {
 
   /** One column stays free: some terminals wrap a line that fills the last one. */
   #columns(): number {
-    return (this.#stream.columns || USUAL_COLUMNS) - 1;
+    return (this.#stream.columns ?? USUAL_COLUMNS) - 1;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   schemeSettings,
   selection,
 } from "./shared-options.ts";
+import { StandardStream } from "./standard-stream.ts";
 import type { Ui } from "./ui.ts";
 import { count } from "./units.ts";
 
@@ -79,7 +80,7 @@ export function runRewrite<Source>({
 
 /** @throws DecoderError USAGE if an archive would go to a terminal */
 function checkOutput(destination: DestinationReference): void {
-  if (!destination.isPipe || !process.stdout.isTTY) return;
+  if (!destination.isPipe || !new StandardStream(1).isTTY) return;
   throw new DecoderError("USAGE", "refusing to write an image archive to a terminal", {
     hint: "redirect standard output to a file or a pipe, or name a destination",
   });

@@ -1,6 +1,7 @@
 import * as LIMITS from "../limits.ts";
+import { SETTINGS_FILE } from "../tenants/places.ts";
 import { guardRuntime, parseRuntimeCall, writeRuntimeLog } from "../tenants/runtime-gate.ts";
-import { readSettings, SETTINGS_FILE } from "../tenants/settings.ts";
+import { readSettings } from "../tenants/settings.ts";
 
 const SETTINGS_FLAG = "--settings=";
 

@@ -1,13 +1,12 @@
 import { DecoderError } from "../errors.ts";
 import { formatName, parseName, type RegistryName } from "../registry/name.ts";
-import { openClient, type RegistryAccess } from "../registry/open.ts";
+import type { RegistryAccess } from "../registry/open.ts";
 import { Secret } from "../secret.ts";
 import { printable } from "../text.ts";
 import { parseTagged } from "../transport/file-reference.ts";
 import type { SigningKey } from "../trust/sign/cosign-key.ts";
 import type { SignRequest, SignResult } from "../trust/sign/sign-image.ts";
 import type { SignatureStore } from "../trust/sign/signature-store.ts";
-import { askPassword } from "./password-prompt.ts";
 
 const LAYOUT = "oci:";
 const REGISTRY = "docker://";
@@ -51,7 +50,10 @@ export function signedPlace(
   return {
     name: identity === undefined ? identityOf(written) : formatName(parseName(identity)),
     async open(signal) {
-      const { RegistrySignatures } = await import("../trust/sign/registry-store.ts");
+      const [{ RegistrySignatures }, { openClient }] = await Promise.all([
+        import("../trust/sign/registry-store.ts"),
+        import("../registry/open.ts"),
+      ]);
       return new RegistrySignatures(
         openClient(name, access, { access: "push", ...(signal && { signal }) }),
         name,
@@ -84,6 +86,7 @@ function layoutPlace(rest: string, identity: string | undefined): SignedPlace {
 export async function readSigner(spec: string): Promise<SigningKey> {
   const { readKeyFile } = await import("../keys/named.ts");
   const { isLocked, readSigningKey } = await import("../trust/sign/cosign-key.ts");
+  const { askPassword } = await import("./password-prompt.ts");
   const { file, data, passwords } = await readKeyFile(spec);
   const password =
     passwords[0] ??

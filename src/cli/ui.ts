@@ -1,9 +1,9 @@
 import { DecoderError } from "../errors.ts";
 import { type Progress, SILENT } from "../image/progress.ts";
-import { Output } from "../io/output.ts";
 import { STOP_SIGNALS } from "../process/signals.ts";
 import { printableJson } from "../text.ts";
 import { lineProgress, type ShownProgress, terminalProgress } from "./progress.ts";
+import { StandardStream } from "./standard-stream.ts";
 import { type Style, styleFor, USUAL_COLUMNS } from "./style.ts";
 
 interface UiOptions {
@@ -17,13 +17,13 @@ interface UiOptions {
 export class Ui {
   readonly isQuiet: boolean;
   readonly isJson: boolean;
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: StandardStream;
   #hasResult = false;
 
   constructor({ isQuiet = false, isJson = false, isPiped = false }: UiOptions) {
     this.isQuiet = isQuiet;
     this.isJson = isJson;
-    this.#stream = isPiped ? process.stderr : process.stdout;
+    this.#stream = new StandardStream(isPiped ? 2 : 1);
   }
 
   get style(): Style {
@@ -31,7 +31,7 @@ export class Ui {
   }
 
   get columns(): number {
-    return this.#stream.columns || USUAL_COLUMNS;
+    return this.#stream.columns ?? USUAL_COLUMNS;
   }
 
   /**
@@ -56,12 +56,11 @@ export class Ui {
   fail(error: unknown): boolean {
     if (!this.isJson || this.#hasResult) return false;
     this.#json({ error: errorOf(error) });
-    return this.#stream === process.stderr;
+    return this.#stream.isStandardError;
   }
 
   print(text: string): void {
-    const isStdout = this.#stream === process.stdout;
-    new Output(isStdout ? 1 : 2, isStdout ? "standard output" : "standard error").write(Buffer.from(text));
+    this.#stream.write(text);
   }
 
   #json(value: object): void {
@@ -86,7 +85,7 @@ export class Ui {
 
   #progress(verb: string): ShownProgress {
     if (this.isQuiet || this.isJson) return { ...SILENT, end: () => undefined };
-    const { stderr } = process;
+    const stderr = new StandardStream(2);
     return stderr.isTTY
       ? terminalProgress(verb, stderr, styleFor(stderr, process.env))
       : lineProgress(verb, stderr);
@@ -116,7 +115,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     return await work(controller.signal);
   } catch (error) {
     if (received === undefined) throw error;
-    new Output(2, "standard error").write(Buffer.from("ctd-decoder: interrupted; nothing was changed\n"));
+    new StandardStream(2).write("ctd-decoder: interrupted; nothing was changed\n");
     for (const name of STOP_SIGNALS) process.off(name, stop);
     process.kill(process.pid, received);
     throw error;

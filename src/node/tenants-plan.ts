@@ -1,6 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { USUAL_PLACES } from "../tenants/kubeconfig.ts";
-import { readSettings, SETTINGS_FILE, type TenantSettings } from "../tenants/settings.ts";
+import { SETTINGS_FILE } from "../tenants/places.ts";
+import { readSettings, type TenantSettings } from "../tenants/settings.ts";
 import type { FileChange } from "./changes.ts";
 import type { Finding } from "./finding.ts";
 import type { NodeRoot } from "./node-root.ts";

@@ -29,8 +29,6 @@ export interface SealRecord {
   readonly time: string;
 }
 
-export const SEALED_DIRECTORY = "/var/lib/ctd-decoder/sealed";
-
 /** A layer takes minutes to unpack at most; containerd gives up pulls that stand still. */
 const PRUNE_AFTER_MS = 60 * 60 * 1000;
 const PROOF_LABEL = "ctd-decoder seal\0";

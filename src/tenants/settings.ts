@@ -2,8 +2,7 @@ import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
-import { SEALED_DIRECTORY } from "./seal-record.ts";
-import { VERDICTS_DIRECTORY } from "./verdicts.ts";
+import { SEALED_DIRECTORY, VERDICTS_DIRECTORY } from "./places.ts";
 
 /** What the gate needs to know of a node, from a file that only root may write. */
 export interface TenantSettings {
@@ -21,7 +20,6 @@ export interface TenantSettings {
   readonly auditLog?: string;
 }
 
-export const SETTINGS_FILE = "/etc/containerd/ctd-decoder/tenants.toml";
 const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
 const TEXTS = new Map([

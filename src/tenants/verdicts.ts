@@ -3,9 +3,6 @@ import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import * as LIMITS from "../limits.ts";
 
-/** On tmpfs: gone when the node starts. */
-export const VERDICTS_DIRECTORY = "/run/ctd-decoder/tenants";
-
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**

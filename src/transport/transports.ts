@@ -1,11 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { formatName, formatWritten, parseName, type RegistryName } from "../registry/name.ts";
-import { ArchiveDestination, type ArchiveForm } from "./archive-destination.ts";
-import { openDockerArchive, openOciArchive, openStandardInput } from "./archive-source.ts";
+import type { ArchiveForm } from "./archive-destination.ts";
 import { type FileReference, parseNamed, parseTagged } from "./file-reference.ts";
-import { openRootfs, openTar } from "./files.ts";
-import { openLayout } from "./layout.ts";
-import { LayoutDestination } from "./layout-destination.ts";
 import type { ImageSource } from "./source.ts";
 import type {
   DestinationReference,
@@ -15,32 +11,45 @@ import type {
   TransportSettings,
 } from "./transport.ts";
 
-/** Every transport. All that depends on the kind of a reference is here or below. */
+/**
+ * Every transport. All that depends on the kind of a reference is here or below. Its code is loaded when an image is opened:
+ * each command knows all transports, and uses one or two.
+ */
 export const TRANSPORTS: readonly Transport[] = [
   {
     name: "oci",
     syntax: "oci:DIR[:TAG][@DIGEST]",
-    source: (rest) => imageIn(layoutName(rest), openLayout, false),
+    source: (rest) =>
+      imageIn(layoutName(rest), false, async (name) => (await import("./layout.ts")).openLayout(name)),
     destination: (rest) => {
       const name = withoutDigest(layoutName(rest));
       return {
         text: name.text,
         isPipe: false,
         holdsEncrypted: true,
-        open: (options) => LayoutDestination.open(name, options),
+        async open(options) {
+          const { LayoutDestination } = await import("./layout-destination.ts");
+          return await LayoutDestination.open(name, options);
+        },
       };
     },
   },
   {
     name: "oci-archive",
     syntax: "oci-archive:FILE[:TAG][@DIGEST]",
-    source: (rest) => imageIn(parseTagged("oci-archive", rest), openOciArchive, true),
+    source: (rest) =>
+      imageIn(parseTagged("oci-archive", rest), true, async (name, options) =>
+        (await import("./archive-source.ts")).openOciArchive(name, options),
+      ),
     destination: (rest) => archiveTo(withoutDigest(parseTagged("oci-archive", rest)), "oci"),
   },
   {
     name: "docker-archive",
     syntax: "docker-archive:FILE[:NAME]",
-    source: (rest) => imageIn(parseNamed("docker-archive", rest), openDockerArchive, true),
+    source: (rest) =>
+      imageIn(parseNamed("docker-archive", rest), true, async (name, options) =>
+        (await import("./archive-source.ts")).openDockerArchive(name, options),
+      ),
     destination: (rest) => archiveTo(parseDockerName(rest), "docker"),
   },
   {
@@ -56,7 +65,7 @@ export const TRANSPORTS: readonly Transport[] = [
       kind: "files",
       text: `rootfs:${path}`,
       isPipe: false,
-      open: (options) => openRootfs(path, options),
+      open: async (options) => (await import("./files.ts")).openRootfs(path, options),
     }),
   },
   {
@@ -66,7 +75,7 @@ export const TRANSPORTS: readonly Transport[] = [
       kind: "files",
       text: `tar:${path}`,
       isPipe: path === PIPE,
-      open: (options) => openTar(path, options),
+      open: async (options) => (await import("./files.ts")).openTar(path, options),
     }),
   },
 ];
@@ -79,7 +88,7 @@ export const STANDARD_INPUT: SourceReference = {
   text: PIPE,
   isPipe: true,
   opensSlowly: true,
-  open: openStandardInput,
+  open: async (options) => (await import("./archive-source.ts")).openStandardInput(options),
 };
 
 export const STANDARD_OUTPUT: DestinationReference = archiveTo(
@@ -151,8 +160,8 @@ function tagOfRegistry(rest: string, settings: TransportSettings): DestinationRe
 
 function imageIn(
   name: FileReference,
-  open: (name: FileReference, options?: OpenOptions) => Promise<ImageSource>,
   opensSlowly: boolean,
+  open: (name: FileReference, options?: OpenOptions) => Promise<ImageSource>,
 ): SourceReference {
   return {
     kind: "image",
@@ -188,6 +197,9 @@ function archiveTo(name: FileReference, form: ArchiveForm): DestinationReference
     text: name.text,
     isPipe: name.path === PIPE,
     holdsEncrypted: form !== "docker",
-    open: (options) => ArchiveDestination.open(name, form, options),
+    async open(options) {
+      const { ArchiveDestination } = await import("./archive-destination.ts");
+      return await ArchiveDestination.open(name, form, options);
+    },
   };
 }

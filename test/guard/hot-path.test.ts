@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checkSelfContained } from "../../scripts/bundled-packages.ts";
-import { checkHotPath, type Metafile } from "../../scripts/hot-path.ts";
+import { checkCommandLine, checkHotPath, type Metafile } from "../../scripts/hot-path.ts";
 import { describeWith, ours, PROJECT } from "../support/peers.ts";
 
 /** What a decoder call loads today, with a small margin. Raise them only on purpose. */
@@ -30,10 +30,14 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
   });
 
   test("node:crypto in it would be noticed", () => {
-    const [main] = Object.keys(metafile.inputs).filter((name) => name.endsWith("src/main.ts"));
-    const imports = [{ path: "node:crypto", kind: "import-statement", external: true }];
-    const inputs = { ...metafile.inputs, [main ?? ""]: { imports } };
-    expect(() => checkHotPath({ ...metafile, inputs })).toThrow("node:crypto");
+    const changed = withImport(metafile, "src/main.ts", "node:crypto");
+    expect(() => checkHotPath(changed)).toThrow("node:crypto");
+  });
+
+  test("node:tty in what each command loads would be noticed", () => {
+    expect(() => checkCommandLine(metafile)).not.toThrow();
+    const changed = withImport(metafile, "src/cli/commands/keygen.ts", "node:tty");
+    expect(() => checkCommandLine(changed)).toThrow("keygen.ts loads node:tty for every command");
   });
 
   test("a package outside of the executable would be noticed", () => {
@@ -49,6 +53,13 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
     expect(statSync(ours.command).size - runtime).toBeLessThanOrEqual(ADDED_BYTES);
   });
 });
+
+/** The same build, if a module imported nothing but a builtin. */
+function withImport(metafile: Metafile, module: string, builtin: string): Metafile {
+  const input = Object.keys(metafile.inputs).find((name) => name.endsWith(module)) ?? "";
+  const imports = [{ path: builtin, kind: "import-statement", external: true }];
+  return { ...metafile, inputs: { ...metafile.inputs, [input]: { imports } } };
+}
 
 /** The same build, if the part with main.ts contained that module. */
 function withInput(metafile: Metafile, input: string): Metafile {

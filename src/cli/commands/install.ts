@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { KEYS_PATH, PROGRAM_PATH } from "../../containerd/stream-processors.ts";
 import { DecoderError } from "../../errors.ts";
 import type { InstallReport } from "../../node/install-report.ts";
@@ -145,6 +144,7 @@ async function watchKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
     if (text !== "" && text !== reported) ui.print(text);
     reported = text;
   };
+  const { setTimeout: sleep } = await import("node:timers/promises");
   await interruptible(async (signal) => {
     while (!signal.aborted) {
       try {

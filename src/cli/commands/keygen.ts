@@ -1,7 +1,6 @@
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { DecoderError } from "../../errors.ts";
 import { Output } from "../../io/output.ts";
-import { exists, writeDurably } from "../../io/staging.ts";
 import type { KeyPairKind } from "../../keys/generate.ts";
 import type { Curve } from "../../keys/keyset.ts";
 import * as LIMITS from "../../limits.ts";
@@ -9,9 +8,9 @@ import type { Secret } from "../../secret.ts";
 import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
-import { askNewPassword } from "../password-prompt.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import { environmentPassword } from "../signing.ts";
+import { StandardStream } from "../standard-stream.ts";
 import { interruptible } from "../ui.ts";
 
 const PRIVATE_MODE = 0o600;
@@ -69,6 +68,7 @@ export const KEYGEN: Command = {
     const publicFile = args.text("public-key") ?? `${privateFile}.pub`;
     const isPiped = privateFile === "-";
     if (isPiped) checkPipe(args);
+    const { exists } = await import("../../io/staging.ts");
     for (const file of isPiped ? [publicFile] : [privateFile, publicFile]) {
       if (await exists(file))
         throw new DecoderError("EXISTS", `${file} already exists`, {
@@ -107,7 +107,7 @@ function checkPipe(args: Arguments): void {
       hint: "name it with --public-key FILE; the private key goes to standard output",
     });
   }
-  if (process.stdout.isTTY) {
+  if (new StandardStream(1).isTTY) {
     throw new DecoderError("USAGE", "refusing to write a private key to a terminal", {
       hint: "redirect standard output to a file or a pipe, or name a file",
     });
@@ -145,6 +145,7 @@ interface NewFile {
  */
 async function writeAll(files: readonly NewFile[], last: () => void = () => undefined): Promise<void> {
   const written: string[] = [];
+  const { writeDurably } = await import("../../io/staging.ts");
   await interruptible(async (signal) => {
     try {
       for (const { path, text, mode } of files) {
@@ -154,7 +155,7 @@ async function writeAll(files: readonly NewFile[], last: () => void = () => unde
       }
       last();
     } catch (error) {
-      for (const path of written) await rm(path, { force: true });
+      for (const path of written) rmSync(path, { force: true });
       throw error;
     }
   });
@@ -206,7 +207,9 @@ async function givenPassword(file: string | undefined, isAsked: boolean): Promis
     return await readPasswordFile(file);
   }
   const fromEnvironment = isAsked ? undefined : environmentPassword();
-  return fromEnvironment ?? (await askNewPassword("password for the new key: "));
+  if (fromEnvironment !== undefined) return fromEnvironment;
+  const { askNewPassword } = await import("../password-prompt.ts");
+  return await askNewPassword("password for the new key: ");
 }
 
 async function cosignKey(pem: string, password: Secret): Promise<string> {

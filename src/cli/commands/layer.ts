@@ -3,7 +3,6 @@ import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import { Input } from "../../io/input.ts";
 import { Output } from "../../io/output.ts";
-import { PipeOutput } from "../../io/pipe.ts";
 import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import { parseSource } from "../../transport/reference.ts";
@@ -11,6 +10,7 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { KEY_OPTIONS, requiredKeys, schemeSettings } from "../shared-options.ts";
+import { StandardStream } from "../standard-stream.ts";
 import { interruptible } from "../ui.ts";
 
 export const LAYER: Command = {
@@ -53,7 +53,7 @@ export const LAYER: Command = {
         hint: "see ctd-decoder layer --help",
       });
     }
-    if (process.stdout.isTTY) {
+    if (new StandardStream(1).isTTY) {
       throw new DecoderError("USAGE", "refusing to write a binary layer to a terminal", {
         hint: "redirect standard output to a file or a pipe",
       });
@@ -74,6 +74,7 @@ async function fromImage(source: string, args: Arguments): Promise<void> {
     const image = await reference.open({ signal });
     try {
       const { spoolMemory, spoolDirectory } = defaultOptions().release;
+      const { PipeOutput } = await import("../../io/pipe.ts");
       const output = new PipeOutput(1, "standard output");
       const opening = { keys, settings: schemeSettings(args) };
       await extractLayer(image, which, opening, { output, spoolMemory, spoolDirectory, signal });

@@ -1,10 +1,11 @@
-import { NRI_SOCKET } from "../../containerd/nri/requirement.ts";
 import { DecoderError } from "../../errors.ts";
-import { SETTINGS_FILE } from "../../tenants/settings.ts";
+import { SETTINGS_FILE } from "../../tenants/places.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
 import { interruptible } from "../ui.ts";
 
+/** containerd's default. */
+const NRI_SOCKET = "/var/run/nri/nri.sock";
 const INDEX = "10";
 
 export const NRI: Command = {

@@ -1,7 +1,6 @@
 import { isObject } from "../../encoding/json.ts";
 import { parseJson, writeJson } from "../../encoding/json-document.ts";
 import { DecoderError } from "../../errors.ts";
-import { writeDurably } from "../../io/staging.ts";
 import * as LIMITS from "../../limits.ts";
 import type { SignedBy } from "../../trust/requirement.ts";
 import type { Arguments } from "../arguments.ts";
@@ -77,7 +76,10 @@ export const TRUST_ATTEST: Command = {
     const attestations = found.map(({ statement, ...rest }) => ({ ...rest, ...readPredicate(statement) }));
     const text = Buffer.concat(attestations.map(({ predicate }) => predicateText(predicate)));
     const output = args.text("output");
-    if (output !== undefined) await writeDurably(output, [text], { mode: PUBLIC_MODE });
+    if (output !== undefined) {
+      const { writeDurably } = await import("../../io/staging.ts");
+      await writeDurably(output, [text], { mode: PUBLIC_MODE });
+    }
     if (ui.isJson) ui.result({ attestations }, () => "");
     else if (output === undefined) ui.print(text.toString());
   },

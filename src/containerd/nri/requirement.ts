@@ -3,8 +3,6 @@ import type { ContainerdVersion } from "../version.ts";
 
 /** Name that the plugin registers, and that `required_plugins` must list. */
 export const NRI_NAME = "ctd-decoder";
-/** containerd's default NRI socket. */
-export const NRI_SOCKET = "/var/run/nri/nri.sock";
 
 const SECTION = "io.containerd.nri.v1.nri";
 /** The first containerd 2.x whose NRI (0.10) has validators. */

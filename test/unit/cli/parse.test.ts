@@ -1,4 +1,7 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
+import { Parser } from "yargs/helpers";
+import BrowserParser from "yargs-parser/browser";
 import type { Command } from "../../../src/cli/command.ts";
 import { parseArguments } from "../../../src/cli/parse.ts";
 
@@ -91,4 +94,49 @@ test("letters may be joined, and a letter takes a value", () => {
 test.each(["x", "1.5", "", "10", "-10", "1e0", "0x1"])("%j is not a number from -9 to 9", (text) => {
   const args = parse("a", `--layer=${text}`);
   expect(() => args.integers("layer", -9, 9)).toThrow(expect.objectContaining({ code: "USAGE" }));
+});
+
+test("the parser without Node's modules reads the words as yargs' own does", () => {
+  const word = fc.oneof(
+    fc.constantFrom(
+      "--",
+      "-",
+      "-q",
+      "-qn",
+      "-n",
+      "-n5",
+      "--name",
+      "--name=",
+      "--quiet",
+      "--quiet=no",
+      "--no-quiet",
+    ),
+    fc.constantFrom(
+      "--layer=0,2",
+      "--layer",
+      "--unknown",
+      "--unknown=1",
+      "-x",
+      "007",
+      "-1",
+      "--name.x=1",
+      "file",
+    ),
+    fc.string(),
+  );
+  const grammar = {
+    string: ["layer", "name"],
+    boolean: ["quiet"],
+    number: ["number"],
+    narg: { layer: 1, name: 1 },
+    alias: { quiet: "q", number: "n" },
+    configuration: { "boolean-negation": false, "dot-notation": false, "parse-numbers": false },
+  };
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 8 }), (words) => {
+      const own = BrowserParser.detailed(words, grammar);
+      const usual = Parser.detailed(words, grammar);
+      expect([own.argv, own.error?.message]).toEqual([usual.argv, usual.error?.message]);
+    }),
+  );
 });

@@ -16,11 +16,10 @@ const LAYER: LayerReport = {
 
 function lineOf(layer: Partial<LayerReport>): string {
   let written = "";
-  const write = (text: string | Uint8Array) => {
+  const show = (text: string) => {
     written += text;
-    return true;
   };
-  lineProgress("encrypting", { write, columns: 80 }).finish({ ...LAYER, ...layer });
+  lineProgress("encrypting", { show, columns: 80 }).finish({ ...LAYER, ...layer });
   return written;
 }
 

@@ -1,0 +1,48 @@
+import { fstatSync } from "node:fs";
+import { Output } from "../io/output.ts";
+
+const NAMES = { 1: "standard output", 2: "standard error" } as const;
+
+/**
+ * Standard output or error, for what people read. process.stdout and process.stderr load Node's sockets, which takes longer
+ * than most commands, so they are used for terminals only.
+ */
+export class StandardStream {
+  readonly #descriptor: keyof typeof NAMES;
+  readonly #terminal: NodeJS.WriteStream | undefined;
+
+  constructor(descriptor: keyof typeof NAMES) {
+    this.#descriptor = descriptor;
+    // Only a device can be a terminal; others are /dev/null and the like.
+    if (!fstatSync(descriptor).isCharacterDevice()) return;
+    const stream = descriptor === 1 ? process.stdout : process.stderr;
+    this.#terminal = stream.isTTY ? stream : undefined;
+  }
+
+  get isTTY(): boolean {
+    return this.#terminal !== undefined;
+  }
+
+  get isStandardError(): boolean {
+    return this.#descriptor === 2;
+  }
+
+  /** Characters in a line of the terminal; undefined if it is none, or reports none. */
+  get columns(): number | undefined {
+    return this.#terminal?.columns || undefined;
+  }
+
+  /** Writes what the work does not depend on: it goes on when nobody reads any more. */
+  show(text: string): void {
+    try {
+      this.write(text);
+    } catch {
+      // The reader went away, or the disk of a log is full.
+    }
+  }
+
+  /** @throws DecoderError IO, with the cause EPIPE when the reader went away */
+  write(text: string): void {
+    new Output(this.#descriptor, NAMES[this.#descriptor]).write(Buffer.from(text));
+  }
+}
