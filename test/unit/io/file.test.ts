@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeSystemError } from "../../../src/errors.ts";
-import { readSmallFile } from "../../../src/io/file.ts";
+import { readPieces, readSmallFile } from "../../../src/io/file.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -39,4 +39,15 @@ test("what is no such file is refused, without waiting for a FIFO's writer", () 
   expect(refusal(join(folder, "fifo"))).toBe("it is not a regular file");
   expect(refusal("/dev/null")).toBe("it is not a regular file");
   expect(refusal(join(folder, "missing"))).toBe("no such file or directory");
+});
+
+test("a file is read from its first byte to its last, whole or in pieces", () => {
+  const path = join(folder, "pieces");
+  const bytes = Buffer.from(Array.from({ length: 600_000 }, (_, i) => i % 251));
+  writeFileSync(path, bytes);
+  expect(Buffer.from(readSmallFile(path, bytes.length)).equals(bytes)).toBe(true);
+  const pieces: Buffer[] = [];
+  readPieces(path, (piece) => pieces.push(Buffer.from(piece)));
+  expect(pieces.map(({ length }) => length)).toEqual([262_144, 262_144, 75_712]);
+  expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
 });
