@@ -194,7 +194,7 @@ export const CHANGES: readonly Change[] = [
   { file: "src/cli/commands/layer.ts", from: "LIMITS.layers) ?? 0;", to: "LIMITS.layers) ?? -1;" },
   {
     file: "src/cli/commands/keygen.ts",
-    from: "      for (const path of written) await rm(path, { force: true });\n",
+    from: "      for (const path of written) rmSync(path, { force: true });\n",
     to: "",
   },
   {

@@ -2,7 +2,7 @@ import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { Backoff } from "../process/runtime.ts";
 
-/** Takes bytes in order. Callers wait for each `write` before the next. */
+/** Takes bytes in order. Callers wait for each `write` before the next. Then they overwrite or free the bytes. */
 export interface Sink {
   write(bytes: Uint8Array): void | Promise<void>;
   /** Called once, after the last `write`. The sink has taken all bytes when it resolves. */

@@ -430,7 +430,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       [
         "microk8s",
         { "var/snap/microk8s/current/args/containerd.toml": "" },
-        /microk8s writes its containerd's .*\n.*containerd-template\.toml/,
+        /microk8s rewrites its containerd's .*\n.*containerd-template\.toml/,
       ],
       ["NixOS", { "etc/os-release": "ID=nixos\n" }, /virtualisation.containerd.settings/],
     ])("%s", async (_what, files, message) => {

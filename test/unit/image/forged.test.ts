@@ -28,7 +28,7 @@ function forgeHmac(path: string, position: number): void {
 const extract = async (path: string) => {
   const written: Uint8Array[] = [];
   const source = await parseSource(`oci:${path}`).open();
-  const output = { write: (bytes: Uint8Array) => void written.push(bytes) };
+  const output = { write: (bytes: Uint8Array) => void written.push(Uint8Array.from(bytes)) };
   const opening = { keys: await keySet(bench.a), settings: SETTINGS };
   const where = { output, spoolMemory: 1024, spoolDirectory: bench.folder };
   try {
