@@ -21,13 +21,9 @@ interface StoredVerdict {
   readonly expires: string;
   /** The program that checked. */
   readonly program: string;
-  readonly files: readonly StoredFile[];
-}
-
-/** A file that the verdict depends on. */
-interface StoredFile {
-  readonly path: string;
-  /** SHA-256, in hex. */
+  /** Absolute paths of the files that the verdict depends on. */
+  readonly files: readonly string[];
+  /** SHA-256 of these files, with their paths. */
   readonly hash: string;
 }
 
@@ -68,12 +64,14 @@ export class Verdicts {
     basis: VerdictBasis,
   ): Promise<void> {
     const now = this.#now();
+    const files = new Map(basis.files.map((file) => [file.name, file.bytes]));
     const record: StoredVerdict = {
       ...verdict,
       at: new Date(now).toISOString(),
       expires: new Date(now + this.#lifeMs).toISOString(),
       program: thisProgram(),
-      files: await storedFiles(basis.files),
+      files: [...files.keys()],
+      hash: await hashOf([...files].flat()),
     };
     const path = await this.#path(verdict.name, verdict.digest, basis);
     const temporary = `${path}.${crypto.randomUUID()}`;
@@ -105,8 +103,9 @@ export class Verdicts {
    * @param file absolute path of the trust.toml or policy with which reading would begin
    */
   async holds(digest: string, file: string): Promise<boolean> {
-    for (const { program, files } of this.#of(digest)) {
-      if (program === thisProgram() && files[0]?.path === file && (await areUnchanged(files))) return true;
+    for (const verdict of this.#of(digest)) {
+      const isOurs = verdict.program === thisProgram() && verdict.files[0] === file;
+      if (isOurs && (await areUnchanged(verdict))) return true;
     }
     return false;
   }
@@ -162,9 +161,19 @@ export class Verdicts {
   }
 }
 
-/** SHA-256 of all that the verdict depends on, each part with its length before it. */
+/** SHA-256 of all that the verdict depends on. */
 async function basisHash(name: string, { policyBytes, named, settings }: VerdictBasis): Promise<string> {
-  const parts = [FORMAT, name, settings, policyBytes, ...named.flatMap((file) => [file.name, file.bytes])];
+  return await hashOf([
+    FORMAT,
+    name,
+    settings,
+    policyBytes,
+    ...named.flatMap((file) => [file.name, file.bytes]),
+  ]);
+}
+
+/** SHA-256 of some parts, each with its length before it. */
+async function hashOf(parts: readonly (string | Uint8Array)[]): Promise<string> {
   const chunks = parts.flatMap((part) => {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
     return [Buffer.from(`${bytes.length}:`), bytes];
@@ -180,42 +189,29 @@ function textOf(verdict: StoredVerdict): string {
     : `${JSON.stringify({ ...verdict, files: [] })}\n`;
 }
 
-async function storedFiles(files: readonly TrustFile[]): Promise<readonly StoredFile[]> {
-  const different = [...new Map(files.map((file) => [file.name, file.bytes]))];
-  return await Promise.all(
-    different.map(async ([path, bytes]) => ({ path, hash: await hexDigest(new Uint8Array(bytes)) })),
-  );
-}
-
 /** Identifies the executable: another version may read the same policy in another way. */
 function thisProgram(): string {
   const { dev, ino, size, mtimeMs } = statSync("/proc/self/exe");
   return [dev, ino, size, mtimeMs].join(":");
 }
 
-/** Whether files have their former bytes, and only root could have changed them. */
-async function areUnchanged(files: readonly StoredFile[]): Promise<boolean> {
+/** Whether the files have their former bytes, and only root could have changed them. */
+async function areUnchanged({ files, hash }: StoredVerdict): Promise<boolean> {
   try {
-    for (const { path, hash } of files) {
-      checkWriters(path);
-      if ((await hexDigest(readSmallFile(path, LIMITS.policyBytes))) !== hash) return false;
-    }
-    return true;
+    for (const path of files) checkWriters(path);
+    const parts = files.flatMap((path) => [path, readSmallFile(path, LIMITS.policyBytes)]);
+    return (await hashOf(parts)) === hash;
   } catch {
     return false;
   }
 }
 
+const TEXTS = ["name", "digest", "signer", "scope", "at", "expires", "program", "hash"] as const;
+
 function isVerdict(value: object): value is StoredVerdict {
-  const texts: readonly (keyof StoredVerdict)[] = [
-    ...(["name", "digest", "signer", "scope", "at", "expires", "program"] as const),
-  ];
-  if (!isObject(value) || !texts.every((field) => typeof value[field] === "string")) return false;
+  if (!isObject(value) || !TEXTS.every((field) => typeof value[field] === "string")) return false;
   const { files } = value;
-  return (
-    Array.isArray(files) &&
-    files.every((it) => isObject(it) && typeof it["path"] === "string" && typeof it["hash"] === "string")
-  );
+  return Array.isArray(files) && files.every((path) => typeof path === "string");
 }
 
 function remove(path: string): void {

@@ -126,7 +126,7 @@ describeWith([root], "files that only root can change", {}, () => {
 });
 
 test("a verdict of too many files is kept, but holds only by the policy", async () => {
-  const files = Array.from({ length: 200 }, (_, i) => {
+  const files = Array.from({ length: 500 }, (_, i) => {
     const name = join(folder, `key ${i}`);
     writeFileSync(name, "key");
     return { name, bytes: Buffer.from("key") };
