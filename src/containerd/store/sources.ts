@@ -2,6 +2,7 @@ import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openRegularFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
+import { Backoff } from "../../process/runtime.ts";
 import { METADATA, SCHEMA } from "./leases.ts";
 import { Bolt } from "./metadata.ts";
 
@@ -14,10 +15,19 @@ const LABEL = "containerd.io/distribution.source.";
  * empty when the metadata can't be read.
  */
 export function namesOf(store: string, digest: string): readonly string[] {
-  return (
-    reading(store, (database) => [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources)) ?? []
-  );
+  const backoff = new Backoff();
+  for (let reads = 1; ; reads += 1) {
+    const names = reading(store, (database) =>
+      [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources),
+    );
+    if (names === undefined || names.length > 0 || reads === READS) return names ?? [];
+    // containerd may be using a page again at this moment, so that the digest seems to be missing.
+    backoff.sleep();
+  }
 }
+
+/** With the waits between them, they take longer than one commit of containerd's. */
+const READS = 9;
 
 /** An image in containerd's metadata. */
 interface StoredImageName {
