@@ -26,7 +26,7 @@ export interface ReleasePolicy {
  * over memory costs more than loading it.
  */
 const AT_ONCE_BYTES = 1024 * 1024;
-/** What is decrypted in one step. Fresh memory for the whole layer would cost more page faults than Go's decoder has. */
+/** Bytes that are decrypted in one step. The next step uses the same memory, which saves page faults. */
 const PIECE_BYTES = 128 * 1024;
 /** First guess for a layer of unknown size. */
 const FIRST_BUFFER_BYTES = 256 * 1024;

@@ -32,7 +32,7 @@ export class StandardStream {
     return this.#terminal?.columns || undefined;
   }
 
-  /** Writes what the work does not depend on: it goes on when nobody reads any more. */
+  /** Writes progress. A failure is ignored, because the work must not end when the reader does. */
   show(text: string): void {
     try {
       this.write(text);

@@ -22,7 +22,7 @@ const MOST_THREADS = 16;
 
 /** Starting a thread takes longer than a job on so few bytes. */
 const SMALL_BYTES = 64 * 1024;
-/** Each has a file open. */
+/** Small jobs that run at once. Each has an open file. */
 const SMALL_AT_ONCE = 8;
 
 /** Threads that work on layers, as many as cores. They start with the first large jobs and end with `close`. */
@@ -64,7 +64,7 @@ export class LayerPool {
     await Promise.all([...this.#threads.map((thread) => thread.end()), ...this.#lanes]);
   }
 
-  /** Runs small jobs on this thread, some at a time: the disk syncs their files together. */
+  /** Runs a small job on this thread. Several run at once, so that the disk syncs their files together. */
   async #runHere(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
     if (this.#isClosed) throw interrupted();
     const lane = this.#smallJobs % SMALL_AT_ONCE;

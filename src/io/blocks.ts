@@ -1,7 +1,7 @@
 /**
  * The same bytes in blocks of one size; only the last may be shorter. Each block has memory of its own, which `freeInOrder`
  * can free.
- * @param spare blocks that are no longer needed. Fresh memory costs a page fault for every 4 KiB
+ * @param spare blocks that may be overwritten. Reusing them avoids a page fault for every 4 KiB
  */
 export async function* inBlocks(
   chunks: AsyncIterable<Uint8Array>,

@@ -21,7 +21,7 @@ export async function requireTrusted(
   environment: Environment,
 ): Promise<void> {
   const file = resolve(policyFile);
-  // The other layers of an image have mostly left a verdict.
+  // Usually another layer of the same image has already left a verdict.
   const verdicts = new Verdicts(VERDICT_FOLDER);
   const images: (readonly string[])[] = [];
   for await (const manifest of documentsNaming(layer.store, layer.digest)) {

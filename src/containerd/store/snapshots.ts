@@ -31,7 +31,7 @@ export interface UnpackedBlob {
 
 /**
  * Reads containerd's metadata, in the schema of core/metadata/buckets.go. Each answer is read until two readings agree. A
- * reading that left something out is no answer: what is missing could be a sealed layer.
+ * reading that left something out does not count, because the missing part could be a sealed layer.
  */
 export class ContainerdMetadata {
   readonly #path: string;

@@ -21,12 +21,12 @@ export function namesOf(store: string, digest: string): readonly string[] {
       [...new Set(namesIn(database, digest))].slice(0, LIMITS.blobSources),
     );
     if (names === undefined || names.length > 0 || reads === READS) return names ?? [];
-    // containerd may be using a page again at this moment, so that the digest seems to be missing.
+    // containerd may be overwriting a page at this moment. The digest then seems to be missing.
     backoff.sleep();
   }
 }
 
-/** With the waits between them, they take longer than one commit of containerd's. */
+/** Enough for several commits of containerd to end in the meantime. */
 const READS = 9;
 
 /** An image in containerd's metadata. */
