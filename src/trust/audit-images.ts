@@ -1,4 +1,4 @@
-import { imagesOf } from "../containerd/store/sources.ts";
+import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import { parseName } from "../registry/name.ts";
 import { checkOnNode } from "./node-check.ts";
@@ -25,11 +25,8 @@ export async function* auditImages(
   settings: TrustSettings,
   environment: Readonly<Record<string, string | undefined>>,
 ): AsyncGenerator<AuditedImage> {
-  const images = imagesOf(store);
-  if (images === undefined)
-    throw new DecoderError("CONTENT_STORE", `there is no metadata of containerd beside ${store}`);
   const seen = new Set<string>();
-  for (const { name, digest } of images) {
+  for (const { name, digest } of new ContainerdMetadata(store).images()) {
     const key = `${name} ${digest}`;
     if (BARE_DIGEST.test(name) || seen.has(key)) continue;
     seen.add(key);

@@ -1,4 +1,4 @@
-import { namesOf } from "../containerd/store/sources.ts";
+import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { parseName, type RegistryName } from "../registry/name.ts";
@@ -83,7 +83,8 @@ class Gate {
 
   async #check(digest: string): Promise<boolean> {
     const { store, imageReference } = this.#layer;
-    const sources = namesOf(store, digest);
+    const metadata = new ContainerdMetadata(store);
+    const sources = metadata.exists ? metadata.namesOf(digest) : [];
     const names = [...sources, ...(imageReference === undefined ? [] : [imageReference])];
     if (names.length === 0) this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
     for (const text of names) if (await this.#isAccepted(text, digest)) return true;

@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
@@ -23,6 +23,14 @@ interface Unpacking {
   readonly chains: readonly string[];
 }
 
+/** An image in containerd's metadata. */
+interface ImageRecord {
+  /** Usually `registry.example.com:5000/shop/app:1.0`, but a client may choose any name. */
+  readonly name: string;
+  /** Digest of its manifest or index. */
+  readonly digest: string;
+}
+
 export interface UnpackedBlob {
   readonly digest: string;
   /** Digest of the tar that containerd unpacked. */
@@ -44,16 +52,36 @@ export class ContainerdMetadata {
   /** @throws DecoderError CONTENT_STORE */
   unpacking(digest: string): Unpacking {
     return this.#agreed((database, namespace) => {
-      const labels = walk(database, namespace, ["content", "blob", digest, "labels"]);
-      const repositories = [...database.entries(labels)].flatMap(([key, , value]) =>
-        key.startsWith(SOURCE_LABEL) ? splitSources(key.slice(SOURCE_LABEL.length), value) : [],
-      );
+      const repositories = repositoriesOf(database, namespace, digest);
       const chains = new Set(chainsMadeOf(database, namespace, digest));
       return { repositories: [...new Set(repositories)].sort(), chains: [...chains].sort() };
     }).reduce((all, one) => ({
       repositories: [...new Set([...all.repositories, ...one.repositories])],
       chains: [...new Set([...all.chains, ...one.chains])],
     }));
+  }
+
+  /** Whether there is metadata. A content store may stand alone. */
+  get exists(): boolean {
+    return existsSync(this.#path);
+  }
+
+  /** Every image, of all namespaces. @throws DecoderError CONTENT_STORE */
+  images(): ImageRecord[] {
+    return this.#agreed(imagesIn).flat();
+  }
+
+  /**
+   * Names of a manifest or index. Images have names such as `registry.example.com:5000/shop/app:1.0`. Pulled blobs have
+   * `registry.example.com/shop/app`, without the port.
+   * @throws DecoderError CONTENT_STORE
+   */
+  namesOf(digest: string): string[] {
+    const names = this.#agreed((database, namespace) => [
+      ...imagesIn(database, namespace).flatMap((image) => (image.digest === digest ? image.name : [])),
+      ...repositoriesOf(database, namespace, digest),
+    ]);
+    return [...new Set(names.flat())].slice(0, LIMITS.blobSources);
   }
 
   /** Keys of snapshots that are absolute paths: those of image volumes. @throws DecoderError CONTENT_STORE */
@@ -76,7 +104,7 @@ export class ContainerdMetadata {
     const found = this.#agreed((database, namespace, name) => {
       if (name !== namespaceName) return undefined;
       for (const [, snapshotter] of database.entries(database.bucket(namespace, "snapshots"))) {
-        const snapshot = snapshotter && entry(database, snapshotter, Buffer.from(key).toString("latin1"));
+        const snapshot = snapshotter && database.bucket(snapshotter, Buffer.from(key).toString("latin1"));
         if (snapshot) return parentsOf(database, snapshotter, snapshot);
       }
       return undefined;
@@ -155,18 +183,12 @@ export class ContainerdMetadata {
 }
 
 function walk(database: Bolt, start: Bucket, path: readonly string[]): Bucket | null {
-  return path.reduce<Bucket | null>((bucket, name) => bucket && entry(database, bucket, name), start);
-}
-
-/** Like `bucket`, but without reading pages that can't hold the key: a node has thousands of snapshots. */
-function entry(database: Bolt, parent: Bucket, name: string): Bucket | null {
-  for (const [key, bucket] of database.entries(parent, name)) if (key === name) return bucket;
-  return null;
+  return path.reduce<Bucket | null>((bucket, name) => bucket && database.bucket(bucket, name), start);
 }
 
 function isSnapshot(database: Bolt, namespace: Bucket, key: string): boolean {
   return [...database.entries(database.bucket(namespace, "snapshots"))].some(
-    ([, snapshotter]) => snapshotter !== null && entry(database, snapshotter, key) !== null,
+    ([, snapshotter]) => snapshotter !== null && database.bucket(snapshotter, key) !== null,
   );
 }
 
@@ -217,11 +239,27 @@ function parentsOf(database: Bolt, snapshotter: Bucket, snapshot: Bucket): strin
     if (chains.length >= LIMITS.snapshotDepth)
       throw new DecoderError("LIMIT", "a container has too many layers");
     chains.push(parent);
-    at = entry(database, snapshotter, parent);
+    at = database.bucket(snapshotter, parent);
     if (at === null)
       throw new DecoderError("CONTENT_STORE", "a snapshot's parent is missing from containerd's metadata");
   }
   return chains;
+}
+
+/** v1/NAMESPACE/images/NAME/target/digest. */
+function imagesIn(database: Bolt, namespace: Bucket): ImageRecord[] {
+  return [...database.entries(database.bucket(namespace, "images"))].flatMap(([name, image]) => {
+    const digest = database.value(database.bucket(image, "target"), "digest")?.toString("latin1");
+    return digest === undefined ? [] : [{ name, digest }];
+  });
+}
+
+/** v1/NAMESPACE/content/blob/DIGEST/labels/NAME. */
+function repositoriesOf(database: Bolt, namespace: Bucket, digest: string): string[] {
+  const labels = walk(database, namespace, ["content", "blob", digest, "labels"]);
+  return [...database.entries(labels)].flatMap(([key, , value]) =>
+    key.startsWith(SOURCE_LABEL) ? splitSources(key.slice(SOURCE_LABEL.length), value) : [],
+  );
 }
 
 function splitSources(host: string, value: Buffer): string[] {

@@ -8,8 +8,13 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 const folder = temporaryFolder();
 const CHAIN = `sha256:${"a".repeat(64)}`;
 const LAYER = `sha256:${"1".repeat(64)}`;
+const LABELS = {
+  "containerd.io/uncompressed": CHAIN,
+  "containerd.io/distribution.source.reg.example": "a,b",
+};
 const NAMESPACE = {
-  content: { blob: { [LAYER]: { labels: { "containerd.io/uncompressed": CHAIN } } } },
+  images: { "reg.example/app:1": { target: { digest: LAYER } } },
+  content: { blob: { [LAYER]: { labels: LABELS } } },
   leases: { pull: { content: { [LAYER]: "" }, snapshots: { overlayfs: { [`extract-1-a ${CHAIN}`]: "" } } } },
   snapshots: { overlayfs: { id: { parent: CHAIN }, [CHAIN]: { name: "1" } } },
 };
@@ -26,6 +31,13 @@ function metadataWithout(bucket: string | undefined): ContainerdMetadata {
   return new ContainerdMetadata(join(root, "io.containerd.content.v1.content"));
 }
 
+test("metadata has the names of images and of pulled blobs", () => {
+  const metadata = metadataWithout(undefined);
+  expect(metadata.images()).toEqual([{ name: "reg.example/app:1", digest: LAYER }]);
+  expect(metadata.namesOf(LAYER)).toEqual(["reg.example/app:1", "reg.example/a", "reg.example/b"]);
+  expect(metadata.namesOf(CHAIN)).toEqual([]);
+});
+
 describe("metadata that can't be read whole gives no answer:", () => {
   const questions: [string, string, (metadata: ContainerdMetadata) => unknown][] = [
     ["whether a layer may complete a chain", "snapshots", (it) => it.mayComplete(LAYER, CHAIN)],
@@ -34,6 +46,9 @@ describe("metadata that can't be read whole gives no answer:", () => {
     ["which image volumes there are", "snapshots", (it) => it.pathKeys("k8s.io")],
     ["which chains a pull makes", "leases", (it) => it.unpacking(LAYER)],
     ["which blobs are unpacked", "blob", (it) => it.unpackedBlobs()],
+    ["which images there are", "images", (it) => it.images()],
+    ["the names of an image", "images", (it) => it.namesOf(LAYER)],
+    ["the repositories of a blob", "blob", (it) => it.namesOf(LAYER)],
     ["anything", "v1", (it) => [...it.chains()]],
   ];
   test.each(questions)("%s", (_what, bucket, ask) => {
