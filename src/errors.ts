@@ -16,7 +16,7 @@ export type ErrorCode =
   | "AUTHENTICATION" // the layer was changed after it was encrypted
   | "SIZE_MISMATCH" // the size differs from the descriptor's
   | "DIGEST_MISMATCH" // the digest differs from the descriptor's
-  | "LIMIT" // a cap of limits.ts
+  | "LIMIT" // a cap of limits.ts or system-limits.ts
   | "PROVIDER" // a key provider failed
   | "PKCS11" // a token, a module or their configuration failed
   | "REGISTRY" // a registry refused, broke off, or could not be reached

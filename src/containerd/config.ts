@@ -1,6 +1,6 @@
 import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { type ConfigFiles, LOCAL_FILES, resolveImport } from "./config-files.ts";
 import { BUILT_IN, type StreamProcessor } from "./stream-processors.ts";
 import { isTemplate, renderTemplate } from "./template.ts";

@@ -1,5 +1,5 @@
 /** JSON that has one meaning to every reader: UTF-8, no name twice in an object (RFC 8259 §4), bounded nesting. */
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Of a text that is known to be JSON: its strings and its punctuation. */

@@ -1,5 +1,5 @@
 import { parseAllDocuments } from "yaml";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /**
  * The values of a YAML text's documents, without empty ones. Every scalar is a text, so that a version keeps its digits.

@@ -1,6 +1,6 @@
 import { isObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { readSmall } from "../transport/blob.ts";
 import { parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";

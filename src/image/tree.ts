@@ -1,5 +1,4 @@
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import {
   type Index,
@@ -16,6 +15,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../spec/media-types.ts";
+import * as LIMITS from "../system-limits.ts";
 import { isMissing, readSmall } from "../transport/blob.ts";
 import { type Document, parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";

@@ -3,7 +3,7 @@ import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { hostName, isAlive, Staging } from "./staging.ts";
 
 const LOCK_FILE = ".ctd-decoder.lock";

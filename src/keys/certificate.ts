@@ -9,7 +9,7 @@ import {
   TAG,
   writeElement,
 } from "../encoding/der.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 const RSA_ENCRYPTION = "2a864886f70d010101";
 const SUBJECT_KEY_IDENTIFIER = "551d0e";

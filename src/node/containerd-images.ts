@@ -9,6 +9,7 @@ import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { chainIdOf } from "../tenants/sealed-chain.ts";
 import { readSmall } from "../transport/blob.ts";
 import { parseIndex, parseManifest, parseObject } from "../transport/documents.ts";
@@ -115,7 +116,10 @@ export class ContainerdImages {
 /** The chain IDs of an image's layers (OCI image-spec, "Layer ChainID"): the keys of their snapshots. */
 async function chainsOf(source: ImageSource): Promise<string[]> {
   const { config } = parseManifest(await source.readManifest(source.root), source.root.digest).value;
-  const { value } = parseObject(await readSmall(source, config, LIMITS.imageConfigBytes), config.digest);
+  const { value } = parseObject(
+    await readSmall(source, config, SYSTEM_LIMITS.imageConfigBytes),
+    config.digest,
+  );
   const rootfs = value["rootfs"];
   const diffIds = isObject(rootfs) && Array.isArray(rootfs["diff_ids"]) ? rootfs["diff_ids"].map(String) : [];
   const chains: string[] = [];

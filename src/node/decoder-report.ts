@@ -1,5 +1,5 @@
-import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
+import * as LIMITS from "../system-limits.ts";
 import { INSTALL } from "./check-processors.ts";
 import type { Finding } from "./finding.ts";
 

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { USUAL_CONFIG } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Finding } from "./finding.ts";
 import type { NodeRoot } from "./node-root.ts";
 

@@ -14,6 +14,7 @@ import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { writeWhole } from "./changes.ts";
 import { KEYS_LOCK, withKeysLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
@@ -177,7 +178,7 @@ function currentVersion(source: string): string {
 function readList(folder: string): readonly Copy[] {
   let bytes: Uint8Array;
   try {
-    bytes = readSmallFile(join(folder, LIST), LIMITS.keyListBytes);
+    bytes = readSmallFile(join(folder, LIST), SYSTEM_LIMITS.keyListBytes);
   } catch {
     return [];
   }

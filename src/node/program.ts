@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

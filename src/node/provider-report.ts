@@ -2,8 +2,8 @@ import { connect } from "node:net";
 import { goField, isObject, parseJsonObject } from "../encoding/json.ts";
 import { describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import * as LIMITS from "../limits.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Finding } from "./finding.ts";
 
 export interface ProviderReport {

@@ -2,7 +2,7 @@ import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, isAbsolute, normalize } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { FILE_KINDS, type FileKind, stagedPath, writeWhole } from "./changes.ts";
 import type { NodeRoot } from "./node-root.ts";
 

@@ -1,8 +1,8 @@
 import { userInfo } from "node:os";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
-import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** A layer that the decoder refused, as it reported to the journal. */
 export interface Refusal {

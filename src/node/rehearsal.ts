@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { type FileChange, removeFile, stage, stagedPath } from "./changes.ts";
 import { lineDiff } from "./diff.ts";
 import { type InstalledPath, type InstallReport, keptKeys } from "./install-report.ts";

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 /** A script that containerd calls in place of an OCI runtime: it runs the tenants' gate before a container starts. */

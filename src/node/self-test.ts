@@ -14,7 +14,7 @@ import type { WrapSettings } from "../keywrap/scheme.ts";
 import { SCHEMES } from "../keywrap/schemes.ts";
 import { LayerWrapper } from "../keywrap/wrap.ts";
 import { sealLayer } from "../layer/seal.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { keyPlace } from "./key-report.ts";
 
 export interface SelfTest {

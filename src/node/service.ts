@@ -1,6 +1,6 @@
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { programOf } from "./program.ts";
 

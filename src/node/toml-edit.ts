@@ -1,7 +1,7 @@
 import { isTable, merge, type Table } from "../containerd/config.ts";
 import { quote } from "../containerd/stream-processors.ts";
 import { parseToml } from "../encoding/toml.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** @throws Error for invalid text */
 type Parse = (text: string) => Table;

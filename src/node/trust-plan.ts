@@ -4,7 +4,7 @@ import { type ContainerdConfig, isTable, parseConfig, readConfigText } from "../
 import { type ImageVerifierConfig, readImageVerifier } from "../containerd/image-verifier.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { filesOf, lintRules, materialFindings } from "../trust/lint.ts";
 import type { Policy } from "../trust/policy/policy.ts";
 import { loadPolicy } from "../trust/policy/read-policy.ts";

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { Connection } from "./connection.ts";
 import type { PeerCertificate } from "./connection-error.ts";
 import { Deadline } from "./deadline.ts";

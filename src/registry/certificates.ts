@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { ClientPair, TlsSettings } from "./host.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,6 +3,7 @@ import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest, parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { ACCEPT, identify, type RemoteDocument, readCapped } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
 import { isTag } from "./name.ts";
@@ -125,7 +126,7 @@ export class RegistryClient {
       headers: { "Content-Type": mediaType },
       body: { bytes },
       scopes: this.scopes,
-      answerMs: LIMITS.registryCommitMs,
+      answerMs: SYSTEM_LIMITS.registryCommitMs,
     });
     const isEncrypted = Buffer.from(bytes).includes("+encrypted");
     const what = parseDigest(reference) === undefined ? "the manifest" : `the manifest ${reference}`;
@@ -146,7 +147,7 @@ export class RegistryClient {
         to: this.path("tags/list?n=1000"),
         scopes: this.scopes,
       });
-      const bytes = await response.read(LIMITS.tagListBytes);
+      const bytes = await response.read(SYSTEM_LIMITS.tagListBytes);
       const tags = response.status === 200 ? parseJsonObject(bytes)?.["tags"] : undefined;
       return Array.isArray(tags) ? tags.filter(isTag) : [];
     } catch {
@@ -161,7 +162,7 @@ export class RegistryClient {
 
   /** The same repository as data for other threads. */
   async remote(id: string): Promise<RemoteRepository> {
-    const { repository, access, environment, attempts = LIMITS.registryAttempts } = this.#options;
+    const { repository, access, environment, attempts = SYSTEM_LIMITS.registryAttempts } = this.#options;
     return {
       id,
       host: this.session.host,

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { cutOff, timedOut } from "./connection-error.ts";
 
 /** Bytes that are written under one time limit. On a slow line, a whole chunk may take minutes. */

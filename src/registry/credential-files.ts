@@ -2,8 +2,8 @@ import { readFileSync, statSync } from "node:fs";
 import { decodeBase64 } from "../encoding/base64.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Credential } from "./host.ts";
 import { DOCKER_HUB } from "./name.ts";
 

@@ -3,6 +3,7 @@ import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { type CommandResult, runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { HUB_SERVER, secretOf } from "./credential-files.ts";
 import type { Credential } from "./host.ts";
 import { DOCKER_HUB } from "./name.ts";
@@ -59,7 +60,7 @@ export async function askHelper(
     input: new TextEncoder().encode(`${server}\n`),
     environment,
     timeoutMs: LIMITS.providerTimeoutMs,
-    outputBytes: LIMITS.credentialHelperBytes,
+    outputBytes: SYSTEM_LIMITS.credentialHelperBytes,
     errorBytes: 0,
   });
   try {

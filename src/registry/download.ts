@@ -1,7 +1,7 @@
 import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
 import type { HttpResponse } from "./http.ts";

@@ -1,4 +1,4 @@
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Connection } from "./connection.ts";
 import { cutOff, notHttp } from "./connection-error.ts";
 import type { Framing } from "./http-head.ts";

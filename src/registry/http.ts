@@ -1,5 +1,5 @@
 import { DecoderError, errnoOf } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Agents } from "./agent.ts";
 import type { Connection } from "./connection.ts";
 import { connectionError, isCertificateError, isCutOff, timedOut } from "./connection-error.ts";

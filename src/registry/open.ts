@@ -1,4 +1,4 @@
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { certificatesFor } from "./certificates.ts";
 import { type ClientOptions, RegistryClient } from "./client.ts";
 import { findCredential, parsePair } from "./credentials.ts";

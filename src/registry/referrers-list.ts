@@ -1,5 +1,6 @@
 import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import type { RegistryClient } from "./client.ts";
 import { ACCEPT, plainType, readCapped } from "./document.ts";
 import { nextPage } from "./ranges.ts";
@@ -39,7 +40,7 @@ async function allPages(client: RegistryClient, first: Attempted["response"]): P
     all.push(...found);
     const next = nextPage(response.header("link"), response.url);
     // A page without any would lead on forever.
-    if (next === undefined || found.length === 0 || all.length >= LIMITS.referrers) break;
+    if (next === undefined || found.length === 0 || all.length >= SYSTEM_LIMITS.referrers) break;
     const attempted = await client.send({
       method: "GET",
       to: next,
@@ -48,7 +49,7 @@ async function allPages(client: RegistryClient, first: Attempted["response"]): P
     });
     response = await client.expect(attempted, [200], { what: "more referrers" });
   }
-  return all.slice(0, LIMITS.referrers);
+  return all.slice(0, SYSTEM_LIMITS.referrers);
 }
 
 async function byFallbackTag(

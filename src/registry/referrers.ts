@@ -1,7 +1,7 @@
 import { isObject, parseJsonObject } from "../encoding/json.ts";
-import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** What refers to an image by its `subject`: signatures, attestations, SBOMs. */
 export interface Referrer extends Descriptor {

@@ -1,6 +1,6 @@
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
 import type { HttpResponse } from "./http.ts";
 import { type Attempted, retryAfter } from "./retry.ts";

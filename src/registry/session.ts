@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { Agents } from "./agent.ts";
 import { Authorizer } from "./authorizer.ts";
 import { isNotTls, isRefused } from "./connection-error.ts";

@@ -1,7 +1,7 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { Challenge } from "./challenge.ts";
 import { secretOf } from "./credential-files.ts";
 import type { Credential, CredentialSearch } from "./host.ts";

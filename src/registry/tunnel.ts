@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { connectionError, cutOff } from "./connection-error.ts";
 import { hostAndPort } from "./origin.ts";
 import type { HttpProxy } from "./proxy.ts";

@@ -1,7 +1,7 @@
 import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import { parseDigest } from "../spec/digest.ts";
+import * as LIMITS from "../system-limits.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
 import { Deadline } from "./deadline.ts";

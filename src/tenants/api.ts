@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { Agent, type RequestOptions, request } from "node:https";
 import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { printable } from "../text.ts";
 import type { ApiAccess } from "./kubeconfig.ts";
 import { type Pod, parsePod } from "./pods.ts";

@@ -5,9 +5,9 @@ import { isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts"
 import { parseYaml } from "../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import * as LIMITS from "../limits.ts";
 import { runCommand } from "../process/command.ts";
 import { Secret } from "../secret.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** The API server's address and credentials. They are read for each call, since kubelets rotate their credentials. */
 export interface ApiAccess {

@@ -5,6 +5,7 @@ import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import * as LIMITS from "../limits.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { printable } from "../text.ts";
 import type { ContainerRequest } from "./gate.ts";
 import { guard } from "./guard.ts";
@@ -116,7 +117,7 @@ function readBundle({ bundle, containerId, namespace }: RuntimeCall): ContainerR
   }
   const annotations = isObject(config?.["annotations"]) ? config["annotations"] : {};
   const mounts = Array.isArray(config?.["mounts"]) ? config["mounts"].filter(isObject) : [];
-  if (config === null || mounts.length > LIMITS.containerMounts)
+  if (config === null || mounts.length > SYSTEM_LIMITS.containerMounts)
     throw new DecoderError("TENANTS", `${path} can't be understood`);
   const word = (name: string) => (typeof annotations[name] === "string" ? annotations[name] : "");
   return {

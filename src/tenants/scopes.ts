@@ -3,7 +3,7 @@ import { parseYaml } from "../encoding/yaml.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** Binds keys of the node's folder to the repositories whose layers they may open. */
 interface KeyScope {

@@ -6,9 +6,9 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import { FolderLock } from "../io/lock.ts";
 import { syncFolder } from "../io/staging.ts";
-import * as LIMITS from "../limits.ts";
 import type { Secret } from "../secret.ts";
 import { parseDigest } from "../spec/digest.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /**
  * Written before the first plaintext byte of a layer: which chain it becomes a part of, and a proof of the layer key that

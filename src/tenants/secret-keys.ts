@@ -4,6 +4,7 @@ import { isObject, type JsonObject } from "../encoding/json.ts";
 import { KeyCollector } from "../keys/collector.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import * as LIMITS from "../limits.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { printable } from "../text.ts";
 import type { KubeApi } from "./api.ts";
 import type { Pod } from "./pods.ts";
@@ -55,7 +56,10 @@ function secretsByNamespace(pods: readonly Pod[]): Map<string, string[]> {
     named.set(namespace, new Set([...(named.get(namespace) ?? []), ...secrets]));
   }
   return new Map(
-    [...named].map(([namespace, names]) => [namespace, [...names].sort().slice(0, LIMITS.namespaceSecrets)]),
+    [...named].map(([namespace, names]) => [
+      namespace,
+      [...names].sort().slice(0, SYSTEM_LIMITS.namespaceSecrets),
+    ]),
   );
 }
 
@@ -66,13 +70,13 @@ function secretsByNamespace(pods: readonly Pod[]): Map<string, string[]> {
 function shared(named: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const namespaces = [...named].map((it) => ({ it, order: randomInt(2 ** 32) }));
   const shuffled = namespaces.sort((a, b) => a.order - b.order).map(({ it }) => it);
-  const rounds = Array.from({ length: LIMITS.namespaceSecrets }, (_, round) =>
+  const rounds = Array.from({ length: SYSTEM_LIMITS.namespaceSecrets }, (_, round) =>
     shuffled.flatMap(([namespace, names]) => {
       const name = names[round];
       return name === undefined ? [] : [{ namespace, name }];
     }),
   );
-  const kept = Map.groupBy(rounds.flat().slice(0, LIMITS.tenantSecrets), ({ namespace }) => namespace);
+  const kept = Map.groupBy(rounds.flat().slice(0, SYSTEM_LIMITS.tenantSecrets), ({ namespace }) => namespace);
   return new Map([...kept].map(([namespace, all]) => [namespace, all.map(({ name }) => name)]));
 }
 
@@ -90,7 +94,7 @@ async function readNamespace(api: KubeApi, namespace: string, names: readonly st
   const { keys, certificates, keyrings, tokenKeys, parameters, skipped } = collector.finish(new Map());
   // Each key costs private-key operations, of which one layer gets a bounded number. A token is the node's: a tenant's file must
   // not make the node use it.
-  const most = LIMITS.namespaceKeys;
+  const most = SYSTEM_LIMITS.namespaceKeys;
   destroyKeys({ keys: keys.slice(most), keyrings: keyrings.slice(most), tokenKeys });
   return {
     keys: {

@@ -1,7 +1,7 @@
 import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { SEALED_DIRECTORY, VERDICTS_DIRECTORY } from "./places.ts";
 
 /** What the gate needs to know of a node, from a file that only root may write. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { stoppable } from "../io/pipe.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { type FileRange, readBlob, readWhole } from "./blob.ts";
 import { type TarEntry, tarEntries } from "./tar.ts";
 

@@ -8,6 +8,7 @@ import { parseDigest } from "../spec/digest.ts";
 import { Digester } from "../spec/digester.ts";
 import type { ImageConfig, IndexEntry, Manifest } from "../spec/manifest.ts";
 import { OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import type { Archive } from "./archive.ts";
 import { type BlobStore, type FileRange, MemoryBlobs, readBlob, readHead } from "./blob.ts";
 import { DOCKER_MANIFEST_FILE, type SavedImage } from "./docker-manifest.ts";
@@ -27,7 +28,7 @@ export async function readDockerImage(
 ): Promise<{ readonly root: IndexEntry; readonly blobs: BlobStore }> {
   const saved = chooseSaved(await readSaved(archive), name, archive.name);
   const blobs = new MemoryBlobs(archive.name);
-  const configBytes = await archive.read(saved.Config, LIMITS.imageConfigBytes);
+  const configBytes = await archive.read(saved.Config, SYSTEM_LIMITS.imageConfigBytes);
   if (configBytes === undefined) throw missing(archive, saved.Config);
   const diffIds = readDiffIds(configBytes, `${saved.Config} in ${archive.name}`);
   if (diffIds.length !== saved.Layers.length) {
@@ -92,7 +93,7 @@ function parseList(bytes: Uint8Array): SavedImage[] | undefined {
   } catch {
     return undefined;
   }
-  if (!Array.isArray(value) || value.length > LIMITS.indexEntries) return undefined;
+  if (!Array.isArray(value) || value.length > SYSTEM_LIMITS.indexEntries) return undefined;
   const images = value.map(savedImage);
   return images.every((image) => image !== undefined) ? images : undefined;
 }

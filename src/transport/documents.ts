@@ -6,6 +6,7 @@ import type { Descriptor } from "../spec/descriptor.ts";
 import { parseDigest } from "../spec/digest.ts";
 import type { Index, Manifest } from "../spec/manifest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../spec/media-types.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 
 /** A parsed JSON document. An unchanged `value` written in `style` gives the same bytes again. */
 export interface Document<T> {
@@ -32,7 +33,7 @@ export function parseIndex(bytes: Uint8Array, name: string): Document<Index> {
   const { value, style } = parseObject(bytes, name);
   const manifests = value["manifests"] ?? [];
   if (!Array.isArray(manifests)) throw bad(name, "its manifests are not a list");
-  checkCount(manifests.length, LIMITS.indexEntries, name, "manifests");
+  checkCount(manifests.length, SYSTEM_LIMITS.indexEntries, name, "manifests");
   manifests.forEach((entry, position) => {
     const where = `entry ${position} of ${name}`;
     checkDescriptor(entry, where);

@@ -1,7 +1,7 @@
 import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
 import { parseName, type RegistryName } from "../registry/name.ts";
+import * as LIMITS from "../system-limits.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { checkOnNode } from "./node-check.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";

@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { checkSignature } from "./check/signature.ts";
 import type { Findings } from "./find/attachments.ts";
 import type { FoundSignature, SignedImage } from "./found.ts";

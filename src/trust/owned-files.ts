@@ -2,7 +2,7 @@ import { lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 
 /** Files that decide what may run: settings, policy, keys. Only root may be able to change them. */
 

@@ -1,6 +1,6 @@
 import { isAbsolute, resolve } from "node:path";
 import { parseToml } from "../encoding/toml.ts";
-import * as LIMITS from "../limits.ts";
+import * as LIMITS from "../system-limits.ts";
 import { badFile, checkWriters, readOwned } from "./owned-files.ts";
 import type { PolicySettings } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";

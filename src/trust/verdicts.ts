@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-import * as LIMITS from "../limits.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import { hexDigest } from "../spec/web-digest.ts";
+import * as LIMITS from "../system-limits.ts";
 import { checkWriters } from "./owned-files.ts";
 import type { TrustFile } from "./requirement.ts";
 

@@ -1,7 +1,7 @@
 import { isObject } from "../../encoding/json.ts";
 import { parseJson, writeJson } from "../../encoding/json-document.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { SignedBy } from "../../trust/requirement.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";

@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { printable } from "../../text.ts";
 import type { CheckReport } from "../../trust/check-image.ts";
 import type { Arguments } from "../arguments.ts";

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { printable } from "../../text.ts";
 import type { SumAlgorithm, SumResult } from "../../trust/file/sums.ts";
 import type { Arguments } from "../arguments.ts";

@@ -1,6 +1,6 @@
 import type { Bytes } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 
 /** How a protocol marks the ends of its messages. */
 interface Framing {

@@ -4,6 +4,7 @@ import { DecoderError, describeSystemError } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
+import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
 
 const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
@@ -81,7 +82,7 @@ export class ContainerdMetadata {
       ...imagesIn(database, namespace).flatMap((image) => (image.digest === digest ? image.name : [])),
       ...repositoriesOf(database, namespace, digest),
     ]);
-    return [...new Set(names.flat())].slice(0, LIMITS.blobSources);
+    return [...new Set(names.flat())].slice(0, SYSTEM_LIMITS.blobSources);
   }
 
   /** Keys of snapshots that are absolute paths: those of image volumes. @throws DecoderError CONTENT_STORE */
@@ -236,7 +237,7 @@ function parentsOf(database: Bolt, snapshotter: Bucket, snapshot: Bucket): strin
   for (let at: Bucket | null = snapshot; at !== null; ) {
     const parent: string | undefined = database.value(at, "parent")?.toString("latin1");
     if (parent === undefined || parent === "") return chains;
-    if (chains.length >= LIMITS.snapshotDepth)
+    if (chains.length >= SYSTEM_LIMITS.snapshotDepth)
       throw new DecoderError("LIMIT", "a container has too many layers");
     chains.push(parent);
     at = database.bucket(snapshotter, parent);

@@ -3,7 +3,7 @@ import { type SignedEntity, type TrustMaterial, Verifier } from "@sigstore/verif
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { PublicKey } from "./key.ts";
 import { checkLogged, type Logged } from "./logged.ts";
 import { type HashName, type Message, untrusted } from "./message.ts";

@@ -1,5 +1,5 @@
 import { verify } from "node:crypto";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { type PublicKey, readPublicKey } from "./key.ts";
 import { untrusted } from "./message.ts";
 import { type Certificate, extendedKeyUsages, keyUsage, OID } from "./x509.ts";

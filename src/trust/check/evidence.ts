@@ -2,7 +2,7 @@ import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parsePem } from "../../encoding/pem.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { OldMaterial } from "../found.ts";
 import type { TrustFile } from "../requirement.ts";
 import type { ReadBundle } from "./bundle.ts";

@@ -1,6 +1,7 @@
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/openpgp.ts";
+import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import type { TrustFile } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 
@@ -14,7 +15,7 @@ interface VerifiedGpgMessage {
 const CONFIG = {
   ...config,
   minRSABits: LIMITS.rsaBitsMin - 1,
-  maxDecompressedMessageSize: LIMITS.signatureBytes,
+  maxDecompressedMessageSize: SYSTEM_LIMITS.signatureBytes,
 };
 const ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 

@@ -1,5 +1,5 @@
 import { readChildren, readElement, readOid, readOnly, TAG } from "../../encoding/der.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { CertificateIdentity, SubjectDemand, TextDemand, WorkflowClaim } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 import { type Certificate, OID } from "./x509.ts";

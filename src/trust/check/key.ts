@@ -2,6 +2,7 @@ import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 import { parsePem } from "../../encoding/pem.ts";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
+import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import type { TrustFile } from "../requirement.ts";
 import type { Message } from "./message.ts";
 
@@ -41,8 +42,9 @@ const EXPONENT_LEAST = 3n;
  * @throws DecoderError BAD_KEY
  */
 export function readPublicKeys({ name, bytes }: TrustFile): PublicKey[] {
-  const blocks = parsePem(Buffer.from(bytes).toString("latin1"), LIMITS.trustKeys + 1);
-  if (blocks.length > LIMITS.trustKeys) throw badKey(name, `has more than ${LIMITS.trustKeys} keys`);
+  const blocks = parsePem(Buffer.from(bytes).toString("latin1"), SYSTEM_LIMITS.trustKeys + 1);
+  if (blocks.length > SYSTEM_LIMITS.trustKeys)
+    throw badKey(name, `has more than ${SYSTEM_LIMITS.trustKeys} keys`);
   if (blocks.length === 0) {
     throw badKey(name, "has no public key", "a public key is PEM with -----BEGIN PUBLIC KEY-----");
   }

@@ -1,7 +1,7 @@
 import { createHash, createVerify, type KeyObject, verify } from "node:crypto";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readPieces } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 
 export type HashName = "sha256" | "sha384" | "sha512";
 

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { untrusted } from "./message.ts";
 
 /** A simple signing payload (containers/image docs/containers-signature.5.md), whose signature has been verified. */

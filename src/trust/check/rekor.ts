@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { verifyWith } from "./key.ts";
 import { checkLogged, type Logged } from "./logged.ts";
 import { bytesMessage, untrusted } from "./message.ts";

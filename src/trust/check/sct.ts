@@ -1,6 +1,6 @@
 import { createHash, verify } from "node:crypto";
 import { readOnly, TAG, writeElement } from "../../encoding/der.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { untrusted } from "./message.ts";
 import { isValidAt, type TrustedLog } from "./trusted-root.ts";
 import { type Certificate, OID } from "./x509.ts";

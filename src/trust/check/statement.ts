@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject, type JsonObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { StatementDemand } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 

@@ -8,7 +8,7 @@ import {
   readSequence,
   TAG,
 } from "../../encoding/der.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { keyOf, verifyChain } from "./chain.ts";
 import { untrusted } from "./message.ts";
 import { isValidAt, type TrustedAuthority } from "./trusted-root.ts";

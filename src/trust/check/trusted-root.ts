@@ -3,7 +3,7 @@ import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject, type JsonObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { TrustFile } from "../requirement.ts";
 import { type PublicKey, readPublicKey } from "./key.ts";
 import { type Certificate, parseCertificate } from "./x509.ts";

@@ -7,7 +7,7 @@ import {
   readSequence,
   TAG,
 } from "../../encoding/der.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { untrusted } from "./message.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { digestFile } from "./file.ts";
 
 export type SumAlgorithm = "sha256" | "sha512";

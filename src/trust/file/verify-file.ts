@@ -2,7 +2,7 @@ import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject, type JsonObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { checkFileSignature, type FileSignature, type SignedFile } from "../check/file-signature.ts";
 import { bytesMessage, fileMessage, type Message } from "../check/message.ts";
 import type { OldMaterial } from "../found.ts";

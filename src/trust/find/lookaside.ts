@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { FoundSignature } from "../found.ts";
 import type { ImageName } from "../policy/image-name.ts";
 import { scopesOf } from "../policy/scopes.ts";

@@ -1,5 +1,5 @@
-import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { FoundSignature } from "../found.ts";
 import type { ArtifactStore } from "./artifact-store.ts";
 import {

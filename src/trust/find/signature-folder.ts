@@ -5,7 +5,7 @@ import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { LAYOUT_FILE } from "../../transport/layout-index.ts";
 import type { FoundSignature } from "../found.ts";
 import { type Findings, joined, reading } from "./attachments.ts";

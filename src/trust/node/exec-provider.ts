@@ -6,6 +6,7 @@ import * as LIMITS from "../../limits.ts";
 import { runCommand } from "../../process/command.ts";
 import { secretOf } from "../../registry/credential-files.ts";
 import type { Credential } from "../../registry/host.ts";
+import * as SYSTEM_LIMITS from "../../system-limits.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -54,7 +55,7 @@ export async function askExecProviders(
     input: Buffer.from(JSON.stringify(request)),
     environment: { ...environment, ...env },
     timeoutMs: LIMITS.providerTimeoutMs,
-    outputBytes: LIMITS.credentialHelperBytes,
+    outputBytes: SYSTEM_LIMITS.credentialHelperBytes,
     errorBytes: 0,
     signal,
   });
@@ -117,7 +118,7 @@ function matchesLabel(pattern: string, label: string): boolean {
 
 async function parseConfig(path: string): Promise<readonly unknown[]> {
   try {
-    const bytes = readSmallFile(path, LIMITS.configBytes);
+    const bytes = readSmallFile(path, SYSTEM_LIMITS.configBytes);
     return (await import("../../encoding/yaml.ts")).parseYaml(bytes);
   } catch (cause) {
     throw bad(path, cause instanceof SyntaxError ? `it is ${cause.message}` : describeSystemError(cause));

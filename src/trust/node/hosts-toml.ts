@@ -4,11 +4,11 @@ import { isObject } from "../../encoding/json.ts";
 import { parseToml } from "../../encoding/toml.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
 import { certificatesFor } from "../../registry/certificates.ts";
 import type { ClientPair, RegistryHost, TlsSettings } from "../../registry/host.ts";
 import { DOCKER_HUB } from "../../registry/name.ts";
 import { isLoopback } from "../../registry/origin.ts";
+import * as LIMITS from "../../system-limits.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 

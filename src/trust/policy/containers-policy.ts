@@ -1,6 +1,6 @@
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { Requirement } from "../requirement.ts";
 import { type ContainersRule, readRequirement } from "./containers-requirement.ts";
 import { Fields } from "./fields.ts";

@@ -1,4 +1,4 @@
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 
 /** Matches one character of a text, or only its place in it. */
 type Step =

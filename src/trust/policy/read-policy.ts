@@ -2,7 +2,7 @@ import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { type ContainersSettings, readContainersPolicy } from "./containers-policy.ts";
 import type { AdmissionSettings } from "./kubewarden.ts";
 import { CLUSTER_IMAGE_POLICY, type Policy } from "./policy.ts";

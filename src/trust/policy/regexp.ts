@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { LinearRegExp } from "./linear-regexp.ts";
 
 /** What Go's RE2 lacks (backreferences, look-around), what it reads otherwise than JavaScript (POSIX classes), and flags of groups. */

@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../limits.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { TrustFile } from "../requirement.ts";
 
 /**

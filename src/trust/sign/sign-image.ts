@@ -1,8 +1,8 @@
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
-import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { verifyWith } from "../check/key.ts";
 import { bytesMessage } from "../check/message.ts";
 import { preAuthentication } from "../check/statement.ts";

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import * as LIMITS from "../../../src/limits.ts";
 import { Secret } from "../../../src/secret.ts";
+import * as LIMITS from "../../../src/system-limits.ts";
 import { isProofOf, proofOf, type SealRecord, SealRecords } from "../../../src/tenants/seal-record.ts";
 
 const CHAIN = `sha256:${"a".repeat(64)}`;
