@@ -27,6 +27,8 @@ interface StoredVerdict {
   readonly hash: string;
 }
 
+type NewVerdict = Pick<StoredVerdict, "name" | "digest" | "signer" | "scope">;
+
 /** What a verdict depends on besides the name: any change voids it. */
 export interface VerdictBasis {
   readonly policyBytes: Uint8Array;
@@ -34,7 +36,7 @@ export interface VerdictBasis {
   readonly settings: string;
   /** What the requirement names: keys, keyrings, certificates, trusted roots. */
   readonly named: readonly TrustFile[];
-  /** All files of the above, by their absolute paths: first the one with which reading began. */
+  /** All files of the above, by absolute path. The first is the trust.toml, or a policy that is used without one. */
   readonly files: readonly TrustFile[];
 }
 
@@ -59,26 +61,13 @@ export class Verdicts {
   }
 
   /** @throws DecoderError IO */
-  async write(
-    verdict: Pick<StoredVerdict, "name" | "digest" | "signer" | "scope">,
-    basis: VerdictBasis,
-  ): Promise<void> {
-    const now = this.#now();
-    const files = new Map(basis.files.map((file) => [file.name, file.bytes]));
-    const record: StoredVerdict = {
-      ...verdict,
-      at: new Date(now).toISOString(),
-      expires: new Date(now + this.#lifeMs).toISOString(),
-      program: thisProgram(),
-      files: [...files.keys()],
-      hash: await hashOf([...files].flat()),
-    };
+  async write(verdict: NewVerdict, basis: VerdictBasis): Promise<void> {
     const path = await this.#path(verdict.name, verdict.digest, basis);
     const temporary = `${path}.${crypto.randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
-      writeFileSync(temporary, textOf(record), { flag: "wx", mode: FILE_MODE });
+      writeFileSync(temporary, textOf(await this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
       renameSync(temporary, path);
     } catch (cause) {
       if (cause instanceof DecoderError) throw cause;
@@ -91,6 +80,19 @@ export class Verdicts {
     }
   }
 
+  async #record(verdict: NewVerdict, basis: VerdictBasis): Promise<StoredVerdict> {
+    const now = this.#now();
+    const files = new Map(basis.files.map((file) => [file.name, file.bytes]));
+    return {
+      ...verdict,
+      at: new Date(now).toISOString(),
+      expires: new Date(now + this.#lifeMs).toISOString(),
+      program: thisProgram(),
+      files: [...files.keys()],
+      hash: await hashOf([...files].flat()),
+    };
+  }
+
   /** The fresh verdict for a name and digest, if one exists. */
   async read(name: string, digest: string, basis: VerdictBasis): Promise<StoredVerdict | undefined> {
     const verdict = this.#load(await this.#path(name, digest, basis));
@@ -98,9 +100,9 @@ export class Verdicts {
   }
 
   /**
-   * Whether this program has accepted a digest under any name, and no file that the verdict depends on has changed. It
-   * parses none of them, which takes longer than decrypting a small layer.
-   * @param file absolute path of the trust.toml or policy with which reading would begin
+   * Whether this program has accepted a digest under any name, and no file that the verdict depends on has changed. The files
+   * are compared and not parsed, because parsing them takes as long as decrypting a small layer.
+   * @param file absolute path of the trust.toml, or of a policy that is used without one
    */
   async holds(digest: string, file: string): Promise<boolean> {
     for (const verdict of this.#of(digest)) {
