@@ -298,7 +298,8 @@ const TRUST: readonly Failure[] = [
   {
     run: ["trust audit", "--settings", "policy.json", "--content-store", "none"],
     code: "CONTENT_STORE",
-    message: /beside none/,
+    message: /can't read containerd's metadata \(/,
+    hint: /beside the content store/,
   },
 ];
 

@@ -164,9 +164,11 @@ export class ContainerdMetadata {
     try {
       fd = openRegularFile(this.#path).fd;
     } catch (error) {
-      throw new DecoderError("CONTENT_STORE", `can't read ${this.#path}: ${describeSystemError(error)}`, {
-        cause: error,
-      });
+      throw new DecoderError(
+        "CONTENT_STORE",
+        `can't read containerd's metadata (${this.#path}): ${describeSystemError(error)}`,
+        { cause: error, hint: "it must be beside the content store, in containerd's data folder" },
+      );
     }
     try {
       const database = Bolt.open(fd, LIMITS.metadataPagesMost);
