@@ -91,6 +91,9 @@ const AUTHORITY = ["name", "key", "keyless", "static", "attestations", "ctlog", 
 
 function readAuthority(fields: Fields, settings: AdmissionSettings): Requirement {
   if (fields.has("static")) {
+    // policy-controller refuses these fields beside it, because they would demand nothing.
+    const beside = AUTHORITY.find((name) => !["name", "static"].includes(name) && fields.has(name));
+    if (beside !== undefined) throw fields.problem(`static and ${beside} exclude each other`);
     const it = new Fields(fields.value("static"), `${fields.where}: static`, ["action", "message"]);
     const action = it.requiredText("action");
     if (action !== "pass" && action !== "fail") throw it.problem("action is neither pass nor fail");
@@ -142,7 +145,7 @@ function readKeyless(fields: Fields): readonly Signer[] {
 }
 
 function textDemand(fields: Fields, name: string): TextDemand {
-  const [text, regexp] = [fields.text(name), fields.text(`${name}RegExp`)];
+  const [text, regexp] = [fields.fullText(name), fields.fullText(`${name}RegExp`)];
   if ((text === undefined) === (regexp === undefined))
     throw fields.problem(`exactly one of ${name} and ${name}RegExp is needed`);
   if (text !== undefined) return exactly(text);

@@ -44,6 +44,22 @@ export class Fields {
     return text;
   }
 
+  /** A text that must not be empty where it is given: an empty one demands nothing. */
+  fullText(name: string): string | undefined {
+    const text = this.text(name);
+    if (text === "") throw this.problem(`${name} is empty`);
+    return text;
+  }
+
+  /** Of JSON, or as YAML writes it. Other words, such as YAML 1.1's "yes", have no meaning that all readers share. */
+  boolean(name: string): boolean | undefined {
+    const value = this.value(name) ?? undefined;
+    if (value === undefined || typeof value === "boolean") return value;
+    if (/^(?:true|True|TRUE)$/.test(String(value))) return true;
+    if (/^(?:false|False|FALSE)$/.test(String(value))) return false;
+    throw this.problem(`${name} is neither true nor false`);
+  }
+
   list(name: string): readonly unknown[] | undefined {
     const value = this.value(name) ?? undefined;
     if (value === undefined || Array.isArray(value)) return value;

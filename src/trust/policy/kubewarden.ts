@@ -101,13 +101,13 @@ function readEntry(value: unknown, where: string, settings: AdmissionSettings): 
       ),
     githubActions: () => {
       const it = new Fields(fields.value("githubActions"), `${where}: githubActions`, ["owner", "repo"]);
-      const repository = it.text("repo");
+      const repository = it.fullText("repo");
       const url = `https://github.com/${it.requiredText("owner")}/${repository ? `${repository}/` : ""}`;
       return [leaf(it.where, prefixSigner(url, GITHUB_ISSUER), true)];
     },
     certificates: () => {
-      const [chain] = fields.has("certificateChain") ? pems(fields, "certificateChain") : [];
-      const isLogged = isTrue(fields.value("requireRekorBundle") ?? true);
+      const chain = readChain(fields);
+      const isLogged = fields.boolean("requireRekorBundle") ?? true;
       return pems(fields, "certificates").map((certificate) =>
         leaf(
           certificate.name,
@@ -140,6 +140,15 @@ function pems(fields: Fields, name: string): TrustFile[] {
   }));
 }
 
+/** Certificates of a chain, in one text or several. */
+function readChain(fields: Fields): TrustFile | undefined {
+  if ((fields.value("certificateChain") ?? undefined) === undefined) return undefined;
+  const parts = pems(fields, "certificateChain");
+  const [first] = parts;
+  if (first === undefined) throw fields.problem("certificateChain is empty");
+  return { name: first.name, bytes: Buffer.from(parts.map(({ bytes }) => Buffer.from(bytes)).join("\n")) };
+}
+
 function objects(fields: Fields, name: string, names: readonly string[]): Fields[] {
   return (fields.list(name) ?? []).map(
     (it, position) => new Fields(it, `${fields.where}: ${name}[${position}]`, names),
@@ -151,9 +160,4 @@ function readAnnotations(fields: Fields): ReadonlyMap<string, string> {
   if (isObject(value) && Object.values(value).every((it) => typeof it === "string"))
     return new Map(Object.entries(value as Record<string, string>));
   throw fields.problem("annotations is not a map of texts");
-}
-
-/** YAML's scalars are read as texts. */
-function isTrue(value: unknown): boolean {
-  return value === true || value === "true";
 }

@@ -66,6 +66,13 @@ modifyImagesWithDigest: true
     "signatures: [{ image: a, keyless: [{ issuer: i }] }]",
     "signatures: []\nsignatures: []",
     "signatures: []\nother: 1",
+    // A demand whose value says nothing: its author meant one.
+    "signatures: [{ image: a, githubActions: { owner: o, repo: '' } }]",
+    "signatures: [{ image: a, certificates: [x], certificateChain: [] }]",
+    "signatures: [{ image: a, certificates: [x], requireRekorBundle: yes }]",
+    "signatures: [{ image: a, certificates: [x], requireRekorBundle: }]",
+    "signatures: [{ image: a, pubKeys: [x], annotations: !!omap [env: prod] }]",
+    "signatures: [{ image: a, pubKeys: [x], annotations: { <<: { env: prod } } }]",
   ])("%j is refused", async (text) => {
     await expect(read(text)).rejects.toMatchObject({ code: "CONFIG" });
   });
@@ -83,13 +90,21 @@ describe("a certificate of Kubewarden's settings", () => {
   test.each([
     ["true", "required"],
     ['"true"', "required"],
+    ["True", "required"],
     ["false", "ignored"],
+    ["FALSE", "ignored"],
     [undefined, "required"],
   ])("with requireRekorBundle %s: the log is %s", async (value, need) => {
     const more = value === undefined ? "" : `, requireRekorBundle: ${value}`;
     const text = `signatures: [{ image: "a.b/*", certificates: ["${pem}"]${more} }]`;
     const { requirement } = (await read(text)).requirementFor(docker("a.b/c:1"));
     expect(requirement).toMatchObject({ signer: { kind: "pinned-certificate" }, log: { need } });
+  });
+
+  test("every text of its chain counts", async () => {
+    const text = `signatures: [{ image: "a.b/*", certificates: ["${pem}"], certificateChain: [one, two] }]`;
+    const { requirement } = (await read(text)).requirementFor(docker("a.b/c:1"));
+    expect(requirement).toMatchObject({ signer: { chain: { bytes: Buffer.from("one\ntwo") } } });
   });
 });
 
@@ -139,6 +154,9 @@ spec: ${spec}
     "{ images: [{ glob: a }], authorities: [{ key: { secretRef: { name: x } } }] }",
     "{ images: [{ glob: a }], authorities: [{ key: { data: x }, attestations: [{ predicateType: spdx, policy: { type: rego, data: x } }] }] }",
     "{ images: [{ glob: a }], authorities: [{ keyless: { url: x } }] }",
+    "{ images: [{ glob: a }], authorities: [{ keyless: { identities: [{ issuer: '', subject: s }] } }] }",
+    "{ images: [{ glob: a }], authorities: [{ static: { action: pass }, key: { data: x } }] }",
+    "{ images: [{ glob: a }], authorities: [{ static: { action: pass }, attestations: [{ predicateType: spdx }] }] }",
   ])("%s is refused", async (spec) => {
     await expect(read(policy(spec))).rejects.toMatchObject({ code: "CONFIG" });
   });
