@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerdConfig } from "../containerd/config.ts";
 import { readImageVerifier } from "../containerd/image-verifier.ts";
@@ -133,8 +133,6 @@ function writersOf(config: ContainerdConfig): Finding[] {
   for (const name of listed(binDir)) {
     const path = join(binDir, name);
     attempt(findings, () => checkWriters(path));
-    const target = attempt([], () => realpathSync(path));
-    if (target !== undefined && target !== path) attempt(findings, () => checkWriters(target));
   }
   return findings;
 }

@@ -1,4 +1,3 @@
-import { isAbsolute } from "node:path";
 import type { Requirement } from "./requirement.ts";
 import { filesOfLeaf, leavesOf } from "./requirement-tree.ts";
 import type { TrustSettings } from "./settings.ts";
@@ -8,18 +7,17 @@ import type { VerdictBasis } from "./verdicts.ts";
 export function verdictBasis(
   policyBytes: Uint8Array,
   requirement: Requirement,
-  { file, policy, scopeIsIdentity, unmatched }: TrustSettings,
+  { file, policy, scopeIsIdentity, unmatched, verdictLifeMs }: TrustSettings,
 ): VerdictBasis {
   const named = [...leavesOf(requirement)].flatMap(filesOfLeaf);
   return {
-    settings: JSON.stringify({ scopeIsIdentity, unmatched }),
+    settings: JSON.stringify({ scopeIsIdentity, unmatched, verdictLifeMs }),
     policyBytes,
     named,
-    // What the policy itself holds has the name of a field.
     files: [
       ...(file === undefined ? [] : [file]),
       { name: policy, bytes: policyBytes },
-      ...named.filter(({ name }) => isAbsolute(name)),
+      ...named.filter(({ path }) => path !== undefined),
     ],
   };
 }

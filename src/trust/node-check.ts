@@ -5,7 +5,7 @@ import { exceptionFor } from "./break-glass.ts";
 import { withDeadline } from "./deadline.ts";
 import { ACCEPTED, type Judgement, REJECTED } from "./judgement.ts";
 import { verdictBasis } from "./node-basis.ts";
-import { checkWriters } from "./owned-files.ts";
+import { badFile, checkWriters } from "./owned-files.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { loadPolicy } from "./policy/read-policy.ts";
 import type { Requirement } from "./requirement.ts";
@@ -85,13 +85,16 @@ export async function checkOnNode(
 }
 
 /**
- * Refuses key files that users other than root can replace: like the policy, a key decides which images run.
+ * Refuses key files that users other than root can replace: like the policy, a key decides which images run. A relative path
+ * names another file in each working folder.
  * @throws DecoderError CONFIG
  */
 function refuseForeignFiles(requirement: Requirement): void {
-  const names = [...leavesOf(requirement)].flatMap(filesOfLeaf).map(({ name }) => name);
-  // Bytes that the policy itself holds have the name of a field.
-  for (const name of new Set(names)) if (isAbsolute(name)) checkWriters(name);
+  const paths = [...leavesOf(requirement)].flatMap(filesOfLeaf).flatMap(({ path }) => path ?? []);
+  for (const path of new Set(paths)) {
+    if (!isAbsolute(path)) throw badFile(path, "the policy names it by a relative path");
+    checkWriters(path);
+  }
 }
 
 /** A verdict that can't be written costs another check, later. It does not change this one. */

@@ -1,5 +1,5 @@
-import { lstatSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { lstatSync, readlinkSync, type Stats } from "node:fs";
+import { join } from "node:path";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../system-limits.ts";
@@ -16,35 +16,65 @@ export function readOwned(path: string): Uint8Array {
   }
 }
 
-/** @throws DecoderError CONFIG when anyone other than root may change the file or put another in its place */
-export function checkWriters(path: string): void {
-  for (const it of [path, ...foldersAbove(path)]) {
-    const problem = writersProblem(it);
-    if (problem !== undefined) throw badFile(path, problem);
+/**
+ * @param path absolute
+ * @param owner a user besides root who may own the places on the way
+ * @throws DecoderError CONFIG when anyone else may change the file, or put another in its place
+ */
+export function checkWriters(path: string, owner = ROOT): void {
+  try {
+    for (const place of placesOn(path)) {
+      const problem = writersProblem(place, owner);
+      if (problem !== undefined) throw badFile(path, problem);
+    }
+  } catch (cause) {
+    if (cause instanceof DecoderError) throw cause;
+    throw badFile(path, describeSystemError(cause), cause);
   }
 }
 
-/** A user who can rename one of these folders can put another file at the path. */
-function* foldersAbove(path: string): Generator<string> {
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    yield folder;
-    if (folder === dirname(folder)) return;
+interface Place {
+  readonly path: string;
+  readonly stat: Stats;
+}
+
+/**
+ * The folders and links that decide what a path leads to, and the file. A user who can rename one of them, or who owns the
+ * folder that a link leads through, can put another file at the path.
+ * @throws Error from the system
+ */
+function* placesOn(path: string): Generator<Place> {
+  const rest = path.split("/");
+  let links = 0;
+  yield { path: "/", stat: lstatSync("/") };
+  for (let at = "/", name = rest.shift(); name !== undefined; name = rest.shift()) {
+    // The path so far has no link, so that ".." is the folder above.
+    const next = join(at, name);
+    const stat = lstatSync(next);
+    yield { path: next, stat };
+    if (!stat.isSymbolicLink()) {
+      at = next;
+      continue;
+    }
+    links += 1;
+    if (links > LIMITS.symbolicLinks) throw new Error("too many symbolic links");
+    const target = readlinkSync(next);
+    rest.unshift(...target.split("/"));
+    if (target.startsWith("/")) at = "/";
   }
 }
 
+const ROOT = 0;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 
-function writersProblem(path: string): string | undefined {
-  try {
-    const link = lstatSync(path);
-    const { uid, mode } = statSync(path);
-    const isShared = (mode & GROUP_OR_OTHERS_WRITE) !== 0 && (mode & STICKY) === 0;
-    if (uid !== 0 || link.uid !== 0) return `${path} does not belong to root`;
-    return isShared ? `others than root may write to ${path}` : undefined;
-  } catch (cause) {
-    return `${path}: ${describeSystemError(cause)}`;
-  }
+function writersProblem({ path, stat }: Place, owner: number): string | undefined {
+  const { uid, mode } = stat;
+  if (uid !== ROOT && uid !== owner) return `${path} does not belong to root`;
+  if (stat.isSymbolicLink() || (mode & GROUP_OR_OTHERS_WRITE) === 0) return undefined;
+  // In a folder with this bit, as /tmp has it, nobody can rename what belongs to root. On a file it means nothing.
+  const isKept = stat.isDirectory() && (mode & STICKY) !== 0;
+  return isKept ? undefined : `others than root may write to ${path}`;
 }
 
 export function badFile(path: string, why: string, cause?: unknown): DecoderError {

@@ -34,6 +34,8 @@ export interface SignedBy {
 export interface TrustFile {
   /** Path, or the field of the policy that held the bytes: for messages. */
   readonly name: string;
+  /** Path of the file; undefined for bytes of the policy. */
+  readonly path?: string;
   readonly bytes: Uint8Array;
 }
 

@@ -9,7 +9,7 @@ import type { TrustFile } from "../requirement.ts";
  */
 export function readTrustFile(path: string): TrustFile {
   try {
-    return { name: path, bytes: readSmallFile(path, LIMITS.trustFileBytes) };
+    return { name: path, path, bytes: readSmallFile(path, LIMITS.trustFileBytes) };
   } catch (cause) {
     throw new DecoderError("BAD_KEY", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
   }

@@ -8,7 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { decideVerifierCall } from "../../../src/trust/verifier.ts";
 import { describeWith, root } from "../../support/peers.ts";
@@ -124,6 +124,12 @@ describeWith([root], "a call of the image verifier", {}, () => {
     } finally {
       chmodSync(join(folder, "a.pub"), 0o644);
     }
+  });
+
+  test("a key that the policy names by a relative path counts for nothing", async () => {
+    const keyPath = relative(process.cwd(), join(folder, "a.pub"));
+    policy({ [registry.address]: [{ type: "sigstoreSigned", keyPath }] });
+    expect(await call("a/app:1")).toMatch(/^trust: config: can't use \.\..*a\.pub: .* relative path$/);
   });
 
   test("the digest is containerd's word: the tag is not resolved again", async () => {

@@ -1,0 +1,81 @@
+import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { checkWriters } from "../../../src/trust/owned-files.ts";
+import { describeWith, root } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const SOMEBODY = 1234;
+
+describeWith([root], "files that only root can change", {}, () => {
+  const folder = temporaryFolder();
+  let number = 0;
+  /** A folder of root's with a file in it. */
+  let place: string;
+
+  beforeEach(() => {
+    place = join(folder, String(number++));
+    mkdirSync(join(place, "real"), { recursive: true });
+    writeFileSync(join(place, "real/file"), "");
+  });
+
+  const problem = (path: string) => {
+    try {
+      checkWriters(join(place, path));
+      return undefined;
+    } catch (error) {
+      return (error as Error).message.replaceAll(place, "");
+    }
+  };
+
+  test("root's own files, and links of root's among them", () => {
+    symlinkSync("real", join(place, "folder"));
+    symlinkSync("../folder/file", join(place, "real/link"));
+    symlinkSync(join(place, "folder/../real/link"), join(place, "absolute"));
+    for (const path of ["real/file", "folder/file", "folder/link", "absolute"])
+      expect(problem(path)).toBeUndefined();
+  });
+
+  test.each(["file", "folder", "folder above"])("a %s of somebody else's", (what) => {
+    const path = { file: "real/file", folder: "real", "folder above": "" }[what] ?? "";
+    chownSync(join(place, path), SOMEBODY, 0);
+    expect(problem("real/file")).toMatch(/does not belong to root$/);
+    chownSync(join(place, path), 0, 0);
+    chmodSync(join(place, path), 0o775);
+    expect(problem("real/file")).toMatch(/others than root may write to/);
+  });
+
+  test("a sticky folder keeps root's files, and a sticky file keeps nothing", () => {
+    chmodSync(join(place, "real"), 0o1777);
+    expect(problem("real/file")).toBeUndefined();
+    chmodSync(join(place, "real/file"), 0o1666);
+    expect(problem("real/file")).toBe("can't use /real/file: others than root may write to /real/file");
+  });
+
+  test("a link through a folder of somebody else's, who can put another link there", () => {
+    mkdirSync(join(place, "home"));
+    symlinkSync(join(place, "real/file"), join(place, "home/hop"));
+    symlinkSync("home/hop", join(place, "link"));
+    expect(problem("link")).toBeUndefined();
+    chownSync(join(place, "home"), SOMEBODY, 0);
+    expect(problem("link")).toBe("can't use /link: /home does not belong to root");
+    chownSync(join(place, "home"), 0, 0);
+    lchownSync(join(place, "home/hop"), SOMEBODY, 0);
+    expect(problem("link")).toBe("can't use /link: /home/hop does not belong to root");
+  });
+
+  test("a folder that is a link into a folder of somebody else's", () => {
+    mkdirSync(join(place, "home/keys"), { recursive: true });
+    writeFileSync(join(place, "home/keys/file"), "");
+    symlinkSync("home/keys", join(place, "keys"));
+    expect(problem("keys/file")).toBeUndefined();
+    chownSync(join(place, "home"), SOMEBODY, 0);
+    expect(problem("keys/file")).toBe("can't use /keys/file: /home does not belong to root");
+  });
+
+  test("a path that leads nowhere, and one that never ends", () => {
+    symlinkSync("circle", join(place, "circle"));
+    expect(problem("missing")).toMatch(/^can't use \/missing: /);
+    expect(problem("circle")).toBe("can't use /circle: too many symbolic links");
+  });
+});
