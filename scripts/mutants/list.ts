@@ -207,6 +207,24 @@ export const CHANGES: readonly Change[] = [
     from: "Object.keys(header).length > LIMITS.jweHeaderParameters",
     to: "Object.keys(header).length > LIMITS.jweHeaderParameters + 1",
   },
+  {
+    file: "src/io/lock.ts",
+    from: "      } finally {\n        await lock.release();\n      }",
+    to: "      } finally {\n      }",
+  },
+  { file: "src/io/named-file.ts", from: "const STDIN = 0;", to: "const STDIN = 1;" },
+  { file: "src/io/named-file.ts", from: "if (bytesRead === 0) break;", to: "if (bytesRead === 1) break;" },
+  { file: "src/io/file.ts", from: "bytes.slice(0, length)", to: "bytes.slice(1, length)" },
+  {
+    file: "src/io/output.ts",
+    from: '        if (errno === "EAGAIN") this.#backoff.sleep();\n        else if',
+    to: '        if (errno === "EAGAIN") ;\n        else if',
+  },
+  {
+    file: "src/cipher/large.ts",
+    from: "withheldBytes - first.length >= WITHHELD_BYTES",
+    to: "withheldBytes - first.length > WITHHELD_BYTES",
+  },
 ];
 
 export interface AcceptedMutant extends Change {
@@ -336,6 +354,20 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     from: "0",
     to: "1",
     reason: "Linux has both flags",
+  },
+  {
+    file: "src/io/append.ts",
+    line: "const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);",
+    from: "0",
+    to: "1",
+    reason: "Linux has the flag",
+  },
+  {
+    file: "src/cipher/hmac-ring.ts",
+    line: "export const SLOTS = 16;",
+    from: "16",
+    to: "17",
+    reason: "the number of buffers between two threads: only memory and speed differ",
   },
   {
     file: "src/cipher/release.ts",

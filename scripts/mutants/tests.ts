@@ -14,7 +14,12 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
     "test/cli/decoder-streams.test.ts",
   ],
   image: ["test/cli/commands.test.ts", "test/cli/round-trip.test.ts", "test/cli/recipients.test.ts"],
-  io: ["test/cli/round-trip.test.ts", "test/cli/interrupted.test.ts", "test/cli/hostile.test.ts"],
+  io: [
+    "test/cli/standard-output.test.ts",
+    "test/cli/round-trip.test.ts",
+    "test/cli/interrupted.test.ts",
+    "test/cli/hostile.test.ts",
+  ],
   keys: ["test/unit/keywrap/pkcs11/unwrap.test.ts", "test/cli/decoder-keys.test.ts"],
   keywrap: ["test/vectors/vectors.test.ts", "test/cli/recipients.test.ts"],
   layer: ["test/cli/commands.test.ts", "test/vectors/vectors.test.ts"],

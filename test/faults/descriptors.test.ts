@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../fuzz/random.ts";
 import { plainBytes } from "../support/layer.ts";
 import { payload } from "../support/payload.ts";
-import { describeWith, type Need, ours, output, run } from "../support/peers.ts";
+import { describeWith, type Need, ours, output } from "../support/peers.ts";
 import { type Sealed, seal } from "../support/sealed.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -63,36 +63,6 @@ describeWith([ours, linux], "what stands where the payload should", {}, () => {
     } finally {
       closeSync(both);
       closeSync(end);
-    }
-  });
-});
-
-describeWith([ours, linux], "standard output", {}, () => {
-  const folder = temporaryFolder();
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const [key, layer, file] = ["node.pem", "layer", "payload"].map((name) => join(folder, name));
-
-  const redirected = (redirection: string, args: string) =>
-    run({ name: "sh", command: "sh", args: ["-c", `exec "$0" ${args} ${redirection}`] }, [ours.command]);
-
-  beforeAll(() => {
-    const sealed = seal(plainBytes(1000), publicKey);
-    writeFileSync(key ?? "", privateKey.export({ type: "pkcs8", format: "pem" }));
-    writeFileSync(layer ?? "", sealed.ciphertext);
-    writeFileSync(file ?? "", payload(sealed.descriptor));
-  });
-
-  test.each([
-    ["a layer's", () => `--decryption-keys-path '${key}' <'${layer}' 3<'${file}'`],
-    ["a command's", () => "--version"],
-  ])("%s that is closed can't be written, but /dev/null can", async (_what, args) => {
-    const closed = await redirected(">&-", args());
-    expect(closed).toMatchObject({
-      exit: 1,
-      stderr: "ctd-decoder: error: can't write standard output: it is closed\n",
-    });
-    for (const open of [">/dev/null", "1<>/dev/null"]) {
-      expect(await redirected(open, args())).toMatchObject({ exit: 0, stderr: "" });
     }
   });
 });

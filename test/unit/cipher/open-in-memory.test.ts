@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { openInMemory } from "../../../src/cipher/release.ts";
 import { encryptLayer, flipBit, openWhole, plainBytes } from "../../support/layer.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -25,6 +26,14 @@ test.each([0, 1, 15, 16, 17, 65536, 100_003, 131_072, 131_073, 262_144, 300_001]
     expect(await openWhole(layer.ciphertext, layer.options())).toEqual(own(layer.plaintext));
   },
 );
+
+test("the plaintext comes in pieces of 128 KiB", async () => {
+  const layer = encryptLayer(plainBytes(300_001));
+  const sizes: number[] = [];
+  for await (const piece of (await openInMemory(own(layer.ciphertext), layer.options())) ?? [])
+    sizes.push(piece.length);
+  expect(sizes).toEqual([131_072, 131_072, 37_857]);
+});
 
 test.each([
   ["all 16 bytes of the nonce count, over their end too", Buffer.alloc(16, 0xff)],

@@ -97,6 +97,14 @@ test("streaming withholds only the last 64 KiB and the chunk before them", async
   expect(forged.written.length).toBeLessThanOrEqual(300_001 - 65_536);
 });
 
+test("streaming withholds no more than 64 KiB if the chunks before them are whole", async () => {
+  const { ciphertext, options, hmac } = encryptLayer(plainBytes(4 * WITHHELD));
+  const size = ciphertext.length;
+  const call = { ciphertext, size, chunk: WITHHELD, spoolMemory: LIMIT, release: "stream" } as const;
+  const forged = await release(folder, { ...call, options: options({ hmac: flipBit(hmac, 0) }) });
+  expect(forged.written.length).toBe(3 * 65_536);
+});
+
 test.each([100, 2 * LIMIT])("an error of the audit log keeps a layer of %i bytes back", async (length) => {
   const { ciphertext, options } = encryptLayer(plainBytes(length));
   const told: number[] = [];

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Input } from "../../../src/io/input.ts";
 import { Output } from "../../../src/io/output.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -35,6 +35,20 @@ function shell(script: string): ChildProcess {
   children.push(child);
   return child;
 }
+
+/** Replaces each wait by an action. Returns the lengths of the waits, in milliseconds. */
+function insteadOfWaiting(act: (count: number) => void): number[] {
+  const waits: number[] = [];
+  const spy = vi.spyOn(Atomics, "wait").mockImplementation((_cells, _cell, _value, ms) => {
+    act(waits.push(ms ?? Number.POSITIVE_INFINITY));
+    return "timed-out";
+  });
+  onTestFinished(() => spy.mockRestore());
+  return waits;
+}
+
+/** From 50 µs, each wait is twice the last one, up to 10 ms. */
+const WAITS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10];
 
 const IO_ERROR = expect.objectContaining({ code: "IO" });
 
@@ -79,6 +93,14 @@ describe("Input", () => {
     expect(Buffer.from(buffer).toString()).toBe("abc");
   });
 
+  test("waits longer while nothing comes, and briefly again after each read", () => {
+    const fd = open(fifo(), constants.O_RDWR | constants.O_NONBLOCK);
+    const input = new Input(fd, "a pipe");
+    const waits = insteadOfWaiting((count) => count % WAITS.length === 0 && writeSync(fd, "a"));
+    expect(input.fill(new Uint8Array(2))).toBe(2);
+    expect(waits).toEqual([...WAITS, ...WAITS]);
+  });
+
   test("what can't be read is named", () => {
     const input = new Input(open(folder, constants.O_RDONLY), "the input");
     expect(() => input.read(new Uint8Array(1))).toThrow(IO_ERROR);
@@ -105,6 +127,16 @@ describe("Output", () => {
     closeSync(both);
     await ended;
     expect(readFileSync(sum, "utf8")).toContain(createHash("sha256").update(bytes).digest("hex"));
+  });
+
+  test("waits longer while the pipe is full, and briefly again after each write", () => {
+    const fd = open(fifo(), constants.O_RDWR | constants.O_NONBLOCK);
+    const output = new Output(fd, "a pipe");
+    const drain = () => readSync(fd, new Uint8Array(65_536));
+    const waits = insteadOfWaiting((count) => count % WAITS.length === 0 && drain());
+    // A pipe holds 64 KiB (pipe(7)).
+    output.write(new Uint8Array(3 * 65_536));
+    expect(waits).toEqual([...WAITS, ...WAITS]);
   });
 
   test("nothing is a write too", () => {

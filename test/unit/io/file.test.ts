@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeSystemError } from "../../../src/errors.ts";
@@ -39,6 +39,13 @@ test("what is no such file is refused, without waiting for a FIFO's writer", () 
   expect(refusal(join(folder, "fifo"))).toBe("it is not a regular file");
   expect(refusal("/dev/null")).toBe("it is not a regular file");
   expect(refusal(join(folder, "missing"))).toBe("no such file or directory");
+});
+
+test("a file with fewer bytes than its size shows is read to its end", () => {
+  // sysfs shows the size of a page for each file.
+  const path = "/sys/devices/system/cpu/online";
+  expect(statSync(path).size).toBeGreaterThanOrEqual(4096);
+  expect(Buffer.from(readSmallFile(path, 65_536)).toString()).toMatch(/^0[-,\d]*\n$/);
 });
 
 test("a file is read from its first byte to its last, whole or in pieces", () => {

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
@@ -80,6 +88,15 @@ test("the lock of a live process that wrote when it started is waited for", asyn
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
   await lock.release();
+});
+
+test("what is done under the lock ends with it, also when it fails", async () => {
+  const done = await FolderLock.during(folder, async () => readFileSync(lockFile(), "utf8"));
+  expect(done).toMatch(new RegExp(`^${hostname()} ${process.pid} `));
+  expect(readdirSync(folder)).toEqual([]);
+  const failing = FolderLock.during(folder, () => Promise.reject(new Error("no")));
+  await expect(failing).rejects.toThrow("no");
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test("a lock that was taken away is noticed, and another's is left alone", async () => {

@@ -1,0 +1,42 @@
+import { generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { plainBytes } from "../support/layer.ts";
+import { payload } from "../support/payload.ts";
+import { describeWith, type Need, ours, run } from "../support/peers.ts";
+import { seal } from "../support/sealed.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+const linux: Need =
+  process.platform === "linux" ? { name: "Linux" } : { name: "Linux", absent: "it needs Linux" };
+
+describeWith([ours, linux], "standard output", {}, () => {
+  const folder = temporaryFolder();
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const [key, layer, file] = ["node.pem", "layer", "payload"].map((name) => join(folder, name));
+
+  const redirected = (redirection: string, args: string) =>
+    run({ name: "sh", command: "sh", args: ["-c", `exec "$0" ${args} ${redirection}`] }, [ours.command]);
+
+  beforeAll(() => {
+    const sealed = seal(plainBytes(1000), publicKey);
+    writeFileSync(key ?? "", privateKey.export({ type: "pkcs8", format: "pem" }));
+    writeFileSync(layer ?? "", sealed.ciphertext);
+    writeFileSync(file ?? "", payload(sealed.descriptor));
+  });
+
+  test.each([
+    ["a layer's", () => `--decryption-keys-path '${key}' <'${layer}' 3<'${file}'`],
+    ["a command's", () => "--version"],
+  ])("%s that is closed can't be written, but /dev/null can", async (_what, args) => {
+    const closed = await redirected(">&-", args());
+    expect(closed).toMatchObject({
+      exit: 1,
+      stderr: "ctd-decoder: error: can't write standard output: it is closed\n",
+    });
+    for (const open of [">/dev/null", "1<>/dev/null"]) {
+      expect(await redirected(open, args())).toMatchObject({ exit: 0, stderr: "" });
+    }
+  });
+});
