@@ -1,9 +1,17 @@
-import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import { writeDurably } from "../../../src/io/staging.ts";
+import { exists, hostName, Staging, writeDurably } from "../../../src/io/staging.ts";
 import { describeWith, PROJECT, run, strace } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -15,6 +23,42 @@ async function* later(chunks: readonly Uint8Array[], failure?: Error): AsyncGene
   for (const chunk of chunks) yield chunk;
   if (failure !== undefined) throw failure;
 }
+
+test("a folder that a dead process left is removed with its files, and a live one's stays", async () => {
+  const parent = newPath();
+  // Linux gives no process an ID above 2^22.
+  const [dead, alive] = [2 ** 22 + 1, process.pid].map((pid) => {
+    const path = join(parent, `.ctd-decoder-${hostName()}-${pid}-abcdef`);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, "part-1"), "unfinished");
+    return path;
+  });
+  const recovered: string[] = [];
+  const staging = await Staging.create(parent, async (leftover) => {
+    recovered.push(...readdirSync(leftover));
+  });
+  expect(recovered).toEqual(["part-1"]);
+  expect(
+    readdirSync(parent)
+      .map((name) => join(parent, name))
+      .sort(),
+  ).toEqual([alive, staging.path].sort());
+  expect(staging.newFile()).toBe(join(staging.path, "part-1"));
+  await staging.remove();
+  expect([dead, alive, staging.path].map((path) => existsSync(path ?? ""))).toEqual([false, true, false]);
+});
+
+test("a path exists if something has the name, even a link that leads nowhere", async () => {
+  const path = newPath();
+  expect(await exists(path)).toBe(false);
+  symlinkSync("missing", path);
+  expect(await exists(path)).toBe(true);
+  const file = newPath();
+  writeFileSync(file, "");
+  expect(await exists(file)).toBe(true);
+  expect(await exists(join(file, "below"))).toBe(false);
+  await expect(exists(join(folder, "x".repeat(256)))).rejects.toMatchObject({ code: "IO" });
+});
 
 test("chunks of any sizes are written in their order", async () => {
   await fc.assert(
