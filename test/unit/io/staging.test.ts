@@ -87,6 +87,17 @@ test("what the chunks throw is thrown, also while one is being written, and no f
   expect(existsSync(path)).toBe(false);
 });
 
+test("an error names the folder rather than the temporary names in it", async () => {
+  for (const [part, shown] of [
+    [join(folder, ".ctd-decoder-host-1-abcdef/part-1"), folder],
+    ["/.ctd-decoder-host-1-abcdef/part-1", "/"],
+    [".ctd-decoder-host-1-abcdef/part-1", "."],
+  ] as const) {
+    const message = `can't write ${shown}: no such file or directory`;
+    await expect(writeDurably(part, [])).rejects.toMatchObject({ code: "IO", message });
+  }
+});
+
 test("a file that exists is kept", async () => {
   const path = newPath();
   writeFileSync(path, "mine");
