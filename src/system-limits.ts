@@ -68,6 +68,8 @@ export const trustCheckMs = 3_600_000;
 export const verdictLifeMs = 86_400_000;
 export const verdictBytes = 16 * KiB;
 export const verdictsOfDigest = 256;
+/** All verdicts of a node. At this number the older half is removed. */
+export const verdicts = 4096;
 /** Links on the way to a file that decides what may run: as many as Linux follows. */
 export const symbolicLinks = 40;
 /** A regular expression of a policy. */

@@ -71,6 +71,8 @@ export type SignatureVerdict =
       readonly counts: true;
       /** Who signed: key fingerprint, certificate identity and issuer, OpenPGP fingerprint. */
       readonly signer: string;
+      /** When it ceases to count: see Signed. */
+      readonly until?: number;
       /** `host/repo:tag` that the signature names, if it names one. */
       readonly signedName?: string;
       /** The verified in-toto statement, of attestations only. */

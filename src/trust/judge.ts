@@ -29,9 +29,18 @@ export async function judge(
   const ignored = bench.ignored(requirement);
   const { signatures } = bench;
   if (accepted) {
-    const signer = signatures.find(({ verdict }) => verdict.counts)?.verdict.signer;
+    const counting = signatures.flatMap(({ verdict }) => (verdict.counts ? [verdict] : []));
+    const signer = counting[0]?.signer;
+    const ends = counting.flatMap(({ until }) => until ?? []);
     const reason = signer === undefined ? ACCEPTED.reason : `signed by ${signer}`;
-    return { accepted, reason, signatures, ignored, ...(signer !== undefined && { signer }) };
+    return {
+      accepted,
+      reason,
+      signatures,
+      ignored,
+      ...(signer !== undefined && { signer }),
+      ...(ends.length > 0 && { until: Math.min(...ends) }),
+    };
   }
   const [failure] = failures;
   const decided = decidedWithoutSignatures(requirement);

@@ -16,6 +16,8 @@ export interface Judgement {
   readonly reason: string;
   /** Who signed, of the first signature that counted. */
   readonly signer?: string;
+  /** When the first of the signatures that count ceases to do so, milliseconds since 1970; undefined if none does. */
+  readonly until?: number;
   readonly signatures: readonly CheckedSignature[];
   /** Signatures that are unreadable, or of a kind that the requirement does not accept. */
   readonly ignored: readonly { readonly where: string; readonly reason: string }[];

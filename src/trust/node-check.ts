@@ -71,8 +71,9 @@ export async function checkOnNode(
         await places.close();
       }
     });
-    const { accepted, reason, signer, fault } = judgement;
-    if (signer !== undefined) await remember(verdicts, { name: fullName, digest, signer, scope }, basis);
+    const { accepted, reason, signer, until, fault } = judgement;
+    if (signer !== undefined)
+      await remember(verdicts, { name: fullName, digest, signer, scope, until }, basis);
     return { accepted, reason, scope, ...(signer !== undefined && { signer }), ...(fault && { fault }) };
   } catch (error) {
     const isUnreachable = error instanceof DecoderError && UNREACHABLE.has(error.code);

@@ -27,7 +27,10 @@ interface StoredVerdict {
   readonly hash: string;
 }
 
-type NewVerdict = Pick<StoredVerdict, "name" | "digest" | "signer" | "scope">;
+interface NewVerdict extends Pick<StoredVerdict, "name" | "digest" | "signer" | "scope"> {
+  /** When the signature ceases to count, milliseconds since 1970. The verdict then ends, too. */
+  readonly until?: number | undefined;
+}
 
 /** What a verdict depends on besides the name: any change voids it. */
 export interface VerdictBasis {
@@ -67,6 +70,7 @@ export class Verdicts {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
+      this.#removeOld();
       writeFileSync(temporary, textOf(await this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
       renameSync(temporary, path);
     } catch (cause) {
@@ -80,17 +84,28 @@ export class Verdicts {
     }
   }
 
-  async #record(verdict: NewVerdict, basis: VerdictBasis): Promise<StoredVerdict> {
+  async #record({ until, ...verdict }: NewVerdict, basis: VerdictBasis): Promise<StoredVerdict> {
     const now = this.#now();
+    const end = Math.min(now + this.#lifeMs, until ?? Number.POSITIVE_INFINITY);
     const files = new Map(basis.files.map((file) => [file.name, file.bytes]));
     return {
       ...verdict,
       at: new Date(now).toISOString(),
-      expires: new Date(now + this.#lifeMs).toISOString(),
+      expires: new Date(end).toISOString(),
       program: thisProgram(),
       files: [...files.keys()],
       hash: await hashOf([...files].flat()),
     };
+  }
+
+  /** Nothing else removes verdicts that have expired or became void, and the folder is in memory. */
+  #removeOld(): void {
+    const names = readdirSync(this.#folder);
+    if (names.length < LIMITS.verdicts) return;
+    const age = (name: string) => statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const oldestFirst = names.map((name) => ({ name, at: age(name) })).sort((a, b) => a.at - b.at);
+    for (const { name } of oldestFirst.slice(0, names.length - LIMITS.verdicts / 2))
+      remove(join(this.#folder, name));
   }
 
   /** The fresh verdict for a name and digest, if one exists. */
@@ -126,7 +141,8 @@ export class Verdicts {
       return readdirSync(this.#folder)
         .filter((file) => file.startsWith(`${hex}.`))
         .slice(0, LIMITS.verdictsOfDigest)
-        .flatMap((file) => this.#load(join(this.#folder, file)) ?? []);
+        .flatMap((file) => this.#load(join(this.#folder, file)) ?? [])
+        .filter((verdict) => verdict.digest === digest);
     } catch {
       return [];
     }
@@ -148,10 +164,12 @@ export class Verdicts {
     return Date.parse(at) <= now && now < Date.parse(expires);
   }
 
-  /** @throws DecoderError IO when others could have written into the folder */
+  /** @throws DecoderError IO when others could have written into the folder, CONFIG when they could replace it */
   #checkFolder(): void {
+    const self = statSync("/proc/self").uid;
+    checkWriters(this.#folder, self);
     const { uid, mode } = statSync(this.#folder);
-    if (uid === statSync("/proc/self").uid && (mode & OTHERS) === 0) return;
+    if (uid === self && (mode & OTHERS) === 0) return;
     throw new DecoderError(
       "IO",
       `${this.#folder} may be used by others, so that its verdicts are worth nothing`,

@@ -112,6 +112,7 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
   ],
   verdictBytes: [16_384, "a verdict has some hundred bytes"],
   verdictsOfDigest: [256, "policies times names of one image"],
+  verdicts: [4096, "16 MiB of memory, at a page each; nothing else removes them"],
   symbolicLinks: [40, "as many as Linux follows in one path"],
   policyRegexpChars: [512, "an identity with alternatives"],
   policyRegexpSteps: [4096, "repetitions multiply: a{64}{64}"],

@@ -47,11 +47,14 @@ export function keyOf(certificate: Certificate): PublicKey {
   }
 }
 
+/** Certificates from an issuer to a root. */
+export type Path = readonly [Certificate, ...Certificate[]];
+
 /**
  * The certificates from the leaf's issuer to a root (RFC 5280 §6.1, without policies and name constraints).
  * @throws DecoderError UNTRUSTED
  */
-export function verifyChain(leaf: Certificate, demand: ChainDemand): readonly Certificate[] {
+export function verifyChain(leaf: Certificate, demand: ChainDemand): Path {
   checkLeaf(leaf, demand);
   const search = { demand, attempts: 0 };
   const path = climb(leaf, [], search);
@@ -87,13 +90,13 @@ interface Search {
 }
 
 /** @param below CA certificates on the way so far, nearest the leaf first */
-function climb(
-  certificate: Certificate,
-  below: readonly Certificate[],
-  search: Search,
-): readonly Certificate[] | undefined {
+function climb(certificate: Certificate, below: readonly Certificate[], search: Search): Path | undefined {
   const { roots, intermediates } = search.demand;
-  for (const root of roots) if (isIssuer(root, certificate, below, search)) return [...below, root];
+  for (const root of roots) {
+    if (!isIssuer(root, certificate, below, search)) continue;
+    const [issuer, ...others] = below;
+    return issuer === undefined ? [root] : [issuer, ...others, root];
+  }
   if (below.length + 2 >= LIMITS.certificateChain) return undefined;
   for (const issuer of intermediates) {
     if (below.includes(issuer) || !isIssuer(issuer, certificate, below, search)) continue;

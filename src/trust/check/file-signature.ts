@@ -35,17 +35,18 @@ export async function checkFileSignature(
   const digest = `sha256:${hex}`;
   if (found.form === "plain") {
     if (leaf.statement.kind !== "signature") throw untrusted("it is a signature, not an attestation");
-    return { digest, signer: await checkSigner(plainEvidence(file, found.signature, found.material), leaf) };
+    const { signer } = await checkSigner(plainEvidence(file, found.signature, found.material), leaf);
+    return { digest, signer };
   }
   if (found.form === "envelope") {
     const envelope = readEnvelope(found.envelope);
-    const signer = await checkSigner(envelopeEvidence(envelope, found.material), leaf);
+    const { signer } = await checkSigner(envelopeEvidence(envelope, found.material), leaf);
     return { digest, signer, ...attested(envelope, leaf, hex) };
   }
   const { readBundle } = await import("./bundle.ts");
   const bundle = readBundle(found.bundle);
   await checkDigest(bundle, file, leaf);
-  const signer = await checkSigner(bundleEvidence(bundle, file), leaf);
+  const { signer } = await checkSigner(bundleEvidence(bundle, file), leaf);
   const { content, signature } = bundle;
   return content.kind === "message"
     ? { digest, signer }

@@ -10,6 +10,8 @@ interface VerifiedGpgMessage {
   readonly content: Uint8Array;
   /** Fingerprint of the primary key, lower-case hexadecimal. */
   readonly fingerprint: string;
+  /** When the key or the signature expires, milliseconds since 1970; undefined if neither does. */
+  readonly until: number | undefined;
 }
 
 const CONFIG = {
@@ -38,15 +40,35 @@ export async function verifyGpgMessage(
   const key = keys.find((it) => it.getKeyIDs().some((id) => id.equals(signature.keyID)));
   if (key === undefined)
     throw untrusted(`it is signed with the OpenPGP key 0x${keyId}, not with one of the policy`);
+  let until: number;
   try {
     await signature.verified;
     await checkToday(key, keyId);
+    const { packets } = await signature.signature;
+    until = Math.min(...(await endsOf(key, keyId)), ...packets.map((it) => timeOf(it.getExpirationTime())));
   } catch {
     throw untrusted(
       `its signature with the OpenPGP key 0x${keyId} is not valid: it is wrong, expired, or by a key that is expired or revoked`,
     );
   }
-  return { content: data, fingerprint: key.getFingerprint() };
+  return { content: data, fingerprint: key.getFingerprint(), until: until < NEVER ? until : undefined };
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** When a primary key and its part that signed expire. */
+async function endsOf(key: Key, keyId: string): Promise<readonly number[]> {
+  const subkey = key.getSubkeys().find((it) => it.getKeyID().toHex() === keyId);
+  const ends = await Promise.all([
+    key.getExpirationTime(undefined, CONFIG),
+    subkey === undefined ? NEVER : subkey.getExpirationTime(new Date(), CONFIG),
+  ]);
+  return ends.map(timeOf);
+}
+
+/** @param end null: the key is not valid at all */
+function timeOf(end: Date | number | null): number {
+  return end === null ? 0 : Number(end);
 }
 
 async function verified(message: Uint8Array, keys: readonly Key[]) {

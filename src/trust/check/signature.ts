@@ -7,12 +7,11 @@ import type { SignedBy } from "../requirement.ts";
 import { bundleEvidence, envelopeEvidence, plainEvidence } from "./evidence.ts";
 import { bytesMessage, untrusted } from "./message.ts";
 import { ATOMIC_TYPE, COSIGN_TYPE, type Payload, readPayload } from "./payload.ts";
-import { checkSigner } from "./signer.ts";
+import { checkSigner, type Signed } from "./signer.ts";
 import { checkPredicate, type Envelope, readEnvelope, readStatement, type Statement } from "./statement.ts";
 
 /** A signature that is by whom it must be, of this image. What remains is what it says besides. */
-interface Holding {
-  readonly signer: string;
+interface Holding extends Signed {
   /** The image's name inside of what is signed. */
   readonly signedName: string | undefined;
   readonly annotations: JsonObject;
@@ -32,12 +31,13 @@ export async function checkSignature(
   try {
     const holding = await hold(found, leaf, image);
     checkAnnotations(holding.annotations, leaf.annotations);
-    const { signer, signedName, statement } = holding;
+    const { signer, until, signedName, statement } = holding;
     const problem = nameProblem(signedName, leaf, image);
     if (problem !== undefined) return { counts: false, reason: problem, fault: "identity", signer };
     return {
       counts: true,
       signer,
+      ...(until !== undefined && { until }),
       ...(signedName !== undefined && { signedName }),
       ...(statement !== undefined && { statement }),
     };
@@ -54,8 +54,8 @@ async function hold(found: FoundSignature, leaf: SignedBy, image: SignedImage): 
       return await holdSimple(found, leaf, image);
     case "envelope": {
       const envelope = readEnvelope(found.envelope);
-      const signer = await checkSigner(envelopeEvidence(envelope, found), leaf);
-      return holdStatement(envelope, signer, { leaf, image });
+      const signed = await checkSigner(envelopeEvidence(envelope, found), leaf);
+      return holdStatement(envelope, signed, { leaf, image });
     }
     case "bundle":
       return await holdBundle(found.bundle, leaf, image);
@@ -71,8 +71,8 @@ async function holdSimple(found: SimpleSignature, leaf: SignedBy, image: SignedI
   if (found.signature === "") throw untrusted("it has no signature");
   const signature = decodeBase64(found.signature);
   if (signature === null) throw untrusted("its signature is not base64");
-  const signer = await checkSigner(plainEvidence(bytesMessage(found.payload), signature, found), leaf);
-  return holdPayload(readPayload(found.payload, COSIGN_TYPE), signer, image);
+  const signed = await checkSigner(plainEvidence(bytesMessage(found.payload), signature, found), leaf);
+  return holdPayload(readPayload(found.payload, COSIGN_TYPE), signed, image);
 }
 
 async function holdGpg(
@@ -83,14 +83,15 @@ async function holdGpg(
   if (signer.kind !== "gpg") throw untrusted("it is an OpenPGP signature, which is not what is demanded");
   if (statement.kind !== "signature") throw untrusted("it is a signature, not an attestation");
   const { verifyGpgMessage } = await import("./gpg.ts");
-  const { content, fingerprint } = await verifyGpgMessage(message, signer.keyrings);
-  return holdPayload(readPayload(content, ATOMIC_TYPE), `OpenPGP key ${fingerprint}`, image);
+  const { content, fingerprint, until } = await verifyGpgMessage(message, signer.keyrings);
+  const signed = { signer: `OpenPGP key ${fingerprint}`, ...(until !== undefined && { until }) };
+  return holdPayload(readPayload(content, ATOMIC_TYPE), signed, image);
 }
 
-function holdPayload({ digest, reference, optional }: Payload, signer: string, image: SignedImage): Holding {
+function holdPayload({ digest, reference, optional }: Payload, signed: Signed, image: SignedImage): Holding {
   if (digest !== image.digest)
     throw untrusted(`it is a signature of ${digest}, not of this image: the digest does not match`);
-  return { signer, signedName: reference, annotations: optional };
+  return { ...signed, signedName: reference, annotations: optional };
 }
 
 async function holdBundle(json: Uint8Array, leaf: SignedBy, image: SignedImage): Promise<Holding> {
@@ -98,19 +99,19 @@ async function holdBundle(json: Uint8Array, leaf: SignedBy, image: SignedImage):
   const bundle = readBundle(json);
   if (bundle.content.kind !== "envelope") throw untrusted("its bundle is a file's signature, not an image's");
   const envelope = { ...bundle.content, signature: bundle.signature };
-  const signer = await checkSigner(bundleEvidence(bundle), leaf);
-  return holdStatement(envelope, signer, { leaf, image });
+  const signed = await checkSigner(bundleEvidence(bundle), leaf);
+  return holdStatement(envelope, signed, { leaf, image });
 }
 
 function holdStatement(
   envelope: Envelope,
-  signer: string,
+  signed: Signed,
   { leaf, image }: { readonly leaf: SignedBy; readonly image: SignedImage },
 ): Holding {
   const statement: Statement = readStatement(envelope, image.digest.replace("sha256:", ""));
   checkPredicate(statement, leaf.statement);
   return {
-    signer,
+    ...signed,
     signedName: statement.subjectName,
     annotations: statement.annotations,
     ...(leaf.statement.kind === "attestation" && { statement: envelope.payload }),

@@ -1,6 +1,6 @@
 import { DecoderError } from "../../errors.ts";
 import type { CertificateAuthority, SignedBy, Signer } from "../requirement.ts";
-import { keyOf, verifyChain } from "./chain.ts";
+import { keyOf, type Path, verifyChain } from "./chain.ts";
 import { type Evidence, readCertificateFile } from "./evidence.ts";
 import { checkNames, describeNames, readNames } from "./identity.ts";
 import { ed25519Advice, type PublicKey, verifyWith } from "./key.ts";
@@ -19,12 +19,22 @@ interface TrustedTimes {
   readonly stampProblem?: unknown;
 }
 
+/** A signature that is by whom it must be. */
+export interface Signed {
+  /** Who signed, for people. */
+  readonly signer: string;
+  /**
+   * When it ceases to count, milliseconds since 1970: the end of a certificate or key that must be valid now. Undefined if a
+   * trusted time shows that it was valid when it signed.
+   */
+  readonly until?: number;
+}
+
 /**
  * Whether the signature is by whom the leaf demands, and logged and timestamped as it demands.
- * @returns who signed, for people
  * @throws DecoderError UNTRUSTED, BAD_KEY, CONFIG
  */
-export async function checkSigner(evidence: Evidence, leaf: SignedBy): Promise<string> {
+export async function checkSigner(evidence: Evidence, leaf: SignedBy): Promise<Signed> {
   const { signer } = leaf;
   switch (signer.kind) {
     case "keys":
@@ -42,14 +52,14 @@ async function checkKeys(
   evidence: Evidence,
   leaf: SignedBy,
   signer: Signer & { readonly kind: "keys" },
-): Promise<string> {
+): Promise<Signed> {
   if (evidence.madeWith === "certificate")
     throw untrusted("it is signed with a certificate, and a key is demanded");
   const keys = signer.keys.flatMap(keysOf);
   for (const key of keys) {
     if (!(await verifyWith(key, evidence.signed, evidence.signature, evidence.format))) continue;
     await trustedTimes(evidence, leaf, { key, verifier: key.spki });
-    return `key ${key.fingerprint}`;
+    return { signer: `key ${key.fingerprint}` };
   }
   throw untrusted(`its signature is not by ${leaf.label}${ed25519Advice(keys, evidence.signature)}`);
 }
@@ -58,14 +68,14 @@ async function checkCertificate(
   evidence: Evidence,
   leaf: SignedBy,
   { authority, identity }: Signer & { readonly kind: "certificate" },
-): Promise<string> {
+): Promise<Signed> {
   const certificate = await signingCertificate(evidence);
   const verifier = { key: keyOf(certificate), verifier: certificate.der };
   const times = await trustedTimes(evidence, leaf, verifier);
   const names = readNames(certificate);
-  await checkAuthority(certificate, evidence, { leaf, authority, times });
+  const until = await checkAuthority(certificate, evidence, { leaf, authority, times });
   checkNames(names, identity);
-  return `certificate of ${describeNames(names)}`;
+  return { signer: `certificate of ${describeNames(names)}`, ...until };
 }
 
 async function signingCertificate({
@@ -84,7 +94,7 @@ async function checkPinned(
   evidence: Evidence,
   leaf: SignedBy,
   { certificates, chain }: Signer & { readonly kind: "pinned-certificate" },
-): Promise<string> {
+): Promise<Signed> {
   const certificate = await signingCertificate(evidence);
   const pinned = certificates.flatMap(readCertificateFile);
   if (!pinned.some(({ der }) => Buffer.compare(der, certificate.der) === 0))
@@ -94,14 +104,26 @@ async function checkPinned(
     verifier: certificate.der,
   });
   const issuers = chain === undefined ? [] : readCertificateFile(chain);
-  for (const time of orNow([...logged, ...stamped])) {
+  const times = [...logged, ...stamped];
+  const used = [certificate];
+  for (const time of orNow(times)) {
     const roots = chain === undefined ? undefined : issuers.filter(isSelfIssued);
     if (roots !== undefined)
-      verifyChain(certificate, { purpose: OID.codeSigning, intermediates: issuers, roots, time });
+      used.push(
+        ...verifyChain(certificate, { purpose: OID.codeSigning, intermediates: issuers, roots, time }),
+      );
     else if (time < certificate.notBefore || time > certificate.notAfter)
       throw untrusted("its certificate was not valid when it was signed");
   }
-  return `certificate of ${describeNames(readNames(certificate))}`;
+  return {
+    signer: `certificate of ${describeNames(readNames(certificate))}`,
+    ...(times.length === 0 && { until: endOf(used) }),
+  };
+}
+
+/** When the first of some certificates ends. */
+function endOf(certificates: readonly Certificate[]): number {
+  return Math.min(...certificates.map(({ notAfter }) => notAfter));
 }
 
 function isSelfIssued({ issuer, subject }: Certificate): boolean {
@@ -159,12 +181,15 @@ async function stampedTimes(
   return { stamped, stampProblem };
 }
 
-/** @throws DecoderError UNTRUSTED unless a trusted authority issued the certificate, and it was valid at each time */
+/**
+ * @returns the end of the certificates, if they were checked as of now
+ * @throws DecoderError UNTRUSTED unless a trusted authority issued the certificate, and it was valid at each time
+ */
 async function checkAuthority(
   certificate: Certificate,
   { chain }: Evidence,
   demand: { readonly leaf: SignedBy; readonly authority: CertificateAuthority; readonly times: TrustedTimes },
-): Promise<void> {
+): Promise<Pick<Signed, "until">> {
   const { leaf, authority, times } = demand;
   if (authority.kind === "trusted-root") {
     const root = await trustedRootOf(leaf);
@@ -178,42 +203,43 @@ async function checkAuthority(
       );
     if (all.length === 0 && Date.now() > certificate.notAfter)
       throw untrusted("its certificate has ended, and nothing that is trusted says when it was signed");
+    const used = [certificate];
     for (const time of orNow(all)) {
-      const issuer = verifyRootChain(certificate, chain, root, time);
+      const issuers = verifyRootChain(certificate, chain, root, time);
+      const [issuer] = issuers;
       if (leaf.sct === "required") checkTimestamps(certificate, issuer, root.certificateLogs);
+      used.push(...issuers);
     }
-    return;
+    return all.length === 0 ? { until: endOf(used) } : {};
   }
   const roots = readCertificateFile(authority.roots);
   const own =
     authority.kind === "pki" && authority.intermediates ? readCertificateFile(authority.intermediates) : [];
   if (authority.kind === "fulcio" && times.logged.length === 0)
     throw untrusted("nothing that is trusted says when it was signed: it has no signed entry timestamp");
-  for (const time of authority.kind === "pki" ? [Date.now()] : times.logged) {
-    verifyChain(certificate, { purpose: OID.codeSigning, intermediates: [...own, ...chain], roots, time });
+  const isNow = authority.kind === "pki";
+  const used = [certificate];
+  for (const time of isNow ? [Date.now()] : times.logged) {
+    const demand = { purpose: OID.codeSigning, intermediates: [...own, ...chain], roots, time };
+    used.push(...verifyChain(certificate, demand));
   }
+  return isNow ? { until: endOf(used) } : {};
 }
 
-/** @returns the certificate's issuer */
+/** @returns the certificates from its issuer to the root */
 function verifyRootChain(
   certificate: Certificate,
   chain: readonly Certificate[],
   { authorities }: TrustedRoot,
   time: number,
-): Certificate {
+): Path {
   let problem: unknown;
   for (const { certificates, validity } of authorities) {
     const root = certificates.at(-1);
     if (root === undefined || !isValidAt(validity, time)) continue;
     const intermediates = [...certificates.slice(0, -1), ...chain];
     try {
-      const [issuer = root] = verifyChain(certificate, {
-        purpose: OID.codeSigning,
-        intermediates,
-        roots: [root],
-        time,
-      });
-      return issuer;
+      return verifyChain(certificate, { purpose: OID.codeSigning, intermediates, roots: [root], time });
     } catch (error) {
       problem = error;
     }

@@ -1,4 +1,15 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { exactly, keylessSigner, unnamedLeaf } from "../../../src/trust/policy/keyless.ts";
@@ -41,6 +52,27 @@ test("a verdict is read again, until it expires", async () => {
   now += 1;
   expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
   expect(verdicts.namesOf(DIGEST)).toEqual([]);
+});
+
+test("it ends with the signature that it is about", async () => {
+  await verdicts.write({ ...VERDICT, until: now + 10 }, basis());
+  now += 9;
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toMatchObject(VERDICT);
+  now += 1;
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+});
+
+test("a folder with 4,096 verdicts loses the older half", async () => {
+  await verdicts.write(VERDICT, basis());
+  for (let i = 0; i < 4095; i++) {
+    const path = join(place, String(i));
+    writeFileSync(path, "");
+    utimesSync(path, i, i);
+  }
+  await verdicts.write(VERDICT, basis("another policy"));
+  expect(readdirSync(place)).toHaveLength(2049);
+  expect(readdirSync(place)).not.toContain("2047");
+  expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toMatchObject(VERDICT);
 });
 
 test("a clock that was set back makes no verdict", async () => {
@@ -108,6 +140,14 @@ describeWith([root], "files that only root can change", {}, () => {
     chmodSync(place, 0o755);
     expect(await holds()).toBe(false);
     chmodSync(place, 0o700);
+    // Whoever owns the folder with the link decides which verdicts count.
+    const home = join(folder, "home");
+    mkdirSync(home);
+    symlinkSync(place, join(home, "verdicts"));
+    const linked = new Verdicts(join(home, "verdicts"), 1000, () => now);
+    expect(await linked.holds(DIGEST, settings)).toBe(true);
+    chownSync(home, 1234, 0);
+    expect(await linked.holds(DIGEST, settings)).toBe(false);
     now += 1000;
     expect(await holds()).toBe(false);
   });

@@ -64,6 +64,17 @@ describe("an OpenPGP signature", () => {
     await expect(verifyGpgMessage(then, [ring(old)])).rejects.toMatchObject({ code: "UNTRUSTED" });
   });
 
+  test.each([
+    ["primary key", {}],
+    ["subkey", { subkeys: [{ sign: true, keyExpirationTime: 7200 }] }],
+  ])("ends with its %s", async (_what, options) => {
+    const date = new Date(Math.floor(Date.now() / 1000) * 1000 - HOUR_MS);
+    const key = await newKey({ date, keyExpirationTime: 3 * 3600, ...options });
+    const { until } = await verifyGpgMessage(await signed(key), [ring(key)]);
+    expect(until).toBe(date.getTime() + ("subkeys" in options ? 2 : 3) * HOUR_MS);
+    expect((await verifyGpgMessage(await signed(dev), [ring(dev)])).until).toBeUndefined();
+  });
+
   test("that is not one is refused, and a keyring that is not one is the policy's fault", async () => {
     await expect(verifyGpgMessage(PAYLOAD, [ring(dev)])).rejects.toThrow(/not a well-formed OpenPGP/);
     await expect(verifyGpgMessage(await signed(dev), [trustFile("junk", "junk")])).rejects.toMatchObject({

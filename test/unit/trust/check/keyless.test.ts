@@ -403,14 +403,14 @@ describe("authorities of containers-policy.json", () => {
     expect(reasonOf(await checkSignature({ ...old, chain }, certified("pki", "ignored"), IMAGE))).toMatch(
       /was valid from/,
     );
-    const now = Date.now();
+    const now = Math.floor(Date.now() / 1000) * 1000;
     const current = certificate({
       subject: "root",
       issuer: "root",
       key: store.root.publicKey,
       signer: store.root.privateKey,
       notBefore: now - HOUR,
-      notAfter: now + HOUR,
+      notAfter: now + 2 * HOUR,
       extensions: [isCa()],
     });
     const leaf = certificate({
@@ -432,7 +432,12 @@ describe("authorities of containers-policy.json", () => {
       },
     });
     const fresh = { ...signed({ rekorBundle: () => undefined }), certificate: pemOf("CERTIFICATE", leaf) };
-    expect(await checkSignature(fresh, pki, IMAGE)).toMatchObject({ counts: true });
+    expect(await checkSignature(fresh, pki, IMAGE)).toMatchObject({ counts: true, until: now + HOUR });
+  });
+  test("a time that the log shows has no end", async () => {
+    expect(await check({})).not.toHaveProperty("until");
+    const logged = { ...signed({ sct: null }), chain };
+    expect(await checkSignature(logged, certified("fulcio"), IMAGE)).not.toHaveProperty("until");
   });
 });
 
