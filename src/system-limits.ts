@@ -13,7 +13,7 @@ export const signerCertificateBytes = 64 * KiB;
 export const certificateExtensions = 64;
 /** Certificates from a signer's to a root, and issuers that are tried on the way. */
 export const certificateChain = 4;
-export const certificateAttempts = 32;
+export const certificateAttempts = 16;
 /** Public keys in one file of a policy, and entries of each list in a trusted root. */
 export const trustKeys = 64;
 export const trustedRootEntries = 64;
@@ -52,16 +52,18 @@ export const referrers = 64;
 export const signatureBytes = MiB;
 /** Entries of a layout's index.json that are searched for referrers of an image. */
 export const layoutEntries = 1024;
-/** Signatures times requirements. The costliest check, of a certificate and its log entry, takes 50 ms. */
+/** Signatures times requirements. A check of a certificate and its log entry takes 50 ms, of a hostile one some 100 ms more. */
 export const signatureChecks = 512;
 /** The image verifier's own deadline. At containerd's deadline, 10 s by default, the reason would be lost. */
 export const verifierMs = 8000;
 /** The descriptor that containerd passes to a verifier, and the line of the verdict that a Pod's event shows. */
 export const verifierInputBytes = 64 * KiB;
 export const verifierLineChars = 512;
-/** Repositories that a blob was pulled from, and image checks before one layer is decrypted. */
-export const blobSources = 64;
+/** Names of one manifest, and checks of signatures before one layer is decrypted. */
+export const blobSources = 1024;
 export const gateChecks = 64;
+/** All checks before one layer is decrypted: a pull waits for them. */
+export const gateMs = 60_000;
 /** The longest wait that `trust check` accepts on its command line. */
 export const trustCheckMs = 3_600_000;
 /** How long an accepted verdict holds without the registry. Then the size of a verdict, and verdicts per digest. */

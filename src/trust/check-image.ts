@@ -43,7 +43,7 @@ export async function checkImage(
         : { requirement: wanted, scope: undefined };
     const registries = await readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
     const signed = await target.resolve();
-    const places = { stores: [target.store], folders, registries };
+    const places = { stores: [target.store], folders, registries, signal };
     const judgement = await verifyImage(decision.requirement, signed, places);
     const { scope } = decision;
     return { image, digest: signed.digest, ...judgement, ...(scope !== undefined && { scope }) };

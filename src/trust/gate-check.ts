@@ -45,6 +45,8 @@ class Gate {
   readonly #policy: LoadedPolicy;
   readonly #verdicts: Verdicts;
   readonly #reasons = new Set<string>();
+  readonly #asked = new Set<string>();
+  readonly #end = performance.now() + LIMITS.gateMs;
   #checks = 0;
 
   constructor(layer: GatedLayer, settings: TrustSettings, environment: Environment, policy: LoadedPolicy) {
@@ -110,13 +112,22 @@ class Gate {
     text: string,
     isGuess = false,
   ): Promise<boolean> {
-    this.#checks += 1;
-    if (this.#checks > LIMITS.gateChecks) return false;
+    // Images of one repository differ only in their tags, which the gate does not know to be right.
+    const question = JSON.stringify([name, isGuess]);
+    if (this.#asked.has(question)) return false;
+    this.#asked.add(question);
+    if (this.#checks >= LIMITS.gateChecks || performance.now() > this.#end) {
+      this.#reasons.add("checking its images takes too long");
+      return false;
+    }
     try {
       const verdict = await checkOnNode({ name, digest: name.digest }, this.#settings, this.#environment);
+      // What the policy rejects by name alone costs nothing. Strangers' names must not crowd out the right one.
+      if (verdict.fault !== "policy") this.#checks += 1;
       if (verdict.accepted && (!isGuess || verdict.signer !== undefined)) return true;
       this.#reasons.add(`${text}: ${verdict.reason} (${verdict.scope})`);
     } catch (error) {
+      this.#checks += 1;
       if (!(error instanceof DecoderError) || !PASSING.has(error.code)) throw error;
       this.#reasons.add(`${text}: ${error.message}`);
     }

@@ -7,6 +7,14 @@ import { ACCEPTED, type CheckedSignature, type Judgement, REJECTED } from "./jud
 import type { Requirement, SignedBy } from "./requirement.ts";
 import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
 
+/** A signature requirement, and what it is about. */
+interface Case {
+  readonly requirement: Requirement;
+  readonly image: SignedImage;
+  /** Ends the work early: checking what a stranger has attached can take half a minute. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Whether a signature of this form can satisfy a demand at all. */
 function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): boolean {
   if (form === "unreadable") return false;
@@ -17,14 +25,14 @@ function isAskedFor({ form }: FoundSignature, { signer, statement }: SignedBy): 
 
 /**
  * Evaluates a requirement over what was found. Every demand is evaluated, so that a person sees why none counts.
- * @throws DecoderError the first failure of a place that could not be asked, when nothing found is enough; BAD_KEY
+ * @throws DecoderError the first failure of a place that could not be asked, when nothing found is enough; BAD_KEY; the
+ * signal's reason
  */
 export async function judge(
-  requirement: Requirement,
+  { requirement, image, signal }: Case,
   { found, failures }: Findings,
-  image: SignedImage,
 ): Promise<Judgement> {
-  const bench = new Bench(found, image);
+  const bench = new Bench(found, image, signal);
   const accepted = await bench.satisfies(requirement);
   const ignored = bench.ignored(requirement);
   const { signatures } = bench;
@@ -55,10 +63,12 @@ class Bench {
   #checks = 0;
   readonly #found: readonly FoundSignature[];
   readonly #image: SignedImage;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(found: readonly FoundSignature[], image: SignedImage) {
+  constructor(found: readonly FoundSignature[], image: SignedImage, signal: AbortSignal | undefined) {
     this.#found = found;
     this.#image = image;
+    this.#signal = signal;
   }
 
   get signatures(): readonly CheckedSignature[] {
@@ -82,10 +92,17 @@ class Bench {
       if (!isAskedFor(signature, demand)) continue;
       this.#checks += 1;
       if (this.#checks > LIMITS.signatureChecks) throw tooMany();
+      if (this.#checks > 1) await this.#breathe();
       const verdict = await checkSignature(signature, demand, this.#image);
       checked.push({ demand: demand.label, where: signature.where, verdict });
     }
     return isSatisfied(checked);
+  }
+
+  /** Lets a deadline's timer run, which waits as long as there is work that only computes. @throws the signal's reason */
+  async #breathe(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#signal?.throwIfAborted();
   }
 
   ignored(requirement: Requirement): Judgement["ignored"] {

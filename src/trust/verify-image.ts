@@ -18,13 +18,14 @@ export async function verifyImage(
   image: SignedImage,
   places: SignaturePlaces,
 ): Promise<Judgement> {
-  if (decidedWithoutSignatures(requirement) !== undefined) return await judge(requirement, NOTHING, image);
+  const it = { requirement, image, signal: places.signal };
+  if (decidedWithoutSignatures(requirement) !== undefined) return await judge(it, NOTHING);
   const wanted = wantedBy(requirement);
   const local = await findLocally(image, wanted, places);
   let findings = local;
   const stores = usesAttachments(image, wanted, places.registries) ? places.stores : [];
   if (findings.found.length > 0 && stores.length > 0) {
-    const judgement = await judge(requirement, { found: findings.found, failures: [] }, image);
+    const judgement = await judge(it, { found: findings.found, failures: [] });
     if (judgement.accepted) return judgement;
   }
   for (const [position, store] of stores.entries()) {
@@ -36,8 +37,8 @@ export async function verifyImage(
       failures: [...local.failures, ...attached.failures],
     };
     if (isLast) break;
-    const judgement = await judge(requirement, { ...findings, failures: [] }, image);
+    const judgement = await judge(it, { ...findings, failures: [] });
     if (judgement.accepted) return judgement;
   }
-  return await judge(requirement, findings, image);
+  return await judge(it, findings);
 }

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
+import { boltDatabase } from "../support/bolt.ts";
 import { ContentStore } from "../support/content-store.ts";
 import { decode } from "../support/decoder.ts";
 import { type Encrypted, encryptFor } from "../support/encrypted.ts";
@@ -194,6 +195,17 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
 
   test("a scope that accepts anything opens without a signature and without a verdict", async () => {
     policy({ "127.0.0.1": [{ type: "insecureAcceptAnything" }] });
+    expect(await open()).toEqual(opened);
+  });
+
+  test("strangers' names of the same manifest don't crowd out the right one", async () => {
+    sign(manifest);
+    const target = { digest: manifest };
+    const names = Array.from({ length: 100 }, (_, i) => [`127.0.0.1/stranger:${i}`, `a.example/${i}:1`]);
+    const images = Object.fromEntries(names.flat().map((name) => [name, { target }]));
+    const labels = { "containerd.io/distribution.source.127.0.0.1": "test" };
+    const namespace = { images, content: { blob: { [manifest]: { labels } } } };
+    store.describe(boltDatabase({ v1: { "k8s.io": namespace } }));
     expect(await open()).toEqual(opened);
   });
 

@@ -50,14 +50,16 @@ export class ContentStore {
   /** As if a pull of this manifest were under way. */
   lease(manifest: string, layer: string): void {
     const database = fixture("one-pull").toString("latin1");
-    mkdirSync(join(this.root, METADATA));
-    writeFileSync(
-      join(this.root, METADATA, "meta.db"),
-      database
-        .replaceAll(LEASED_MANIFEST, manifest.slice("sha256:".length))
-        .replaceAll(LEASED_LAYER, layer.slice("sha256:".length)),
-      "latin1",
-    );
+    const text = database
+      .replaceAll(LEASED_MANIFEST, manifest.slice("sha256:".length))
+      .replaceAll(LEASED_LAYER, layer.slice("sha256:".length));
+    this.describe(Buffer.from(text, "latin1"));
+  }
+
+  /** Writes containerd's metadata. */
+  describe(database: Uint8Array): void {
+    mkdirSync(join(this.root, METADATA), { recursive: true });
+    writeFileSync(join(this.root, METADATA, "meta.db"), database);
   }
 }
 

@@ -15,6 +15,8 @@ export interface SignaturePlaces {
   /** Folders of signatures (`signature_store`). */
   readonly folders: readonly string[];
   readonly registries: RegistriesConfiguration;
+  /** Ends the check. */
+  readonly signal?: AbortSignal;
 }
 
 /** What kinds of signatures a requirement may be satisfied by. */

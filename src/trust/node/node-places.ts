@@ -36,6 +36,7 @@ export async function nodePlaces(
     stores: clients.map((client) => new RegistryStore(client)),
     folders: settings.signatureStores,
     registries: await readRegistriesD(settings.registriesDir),
+    signal,
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
     },
