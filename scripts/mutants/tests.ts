@@ -28,6 +28,11 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
   trust: ["test/cli/trust-gate.test.ts"],
 };
 
+/** Folder → unit tests of another room that are the main ones of its files. */
+const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  "src/containerd/nri": ["test/unit/tenants/nri-gate.test.ts"],
+};
+
 /** "types" is the compiler, which refuses some changes. */
 export const STAGES = ["own", "room", "types", "executable"] as const;
 export type StageName = (typeof STAGES)[number];
@@ -53,7 +58,7 @@ export class Tests {
     const others = this.#testsIn(`test/unit/${room}`).filter((it) => it !== own && this.#reaches(it, file));
     const stages: Stage[] = [
       { name: "own", tests: existsSync(join(this.#project, own)) ? [own] : [] },
-      { name: "room", tests: others },
+      { name: "room", tests: [...others, ...(TESTED_ELSEWHERE[dirname(file)] ?? [])] },
       { name: "types", tests: [] },
       { name: "executable", tests: EXECUTABLE_TESTS[room] ?? [] },
     ];
