@@ -363,6 +363,13 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     reason: "Linux has the flag",
   },
   {
+    file: "src/cipher/release.ts",
+    line: "if (size !== undefined || length > limit) return { bytes: buffer, isWhole: false };",
+    from: "!==",
+    to: "===",
+    reason: "a layer that is longer than its size then takes another way, which reports the same error",
+  },
+  {
     file: "src/cipher/hmac-ring.ts",
     line: "export const SLOTS = 16;",
     from: "16",

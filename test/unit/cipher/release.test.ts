@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
+import { releaseLayer } from "../../../src/cipher/release.ts";
 import { DecoderError } from "../../../src/errors.ts";
 import { sha256 } from "../../support/images.ts";
 import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
@@ -129,6 +130,31 @@ test("a digest that can't be checked is refused before anything is read", async 
   const { ciphertext, options } = encryptLayer(plainBytes(10));
   const released = await release(folder, { ciphertext, options: options(), digest: "md5:00" });
   expect(released).toMatchObject({ code: "BAD_DESCRIPTOR", written: Buffer.alloc(0) });
+});
+
+test("the memory of plaintext that was written is freed at once", async () => {
+  const { ciphertext, options } = encryptLayer(plainBytes(300_001));
+  const left = [ciphertext];
+  const input = {
+    size: ciphertext.length,
+    read(buffer: Uint8Array) {
+      const chunk = left.pop() ?? Buffer.alloc(0);
+      buffer.set(chunk);
+      return chunk.length;
+    },
+  };
+  const written: Uint8Array[] = [];
+  const sizes: number[] = [];
+  const output = {
+    write(piece: Uint8Array) {
+      written.push(piece);
+      sizes.push(piece.length);
+    },
+  };
+  const policy = { mode: "verified", spoolMemory: 300_001, spoolDirectory: folder } as const;
+  await releaseLayer({ input, output }, options(), { size: undefined, digest: undefined }, policy);
+  expect(sizes).toEqual([131_072, 131_072, 37_857]);
+  expect(written.map(({ length }) => length)).toEqual([0, 0, 0]);
 });
 
 test("a large layer leaves nothing behind, whether it is authentic or not", async () => {
