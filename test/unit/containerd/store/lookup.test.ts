@@ -11,9 +11,10 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { FoundLayer } from "../../../../src/containerd/payload.ts";
 import { searchStore } from "../../../../src/containerd/store/lookup.ts";
+import { allLayers } from "../../../../src/containerd/store/manifests.ts";
 import { Input } from "../../../../src/io/input.ts";
 import type { Descriptor } from "../../../../src/spec/descriptor.ts";
 import { ContentStore } from "../../../support/content-store.ts";
@@ -316,6 +317,19 @@ describe("what is no descriptor of the layer", () => {
     store.addManifest([describing(`sha256:${"0".repeat(64)}`, 1000)]);
     expect(() => search(store, inputOf(layer))).toThrow(NOTHING);
   });
+});
+
+test("a search of all manifests ends after 3 s", () => {
+  const store = newStore();
+  const digest = `sha256:${"0".repeat(64)}`;
+  // Each look at the clock shows one second more.
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => (now += 1000));
+  onTestFinished(() => clock.mockRestore());
+  for (const mark of ["a", "b", "c"]) store.addManifest([describing(digest, 1, mark)]);
+  expect(allLayers(store.folder)).toMatchObject({ layers: { length: 3 }, isComplete: true });
+  store.addManifest([describing(digest, 1, "d")]);
+  expect(allLayers(store.folder)).toMatchObject({ layers: { length: 3 }, isComplete: false });
 });
 
 test("a folder that is no content store is told", () => {
