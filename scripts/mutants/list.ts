@@ -225,6 +225,17 @@ export const CHANGES: readonly Change[] = [
     from: "withheldBytes - first.length >= WITHHELD_BYTES",
     to: "withheldBytes - first.length > WITHHELD_BYTES",
   },
+  {
+    file: "src/containerd/nri/requirement.ts",
+    from: 'section["disable"] !== true &&',
+    to: "",
+  },
+  { file: "src/containerd/store/metadata.ts", from: "depth + 1);", to: "depth + 2);" },
+  {
+    file: "src/containerd/store/manifests.ts",
+    from: "isComplete && paths.length <= LIMITS.storeManifests",
+    to: "paths.length <= LIMITS.storeManifests",
+  },
 ];
 
 export interface AcceptedMutant extends Change {
@@ -368,6 +379,13 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     from: "!==",
     to: "===",
     reason: "a layer that is longer than its size then takes another way, which reports the same error",
+  },
+  {
+    file: "src/containerd/store/metadata.ts",
+    line: "return { children: only === undefined ? children : children.slice(-1), isWhole: bytesLeft >= 0 };",
+    from: "0",
+    to: "1",
+    reason: "a page also has a header, so that its keys leave more than one byte",
   },
   {
     file: "src/cipher/hmac-ring.ts",

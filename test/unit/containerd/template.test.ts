@@ -9,6 +9,7 @@ describe("a template becomes TOML of the same structure", () => {
     ["base", '{{ template "base" . }}\nx = 1', "version = 2\n\nx = 1"],
     ["base with trimming", 'a\n{{- template "base" . -}}\n  b', "aversion = 2\nb"],
     ["values", 'x = {{ .SELinux }}\ny = "{{ .Opt }}"\n["{{$k}}"]', 'x = 0\ny = "0"\n["0"]'],
+    ["a value with a keyword in its name", "x = {{ .A.template }}", "x = 0"],
     ["a comment", "{{/* note */}}x", "x"],
     ["a condition", "{{ if .A }}a{{ else }}b{{ end }}c", "ac"],
     ["a chain of conditions", "{{ if .A }}a{{ else if .B }}b{{ else }}c{{ end }}d", "ad"],

@@ -111,15 +111,65 @@ test("no more pages than the limit are read", () => {
     page.writeUInt16LE(children, 10);
     for (let i = 0; i < children; i++) page.writeBigUInt64LE(number + 1n, 16 + 16 * i + 8);
   }
-  const leaf = database.subarray(4 * 4096);
-  leaf.writeUInt16LE(2, 8);
-  leaf.writeUInt16LE(1, 10);
-  leaf.writeUInt32LE(16, 16 + 4); // the key's offset from its element, then the lengths of key and value
-  leaf.writeUInt32LE(1, 16 + 8);
-  leaf.writeUInt32LE(1, 16 + 12);
+  writeLeaf(database.subarray(4 * 4096));
   const found = [...everyEntry(database)].length;
   // 4,096 pages: the root, 20 whole branches of 1 + 200 pages, and a branch with 74 leaves.
   expect(found).toBe(20 * 200 + 74);
+});
+
+/** A leaf page with one entry, whose key and value have one byte each. */
+function writeLeaf(page: Buffer): void {
+  page.writeUInt16LE(2, 8);
+  page.writeUInt16LE(1, 10);
+  page.writeUInt32LE(16, 16 + 4); // the key's offset from its element, then the lengths of key and value
+  page.writeUInt32LE(1, 16 + 8);
+  page.writeUInt32LE(1, 16 + 12);
+}
+
+function writeBranch(page: Buffer, children: readonly number[]): void {
+  page.writeUInt16LE(1, 8);
+  page.writeUInt16LE(children.length, 10);
+  for (const [i, child] of children.entries()) page.writeBigUInt64LE(BigInt(child), 16 + 16 * i + 8);
+}
+
+/** A database whose root is page 2. The other pages are empty. */
+function emptyPages(count: number): { database: Buffer; page: (number: number) => Buffer } {
+  const database = Buffer.alloc(count * 4096);
+  fixture("one-pull").copy(database, 0, 0, 2 * 4096);
+  for (const meta of [0, 4096]) database.writeBigUInt64LE(2n, meta + 16 + 16);
+  return { database, page: (number) => database.subarray(number * 4096) };
+}
+
+test.each([
+  [16, 1],
+  [17, 0],
+])("a leaf below %i branches: %i entries are read", (depth, entries) => {
+  const { database, page } = emptyPages(3 + depth);
+  for (let i = 0; i < depth; i++) writeBranch(page(2 + i), [3 + i]);
+  writeLeaf(page(2 + depth));
+  expect([...everyEntry(database)]).toHaveLength(entries);
+});
+
+test.each([
+  [4096, 1],
+  [4097, 0],
+])("a page of %i times 4 KiB: %i entries are read", (pages, entries) => {
+  const { database, page } = emptyPages(2 + pages);
+  writeLeaf(page(2));
+  page(2).writeUInt32LE(pages - 1, 12);
+  expect([...everyEntry(database)]).toHaveLength(entries);
+});
+
+test.each([
+  [15, 1],
+  [16, 0],
+])("a leaf after %i pages of 16 MiB: %i entries are read", (large, entries) => {
+  const { database, page } = emptyPages(5);
+  writeBranch(page(2), [...Array<number>(large).fill(3), 4]);
+  // The file ends before the page does, so that the test reads little.
+  page(3).writeUInt32LE(4095, 12);
+  writeLeaf(page(4));
+  expect([...everyEntry(database)]).toHaveLength(entries);
 });
 
 test("a page that claims more bytes than it has is given up, however often its keys overlap", () => {

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Bolt } from "../../../../src/containerd/store/metadata.ts";
 import { ContainerdMetadata } from "../../../../src/containerd/store/snapshots.ts";
 import { boltDatabase } from "../../../support/bolt.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -19,17 +20,37 @@ const NAMESPACE = {
   snapshots: { overlayfs: { id: { parent: CHAIN }, [CHAIN]: { name: "1" } } },
 };
 
-/** Metadata in which a bucket's page is beyond the end of the file. */
-function metadataWithout(bucket: string | undefined): ContainerdMetadata {
+function metadataOf(database: Buffer): ContainerdMetadata {
   const root = mkdtempSync(join(folder, "root-"));
-  const database = boltDatabase({ v1: { "k8s.io": NAMESPACE } });
-  // A bucket's value begins with the number of its page; 0 stands for the bytes that follow.
-  if (bucket !== undefined)
-    database.writeBigUInt64LE(9999n, database.lastIndexOf(bucket) + Buffer.byteLength(bucket));
   mkdirSync(join(root, "io.containerd.metadata.v1.bolt"));
   writeFileSync(join(root, "io.containerd.metadata.v1.bolt/meta.db"), database);
   return new ContainerdMetadata(join(root, "io.containerd.content.v1.content"));
 }
+
+/** Metadata in which a bucket's page is beyond the end of the file. */
+function metadataWithout(bucket: string | undefined): ContainerdMetadata {
+  const database = boltDatabase({ v1: { "k8s.io": NAMESPACE } });
+  // A bucket's value begins with the number of its page; 0 stands for the bytes that follow.
+  if (bucket !== undefined)
+    database.writeBigUInt64LE(9999n, database.lastIndexOf(bucket) + Buffer.byteLength(bucket));
+  return metadataOf(database);
+}
+
+test("a blob has at most 64 names", () => {
+  const names = Array.from({ length: 65 }, (_, i) => `reg.example/app:${100 + i}`);
+  const images = Object.fromEntries(names.map((name) => [name, { target: { digest: LAYER } }]));
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { images } } }));
+  expect(metadata.namesOf(LAYER)).toEqual(names.slice(0, 64));
+});
+
+test("no more than 1,024 layers below a container are followed", () => {
+  const overlayfs = { id: { parent: CHAIN }, [CHAIN]: { parent: CHAIN } };
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } }));
+  const values = vi.spyOn(Bolt.prototype, "value");
+  onTestFinished(() => values.mockRestore());
+  expect(() => metadata.chainsBelow("k8s.io", "id")).toThrow("a container has too many layers");
+  expect(values).toHaveBeenCalledTimes(1025);
+});
 
 test("metadata has the names of images and of pulled blobs", () => {
   const metadata = metadataWithout(undefined);
