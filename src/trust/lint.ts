@@ -49,16 +49,26 @@ export async function materialFindings(read: () => TrustFile): Promise<readonly 
   try {
     const file = read();
     const text = Buffer.from(file.bytes).toString("latin1");
-    if (/^-----BEGIN (?!PGP |CERTIFICATE-----)/m.test(text)) keysOf(file);
-    else if (text.includes("-----BEGIN CERTIFICATE-----"))
+    if (/^-----BEGIN (?!PGP |CERTIFICATE-----)/m.test(text)) return severalKeys(file);
+    if (text.includes("-----BEGIN CERTIFICATE-----"))
       return certificateFindings(readCertificateFile(file), file.name, Date.now());
-    else await (await import("./check/gpg.ts")).readKeyring(file);
+    await (await import("./check/gpg.ts")).readKeyring(file);
     return [];
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
     const hint = "images of that scope are refused";
     return [{ severity: "error", message: error.message, hint }];
   }
+}
+
+/** @throws DecoderError BAD_KEY */
+function severalKeys(file: TrustFile): PolicyFinding[] {
+  const { length } = keysOf(file);
+  if (length === 1) return [];
+  const message = `${file.name} has ${length} public keys, of which only the first counts`;
+  return [
+    { severity: "warning", message, hint: "put each into a file of its own, and list them in keyPaths" },
+  ];
 }
 
 function writersFinding(path: string): PolicyFinding[] {

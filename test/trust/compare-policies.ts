@@ -35,13 +35,15 @@ export async function comparePolicies(
     writeFileSync(path, publicKey);
     return path;
   });
+  const several = join(folder, "several.pub");
+  writeFileSync(several, signers.c.publicKey + signers.a.publicKey);
   const registriesDir = join(folder, "registries.d");
   mkdirSync(registriesDir, { recursive: true });
   writeFileSync(join(registriesDir, "all.yaml"), "default-docker:\n  use-sigstore-attachments: true\n");
   const registry = await SigningRegistry.start(signers);
   const places = {
     registry: registry.address,
-    keys,
+    keys: [...keys, several],
     keyDatas: Object.values(signers).map(({ publicKey }) => Buffer.from(publicKey).toString("base64")),
     missing: join(folder, "missing"),
     digest: registry.digest,

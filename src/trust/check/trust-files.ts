@@ -8,7 +8,8 @@ const roots = new WeakMap<TrustFile, TrustedRoot>();
 
 /** @throws DecoderError BAD_KEY */
 export function keysOf(file: TrustFile): readonly PublicKey[] {
-  return once(keys, file, readPublicKeys);
+  const all = once(keys, file, readPublicKeys);
+  return file.hasOneKey ? all.slice(0, 1) : all;
 }
 
 /** The leaf's own trusted root, or that of Sigstore's public instance. @throws DecoderError CONFIG */

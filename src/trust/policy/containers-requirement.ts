@@ -117,11 +117,11 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
     compile: ({ scopeIsIdentity }) =>
       leaf(
         description,
-        keys ? { kind: "keys", keys: load(keys) } : required(certificate).signer(),
+        keys ? { kind: "keys", keys: loadKeys(keys) } : required(certificate).signer(),
         identity,
         {
           scopeIsIdentity,
-          ...(rekor && { log: { need: "required", keys: load(rekor) } }),
+          ...(rekor && { log: { need: "required", keys: loadKeys(rekor) } }),
         },
       ),
   };
@@ -211,6 +211,11 @@ function readValues(fields: Fields, field: string): Source {
   if (field.endsWith("Datas")) return { field, paths: [], datas: fields.bytesList(field) ?? [] };
   if (field.endsWith("Data")) return { field, paths: [], datas: [fields.bytes(field) ?? new Uint8Array()] };
   return { field, paths: [fields.text(field) ?? ""], datas: [] };
+}
+
+/** Keys: one of each file. Of certificates and keyrings, all count. */
+function loadKeys(source: Source): TrustFile[] {
+  return load(source).map((file) => ({ ...file, hasOneKey: true }));
 }
 
 function load({ field, paths, datas }: Source): TrustFile[] {

@@ -86,7 +86,10 @@ function readEntry(value: unknown, where: string, settings: AdmissionSettings): 
       trustedRoot: settings.trustedRoot,
     });
   const readers: Readonly<Record<string, () => readonly SignedBy[]>> = {
-    pubKeys: () => pems(fields, "pubKeys").map((key) => leaf(key.name, { kind: "keys", keys: [key] }, false)),
+    pubKeys: () =>
+      pems(fields, "pubKeys").map((key) =>
+        leaf(key.name, { kind: "keys", keys: [{ ...key, hasOneKey: true }] }, false),
+      ),
     keyless: () =>
       objects(fields, "keyless", ["issuer", "subject"]).map((it) =>
         leaf(

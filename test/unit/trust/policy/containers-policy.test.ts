@@ -1,6 +1,8 @@
+import { createPublicKey } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { keysOf } from "../../../../src/trust/check/trust-files.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import type { ImagePlace } from "../../../../src/trust/policy/policy.ts";
 import { parsePolicy } from "../../../../src/trust/policy/read-policy.ts";
@@ -59,6 +61,21 @@ describe("the most specific scope decides", () => {
     expect(policy.requirementFor({ transport: "oci", path: "/images/a" }).scope).toBe('oci scope "/images"');
     expect(policy.requirementFor({ transport: "oci", path: "/image" }).scope).toBe("default");
   });
+});
+
+test("of several keys in a file, the first counts", async () => {
+  const [first, second] = [newSigner(), newSigner()];
+  const file = join(folder, "several.pub");
+  writeFileSync(file, first.publicKey + second.publicKey);
+  const data = Buffer.from(first.publicKey + second.publicKey).toString("base64");
+  for (const source of [{ keyPath: file }, { keyPaths: [file] }, { keyData: data }, { keyDatas: [data] }]) {
+    const rekor = { rekorPublicKeyPath: file };
+    const policy = await read({ default: [{ type: "sigstoreSigned", ...source, ...rekor }] });
+    const [leaf] = [...leavesOf(policy.requirementFor(docker("busybox:1")).requirement)];
+    const files = leaf?.signer.kind === "keys" ? [...leaf.signer.keys, ...leaf.log.keys] : [];
+    const spki = createPublicKey(first.publicKey).export({ type: "spki", format: "der" });
+    expect(files.map((it) => keysOf(it).map((key) => Buffer.from(key.spki)))).toEqual([[spki], [spki]]);
+  }
 });
 
 describe("a policy that is wrong anywhere is refused", () => {
