@@ -12,7 +12,7 @@ export interface AuditedImage {
   readonly reason: string;
 }
 
-/** Names that are not an image's: containerd's CRI plugin also records each image under its configuration's digest. */
+/** containerd's CRI plugin records each image under its configuration's digest as well, which names no repository. */
 const BARE_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /**
@@ -26,11 +26,17 @@ export async function* auditImages(
   environment: Readonly<Record<string, string | undefined>>,
 ): AsyncGenerator<AuditedImage> {
   const seen = new Set<string>();
-  for (const { name, digest } of new ContainerdMetadata(store).images()) {
+  const images = new ContainerdMetadata(store).images();
+  const named = new Set(images.flatMap(({ name, digest }) => (BARE_DIGEST.test(name) ? [] : [digest])));
+  for (const { name, digest } of images) {
     const key = `${name} ${digest}`;
-    if (BARE_DIGEST.test(name) || seen.has(key)) continue;
+    if (seen.has(key)) continue;
     seen.add(key);
-    yield { name, digest, ...(await check(name, digest, settings, environment)) };
+    if (BARE_DIGEST.test(name)) {
+      // A Pod can run it by its ID, also after its last name has been removed.
+      if (!named.has(digest))
+        yield { name, digest, accepted: false, reason: "it has no name that the policy could judge" };
+    } else yield { name, digest, ...(await check(name, digest, settings, environment)) };
   }
 }
 

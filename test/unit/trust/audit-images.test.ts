@@ -53,6 +53,14 @@ describeWith([root], "the audit of a node's images", {}, () => {
     ]);
   });
 
+  test("refuses an image that has lost its names", async () => {
+    metadata({ "k8s.io": { "a.b/c:1": A, [A]: A, [B]: B } });
+    expect(await audited()).toEqual([
+      ["a.b/c:1", A, true],
+      [B, B, false],
+    ]);
+  });
+
   test("refuses a name that is not an image's", async () => {
     metadata({ default: { "A//b": A } });
     expect(await audited()).toEqual([["A//b", A, false]]);
