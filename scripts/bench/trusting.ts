@@ -3,7 +3,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ContentStore } from "../../test/support/content-store.ts";
 import { startDockerRegistry } from "../../test/support/docker-registry.ts";
-import { cosign2, registry } from "../../test/support/peers.ts";
+import { cosign2, cosign3, registry } from "../../test/support/peers.ts";
+import { Sigstore } from "../../test/support/sigstore.ts";
 import { newSigner, removeVerdicts, storeSignature, writeSettings } from "../../test/support/trust.ts";
 import { writeImage } from "./images.ts";
 import { writeLayer } from "./inputs.ts";
@@ -65,6 +66,48 @@ const checkRow: Row = {
   },
 };
 
+const KEYLESS = "check a file's signature by a certificate, without network, processor time";
+
+/** Bundle with certificate, certificate and RFC 3161 timestamps, log entry; trusted root in a file. */
+const keylessRow: Row = {
+  id: "trust-keyless",
+  unit: "ms",
+  rounds: 20,
+  option: "registry",
+  lines: [
+    { title: `${KEYLESS}, compared with cosign`, of: "ours", over: "cosign", goal: atMost(1) },
+    {
+      title: `${KEYLESS}, compared with an empty Bun executable`,
+      of: "ours",
+      over: "empty",
+      goal: atMost(3),
+    },
+  ],
+  prepare: async (workspace) => {
+    if (cosign3.absent !== undefined) throw new Error(cosign3.absent);
+    const folder = workspace.newFolder("trust-keyless");
+    const at = (file: string) => join(folder, file);
+    const [store, bytes] = [new Sigstore(), Buffer.from("released\n")];
+    writeFileSync(at("file"), bytes);
+    writeFileSync(at("bundle"), JSON.stringify(store.fileBundle(bytes)));
+    writeFileSync(at("root.json"), JSON.stringify(store.trustedRoot()));
+    const args = [
+      ...["--bundle", at("bundle"), "--trusted-root", at("root.json")],
+      ...["--certificate-identity", "dev@example.test"],
+      ...["--certificate-oidc-issuer", "https://issuer.example.test", at("file")],
+    ];
+    const cpu = (command: CommandLine) => () => measured(command, { HOME: folder }).cpu;
+    return {
+      contestants: {
+        empty: cpu(workspace.emptyExecutable()),
+        ours: cpu([workspace.ours, "verify-blob", ...args]),
+        cosign: cpu([cosign3.command, ...cosign3.args, "verify-blob", ...args]),
+      },
+      end: async () => rmSync(folder, { recursive: true }),
+    };
+  },
+};
+
 /** An earlier layer of the same image left a verdict, so the gate only compares. */
 const gateRow: Row = {
   id: "trust-gate",
@@ -115,4 +158,4 @@ const gateRow: Row = {
   },
 };
 
-export const TRUSTING: readonly Row[] = [gateRow, checkRow];
+export const TRUSTING: readonly Row[] = [gateRow, checkRow, keylessRow];

@@ -18,6 +18,7 @@ import {
   skopeo,
   skopeoNew,
 } from "../support/peers.ts";
+import { Sigstore } from "../support/sigstore.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -33,6 +34,26 @@ beforeAll(async () => {
   writeImage(plain, "v1", [{ tar: await tar({ "bin/tool": Buffer.from("tool") }), compression: "gzip" }]);
 }, 60_000);
 afterAll(async () => await server?.stop());
+
+describeWith([ours, cosign3], "a keyless signature of the tests' own authority", {}, () => {
+  test("counts here and with cosign, and not for another identity", async () => {
+    const [store, file] = [new Sigstore(), Buffer.from("released\n")];
+    const at = (name: string) => join(folder, `keyless-${name}`);
+    writeFileSync(at("file"), file);
+    writeFileSync(at("bundle"), JSON.stringify(store.fileBundle(file)));
+    writeFileSync(at("root"), JSON.stringify(store.trustedRoot()));
+    const args = (identity: string) => [
+      ...["verify-blob", "--bundle", at("bundle"), "--trusted-root", at("root")],
+      ...["--certificate-identity", identity],
+      ...["--certificate-oidc-issuer", "https://issuer.example.test", at("file")],
+    ];
+    for (const peer of [ours, cosign3]) {
+      const { exit } = await run(peer, args("dev@example.test"), { env: peerEnvironment });
+      const { exit: other } = await run(peer, args("eve@example.test"), { env: peerEnvironment });
+      expect([peer.name, exit, other === 0]).toEqual([peer.name, 0, false]);
+    }
+  });
+});
 
 /** The image under a new name. */
 async function pushed(): Promise<string> {

@@ -4,6 +4,7 @@ import { TAG, writeElement, writeInteger, writeOid } from "../../src/encoding/de
 
 const UTF8_STRING = 0x0c;
 const SET = 0x31;
+const UTC_TIME = 0x17;
 const GENERALIZED_TIME = 0x18;
 const BOOLEAN = 0x01;
 const VERSION = 0xa0;
@@ -47,6 +48,12 @@ function time(at: number): Uint8Array {
   return writeElement(GENERALIZED_TIME, Buffer.from(digits.replace(/\.?0+Z$/, "Z")));
 }
 
+/** A certificate's time before 2050 (RFC 5280 §4.1.2.5), in whole seconds. */
+function utcTime(at: number): Uint8Array {
+  const digits = new Date(at).toISOString().replace(/[-:T]/g, "");
+  return writeElement(UTC_TIME, Buffer.from(`${digits.slice(2, 14)}Z`));
+}
+
 function name(commonName: string): Uint8Array {
   return sequence(writeElement(SET, sequence(writeOid(COMMON_NAME), text(commonName))));
 }
@@ -81,7 +88,7 @@ function tbsOf({
     writeInteger(sha256(spkiOf(key)).subarray(0, 8)),
     algorithm,
     name(issuer),
-    sequence(time(notBefore ?? SIGNED_AT - 1000), time(notAfter ?? SIGNED_AT + 600_000)),
+    sequence(utcTime(notBefore ?? SIGNED_AT - 1000), utcTime(notAfter ?? SIGNED_AT + 600_000)),
     name(subject),
     spkiOf(key),
     writeElement(EXTENSIONS, sequence(...extensions.map(extension))),
@@ -292,6 +299,26 @@ export class Sigstore {
       sequence(writeInteger(Uint8Array.of(0))),
       sequence(writeOid(SIGNED_DATA), writeElement(TAG.CONTEXT_0, signedData)),
     );
+  }
+
+  /** The bundle of a file's signature by dev@example.test, as cosign 3 writes it. */
+  fileBundle(file: Uint8Array) {
+    const { publicKey, privateKey } = newKey();
+    const [leaf, signature] = [this.leaf(publicKey), sign("sha256", file, privateKey)];
+    return {
+      mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+      verificationMaterial: {
+        certificate: { rawBytes: base64(leaf) },
+        tlogEntries: [this.tlogEntry(hashedrekord(file, signature, pemOf("CERTIFICATE", leaf)))],
+        timestampVerificationData: {
+          rfc3161Timestamps: [{ signedTimestamp: base64(this.timestamp(signature)) }],
+        },
+      },
+      messageSignature: {
+        messageDigest: { algorithm: "SHA2_256", digest: base64(sha256(file)) },
+        signature: base64(signature),
+      },
+    };
   }
 
   /** trusted_root.json, as an object to change. */
