@@ -44,7 +44,7 @@ interface Place {
  * @throws Error from the system
  */
 function* placesOn(path: string): Generator<Place> {
-  const rest = path.split("/");
+  const rest = path.split("/").slice(1);
   let links = 0;
   yield { path: "/", stat: lstatSync("/") };
   for (let at = "/", name = rest.shift(); name !== undefined; name = rest.shift()) {
