@@ -1,5 +1,14 @@
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, constants, cpSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  cpSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -30,13 +39,14 @@ beforeAll(() => {
 function read(
   fd: number | "pipe" | "none",
   write?: (channel: Writable) => void,
-  copy: keyof typeof COPIES = "patient",
+  copy: keyof typeof COPIES | "real" = "patient",
 ): Promise<unknown> {
   const program = `
-    import { readPayloadBytes } from "${join(folder, copy)}/containerd/payload-channel.ts";
+    import { readPayloadBytes } from "${copy === "real" ? `${PROJECT}src` : join(folder, copy)}/containerd/payload-channel.ts";
     try {
       const bytes = await readPayloadBytes();
-      process.stdout.write(JSON.stringify(bytes && Buffer.from(bytes).toString("latin1")));
+      const isLong = bytes?.length > 1_000_000;
+      process.stdout.write(JSON.stringify(isLong ? bytes.length : bytes && Buffer.from(bytes).toString("latin1")));
     } catch (error) {
       process.stdout.write(JSON.stringify({ code: error.code }));
     }`;
@@ -109,6 +119,22 @@ describe("the payload is read to its end", () => {
 
 test("a payload above the limit is refused", async () => {
   expect(await read("pipe", (channel) => channel.end("x".repeat(200_001)))).toEqual({ code: "LIMIT" });
+});
+
+test("16 MiB are not above the real limit", async () => {
+  const path = join(folder, "large");
+  writeFileSync(path, "");
+  const sized = async (size: number) => {
+    truncateSync(path, size);
+    const fd = openSync(path, "r");
+    try {
+      return await read(fd, undefined, "real");
+    } finally {
+      closeSync(fd);
+    }
+  };
+  expect(await sized(16_777_216)).toBe(16_777_216);
+  expect(await sized(16_777_217)).toEqual({ code: "LIMIT" });
 });
 
 test("a pipe that nobody closes is given up", async () => {

@@ -99,14 +99,29 @@ test.each([
   expect(skipped).toEqual([{ origin: "key.p12", reason, isLocked: true }]);
 });
 
+const sequence = (...parts: Uint8Array[]) => writeElement(TAG.SEQUENCE, ...parts);
+const octets = (bytes: Uint8Array) => writeElement(TAG.OCTET_STRING, bytes);
+const integer = (number: number) => writeInteger(Uint8Array.from([24, 16, 8, 0], (bits) => number >>> bits));
+const data = (bytes: Uint8Array) =>
+  sequence(writeOid("2a864886f70d010701"), writeElement(TAG.CONTEXT_0, octets(bytes)));
+
+/** A file with a key in its last part, whose last bag it is. The other parts and bags are empty. */
+function withParts(parts: number, bags: number): Uint8Array<ArrayBuffer> {
+  const key = sequence(writeOid("2a864886f70d010c0a0101"), writeElement(TAG.CONTEXT_0, pkcs8));
+  const others = Array<Uint8Array>(bags - 1).fill(sequence());
+  const list = [...Array<Uint8Array>(parts - 1).fill(data(sequence())), data(sequence(...others, key))];
+  return sequence(integer(3), data(sequence(...list)));
+}
+
+test("a file has at most 64 parts with at most 64 bags each", async () => {
+  const keys = async (parts: number, bags: number) => (await collect(withParts(parts, bags))).keys.length;
+  expect(await keys(64, 64)).toBe(1);
+  expect(await keys(65, 1)).toBe(0);
+  expect(await keys(1, 65)).toBe(0);
+});
+
 /** A file whose only key is encrypted with 3DES, after so many iterations. Its ciphertext is not valid. */
 function withIterations(iterations: number): Uint8Array<ArrayBuffer> {
-  const sequence = (...parts: Uint8Array[]) => writeElement(TAG.SEQUENCE, ...parts);
-  const octets = (bytes: Uint8Array) => writeElement(TAG.OCTET_STRING, bytes);
-  const integer = (number: number) =>
-    writeInteger(Uint8Array.from([24, 16, 8, 0], (bits) => number >>> bits));
-  const data = (bytes: Uint8Array) =>
-    sequence(writeOid("2a864886f70d010701"), writeElement(TAG.CONTEXT_0, octets(bytes)));
   const parameters = sequence(octets(new Uint8Array(8)), integer(iterations));
   const key = sequence(sequence(writeOid("2a864886f70d010c0103"), parameters), octets(new Uint8Array(64)));
   const bag = sequence(writeOid("2a864886f70d010c0a0102"), writeElement(TAG.CONTEXT_0, key));

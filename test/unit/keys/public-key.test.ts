@@ -33,6 +33,13 @@ test("a JWK's name and algorithm are kept where they are texts", () => {
   expect([unnamed.kid, unnamed.alg]).toEqual([undefined, undefined]);
 });
 
+test("a file has at most 64 PEM blocks", () => {
+  const others = (count: number) => block("SOMETHING", "AAAA").repeat(count);
+  const key = pem(EC.publicKey);
+  expect(() => parse(`${others(63)}${key}`)).not.toThrow();
+  expect(() => parse(`${others(64)}${key}`)).toThrow(expect.objectContaining({ code: "BAD_RECIPIENT" }));
+});
+
 describe("what is refused", () => {
   const UNSUPPORTED = /is neither an RSA key nor an EC key on P-256, P-384 or P-521/;
   const spki = (type: "ed25519" | "x25519") =>

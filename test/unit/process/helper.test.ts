@@ -86,6 +86,11 @@ describe("a message", () => {
 
   test("that would be too long is refused before it is read", () => {
     const { buffer } = encodeMessage({ head: {}, body: NO_BODY });
+    // The head has 2 bytes.
+    new DataView(buffer).setUint32(4, 1_048_574);
+    expect(contentLength(new Uint8Array(buffer))).toBe(1_048_576);
+    new DataView(buffer).setUint32(4, 1_048_575);
+    expect(() => contentLength(new Uint8Array(buffer))).toThrow("bug");
     new DataView(buffer).setUint32(4, 0xffffffff);
     expect(() => contentLength(new Uint8Array(buffer))).toThrow("bug");
   });

@@ -41,6 +41,9 @@ test("PKCS#8 and SEC 1 are read, public keys are not", () => {
 test.each([
   ["a derivation that would take all memory", box({ N: 2 ** 30, r: 8, p: 1 }), /more scrypt work/],
   ["a derivation that would take all day", box({ N: 1024, r: 8, p: 100_000 }), /more scrypt work/],
+  ["one of 17 lanes", box({ N: 2, r: 1, p: 17 }), /more scrypt work/],
+  ["one of 16 lanes, to whom has no password for it,", box({ N: 2, r: 1, p: 16 }), /password is wrong/],
+  ["one of more than 128 MiB", box({ N: 2 ** 18, r: 8, p: 1 }), /more scrypt work/],
   ["no cost", box({}), /malformed/],
   ["another derivation", box({ N: 2, r: 1, p: 1 }, "argon2"), /unsupported way/],
   ["no box", { ...box({ N: 2, r: 1, p: 1 }), ciphertext: "AAAA" }, /malformed/],
