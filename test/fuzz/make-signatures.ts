@@ -87,6 +87,75 @@ export function writeSignatures(save: Save): void {
   );
   save("challenge/several", `Negotiate dG9rZW4=, Basic realm="a \\"b\\"", bearer realm=https://other.test/t`);
   savePolicies(save);
+  savePoliciesWithKeys(save, {
+    key: pemOf("PUBLIC KEY", spkiOf(key.publicKey)),
+    log: pemOf("PUBLIC KEY", spkiOf(store.rekor.publicKey)),
+    root: pemOf("CERTIFICATE", store.rootCertificate),
+    leaf: pem,
+  });
+  saveArtifacts(save);
+}
+
+interface Pems {
+  readonly key: string;
+  readonly log: string;
+  readonly root: string;
+  readonly leaf: string;
+}
+
+/** Policies of every format whose keys and certificates can be read. */
+export function savePoliciesWithKeys(save: Save, { key, log, root, leaf }: Pems): void {
+  const data = (pem: string) => base64(Buffer.from(pem));
+  const fulcio = { caData: data(root), oidcIssuer: "https://issuer.test", subjectEmail: "dev@example.test" };
+  const signed = [
+    { keyDatas: [data(key)], rekorPublicKeyData: data(log) },
+    { fulcio, rekorPublicKeyDatas: [data(log)] },
+    { pki: { caRootsData: data(root), subjectHostname: "example.test" } },
+  ];
+  const rules = signed.map((it) => ({ type: "sigstoreSigned", ...it }));
+  save("trust-policy/containers-keys", json({ default: rules, transports: { docker: {} } }));
+  const block = (pem: string, indent: string) => `|\n${pem.trimEnd().replace(/^/gm, indent)}`;
+  save(
+    "trust-policy-yaml/kubewarden",
+    `# every image\nsignatures:\n  - image: "*"\n    pubKeys:\n      - ${block(key, "        ")}
+    annotations: &env { env: prod, "quoted": 'it''s' }
+  - image: registry.example.test/*\n    certificates: [${JSON.stringify(leaf)}]
+    certificateChain: ${JSON.stringify(root)}\n    requireRekorBundle: True\n    annotations: *env\n`,
+  );
+  save(
+    "trust-policy-yaml/cluster-image-policy",
+    `apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: { name: a }\nspec:
+  images: [{ glob: "**" }]\n  authorities:\n    - name: x\n      key:\n        data: ${block(key, "          ")}
+      attestations: [{ name: sbom, predicateType: spdx }]\n---\n---\nkind: ClusterImagePolicy\nspec:
+  images:\n  - glob: >-\n      registry.example.test/**\n  authorities:\n  - keyless:\n      ca-cert:
+        data: ${block(root, "          ")}\n      identities:\n      - issuer: https://issuer.test
+        subjectRegExp: "(?i)^dev.*"\n`,
+  );
+}
+
+/** Manifests and indexes under which signatures are found. */
+export function saveArtifacts(save: Save): void {
+  const layer = (mediaType: string, annotations: object = {}) => ({
+    mediaType,
+    digest: `sha256:${HEX}`,
+    size: 1,
+    annotations,
+  });
+  const signature = { "dev.cosignproject.cosign/signature": "AAAA" };
+  const bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    artifactType: bundle,
+    config: layer("application/vnd.oci.empty.v1+json"),
+    subject: layer("application/vnd.oci.image.manifest.v1+json"),
+  };
+  const simple = layer("application/vnd.dev.cosign.simplesigning.v1+json", signature);
+  const envelope = layer("application/vnd.dsse.envelope.v1+json", { predicateType: "x" });
+  save("signature-artifact/payloads", json({ ...manifest, layers: [simple, envelope] }));
+  // It is read as an index, too: every manifest that it names is itself.
+  const manifests = [layer("application/vnd.oci.image.manifest.v1+json")];
+  save("signature-artifact/bundle", json({ ...manifest, layers: [layer(bundle)], manifests }));
 }
 
 /** An OpenPGP message as skopeo signs it, and its keyring. */

@@ -1,27 +1,35 @@
-import { isObject, parseJsonObject } from "../../src/encoding/json.ts";
+import { X509Certificate } from "node:crypto";
+import { parseJsonObject } from "../../src/encoding/json.ts";
 import { DecoderError } from "../../src/errors.ts";
 import { Authorizer } from "../../src/registry/authorizer.ts";
 import { secretOf } from "../../src/registry/credential-files.ts";
 import type { HttpResponse } from "../../src/registry/http.ts";
 import { TokenServer } from "../../src/registry/tokens.ts";
 import { verifyChain } from "../../src/trust/check/chain.ts";
+import { readCertificateFile } from "../../src/trust/check/evidence.ts";
 import { verifyGpgMessage } from "../../src/trust/check/gpg.ts";
 import { readNames } from "../../src/trust/check/identity.ts";
-import { checkLogged } from "../../src/trust/check/logged.ts";
+import { checkLogged, type Logged } from "../../src/trust/check/logged.ts";
 import { bytesMessage } from "../../src/trust/check/message.ts";
 import { COSIGN_TYPE, readPayload } from "../../src/trust/check/payload.ts";
 import { verifySignedEntry } from "../../src/trust/check/rekor.ts";
 import { checkTimestamps } from "../../src/trust/check/sct.ts";
 import { checkSignature } from "../../src/trust/check/signature.ts";
-import { readEnvelope, readStatement } from "../../src/trust/check/statement.ts";
+import { preAuthentication, readEnvelope, readStatement } from "../../src/trust/check/statement.ts";
 import { verifyTimestamp } from "../../src/trust/check/timestamp.ts";
+import { keysOf } from "../../src/trust/check/trust-files.ts";
 import { readTrustedRoot } from "../../src/trust/check/trusted-root.ts";
 import { OID, parseCertificate } from "../../src/trust/check/x509.ts";
 import { readSums } from "../../src/trust/file/sums.ts";
+import type { ArtifactStore } from "../../src/trust/find/artifact-store.ts";
+import { parseArtifactIndex } from "../../src/trust/find/attachments.ts";
+import { findReferrers } from "../../src/trust/find/referrers.ts";
+import { findByTag } from "../../src/trust/find/tag-signatures.ts";
 import type { FoundSignature, SignatureVerdict } from "../../src/trust/found.ts";
 import { parseImageName } from "../../src/trust/policy/image-name.ts";
 import { parsePolicy } from "../../src/trust/policy/read-policy.ts";
 import type { SignedBy } from "../../src/trust/requirement.ts";
+import { leavesOf } from "../../src/trust/requirement-tree.ts";
 import { SIGNED_AT } from "../support/sigstore.ts";
 import { demand, keyless } from "../unit/trust/check/demand.ts";
 import { seed } from "./corpus.ts";
@@ -67,10 +75,7 @@ export const SIGNATURE_TARGETS: readonly (readonly [string, Target])[] = [
   ],
   ["signature-timestamp", { structure: "der", corpus: ["signature-timestamp"], prepare: stamping }],
   ["signature-entry", { structure: "json", corpus: ["signature-entry"], prepare: logging }],
-  [
-    "signature-log",
-    { structure: "json", corpus: ["signature-log"], prepare: () => (body) => checkLogged(body, LOGGED) },
-  ],
+  ["signature-log", { structure: "json", corpus: ["signature-log"], prepare: comparingEntries }],
   [
     "trusted-root",
     {
@@ -80,7 +85,8 @@ export const SIGNATURE_TARGETS: readonly (readonly [string, Target])[] = [
     },
   ],
   ["trust-policy", { structure: "json", corpus: ["trust-policy"], prepare: () => readPolicy }],
-  ["trust-policy-yaml", { structure: "text", corpus: ["trust-policy"], prepare: () => readPolicy }],
+  ["trust-policy-yaml", { structure: "text", corpus: ["trust-policy-yaml"], prepare: () => readPolicy }],
+  ["signature-artifact", { structure: "json", corpus: ["signature-artifact"], prepare: findingArtifacts }],
   ["signature-gpg", { structure: "bytes", corpus: ["signature-gpg"], prepare: readingGpg }],
   ["challenge", { structure: "text", corpus: ["challenge"], prepare: () => answerChallenge }],
   [
@@ -89,12 +95,29 @@ export const SIGNATURE_TARGETS: readonly (readonly [string, Target])[] = [
   ],
 ];
 
-const LOGGED = {
-  signed: bytesMessage(new Uint8Array()),
-  payload: undefined,
-  signature: Uint8Array.of(1),
-  verifier: Uint8Array.of(1),
-};
+/** What the entries of the corpus are about: a payload of simple signing. */
+function loggedPayload(): Logged {
+  const { payload, signature, certificate } = JSON.parse(seed("signature-simple/keyless").toString());
+  return {
+    signed: bytesMessage(Buffer.from(payload, "base64")),
+    payload: undefined,
+    signature: Buffer.from(signature, "base64"),
+    verifier: new X509Certificate(certificate).raw,
+  };
+}
+
+/** The same for an envelope in a bundle. */
+function loggedEnvelope(): Logged {
+  const { verificationMaterial, dsseEnvelope } = JSON.parse(seed("signature-bundle/keyless").toString());
+  const { payloadType, payload, signatures } = dsseEnvelope;
+  const bytes = Buffer.from(payload, "base64");
+  return {
+    signed: bytesMessage(preAuthentication({ payloadType, payload: bytes })),
+    payload: bytesMessage(bytes),
+    signature: Buffer.from(signatures[0].sig, "base64"),
+    verifier: Buffer.from(verificationMaterial.certificate.rawBytes, "base64"),
+  };
+}
 
 /** Judges a signature by key and by certificate. It must not throw. */
 function judging(found: (bytes: Uint8Array) => FoundSignature): (bytes: Uint8Array) => Promise<void> {
@@ -143,7 +166,42 @@ function stamping(): (bytes: Uint8Array) => unknown {
 
 function logging(): (bytes: Uint8Array) => unknown {
   const { logs } = root();
-  return (bytes) => verifySignedEntry(bytes, logs, LOGGED);
+  const logged = loggedPayload();
+  return (bytes) => verifySignedEntry(bytes, logs, logged);
+}
+
+function comparingEntries(): (bytes: Uint8Array) => Promise<void> {
+  const [payload, envelope] = [loggedPayload(), loggedEnvelope()];
+  return async (body) => {
+    const results = await Promise.allSettled([payload, envelope].map((it) => checkLogged(body, it)));
+    const [first] = results;
+    if (first?.status === "rejected" && results.every(({ status }) => status === "rejected"))
+      throw first.reason;
+  };
+}
+
+/** A repository in which every manifest and index has the same bytes. */
+function findingArtifacts(): (bytes: Uint8Array) => Promise<void> {
+  const blob = seed("signature-bundle/key");
+  return async (bytes) => {
+    const store: ArtifactStore = {
+      manifest: async (digest) => ({
+        bytes,
+        digest,
+        mediaType: "application/vnd.oci.image.manifest.v1+json",
+      }),
+      blob: async () => blob,
+      referrers: async () => parseArtifactIndex(bytes, "the index"),
+    };
+    const kinds = await Promise.all([
+      findByTag(store, IMAGE.digest, "sig"),
+      findByTag(store, IMAGE.digest, "att"),
+      findReferrers(store, IMAGE.digest),
+    ]);
+    const found = kinds.flatMap((it) => it.found);
+    if (found.every(({ form }) => form === "unreadable"))
+      throw new DecoderError("BAD_IMAGE", "nothing found");
+  };
 }
 
 function readingGpg(): (bytes: Uint8Array) => Promise<unknown> {
@@ -191,6 +249,14 @@ async function readPolicy(bytes: Uint8Array): Promise<void> {
     unmatched: "reject",
     scopeIsIdentity: false,
   });
-  const name = parseImageName("registry.example.test/app:1");
-  if (isObject(policy) && name !== undefined) policy.requirementFor({ transport: "docker", name });
+  const { name } = IMAGE;
+  if (name === undefined) throw new Error("bug: the image's name is malformed");
+  const { requirement } = policy.requirementFor({ transport: "docker", name });
+  for (const { signer, log } of leavesOf(requirement)) {
+    log.keys.map(keysOf);
+    if (signer.kind === "keys") signer.keys.map(keysOf);
+    if (signer.kind === "pinned-certificate") signer.certificates.map(readCertificateFile);
+    if (signer.kind === "certificate" && signer.authority.kind !== "trusted-root")
+      readCertificateFile(signer.authority.roots);
+  }
 }
