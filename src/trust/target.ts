@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { goField, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
 import type { RegistryClient } from "../registry/client.ts";
@@ -42,9 +43,20 @@ export async function openTarget(
 /** How policies address an image. Nothing is opened. @throws DecoderError USAGE */
 export function placeOf(text: string): ImagePlace {
   if (text.startsWith(LAYOUT)) {
-    return { transport: "oci", path: resolve(parseTagged("oci", text.slice(LAYOUT.length)).path) };
+    return { transport: "oci", path: realPath(parseTagged("oci", text.slice(LAYOUT.length)).path) };
   }
   return { transport: "docker", name: pulledName(registryName(text)) };
+}
+
+/** As containers/image resolves a layout's path: a link must not lead out of the scope that it is in. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const whole = resolve(path);
+    // A layout that does not exist yet has a folder that may.
+    return whole === "/" ? whole : join(realPath(dirname(whole)), basename(whole));
+  }
 }
 
 function registryName(text: string): RegistryName {
@@ -69,7 +81,7 @@ function registryTarget(name: RegistryName, client: RegistryClient): TrustTarget
 
 async function layoutTarget(rest: string): Promise<TrustTarget> {
   const reference = parseTagged("oci", rest);
-  const path = resolve(reference.path);
+  const path = realPath(reference.path);
   const source = await openLayout(reference);
   const { digest, mediaType } = source.root;
   return {
