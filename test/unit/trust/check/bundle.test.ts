@@ -71,6 +71,24 @@ test("a bundle by the key counts, and names the image", async () => {
   expect(await check({})).toMatchObject({ counts: true, signedName: "registry.example.test/app:1" });
 });
 
+test("what is in a bundle counts once, as the library chooses it", async () => {
+  const messageSignature = { messageDigest: { algorithm: "SHA2_256", digest: HEX }, signature: "AAAA" };
+  const both = { bundle: (it: object) => ({ ...it, messageSignature }) };
+  expect(reasonOf(await check(both))).toMatch(/a file's signature, not an image's/);
+  const empty = { payload: new Uint8Array() };
+  expect(reasonOf(await check(empty))).toMatch(/its members are not those of its version/);
+  // The library decodes a placeholder: these bytes must be ours.
+  const large = says({ predicate: { note: "x".repeat(500_000) } });
+  expect(await check(large)).toMatchObject({ counts: true });
+  const other = { ...large, bundle: (it: object) => ({ ...it, dsseEnvelope: bundleEnvelope("AA==", it) }) };
+  expect(reasonOf(await check(other))).toMatch(/not by the signer/);
+});
+
+const bundleEnvelope = (payload: string, whole: object) => ({
+  ...(whole as { dsseEnvelope: object }).dsseEnvelope,
+  payload,
+});
+
 test.each<[string, Change, RegExp]>([
   ["by another key", { key: newKey() }, /not by the signer/],
   [
