@@ -5,7 +5,7 @@ export function lineDiff(path: string, before: string, after: string): string {
   if (before === after) return "";
   const [old, fresh] = [linesOf(before), linesOf(after)];
   let start = 0;
-  while (start < old.length && start < fresh.length && old[start] === fresh[start]) start += 1;
+  while (start < old.length && old[start] === fresh[start]) start += 1;
   let end = 0;
   while (end < old.length - start && end < fresh.length - start && old.at(-1 - end) === fresh.at(-1 - end))
     end += 1;

@@ -1,6 +1,6 @@
 /** A bbolt bucket: names with values or nested buckets. */
 export interface BoltBucket {
-  readonly [name: string]: string | BoltBucket;
+  readonly [name: string]: string | Buffer | BoltBucket;
 }
 
 const PAGE_BYTES = 4096;
@@ -39,9 +39,10 @@ function leafPage(bucket: BoltBucket): Buffer {
   const data: Buffer[] = [];
   let end = head.length;
   for (const [i, { key, value }] of entries.entries()) {
-    const bytes = typeof value === "string" ? Buffer.from(value) : inlineBucket(value);
+    const isValue = typeof value === "string" || Buffer.isBuffer(value);
+    const bytes = isValue ? Buffer.from(value) : inlineBucket(value);
     const at = HEADER_BYTES + i * ELEMENT_BYTES;
-    head.writeUInt32LE(typeof value === "string" ? 0 : 1, at);
+    head.writeUInt32LE(isValue ? 0 : 1, at);
     head.writeUInt32LE(end - at, at + 4);
     head.writeUInt32LE(key.length, at + 8);
     head.writeUInt32LE(bytes.length, at + 12);

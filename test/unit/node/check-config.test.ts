@@ -261,6 +261,13 @@ describe("whether a payload comes", () => {
     },
   );
 
+  test("without one, --no-content-store of a single processor is an error", () => {
+    const text = stanza("2.x").replace("args = [", 'args = ["--no-content-store", ');
+    expect(said(check(text, "2.1.9").findings)).toContainEqual(
+      expect.stringMatching(/--no-content-store keeps it/),
+    );
+  });
+
   test("without one, a switched off --no-content-store is not an error", () => {
     const flags = '"--no-content-store", "--no-content-store=false", ';
     const text = stanza("2.x").replaceAll("args = [", `args = [${flags}`);

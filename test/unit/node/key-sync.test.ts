@@ -1,0 +1,145 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import {
+  listCopies,
+  removableCopies,
+  removeAdded,
+  removeCopies,
+  syncKeys,
+} from "../../../src/node/key-sync.ts";
+import { NodeRoot } from "../../../src/node/node-root.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const LIST = "..ctd-decoder.json";
+const STAGED = "..ctd-decoder-new";
+let node: NodeRoot;
+/** Folders of the mounted Secret, and of the node's keys. */
+let [source, keys] = ["", ""];
+
+beforeEach(() => {
+  const root = mkdtempSync(join(folder, "root-"));
+  [source, keys] = [join(root, "secret"), join(root, "keys")];
+  for (const path of [source, keys]) mkdirSync(path);
+  node = new NodeRoot(root);
+});
+
+const give = (name: string, text: string) => writeFileSync(join(source, name), text);
+const sync = (isDryRun = false) => syncKeys(node, source, "/keys", isDryRun);
+const all = () => readdirSync(keys).sort();
+/** Without the folder of the lock. */
+const held = () => all().filter((name) => name !== "..ctd-decoder");
+const read = (name: string) => readFileSync(join(keys, name), "utf8");
+const NOTHING = { copied: [], removed: [], kept: [] };
+
+test("keys are copied, for the owner alone, and removed when the Secret has them no more", async () => {
+  give("a.pem", "a");
+  give("b.pem", "b");
+  expect(await sync()).toEqual({ ...NOTHING, copied: ["a.pem", "b.pem"] });
+  expect(held()).toEqual([LIST, "a.pem", "b.pem"]);
+  expect([read("a.pem"), statSync(join(keys, "a.pem")).mode & 0o777]).toEqual(["a", 0o600]);
+  rmSync(join(source, "a.pem"));
+  give("b.pem", "new");
+  expect(await sync()).toEqual({ copied: ["b.pem"], removed: ["a.pem"], kept: [] });
+  expect(held()).toEqual([LIST, "b.pem"]);
+  expect(read("b.pem")).toBe("new");
+});
+
+test("a dry run reports what would change, and changes nothing", async () => {
+  give("a.pem", "a");
+  give("b.pem", "b");
+  await sync();
+  rmSync(join(source, "a.pem"));
+  give("b.pem", "new");
+  give("c.pem", "c");
+  writeFileSync(join(keys, STAGED), "a part");
+  chmodSync(join(keys, "b.pem"), 0o644);
+  const list = read(LIST);
+  expect(await sync(true)).toEqual({ copied: ["b.pem", "c.pem"], removed: ["a.pem"], kept: [] });
+  expect(held()).toEqual([STAGED, LIST, "a.pem", "b.pem"].sort());
+  expect([read("b.pem"), read(LIST)]).toEqual(["b", list]);
+  expect(statSync(join(keys, "b.pem")).mode & 0o777).toBe(0o644);
+});
+
+test("keys in step are not written again", async () => {
+  give("a.pem", "a");
+  await sync();
+  const inodes = () => held().map((name) => statSync(join(keys, name)).ino);
+  const before = inodes();
+  expect(await sync()).toEqual(NOTHING);
+  expect(inodes()).toEqual(before);
+});
+
+test("a copy's mode is set right again, and what a killed run left is removed", async () => {
+  give("a.pem", "a");
+  await sync();
+  chmodSync(join(keys, "a.pem"), 0o644);
+  expect(await sync()).toEqual(NOTHING);
+  expect(statSync(join(keys, "a.pem")).mode & 0o777).toBe(0o600);
+  writeFileSync(join(keys, STAGED), "a part");
+  expect(await sync()).toEqual(NOTHING);
+  expect(existsSync(join(keys, STAGED))).toBe(false);
+});
+
+test("keys of the node are not touched", async () => {
+  writeFileSync(join(keys, "mine.pem"), "mine");
+  writeFileSync(join(keys, "same.pem"), "same");
+  give("mine.pem", "another");
+  give("same.pem", "same");
+  give("a.pem", "a");
+  expect(await sync()).toEqual({ copied: ["a.pem"], removed: [], kept: ["mine.pem"] });
+  expect(read("mine.pem")).toBe("mine");
+  expect(removableCopies(node, "/keys")).toEqual(["a.pem"]);
+  writeFileSync(join(keys, "a.pem"), "changed since");
+  expect(removableCopies(node, "/keys")).toEqual([]);
+  rmSync(join(source, "a.pem"));
+  expect(await sync()).toMatchObject({ removed: [] });
+  expect(read("a.pem")).toBe("changed since");
+});
+
+test("the kubelet's links lead to the current version, whose folder is no key", async () => {
+  mkdirSync(join(source, "..2026"));
+  writeFileSync(join(source, "..2026/a.pem"), "a");
+  symlinkSync("..2026", join(source, "..data"));
+  symlinkSync("..data/a.pem", join(source, "a.pem"));
+  expect(await sync()).toEqual({ ...NOTHING, copied: ["a.pem"] });
+});
+
+test("an uninstallation removes the copies and the list", async () => {
+  writeFileSync(join(keys, "mine.pem"), "mine");
+  give("a.pem", "a");
+  await sync();
+  writeFileSync(join(keys, STAGED), "a part");
+  removeCopies(node, "/keys", ["a.pem"]);
+  expect(all()).toEqual(["mine.pem"]);
+});
+
+test("an installation that fails removes the copies that it added", async () => {
+  give("a.pem", "a");
+  await sync();
+  give("b.pem", "b");
+  await sync();
+  await removeAdded(node, "/keys", ["a.pem"]);
+  expect(held()).toEqual([LIST, "a.pem"]);
+  expect(listCopies(node, "/keys")).toEqual(["a.pem"]);
+  await removeAdded(node, "/keys", []);
+  expect(all()).toEqual([]);
+});
+
+test("no more than 1,024 keys are copied", async () => {
+  for (let i = 0; i < 1025; i++) give(`${i}.pem`, "");
+  await expect(sync()).rejects.toMatchObject({ code: "LIMIT" });
+  expect(held()).toEqual([]);
+});
