@@ -36,7 +36,7 @@ export default defineConfig({
           include: ["test/unit/**/*.test.ts"],
           exclude: MOCKING,
           isolate: false,
-          setupFiles: "test/support/watchdog.ts",
+          setupFiles: ["test/support/watchdog.ts", "test/support/equal-bytes.ts"],
         },
       },
       {
