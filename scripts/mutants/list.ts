@@ -236,6 +236,16 @@ export const CHANGES: readonly Change[] = [
     from: "isComplete && paths.length <= LIMITS.storeManifests",
     to: "paths.length <= LIMITS.storeManifests",
   },
+  {
+    file: "src/node/key-sync.ts",
+    from: "if (isDryRun || isInStep) return report;",
+    to: "if (isInStep) return report;",
+  },
+  {
+    file: "src/node/containerd-images.ts",
+    from: "chainIdOf(chains.at(-1), diffId)",
+    to: "chainIdOf(chains.at(-2), diffId)",
+  },
 ];
 
 export interface AcceptedMutant extends Change {
@@ -386,6 +396,13 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     from: "0",
     to: "1",
     reason: "a page also has a header, so that its keys leave more than one byte",
+  },
+  {
+    file: "src/node/restart.ts",
+    line: "return (startedAt ?? bootTime() ?? 0) <= pendingSince;",
+    from: "0",
+    to: "1",
+    reason: "both are moments of 1970, long before any change",
   },
   {
     file: "src/cipher/hmac-ring.ts",
