@@ -36,11 +36,11 @@ function metadataWithout(bucket: string | undefined): ContainerdMetadata {
   return metadataOf(database);
 }
 
-test("a blob has at most 64 names", () => {
-  const names = Array.from({ length: 65 }, (_, i) => `reg.example/app:${100 + i}`);
+test("a blob has at most 1,024 names", () => {
+  const names = Array.from({ length: 1025 }, (_, i) => `reg.example/app:${1000 + i}`);
   const images = Object.fromEntries(names.map((name) => [name, { target: { digest: LAYER } }]));
   const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { images } } }));
-  expect(metadata.namesOf(LAYER)).toEqual(names.slice(0, 64));
+  expect(metadata.namesOf(LAYER)).toEqual(names.slice(0, 1024));
 });
 
 test("no more than 1,024 layers below a container are followed", () => {
