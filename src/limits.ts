@@ -10,6 +10,8 @@ const GiB = 1024 * MiB;
 export const payloadBytes = 16 * MiB;
 /** containerd writes the payload at once. With 64 pulls on two processors, it has taken 10 s to arrive. */
 export const payloadWaitMs = 30_000;
+/** Lists and objects in one another in a JSON document: as many as Go's encoding/json reads. */
+export const jsonNesting = 10_000;
 /** One annotation. Registries refuse manifests over 4 MiB, so no pulled image has a longer one. */
 export const annotationBytes = 4 * MiB;
 /** One wrapped key, decoded. An RSA-4096 recipient takes 1 KiB, and a packet may have thousands of recipients. */

@@ -81,7 +81,7 @@ function positions(length: number): number[] {
 
 /**
  * Lengths of a cut without a border near them. Each way gets a fifth of them: a start of the executable takes long, and
- * release.test.ts cuts at hundreds to thousands of lengths in each way.
+ * release.test.ts cuts at a hundred to thousands of lengths in each way.
  */
 const BETWEEN = Array.from({ length: 40 }, (_, i) => i * 1021);
 

@@ -13,6 +13,7 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
     16_777_216,
     "containerd's largest gRPC message; a descriptor above it can't reach the decoder",
   ],
+  jsonNesting: [10_000, "as many as Go's encoding/json reads"],
   payloadWaitMs: [
     30_000,
     "64 pulls on two processors have taken 10 s; a writer that never ends must not hold a pull",
