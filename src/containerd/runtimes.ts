@@ -82,7 +82,11 @@ function handlersOf(section: Table): RuntimeHandler[] {
 function handlerOf(name: string, table: Table): RuntimeHandler {
   const { runtime_type: type = name === DEFAULT_HANDLER ? RUNC_TYPE : "" } = table;
   const { BinaryName: binary = "" } = tableIn(table, "options");
-  return { name, type: String(type), binary: String(binary) };
+  return {
+    name,
+    type: typeof type === "string" ? type : "",
+    binary: typeof binary === "string" ? binary : "",
+  };
 }
 
 function tableIn(table: Table, name: string): Table {

@@ -143,7 +143,7 @@ function readSettings(node: NodeRoot): NodeSettings {
   const exists = node.exists(SETTINGS_FILE);
   const table = exists ? parseConfig(readConfigText(SETTINGS_FILE, node), SETTINGS_FILE) : {};
   const { policy, deadline, unmatched, bundle_identity: identity } = isTable(table) ? table : {};
-  const [, seconds] = /^(\d+)s?$/.exec(String(deadline)) ?? [];
+  const [, seconds] = /^(\d+)s?$/.exec(typeof deadline === "object" ? "" : String(deadline)) ?? [];
   return {
     exists,
     policy: typeof policy === "string" ? policy : undefined,

@@ -133,7 +133,8 @@ class Reader {
   milliseconds(name: string): number | undefined {
     const value = this.#value(name);
     if (value === undefined) return undefined;
-    const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(String(value)) ?? [];
+    const text = typeof value === "object" ? "" : String(value);
+    const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(text) ?? [];
     const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
     if (milliseconds > 0) return milliseconds;
     throw badFile(this.#path, `${name} is not a time such as "8s" or "24h"`);

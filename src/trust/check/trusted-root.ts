@@ -86,7 +86,8 @@ function readLog(item: JsonObject, bad: () => DecoderError): TrustedLog[] {
   const id = field(item["checkpointKeyId"] ?? item["logId"], "keyId");
   // Without a beginning, a log that was replaced for good reason would vouch for all times.
   if (der === null || id === null || validity === null || validity.start === -FOREVER) throw bad();
-  const isPkcs1 = isObject(publicKey) && String(publicKey["keyDetails"]).startsWith("PKCS1_");
+  const details = isObject(publicKey) && publicKey["keyDetails"];
+  const isPkcs1 = typeof details === "string" && details.startsWith("PKCS1_");
   const baseUrl = typeof item["baseUrl"] === "string" ? item["baseUrl"] : "";
   try {
     return [{ baseUrl, id, key: readPublicKey(der, isPkcs1 ? "pkcs1" : "spki", baseUrl), validity }];

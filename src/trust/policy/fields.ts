@@ -55,8 +55,8 @@ export class Fields {
   boolean(name: string): boolean | undefined {
     const value = this.value(name) ?? undefined;
     if (value === undefined || typeof value === "boolean") return value;
-    if (/^(?:true|True|TRUE)$/.test(String(value))) return true;
-    if (/^(?:false|False|FALSE)$/.test(String(value))) return false;
+    if (typeof value === "string" && /^(?:true|True|TRUE)$/.test(value)) return true;
+    if (typeof value === "string" && /^(?:false|False|FALSE)$/.test(value)) return false;
     throw this.problem(`${name} is neither true nor false`);
   }
 

@@ -18,6 +18,13 @@ test("the public instance's root is the one that Sigstore's own client begins wi
     expect(list).not.toHaveLength(0);
 });
 
+test("a key's details that can't become a text do not count", () => {
+  const right = new Sigstore().trustedRoot();
+  const [log] = right.tlogs;
+  const publicKey = { ...log?.publicKey, keyDetails: { toString: 1, valueOf: 1 } };
+  expect(read({ ...right, tlogs: [{ ...log, publicKey }] }).logs).toHaveLength(1);
+});
+
 describe("a trusted root is refused", () => {
   const right = new Sigstore().trustedRoot();
   const [log] = right.tlogs;
