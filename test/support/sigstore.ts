@@ -48,8 +48,11 @@ function time(at: number): Uint8Array {
   return writeElement(GENERALIZED_TIME, Buffer.from(digits.replace(/\.?0+Z$/, "Z")));
 }
 
-/** A certificate's time before 2050 (RFC 5280 §4.1.2.5), in whole seconds. */
-function utcTime(at: number): Uint8Array {
+const YEAR_2050 = Date.UTC(2050);
+
+/** An end of a certificate's validity (RFC 5280 §4.1.2.5): UTCTime in whole seconds before 2050, then GeneralizedTime. */
+function validityTime(at: number): Uint8Array {
+  if (at >= YEAR_2050) return time(at);
   const digits = new Date(at).toISOString().replace(/[-:T]/g, "");
   return writeElement(UTC_TIME, Buffer.from(`${digits.slice(2, 14)}Z`));
 }
@@ -88,7 +91,7 @@ function tbsOf({
     writeInteger(sha256(spkiOf(key)).subarray(0, 8)),
     algorithm,
     name(issuer),
-    sequence(utcTime(notBefore ?? SIGNED_AT - 1000), utcTime(notAfter ?? SIGNED_AT + 600_000)),
+    sequence(validityTime(notBefore ?? SIGNED_AT - 1000), validityTime(notAfter ?? SIGNED_AT + 600_000)),
     name(subject),
     spkiOf(key),
     writeElement(EXTENSIONS, sequence(...extensions.map(extension))),

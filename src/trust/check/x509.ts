@@ -153,8 +153,16 @@ function readConstraints(extension: Extension | undefined): Pick<Certificate, "i
   if (flag === undefined) return none;
   if (flag.tag !== TAG_BOOLEAN || flag.content[0] !== 0xff) return null;
   if (length === undefined) return { isCa: true, pathLength: Number.POSITIVE_INFINITY };
-  if (length.tag !== TAG.INTEGER || length.content.length !== 1) return null;
-  return { isCa: true, pathLength: length.content[0] ?? 0 };
+  const [pathLength] = length.content;
+  // RFC 5280 §4.2.1.9: it is not negative. No chain is so long that it needs a second byte.
+  if (
+    length.tag !== TAG.INTEGER ||
+    length.content.length !== 1 ||
+    pathLength === undefined ||
+    pathLength > 127
+  )
+    return null;
+  return { isCa: true, pathLength };
 }
 
 /** The purposes of an extended key usage extension, or null for a certificate without one. */

@@ -25,6 +25,8 @@ signatures:
     keyless: [{ issuer: "https://i", subject: "s" }]
   - image: "nginx*"
     githubActions: { owner: shop, repo: app }
+  - image: "fedora*"
+    githubActions: { owner: shop }
   - image: "quay.io/*"
     keylessPrefix: [{ issuer: "https://i", urlPrefix: "https://github.com/shop" }]
 modifyImagesWithDigest: true
@@ -44,6 +46,7 @@ modifyImagesWithDigest: true
   test.each([
     ["nginx:1", "https://github.com/shop/app/"],
     ["docker.io/library/nginx:1", "https://github.com/shop/app/"],
+    ["fedora:1", "https://github.com/shop/"],
     ["quay.io/x:1", "https://github.com/shop/"],
   ])("%s: a prefix ends at a slash", async (name, text) => {
     const { requirement } = (await read(settings)).requirementFor(docker(name));
