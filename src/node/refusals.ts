@@ -1,7 +1,7 @@
-import { userInfo } from "node:os";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { runCommand } from "../process/command.ts";
 import { findExecutable } from "../process/find-executable.ts";
+import { userId } from "../process/user.ts";
 import * as LIMITS from "../system-limits.ts";
 
 /** A layer that the decoder refused, as it reported to the journal. */
@@ -22,7 +22,7 @@ const QUERY = [
   "--quiet",
 ];
 /** Any user can write to the journal under the decoder's name. containerd's decoder runs as the user who asks here, usually root. */
-const OWN_USER = `_UID=${userInfo().uid}`;
+const OWN_USER = `_UID=${userId()}`;
 
 /** The last refusals in the journal, the newest last. Empty if the journal is missing or unreadable. */
 export async function lastRefusals(

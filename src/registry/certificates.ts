@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { homeFolder } from "../process/user.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { ClientPair, TlsSettings } from "./host.ts";
 
@@ -30,8 +30,7 @@ export function certificatesFor(
   folder?: string,
 ): Omit<TlsSettings, "verify"> {
   if (folder !== undefined) return readFolder(folder);
-  const home = environment["HOME"] || homedir();
-  const parents = [join(home, ".config/containers/certs.d"), ...SYSTEM_FOLDERS];
+  const parents = [join(homeFolder(environment), ".config/containers/certs.d"), ...SYSTEM_FOLDERS];
   const found = parents.map((parent) => join(parent, registry)).find((path) => existsSync(path));
   return found === undefined ? NOTHING : readFolder(found);
 }

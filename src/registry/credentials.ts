@@ -1,7 +1,6 @@
-import { statSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
+import { homeFolder, userId } from "../process/user.ts";
 import { answersOf, type CredentialFile, readCredentialFile, secretOf } from "./credential-files.ts";
 import { askHelper } from "./credential-helper.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
@@ -73,7 +72,7 @@ async function credentialIn(
 
 /** containers-auth.json(5), and Docker's. */
 function defaultFiles(environment: Environment): string[] {
-  const home = environment["HOME"] || homedir();
+  const home = homeFolder(environment);
   const runtime = environment["XDG_RUNTIME_DIR"];
   const config = environment["XDG_CONFIG_HOME"] || join(home, ".config");
   const docker = environment["DOCKER_CONFIG"] || join(home, ".docker");
@@ -82,15 +81,6 @@ function defaultFiles(environment: Environment): string[] {
     join(config, "containers/auth.json"),
     join(docker, "config.json"),
   ];
-}
-
-/** In a container the user's number may have no name, and then Node throws. */
-function userId(): number {
-  try {
-    return userInfo().uid;
-  } catch {
-    return statSync("/proc/self").uid;
-  }
 }
 
 function unusable(path: string, file: "unreadable" | undefined): DecoderError {
