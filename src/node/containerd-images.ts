@@ -1,7 +1,7 @@
 import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { METADATA, SCHEMA } from "../containerd/store/leases.ts";
 import { Bolt, type Bucket } from "../containerd/store/metadata.ts";
+import { METADATA, SCHEMA } from "../containerd/store/schema.ts";
 import { isObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { openRegularFile } from "../io/file.ts";

@@ -3,10 +3,7 @@ import { dirname, join } from "node:path";
 import { openRegularFile } from "../../io/file.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import { Bolt } from "./metadata.ts";
-
-/** containerd's metadata is beside its content store (plugins io.containerd.metadata.v1.bolt and ….content.v1.content). */
-export const METADATA = "io.containerd.metadata.v1.bolt/meta.db";
-export const SCHEMA = "v1";
+import { METADATA, SCHEMA } from "./schema.ts";
 
 /**
  * Returns the digests that each of containerd's leases holds. A pull leases everything that it fetches. The manifests that
