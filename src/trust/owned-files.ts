@@ -72,7 +72,7 @@ function writersProblem({ path, stat }: Place, owner: number): string | undefine
   const { uid, mode } = stat;
   if (uid !== ROOT && uid !== owner) return `${path} does not belong to root`;
   if (stat.isSymbolicLink() || (mode & GROUP_OR_OTHERS_WRITE) === 0) return undefined;
-  // In a folder with this bit, as /tmp has it, nobody can rename what belongs to root. On a file it means nothing.
+  // The sticky bit of a folder such as /tmp lets only the owner rename a file. The bit has no effect on a file itself.
   const isKept = stat.isDirectory() && (mode & STICKY) !== 0;
   return isKept ? undefined : `others than root may write to ${path}`;
 }

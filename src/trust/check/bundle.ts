@@ -51,7 +51,7 @@ export function readBundle(json: Uint8Array): ReadBundle {
   return { ...readContent(bundle, signed), certificates, timestamps, entries: tlogEntries };
 }
 
-/** Stands for the payload in what the library gets: any bytes do, since ours are used. */
+/** Replaces the payload in what the library gets. The library only checks that there is one. */
 const PLACEHOLDER = "AA==";
 
 /** @returns the bundle without its payload, and the signature or payload */
@@ -71,10 +71,10 @@ function parse(json: Uint8Array): { bundle: Bundle; content: Uint8Array } {
     : isObject(dsseEnvelope) && dsseEnvelope["payload"];
   const content = typeof text === "string" ? decodeBase64(text) : null;
   if (content === null) throw malformed("its signature or payload is not base64");
-  const isLong = isObject(dsseEnvelope) && content.length > 0;
-  const short = isLong ? { ...value, dsseEnvelope: { ...dsseEnvelope, payload: PLACEHOLDER } } : value;
+  const hasPayload = isObject(dsseEnvelope) && content.length > 0;
+  const bundle = hasPayload ? { ...value, dsseEnvelope: { ...dsseEnvelope, payload: PLACEHOLDER } } : value;
   try {
-    return { bundle: bundleFromJSON(short), content };
+    return { bundle: bundleFromJSON(bundle), content };
   } catch {
     throw malformed("its members are not those of its version");
   }

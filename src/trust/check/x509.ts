@@ -61,6 +61,8 @@ const TAG_EXTENSIONS = 0xa3;
 const TAG_BOOLEAN = 0x01;
 const TAG_UTC_TIME = 0x17;
 const TAG_GENERALIZED_TIME = 0x18;
+/** The highest bit of an INTEGER's first byte is its sign (X.690 §8.3). */
+const NEGATIVE = 0x80;
 
 /** @throws DecoderError UNTRUSTED */
 export function parseCertificate(der: Uint8Array): Certificate {
@@ -153,15 +155,9 @@ function readConstraints(extension: Extension | undefined): Pick<Certificate, "i
   if (flag === undefined) return none;
   if (flag.tag !== TAG_BOOLEAN || flag.content[0] !== 0xff) return null;
   if (length === undefined) return { isCa: true, pathLength: Number.POSITIVE_INFINITY };
-  const [pathLength] = length.content;
+  const [pathLength = NEGATIVE, ...others] = length.content;
   // RFC 5280 §4.2.1.9: it is not negative. No chain is so long that it needs a second byte.
-  if (
-    length.tag !== TAG.INTEGER ||
-    length.content.length !== 1 ||
-    pathLength === undefined ||
-    pathLength > 127
-  )
-    return null;
+  if (length.tag !== TAG.INTEGER || others.length > 0 || pathLength >= NEGATIVE) return null;
   return { isCa: true, pathLength };
 }
 
