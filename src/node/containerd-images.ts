@@ -1,13 +1,10 @@
-import { closeSync, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Bolt, type Bucket } from "../containerd/store/metadata.ts";
-import { METADATA, SCHEMA } from "../containerd/store/schema.ts";
+import type { ImageRecord } from "../containerd/store/schema.ts";
+import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { isObject } from "../encoding/json.ts";
-import { DecoderError, describeSystemError } from "../errors.ts";
-import { openRegularFile } from "../io/file.ts";
+import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
-import type { Descriptor } from "../spec/descriptor.ts";
-import { parseDigest } from "../spec/digest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
 import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { chainIdOf } from "../tenants/sealed-chain.ts";
@@ -31,56 +28,39 @@ interface UnpackedImage {
 /** The images of a containerd, read from its metadata and its content store. */
 export class ContainerdImages {
   readonly #folder: string;
-  /** Image name → manifest or index. */
-  readonly #images = new Map<string, Descriptor>();
-  readonly #snapshots = new Set<string>();
+  readonly #metadata: ContainerdMetadata;
 
-  /** @param root containerd's data folder. @throws DecoderError CONTENT_STORE */
+  /** @param root containerd's data folder */
   constructor(root: string) {
     this.#folder = join(root, CONTENT);
-    const path = join(root, METADATA);
-    let fd: number;
-    try {
-      fd = openRegularFile(path).fd;
-    } catch (cause) {
-      throw new DecoderError(
-        "CONTENT_STORE",
-        `cannot read containerd's images (${path}): ${describeSystemError(cause)}`,
-        {
-          cause,
-          hint: "run it as root, and name containerd's configuration with --config if its root is elsewhere",
-        },
-      );
-    }
-    try {
-      const database = Bolt.open(fd);
-      if (database !== null) this.#read(database);
-    } finally {
-      closeSync(fd);
-    }
+    this.#metadata = new ContainerdMetadata(this.#folder);
   }
 
   /**
    * An image by its full name, "docker.io/library/app:enc". Of an index, the first manifest that was pulled. A pull that
    * failed leaves nothing: containerd removes its blobs at once.
    * @returns undefined if no image has that name
-   * @throws DecoderError NOT_FOUND, BAD_IMAGE
+   * @throws DecoderError CONTENT_STORE, NOT_FOUND, BAD_IMAGE
    */
   async open(name: string): Promise<ImageSource | undefined> {
-    const target = this.#images.get(name);
-    return target === undefined ? undefined : await this.#source(target, name);
+    const target = this.#metadata.images().find((image) => image.name === name);
+    return target === undefined ? undefined : await this.#source(target);
   }
 
-  /** Images that are unpacked, by a name each. Their pulls may be older than the keys that are present. */
+  /**
+   * Images that are unpacked, by a name each. Their pulls may be older than the keys that are present.
+   * @throws DecoderError CONTENT_STORE
+   */
   async *unpacked(): AsyncGenerator<UnpackedImage> {
+    const finished = this.#metadata.finishedChains();
     const seen = new Set<string>();
-    for (const [name, target] of this.#images) {
-      if (ADDED_NAME.test(name) || seen.has(target.digest)) continue;
-      seen.add(target.digest);
+    for (const image of this.#metadata.images()) {
+      if (ADDED_NAME.test(image.name) || seen.has(image.digest)) continue;
+      seen.add(image.digest);
       try {
-        const source = await this.#source(target, name);
+        const source = await this.#source(image);
         const chains = await chainsOf(source);
-        if (this.#snapshots.has(chains.at(-1) ?? "")) yield { name, source, chains };
+        if (finished.has(chains.at(-1) ?? "")) yield { name: image.name, source, chains };
       } catch (error) {
         // The content of an image may be removed once it is unpacked, or be no container image.
         if (!(error instanceof DecoderError)) throw error;
@@ -88,19 +68,7 @@ export class ContainerdImages {
     }
   }
 
-  /** containerd's schema (core/metadata/buckets.go). */
-  #read(database: Bolt): void {
-    for (const [, namespace] of database.entries(database.bucket(database.root(), SCHEMA))) {
-      for (const [name, image] of database.entries(database.bucket(namespace, "images"))) {
-        const target = descriptorOf(database, image);
-        if (target !== undefined) this.#images.set(name, target);
-      }
-      for (const [, snapshotter] of database.entries(database.bucket(namespace, "snapshots")))
-        for (const [key] of database.entries(snapshotter)) this.#snapshots.add(key);
-    }
-  }
-
-  async #source(target: Descriptor, name: string): Promise<ImageSource> {
+  async #source({ name, ...target }: ImageRecord): Promise<ImageSource> {
     const blobs = folderBlobs(this.#folder);
     if (target.mediaType !== OCI_INDEX && target.mediaType !== DOCKER_MANIFEST_LIST)
       return new StoredImage(target, blobs);
@@ -125,20 +93,4 @@ async function chainsOf(source: ImageSource): Promise<string[]> {
   const chains: string[] = [];
   for (const diffId of diffIds) chains.push(chainIdOf(chains.at(-1), diffId));
   return chains;
-}
-
-function descriptorOf(database: Bolt, image: Bucket | null): Descriptor | undefined {
-  const target = database.bucket(image, "target");
-  const [digest, mediaType] = [database.value(target, "digest"), database.value(target, "mediatype")];
-  const size = database.value(target, "size");
-  if (digest === null || mediaType === null || size === null || parseDigest(digest.toString()) === undefined)
-    return undefined;
-  return { mediaType: mediaType.toString(), digest: digest.toString(), size: readVarint(size) };
-}
-
-/** Go's encoding/binary: groups of 7 bits, the sign in the lowest bit. */
-function readVarint(bytes: Uint8Array): number {
-  let value = 0;
-  for (const [i, byte] of bytes.entries()) value += (byte & 0x7f) * 2 ** (7 * i);
-  return value / 2;
 }

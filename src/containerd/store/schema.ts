@@ -1,5 +1,6 @@
 /** Where containerd's metadata is, and how it is laid out (core/metadata/buckets.go). */
 import { DecoderError } from "../../errors.ts";
+import type { Descriptor } from "../../spec/descriptor.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import * as LIMITS from "../../system-limits.ts";
 import type { Bolt, Bucket } from "./metadata.ts";
@@ -11,12 +12,10 @@ export const SCHEMA = "v1";
 /** Prefix of the label with the repositories that brought a blob. Their host follows, without a port. */
 const SOURCE_LABEL = "containerd.io/distribution.source.";
 
-/** An image in containerd's metadata. */
-export interface ImageRecord {
+/** An image in containerd's metadata: the descriptor of its manifest or index, and a name. */
+export interface ImageRecord extends Pick<Descriptor, "mediaType" | "digest" | "size"> {
   /** Usually `registry.example.com:5000/shop/app:1.0`, but a client may choose any name. */
   readonly name: string;
-  /** Digest of its manifest or index. */
-  readonly digest: string;
 }
 
 export function walk(database: Bolt, start: Bucket, path: readonly string[]): Bucket | null {
@@ -29,12 +28,21 @@ export function isSnapshot(database: Bolt, namespace: Bucket, key: string): bool
   );
 }
 
-/** Chains that have a snapshot, and chains that a pull is still making, however long it takes. */
+/** Chains that have a finished snapshot. */
+export function finishedChains(database: Bolt, namespace: Bucket): string[] {
+  return snapshotKeys(database, namespace).filter((key) => parseDigest(key) !== undefined);
+}
+
+/** Finished chains, and those that a pull is still making, however long it takes. */
 export function snapshotChains(database: Bolt, namespace: Bucket): string[] {
+  return snapshotKeys(database, namespace).flatMap((key) =>
+    parseDigest(key) === undefined ? extractedChain(key) : [key],
+  );
+}
+
+function snapshotKeys(database: Bolt, namespace: Bucket): string[] {
   return [...database.entries(database.bucket(namespace, "snapshots"))].flatMap(([, snapshotter]) =>
-    [...database.entries(snapshotter)].flatMap(([key]) =>
-      parseDigest(key) === undefined ? extractedChain(key) : [key],
-    ),
+    [...database.entries(snapshotter)].map(([key]) => key),
   );
 }
 
@@ -83,12 +91,22 @@ export function parentsOf(database: Bolt, snapshotter: Bucket, snapshot: Bucket)
   return chains;
 }
 
-/** v1/NAMESPACE/images/NAME/target/digest. */
+/** v1/NAMESPACE/images/NAME/target/{digest,mediatype,size}. */
 export function imagesIn(database: Bolt, namespace: Bucket): ImageRecord[] {
   return [...database.entries(database.bucket(namespace, "images"))].flatMap(([name, image]) => {
-    const digest = database.value(database.bucket(image, "target"), "digest")?.toString("latin1");
-    return digest === undefined ? [] : [{ name, digest }];
+    const target = database.bucket(image, "target");
+    const digest = database.value(target, "digest")?.toString("latin1");
+    if (digest === undefined) return [];
+    const mediaType = database.value(target, "mediatype")?.toString("latin1") ?? "";
+    return [{ name, mediaType, digest, size: varint(database.value(target, "size") ?? Buffer.of()) }];
   });
+}
+
+/** Go's encoding/binary: groups of 7 bits, the sign in the lowest bit. */
+function varint(bytes: Uint8Array): number {
+  let value = 0;
+  for (const [i, byte] of bytes.entries()) value += (byte & 0x7f) * 2 ** (7 * i);
+  return value / 2;
 }
 
 /** v1/NAMESPACE/content/blob/DIGEST/labels/NAME. */

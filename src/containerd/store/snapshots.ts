@@ -8,6 +8,7 @@ import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
 import {
   chainsMadeOf,
+  finishedChains,
   type ImageRecord,
   imagesIn,
   isSnapshot,
@@ -114,6 +115,11 @@ export class ContainerdMetadata {
     return found.find((chains) => chains !== undefined);
   }
 
+  /** Chains that have a finished snapshot in any namespace. @throws DecoderError CONTENT_STORE */
+  finishedChains(): ReadonlySet<string> {
+    return new Set(this.#agreed(finishedChains).flat());
+  }
+
   /** Chains that have a snapshot in any namespace, finished or in the making. @throws DecoderError CONTENT_STORE */
   chains(): ReadonlySet<string> {
     return new Set(this.#agreed(snapshotChains).flat());
@@ -168,7 +174,10 @@ export class ContainerdMetadata {
       throw new DecoderError(
         "CONTENT_STORE",
         `can't read containerd's metadata (${this.#path}): ${describeSystemError(error)}`,
-        { cause: error, hint: "it must be beside the content store, in containerd's data folder" },
+        {
+          cause: error,
+          hint: "only root can read it; it is beside the content store, in containerd's data folder",
+        },
       );
     }
     try {

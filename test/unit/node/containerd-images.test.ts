@@ -76,6 +76,8 @@ test("an image is unpacked if the chain of all its layers has a snapshot", async
   expect(await unpacked()).toEqual([[NAME, chains]]);
   unpack(chains[1]);
   expect(await unpacked()).toEqual([]);
+  unpack(`extract-1-a ${chains[2]}`);
+  expect(await unpacked()).toEqual([]);
 });
 
 test("an unpacked image that no key opens is reported, unless the node has tenants", async () => {
@@ -97,9 +99,9 @@ test.each([
   ["nothing", () => undefined],
   ["a FIFO", (path: string) => execFileSync("mkfifo", [path])],
   ["a folder", (path: string) => mkdirSync(path)],
-])("metadata that is %s is reported", (_what, make) => {
+])("metadata that is %s is reported", async (_what, make) => {
   const root = mkdtempSync(join(folder, "root-"));
   mkdirSync(join(root, "io.containerd.metadata.v1.bolt"));
   make(join(root, "io.containerd.metadata.v1.bolt/meta.db"));
-  expect(() => new ContainerdImages(root)).toThrow(expect.objectContaining({ code: "CONTENT_STORE" }));
+  await expect(new ContainerdImages(root).open(NAME)).rejects.toMatchObject({ code: "CONTENT_STORE" });
 });

@@ -9,12 +9,16 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 const folder = temporaryFolder();
 const CHAIN = `sha256:${"a".repeat(64)}`;
 const LAYER = `sha256:${"1".repeat(64)}`;
+const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 const LABELS = {
   "containerd.io/uncompressed": CHAIN,
   "containerd.io/distribution.source.reg.example": "a,b",
 };
 const NAMESPACE = {
-  images: { "reg.example/app:1": { target: { digest: LAYER } } },
+  // Go's varint of 5920.
+  images: {
+    "reg.example/app:1": { target: { digest: LAYER, mediatype: MANIFEST, size: Buffer.of(0xc0, 0x5c) } },
+  },
   content: { blob: { [LAYER]: { labels: LABELS } } },
   leases: { pull: { content: { [LAYER]: "" }, snapshots: { overlayfs: { [`extract-1-a ${CHAIN}`]: "" } } } },
   snapshots: { overlayfs: { id: { parent: CHAIN }, [CHAIN]: { name: "1" } } },
@@ -54,7 +58,8 @@ test("no more than 1,024 layers below a container are followed", () => {
 
 test("metadata has the names of images and of pulled blobs", () => {
   const metadata = metadataWithout(undefined);
-  expect(metadata.images()).toEqual([{ name: "reg.example/app:1", digest: LAYER }]);
+  const image = { name: "reg.example/app:1", mediaType: MANIFEST, digest: LAYER, size: 5920 };
+  expect(metadata.images()).toEqual([image]);
   expect(metadata.namesOf(LAYER)).toEqual(["reg.example/app:1", "reg.example/a", "reg.example/b"]);
   expect(metadata.namesOf(CHAIN)).toEqual([]);
 });
@@ -63,6 +68,7 @@ describe("metadata that can't be read whole gives no answer:", () => {
   const questions: [string, string, (metadata: ContainerdMetadata) => unknown][] = [
     ["whether a layer may complete a chain", "snapshots", (it) => it.mayComplete(LAYER, CHAIN)],
     ["which chains are alive", "overlayfs", (it) => [...it.chains()]],
+    ["which chains are finished", "overlayfs", (it) => [...it.finishedChains()]],
     ["what is below a container", "snapshots", (it) => it.chainsBelow("k8s.io", "id")],
     ["which image volumes there are", "snapshots", (it) => it.pathKeys("k8s.io")],
     ["which chains a pull makes", "leases", (it) => it.unpacking(LAYER)],
