@@ -202,7 +202,7 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     sign(manifest);
     const target = { digest: manifest };
     const names = Array.from({ length: 100 }, (_, i) => [`127.0.0.1/stranger:${i}`, `a.example/${i}:1`]);
-    const images = Object.fromEntries(names.flat().map((name) => [name, { target }]));
+    const images = Object.fromEntries(["not a name", ...names.flat()].map((name) => [name, { target }]));
     const labels = { "containerd.io/distribution.source.127.0.0.1": "test" };
     const namespace = { images, content: { blob: { [manifest]: { labels } } } };
     store.describe(boltDatabase({ v1: { "k8s.io": namespace } }));

@@ -23,10 +23,8 @@ describeWith([root], "times of a trust.toml", {}, () => {
     expect(life(value)).toBe(expected);
   });
 
-  test.each(['"8 s"', '"0s"', "true", '["8s"]', "{ toString = 1, valueOf = 1 }"])(
-    "%s is refused",
-    (value) => {
-      expect(() => life(value)).toThrow(/is not a time such as/);
-    },
-  );
+  const refused = ['"8 s"', '"-8s"', '"8sec"', '"0s"', "true", '["8s"]', "{ toString = 1, valueOf = 1 }"];
+  test.each(refused)("%s is refused", (value) => {
+    expect(() => life(value)).toThrow(/is not a time such as/);
+  });
 });

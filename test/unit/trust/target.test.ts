@@ -1,7 +1,8 @@
 import { mkdirSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { placeOf } from "../../../src/trust/target.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openTarget, placeOf } from "../../../src/trust/target.ts";
+import { TestRegistry } from "../../support/registry.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = realpathSync(temporaryFolder());
@@ -19,5 +20,51 @@ test.each([
   expect(placeOf(`oci:${join(folder, "x")}/../${path}`)).toEqual({
     transport: "oci",
     path: join(folder, real),
+  });
+});
+
+describe("an image of a registry", () => {
+  const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+  const INDEX = "application/vnd.oci.image.index.v1+json";
+  let registry: TestRegistry;
+  beforeAll(async () => {
+    registry = await TestRegistry.start();
+  });
+  afterAll(async () => await registry.stop());
+
+  async function resolve(reference: string) {
+    const target = await openTarget(
+      `docker://${registry.host}/app:${reference}`,
+      { environment: {} },
+      AbortSignal.timeout(60_000),
+    );
+    try {
+      return await target.resolve();
+    } finally {
+      await target.close();
+    }
+  }
+
+  test.each([
+    ["manifest", MANIFEST, { layers: [] }],
+    ["index", INDEX, { manifests: [] }],
+    ["manifest that names its type", MANIFEST, { mediaType: MANIFEST, layers: [] }],
+  ])("is resolved if it is a plain %s", async (_what, mediaType, document) => {
+    const digest = registry.addManifest("app", "right", document, mediaType);
+    expect(await resolve("right")).toMatchObject({ digest });
+  });
+
+  test.each([
+    ["both a manifest and an index", MANIFEST, { layers: [], manifests: [] }],
+    ["an index with layers", INDEX, { layers: [] }],
+    ["a manifest with manifests", MANIFEST, { manifests: [] }],
+    ["of a type that its headers do not state", MANIFEST, { mediaType: INDEX, layers: [] }],
+  ])("is refused if it is %s", async (_what, mediaType, document) => {
+    registry.addManifest("app", "wrong", document, mediaType);
+    await expect(resolve("wrong")).rejects.toThrow(/is ambiguous/);
+  });
+
+  test("that does not exist is not found", async () => {
+    await expect(resolve("missing")).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 });

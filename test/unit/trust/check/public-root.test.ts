@@ -48,6 +48,9 @@ describe("a trusted root is refused", () => {
       { ...right, certificateAuthorities: [{ certChain: { certificates: [{ rawBytes: "AAAA" }] } }] },
     ],
     ["that is a list", []],
+    ["that is null", null],
+    ["whose logs are not a list", { ...right, tlogs: { 0: log } }],
+    ["with a log that is not an object", { ...right, tlogs: [null] }],
   ])("%s", (_what, value) => {
     expect(() => read(value)).toThrow(/is not a trusted root/);
   });

@@ -19,7 +19,7 @@ function provide(script: string, change = ""): void {
 apiVersion: kubelet.config.k8s.io/v1
 providers:
   - name: cloud-provider
-    matchImages: ["*.dkr.example.test"]
+    matchImages: ["*.dkr.example.test", "mirror.example.test"]
     defaultCacheDuration: 12h
     apiVersion: credentialprovider.kubelet.k8s.io/v1
     args: ["get", "it"]

@@ -48,9 +48,10 @@ modifyImagesWithDigest: true
     ["docker.io/library/nginx:1", "https://github.com/shop/app/"],
     ["fedora:1", "https://github.com/shop/"],
     ["quay.io/x:1", "https://github.com/shop/"],
-  ])("%s: a prefix ends at a slash", async (name, text) => {
+  ])("%s: a prefix ends at a slash, and the log is required", async (name, text) => {
     const { requirement } = (await read(settings)).requirementFor(docker(name));
     expect(requirement).toMatchObject({
+      log: { need: "required" },
       signer: { identity: { subjects: [{ name: "uri", is: { kind: "prefix", text } }] } },
     });
   });
