@@ -1,0 +1,65 @@
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { NodeRoot } from "../../../src/node/node-root.ts";
+import { checkProgram, programOf } from "../../../src/node/program.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = mkdtempSync(join(temporaryFolder(), "programs-"));
+let count = 0;
+
+function check(content: string | Buffer, mode = 0o755): Promise<void> {
+  const path = join(folder, `program-${count++}`);
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+  return checkProgram(new NodeRoot("/"), path, { PATH: process.env["PATH"] });
+}
+
+const script = (lines: string) => `#!/bin/sh\n${lines}\n`;
+
+/** The first bytes of an executable for this machine type (ELF, e_machine). */
+function elf(machine: number): Buffer {
+  const header = Buffer.alloc(64);
+  header.write("\x7fELF\x02\x01\x01", "latin1");
+  header.writeUInt16LE(machine, 18);
+  return header;
+}
+
+test("a program that prints its version runs", async () => {
+  await expect(check(script("echo ctd-decoder 1.2.3"))).resolves.toBeUndefined();
+});
+
+test.each([
+  ["another machine's", elf(0x28), /: it is built for arm, and the node is \w+; nothing was changed$/],
+  ["another program", script("echo another 1.2"), /: it printed no version; /],
+  ["a failing one", script("echo ctd-decoder 1.2; exit 1"), /: it printed no version; /],
+  ["one with a complaint", script("echo; echo 'no library' >&2; exit 1"), /: no library; /],
+  [
+    "one for a newer C library",
+    script('echo "x: version \\`GLIBC_2.99\' not found" >&2; exit 1'),
+    /needs glibc 2\.99, and the node has an older one; /,
+  ],
+  ["one for another processor", script("exit 132"), /the processor lacks an instruction that it needs; /],
+  ["one that such a processor ends", script("kill -ILL $$"), /lacks an instruction that it needs; /],
+  [
+    "one without its loader",
+    script("exit 127"),
+    /(?:lacks the loader of its C library|needs glibc, and the node has musl); /,
+  ],
+  [
+    "one that cannot be executed",
+    script("exit 126"),
+    /cannot execute it: another format, or a folder mounted/,
+  ],
+])("%s does not run", async (_what, content, message) => {
+  await expect(check(content)).rejects.toMatchObject({
+    code: "UNHEALTHY",
+    message: expect.stringMatching(message),
+  });
+});
+
+test("a program of the system that is missing is named", () => {
+  expect(programOf("sh", { PATH: "/bin" })).toBe("/bin/sh");
+  expect(() => programOf("sh", { PATH: folder })).toThrow("there is no sh on PATH");
+  expect(() => programOf("sh", {})).toThrow("there is no sh on PATH");
+});

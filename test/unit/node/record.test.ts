@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { NodeRoot } from "../../../src/node/node-root.ts";
+import {
+  type InstallRecord,
+  missingFolders,
+  NOTHING_INSTALLED,
+  readRecord,
+  removeRecord,
+  writeRecord,
+} from "../../../src/node/record.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const base = temporaryFolder();
+const FOLDER = "var/lib/ctd-decoder";
+const FILE = { path: "/etc/x", kind: "config", sha256: "00", backup: "/etc/x.before-ctd-decoder" } as const;
+const RECORD: InstallRecord = {
+  files: [FILE, { ...FILE, backup: "/etc/x.before-ctd-decoder.2" }],
+  folders: ["/etc/a", "/etc/b"],
+  keysFolder: "/etc/keys",
+  unit: "k3s-agent",
+  pendingSince: 1,
+};
+let node: NodeRoot;
+
+beforeEach(() => {
+  node = new NodeRoot(mkdtempSync(join(base, "root-")));
+});
+
+test("a record is read as it was written; without one, nothing is installed", async () => {
+  expect(readRecord(node)).toEqual(NOTHING_INSTALLED);
+  await writeRecord(node, RECORD);
+  expect(readRecord(node)).toMatchObject(RECORD);
+});
+
+test.each<[string, object]>([
+  ["another format", { format: 2 }],
+  ["files that are not a list", { files: {} }],
+  ["one file of an unknown kind", { files: [FILE, { ...FILE, kind: "other" }] }],
+  ["a relative path", { files: [{ ...FILE, path: "etc/x" }] }],
+  ["a path that climbs", { files: [{ ...FILE, path: "/etc/../x" }] }],
+  ["no hash", { files: [{ ...FILE, sha256: 0 }] }],
+  ["a backup of another file", { files: [{ ...FILE, backup: "/etc/shadow" }] }],
+  ["a backup elsewhere", { files: [{ ...FILE, backup: "/etc/x.before-ctd-decoder/../y" }] }],
+  ["one relative folder", { folders: ["/etc/a", "b"] }],
+  ["folders that are not a list", { folders: "/etc/a" }],
+  ["a relative folder of keys", { keysFolder: "keys" }],
+  ["an option in place of a unit", { unit: "--now" }],
+  ["a time that is a text", { pendingSince: "1" }],
+])("a record with %s is refused", (_what, change) => {
+  mkdirSync(join(node.folder, FOLDER), { recursive: true });
+  writeFileSync(
+    join(node.folder, FOLDER, "install.json"),
+    JSON.stringify({ format: 1, ...RECORD, ...change }),
+  );
+  expect(() => readRecord(node)).toThrow(/is not a record of an installation$/);
+});
+
+test("folders that are missing are named, outermost first, and removed with the record", async () => {
+  expect(missingFolders(node, ["/etc/a/b/file"])).toEqual([
+    "/var",
+    "/var/lib",
+    "/var/lib/ctd-decoder",
+    "/etc",
+    "/etc/a",
+    "/etc/a/b",
+  ]);
+  mkdirSync(join(node.folder, "etc/a/b"), { recursive: true });
+  writeFileSync(join(node.folder, "etc/a/mine"), "");
+  await writeRecord(node, RECORD);
+  removeRecord(node, ["/var/lib", "/var/lib/ctd-decoder", "/etc/a", "/etc/a/b"]);
+  expect(["etc/a/mine", "etc/a/b", "var/lib", "var"].map((it) => existsSync(join(node.folder, it)))).toEqual([
+    true,
+    false,
+    false,
+    true,
+  ]);
+});

@@ -1,0 +1,99 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { readContainerdConfig } from "../../../src/containerd/config.ts";
+import { reportTrust } from "../../../src/node/trust-report.ts";
+import { describeWith, root } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { writeSettings } from "../../support/trust.ts";
+
+const V1_7 = { major: 1, minor: 7, patch: 24 };
+const V2_2 = { major: 2, minor: 2, patch: 0 };
+
+describeWith([root], "reportTrust", {}, () => {
+  const base = temporaryFolder();
+  let [folder, binDir, link, settingsFile] = ["", "", "", ""];
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(base, "node-"));
+    binDir = join(folder, "verifiers");
+    link = join(binDir, "ctd-decoder");
+    mkdirSync(binDir);
+    policy({ default: [{ type: "reject" }] });
+    settingsFile = writeSettings(folder, { policy: join(folder, "policy.json"), deadline: "5s" });
+    verifier("echo 'trust: policy: the policy rejects it'; exit 1");
+  });
+
+  const policy = (value: object) => writeFileSync(join(folder, "policy.json"), JSON.stringify(value));
+
+  /** What containerd runs in place of this program. */
+  function verifier(script: string): void {
+    writeFileSync(link, `#!/bin/sh\n${script}\n`);
+    chmodSync(link, 0o755);
+  }
+
+  async function report(version: typeof V2_2 | undefined = V2_2) {
+    const path = join(folder, "config.toml");
+    const lines = ["version = 3", '[plugins."io.containerd.image-verifier.v1.bindir"]'];
+    writeFileSync(path, [...lines, `bin_dir = ${JSON.stringify(binDir)}`, ""].join("\n"));
+    const config = readContainerdConfig(path);
+    return await reportTrust({ config, version, environment: process.env, settingsFile });
+  }
+
+  const errors = async (version?: typeof V2_2) =>
+    ((await report(version))?.findings ?? []).flatMap(({ severity, message }) =>
+      severity === "error" ? [message] : [],
+    );
+
+  test("a node without signature checks has none", async () => {
+    rmSync(settingsFile);
+    rmSync(link);
+    expect(await report()).toBeUndefined();
+  });
+
+  test("a node that checks names its policy and its folder of verifiers", async () => {
+    expect(await report()).toMatchObject({
+      settings: settingsFile,
+      policy: join(folder, "policy.json"),
+      binDir,
+      hasGate: false,
+    });
+    expect(await errors()).toEqual([]);
+  });
+
+  test("containerd 1.x has no verifiers", async () => {
+    expect(await report(V1_7)).not.toHaveProperty("binDir");
+    expect(await errors(V1_7)).toEqual([expect.stringMatching(/has no image verifier/)]);
+  });
+
+  test("an empty folder of verifiers is an error", async () => {
+    rmSync(link);
+    expect(await errors()).toEqual([expect.stringMatching(/ is empty or missing/)]);
+  });
+
+  test.each([
+    ["accepts everything", "exit 0", /accepted ctd-decoder\.invalid.*, an image that does not exist$/],
+    ["refuses in other words", "echo no; exit 1", /does not answer as this program does: no$/],
+    ["says nothing", "exit 1", /does not answer as this program does: exit$/],
+    ["is killed", "echo 'trust: policy: x'; kill -9 $$", /does not answer as this program does: /],
+    [
+      "lacks its settings",
+      "echo 'trust: config: no policy'; exit 1",
+      /refuses every pull: config: no policy$/,
+    ],
+  ])("a verifier that %s is an error", async (_what, script, message) => {
+    verifier(script);
+    expect(await errors()).toEqual([expect.stringMatching(message)]);
+  });
+
+  test("one that accepts what the policy accepts is none", async () => {
+    policy({ default: [{ type: "insecureAcceptAnything" }] });
+    verifier("exit 0");
+    expect(await errors()).toEqual([]);
+  });
+
+  test("a deadline as long as containerd's is an error", async () => {
+    writeSettings(folder, { policy: join(folder, "policy.json"), deadline: "10s" });
+    expect(await errors()).toEqual([expect.stringMatching(/^the deadline of 10 s is not shorter/)]);
+  });
+});
