@@ -135,6 +135,13 @@ export const oldOidcIssuer = (value: string): ExtensionSpec => ({
   value: Buffer.from(value),
 });
 
+interface TimestampForm {
+  readonly digest?: "sha256" | "sha512";
+  /** DER elements beside the authority's own, which no timestamp needs. */
+  readonly certificates?: readonly Uint8Array[];
+  readonly moreAttributes?: readonly Uint8Array[];
+}
+
 const DIGITAL_SIGNATURE = 0x80;
 const CERTIFICATE_SIGN = 0x06;
 
@@ -267,7 +274,7 @@ export class Sigstore {
     signature: Uint8Array,
     at = SIGNED_AT,
     by: Pair = this.stamper,
-    digest: "sha256" | "sha512" = "sha256",
+    { digest = "sha256", certificates, moreAttributes = [] }: TimestampForm = {},
   ): Uint8Array<ArrayBuffer> {
     const digestAlgorithm = sequence(writeOid(digest === "sha256" ? SHA256 : SHA512));
     const { issuer, serial } = issuerAndSerial(this.stamperCertificate);
@@ -283,6 +290,7 @@ export class Sigstore {
     const attributes = [
       attribute(CONTENT_TYPE, writeOid(TST_INFO)),
       attribute(MESSAGE_DIGEST, writeElement(TAG.OCTET_STRING, createHash(digest).update(info).digest())),
+      ...moreAttributes,
     ];
     const signerInfo = sequence(
       writeInteger(Uint8Array.of(1)),
@@ -296,6 +304,7 @@ export class Sigstore {
       writeInteger(Uint8Array.of(3)),
       writeElement(SET, sha256Algorithm),
       sequence(writeOid(TST_INFO), writeElement(TAG.CONTEXT_0, writeElement(TAG.OCTET_STRING, info))),
+      ...(certificates === undefined ? [] : [writeElement(TAG.CONTEXT_0, ...certificates)]),
       writeElement(SET, signerInfo),
     );
     return sequence(

@@ -48,6 +48,8 @@ export function readBundle(json: Uint8Array): ReadBundle {
       : content.$case === "x509CertificateChain"
         ? content.x509CertificateChain.certificates.map(({ rawBytes }) => rawBytes)
         : undefined;
+  if (certificates !== undefined && certificates.length > LIMITS.certificateChain)
+    throw malformed("its certificate chain is too long");
   return { ...readContent(bundle, signed), certificates, timestamps, entries: tlogEntries };
 }
 

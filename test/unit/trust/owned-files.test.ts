@@ -1,4 +1,12 @@
-import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { checkWriters } from "../../../src/trust/owned-files.ts";
@@ -71,6 +79,15 @@ describeWith([root], "files that only root can change", {}, () => {
     expect(problem("keys/file")).toBeUndefined();
     chownSync(join(place, "home"), SOMEBODY, 0);
     expect(problem("keys/file")).toBe("can't use /keys/file: /home does not belong to root");
+  });
+
+  test("40 links are followed, as Linux does, and no more", () => {
+    symlinkSync("real/file", join(place, "1"));
+    for (let i = 2; i <= 41; i++) symlinkSync(String(i - 1), join(place, String(i)));
+    expect(problem("40")).toBeUndefined();
+    expect(readFileSync(join(place, "40"), "utf8")).toBe("");
+    expect(problem("41")).toBe("can't use /41: too many symbolic links");
+    expect(() => readFileSync(join(place, "41"))).toThrow("ELOOP");
   });
 
   test("a path that leads nowhere, and one that never ends", () => {

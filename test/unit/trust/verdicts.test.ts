@@ -75,6 +75,44 @@ test("a folder with 4,096 verdicts loses the older half", async () => {
   expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toMatchObject(VERDICT);
 });
 
+test("of one digest's verdicts, 256 are looked at", async () => {
+  await verdicts.write(VERDICT, basis());
+  const [file = ""] = readdirSync(place);
+  const text = readFileSync(join(place, file), "utf8");
+  const copy = (i: number) => writeFileSync(join(place, `${"a".repeat(64)}.${i}`), text);
+  for (let i = 1; i < 256; i++) copy(i);
+  expect(verdicts.namesOf(DIGEST)).toHaveLength(256);
+  copy(256);
+  expect(verdicts.namesOf(DIGEST)).toHaveLength(256);
+});
+
+test("a verdict of 16 KiB is read, and no longer one", async () => {
+  await verdicts.write(VERDICT, basis());
+  const [file = ""] = readdirSync(place);
+  const text = readFileSync(join(place, file), "utf8");
+  for (const [size, names] of [
+    [16_384, ["a.b/c:1"]],
+    [16_385, []],
+  ] as const) {
+    writeFileSync(join(place, file), text.padEnd(size));
+    expect(verdicts.namesOf(DIGEST)).toEqual(names);
+  }
+});
+
+test("a verdict lists its files if it has 16 KiB with them, and no more", async () => {
+  // Each name has one character in JSON for each byte of the file.
+  const filesOf = async (chars: number) => {
+    const files = [{ name: `/${"x".repeat(chars)}`, bytes: Buffer.of() }];
+    await verdicts.write(VERDICT, { ...basis(), files });
+    const [file = ""] = readdirSync(place);
+    const text = readFileSync(join(place, file), "utf8");
+    return { size: text.length, count: JSON.parse(text).files.length };
+  };
+  const { size } = await filesOf(1);
+  expect(await filesOf(16_384 - size + 1)).toEqual({ size: 16_384, count: 1 });
+  expect(await filesOf(16_384 - size + 2)).toMatchObject({ count: 0 });
+});
+
 test("a clock that was set back makes no verdict", async () => {
   await verdicts.write(VERDICT, basis());
   now -= 1;

@@ -9,8 +9,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, relative } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { decideVerifierCall } from "../../../src/trust/verifier.ts";
+import { Readable } from "node:stream";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { Output } from "../../../src/io/output.ts";
+import { answerVerifierCall, decideVerifierCall } from "../../../src/trust/verifier.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { newSigner, writeSettings } from "../../support/trust.ts";
@@ -216,6 +218,38 @@ describeWith([root], "a call of the image verifier", {}, () => {
     ])("%s", async (_what, args, input) => {
       expect(await raw(args, input)).toMatch(/^trust: config: the verifier call is malformed/);
     });
+  });
+
+  test("64 KiB of standard input are read, and no more", async () => {
+    const args = [
+      "-name",
+      `${registry.address}/a/app:1`,
+      "-digest",
+      registry.digest,
+      "-stdin-media-type",
+      TYPE,
+    ];
+    const input = JSON.stringify({ digest: registry.digest });
+    expect(await raw(args, input.padEnd(65_536))).toMatch(/^trust: accepted/);
+    expect(await raw(args, input.padEnd(65_537))).toMatch(/its standard input is too long$/);
+  });
+
+  test("512 characters of a line are shown, and no more", async () => {
+    const write = vi.spyOn(Output.prototype, "write").mockReturnValue();
+    const shown = async (chars: number) => {
+      const args = ["-name", "a", "-digest", registry.digest, "-stdin-media-type", "x".repeat(chars)];
+      await answerVerifierCall({ args, stdin: Readable.from([]), environment: {} }, settings);
+      return Buffer.from(write.mock.lastCall?.[0] ?? []).toString();
+    };
+    try {
+      const rest = (await shown(1)).length - 2;
+      expect(await shown(512 - rest)).toMatch(/^trust: config: .*"\n$/);
+      const cut = await shown(513 - rest);
+      expect(cut).toMatch(/x…\n$/);
+      expect(cut).toHaveLength(512 + 2);
+    } finally {
+      write.mockRestore();
+    }
   });
 
   test("flags of a later containerd are passed over", async () => {

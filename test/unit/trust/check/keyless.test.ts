@@ -345,7 +345,7 @@ describe("trusted time", () => {
   test("a timestamp whose digest is by another hash than its signature counts", async () => {
     const change = {
       ...noLog,
-      stamp: (it: Uint8Array) => store.timestamp(it, SIGNED_AT, undefined, "sha512"),
+      stamp: (it: Uint8Array) => store.timestamp(it, SIGNED_AT, undefined, { digest: "sha512" }),
     };
     expect(reasonOf(await check(change, stamped({ timestamps: "required" })))).toBe("it counts");
   });

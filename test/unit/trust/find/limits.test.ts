@@ -1,0 +1,87 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { DecoderError } from "../../../../src/errors.ts";
+import type { Descriptor } from "../../../../src/spec/descriptor.ts";
+import type { ArtifactStore } from "../../../../src/trust/find/artifact-store.ts";
+import type { Findings } from "../../../../src/trust/find/attachments.ts";
+import { findInLookaside } from "../../../../src/trust/find/lookaside.ts";
+import { findReferrers } from "../../../../src/trust/find/referrers.ts";
+import { findInFolder } from "../../../../src/trust/find/signature-folder.ts";
+import { findByTag } from "../../../../src/trust/find/tag-signatures.ts";
+import { sha256 } from "../../../support/images.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const folder = temporaryFolder();
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+const NAME = { registry: "registry.test", path: "app", tag: undefined, digest: undefined };
+const BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json";
+let number = 0;
+
+/** A manifest, and blobs of a size. Like a registry and a layout, it refuses to read more than it may. */
+function storeOf(manifest: object, size: number, referrers: readonly Descriptor[] = []): ArtifactStore {
+  const bytes = Buffer.from(JSON.stringify(manifest));
+  return {
+    manifest: async (digest) => ({ bytes, digest, mediaType: "" }),
+    blob: async (_, most) => {
+      if (size > most) throw new DecoderError("LIMIT", "too large");
+      return new Uint8Array(size);
+    },
+    referrers: async () => referrers,
+  };
+}
+
+const descriptors = (mediaType: string, count: number): Descriptor[] =>
+  Array.from({ length: count }, (_, i) => ({ mediaType, digest: sha256(Buffer.from(String(i))), size: 1 }));
+
+/** A folder with files of a size. */
+function writeFiles(inner: string, names: readonly string[], size: number): string {
+  const place = join(folder, String(number++));
+  mkdirSync(join(place, inner), { recursive: true });
+  for (const name of names) writeFileSync(join(place, inner, name), new Uint8Array(size));
+  return place;
+}
+
+/** Finds so many signatures of that size in some place. */
+type Find = (count: number, size: number) => Promise<Findings>;
+
+const byTag: Find = (count, size) =>
+  findByTag(storeOf({ layers: descriptors(SIMPLE, count) }, size), DIGEST, "sig");
+
+const byReference: Find = (count, size) => {
+  const manifest = { subject: { digest: DIGEST }, layers: descriptors(BUNDLE, 1) };
+  return findReferrers(storeOf(manifest, size, descriptors("", count)), DIGEST);
+};
+
+const inFolder: Find = (count, size) => {
+  const names = Array.from({ length: count }, (_, i) => `${i}.sigstore.json`);
+  return findInFolder(writeFiles(DIGEST.replace(":", "-"), names, size), DIGEST, []);
+};
+
+const inLookaside: Find = (count, size) => {
+  const names = Array.from({ length: count }, (_, i) => `signature-${i + 1}`);
+  const place = writeFiles(`${NAME.path}@${DIGEST.replace(":", "=")}`, names, size);
+  return findInLookaside(place, NAME, DIGEST);
+};
+
+describe.each([
+  ["under a tag", byTag],
+  ["that refer to an image", byReference],
+  ["in a folder", inFolder],
+  ["in a lookaside", inLookaside],
+])("signatures %s", (_where, find) => {
+  test("64 are read, and no more", async () => {
+    expect((await find(64, 1)).found).toHaveLength(64);
+    expect((await find(65, 1)).found).toHaveLength(64);
+  });
+
+  test("1 MiB of one is read, and no larger one is", async () => {
+    const isRead = async (size: number) => {
+      const { found, failures } = await find(1, size);
+      return failures.length === 0 && found.length === 1 && found[0]?.form !== "unreadable";
+    };
+    expect(await isRead(1_048_576)).toBe(true);
+    expect(await isRead(1_048_577)).toBe(false);
+  });
+});
