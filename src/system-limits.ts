@@ -50,8 +50,6 @@ export const trustFileBytes = MiB;
 export const signatures = 64;
 export const referrers = 64;
 export const signatureBytes = MiB;
-/** Entries of a layout's index.json that are searched for referrers of an image. */
-export const layoutEntries = 1024;
 /** Signatures times requirements. A check of a certificate and its log entry takes 50 ms, of a hostile one some 100 ms more. */
 export const signatureChecks = 512;
 /** The image verifier's own deadline. At containerd's deadline, 10 s by default, the reason would be lost. */
@@ -137,7 +135,10 @@ export const yamlAliases = 16;
 export const yamlDocuments = 256;
 /** Certificates and attributes of one RFC 3161 timestamp. */
 export const timestampItems = 64;
-/** The head of an answer, which Node.js bounds alike; the line with a chunk's size; answers such as 103 before the real one. */
+/**
+ * The head of an answer, which Node.js bounds alike; the line with a chunk's size, and all trailers; answers such as 103 before
+ * the real one.
+ */
 export const httpHeadBytes = 16 * KiB;
 export const httpLineBytes = 4 * KiB;
 export const interimAnswers = 8;

@@ -40,10 +40,11 @@ async function* readChunked(connection: Connection): AsyncGenerator<Buffer> {
 
 async function skipTrailers(connection: Connection): Promise<void> {
   let left = LIMITS.httpLineBytes;
-  while (left > 0) {
+  while (left >= 0) {
     const line = await connection.readUntil("\r\n", left);
     if (line === "") return;
-    left -= line === undefined ? left : line.length + 2;
+    if (line === undefined) break;
+    left -= line.length + 2;
   }
   throw notHttp();
 }

@@ -5,6 +5,8 @@ import { connectionError, cutOff } from "./connection-error.ts";
 import { hostAndPort } from "./origin.ts";
 import type { HttpProxy } from "./proxy.ts";
 
+const HEAD_END = "\r\n\r\n";
+
 /**
  * Makes a connection to a proxy a tunnel to `target` (RFC 9110 §9.3.6): the proxy sees neither requests nor credentials.
  * @throws DecoderError REGISTRY when the proxy refuses; what the socket throws
@@ -47,12 +49,14 @@ async function readHead(socket: Socket): Promise<string> {
   const take = () => {
     for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) {
       bytes = Buffer.concat([bytes, chunk]);
-      const end = bytes.indexOf("\r\n\r\n");
-      if (end < 0 && bytes.length < LIMITS.httpHeadBytes) continue;
+      const end = bytes.indexOf(HEAD_END);
+      if (end < 0 && bytes.length < LIMITS.httpHeadBytes + HEAD_END.length) continue;
       // A socket announces what is put back like what has come, so nothing here may listen any more.
       stop();
-      if (end >= 0 && bytes.length > end + 4) socket.unshift(bytes.subarray(end + 4));
-      return head.resolve(end < 0 ? "" : bytes.toString("latin1"));
+      if (end < 0 || end > LIMITS.httpHeadBytes) return head.resolve("");
+      const rest = bytes.subarray(end + HEAD_END.length);
+      if (rest.length > 0) socket.unshift(rest);
+      return head.resolve(bytes.toString("latin1"));
     }
   };
   const fail = (error?: Error) => head.reject(error ?? cutOff());

@@ -99,7 +99,6 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
   signatures: [64, "each is fetched and checked"],
   referrers: [64, "the same for manifests"],
   signatureBytes: [1_048_576, "a bundle has some KiB"],
-  layoutEntries: [1024, "each may refer to the image"],
   signatureChecks: [512, "25 s at 50 ms each"],
   verifierMs: [8000, "containerd's own deadline of 10 s would hide the reason"],
   verifierInputBytes: [65_536, "a descriptor has some hundred bytes"],

@@ -2,7 +2,6 @@ import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import { type IndexEntry, REF_NAME } from "../../spec/manifest.ts";
-import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { type BlobStore, readSmall } from "../../transport/blob.ts";
 import { folderBlobs, readLayoutIndex } from "../../transport/layout.ts";
 import type { ArtifactStore, StoredManifest } from "./artifact-store.ts";
@@ -53,7 +52,7 @@ export class LayoutStore implements ArtifactStore {
   /** Entries of the index whose manifest names the digest as its subject, and those of a fallback index. */
   async referrers(digest: string): Promise<readonly Descriptor[]> {
     const found: Descriptor[] = [];
-    for (const entry of this.#entries.slice(0, SYSTEM_LIMITS.layoutEntries)) {
+    for (const entry of this.#entries) {
       if (entry.digest !== digest && (await this.#subjectOf(entry)) === digest) found.push(entry);
     }
     const fallback = await this.manifest(attachmentTag(digest));

@@ -182,6 +182,16 @@ describe("a credential helper", () => {
     expect(shown(await ask(named, script))).toBe("ann p - -");
   });
 
+  it("may write 64 KiB, and no more", async () => {
+    const { environment } = home({ docker: { credHelpers: { "reg.example": "long" } } });
+    const write = (size: number) =>
+      helper(environment, "long", `printf '%-${size - 1}s}' '{"Username":"ann","Secret":"p"'`);
+    write(65_536);
+    expect(shown(await findCredential({ environment }, "reg.example", "a"))).toBe("ann p - -");
+    write(65_537);
+    await expect(findCredential({ environment }, "reg.example", "a")).rejects.toThrow("it wrote too much");
+  });
+
   it("is asked before the entries, and the helper of all after them", async () => {
     const entry = { auths: { "reg.example": auth("own:1") } };
     expect(shown(await ask({ ...named, ...entry }, answer("ann", "p")))).toBe("ann p - -");

@@ -1,10 +1,14 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Agents } from "../../../src/registry/agent.ts";
 import { exchange } from "../../../src/registry/http.ts";
 import type { HttpRequest } from "../../../src/registry/http-request.ts";
+import { FakeTimers } from "../../support/fake-timers.ts";
 
+const okOf = (length: number) => `HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`;
+const OK = okOf(0);
+const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const TOO_LONG = "x".repeat(17 * 1024);
 
@@ -151,12 +155,48 @@ describe("an answer", () => {
     await expect(ask()).rejects.toEqual(failing(/the connection broke$/));
   });
 
-  it("in chunks of one byte comes whole", async () => {
+  it.each<[string, number, (size: number) => string]>([
+    [
+      "a head of 16 KiB",
+      16_384,
+      (size) => `${"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: ".padEnd(size, "b")}\r\n\r\n`,
+    ],
+    ["a line of 4 KiB with a chunk's size", 4096, (size) => `${CHUNKED}${"0;".padEnd(size, "a")}\r\n\r\n`],
+    ["trailers of 4 KiB", 4096, (size) => `${CHUNKED}0\r\nA: b\r\n${"C: ".padEnd(size - 8, "d")}\r\n\r\n`],
+    ["8 interim answers", 8, (count) => `${CONTINUE.repeat(count)}HTTP/1.1 204 OK\r\n\r\n`],
+  ])("may have %s, and no more", async (_title, most, textOf) => {
+    answer = (socket, all) => isWhole(all) && socket.write(textOf(most));
+    expect((await ask()).body).toBe("");
+    answer = (socket, all) => isWhole(all) && socket.write(textOf(most + 1));
+    await expect(ask()).rejects.toEqual(failing(/the answer is not HTTP$/));
+  });
+
+  it("leaves a connection that is used again if its last 64 KiB are not wanted, but no more", async () => {
+    const unwanted = async (size: number) => {
+      answer = (socket, all) => isWhole(all) && socket.write(okOf(size) + "x".repeat(size));
+      await (await send()).discard();
+    };
+    await unwanted(65_536);
+    await unwanted(65_537);
+    expect(received).toHaveLength(1);
+    await unwanted(0);
+    expect(received).toHaveLength(2);
+  });
+
+  it("in chunks of one byte comes whole, and few of them are held", async () => {
+    const lengths: number[] = [];
+    const { concat } = Buffer;
+    const spy = vi.spyOn(Buffer, "concat").mockImplementation((chunks, ...size) => {
+      lengths.push(chunks.length);
+      return concat(chunks, ...size);
+    });
+    onTestFinished(() => spy.mockRestore());
     const text = "0123456789".repeat(4000);
     const chunks = text.replace(/./g, "1\r\n$&\r\n");
     answer = (socket, all) =>
       isWhole(all) && socket.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
     expect((await ask()).body).toBe(text);
+    expect(Math.max(...lengths)).toBe(16_384);
   });
 
   it("states what it is once, whatever a proxy adds", async () => {
@@ -169,9 +209,60 @@ describe("an answer", () => {
   });
 });
 
-describe("a request", () => {
-  const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+describe("a server may take", () => {
+  const late = { status: "rejected", reason: failing(/: it took too long$/) };
 
+  it("30 s for a connection", async () => {
+    // It never answers the greeting of TLS.
+    const greeted = Promise.withResolvers<void>();
+    answer = () => greeted.resolve();
+    const timers = new FakeTimers();
+    const asked = send({ url: new URL(url().href.replace("http:", "https:")) });
+    await greeted.promise;
+    expect(await timers.endOf(asked, 30_000)).toEqual(late);
+  });
+
+  it("a minute for the first byte of an answer", async () => {
+    answer = () => undefined;
+    const timers = new FakeTimers();
+    const asked = send();
+    // For the connection, the request, and the answer.
+    await timers.started(3);
+    expect(await timers.endOf(asked, 60_000)).toEqual(late);
+  });
+
+  it("a minute for the next byte of a body", async () => {
+    answer = (socket) => socket.write(okOf(5));
+    const { body } = await send();
+    expect(await new FakeTimers().endOf(body.next(), 60_000)).toEqual(late);
+  });
+
+  it("five minutes for a document, byte by byte", async () => {
+    let other: Socket | undefined;
+    answer = (socket) => {
+      other = socket;
+      socket.write(okOf(9));
+    };
+    const response = await send();
+    const timers = new FakeTimers();
+    const document = response.read(9);
+    // Each byte starts a timer for the next one.
+    for (let bytes = 1; bytes <= 5; bytes++) {
+      timers.advance(50_000);
+      other?.write("x");
+      await timers.started(2 + bytes);
+    }
+    expect(await timers.endOf(document, 50_000)).toEqual(late);
+  });
+
+  it("a second for the rest of a body that is not wanted", async () => {
+    answer = (socket) => socket.write(okOf(5));
+    const response = await send();
+    expect(await new FakeTimers().endOf(response.discard(), 1000)).toMatchObject({ status: "fulfilled" });
+  });
+});
+
+describe("a request", () => {
   it("has its head and body as they are", async () => {
     answer = (socket, all) => all.endsWith("hello") && socket.write(OK);
     await ask({ method: "PUT", headers: { "X-A": "b" }, body: { bytes: Buffer.from("hello") } });

@@ -81,6 +81,21 @@ describe("a tunnel through a proxy", () => {
     await expect(tunnel()).rejects.toEqual(refused(message));
   });
 
+  it("opens with a head of 16 KiB, and with no longer one, even if it comes at once", async () => {
+    const start = "HTTP/1.1 200 OK\r\nX: ";
+    for (const [size, outcome] of [
+      [16_384, "open"],
+      [16_385, "refused"],
+    ] as const) {
+      answer = (socket) => socket.write(`${start.padEnd(size, "x")}\r\n\r\n`);
+      const opened = tunnel().then(
+        () => "open",
+        () => "refused",
+      );
+      expect(await opened).toBe(outcome);
+    }
+  });
+
   it("is refused by a proxy that disconnects", async () => {
     answer = (socket) => socket.end("HTTP/1.1 200");
     await expect(tunnel()).rejects.toEqual(

@@ -47,10 +47,12 @@ test("an index with a platform that is none is malformed", () => {
   );
 });
 
-test("layers and manifests are counted before they are looked at", () => {
-  const tooMany = (most: number) => Array.from({ length: most + 1 }, () => null);
-  expect(() => parseManifest(manifest({ layers: tooMany(1024) }), "m")).toThrow(
-    expect.objectContaining({ code: "LIMIT" }),
-  );
-  expect(() => parseIndex(index(...tooMany(1024)), "i")).toThrow(expect.objectContaining({ code: "LIMIT" }));
+test("1,024 layers or manifests are looked at, and of more not one", () => {
+  // None of them is a descriptor.
+  const nulls = (count: number) => Array.from({ length: count }, () => null);
+  const failing = (code: string) => expect.objectContaining({ code });
+  expect(() => parseManifest(manifest({ layers: nulls(1024) }), "m")).toThrow(failing("BAD_IMAGE"));
+  expect(() => parseManifest(manifest({ layers: nulls(1025) }), "m")).toThrow(failing("LIMIT"));
+  expect(() => parseIndex(index(...nulls(1024)), "i")).toThrow(failing("BAD_IMAGE"));
+  expect(() => parseIndex(index(...nulls(1025)), "i")).toThrow(failing("LIMIT"));
 });

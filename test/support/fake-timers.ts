@@ -1,0 +1,48 @@
+import { type MockInstance, onTestFinished, vi } from "vitest";
+
+/** Turns of the event loop in which everything happens that a timer causes. */
+const TURNS = 200;
+
+async function turns(isEnough: () => boolean): Promise<void> {
+  for (let i = 0; i < TURNS && !isEnough(); i++) await new Promise(setImmediate);
+}
+
+/** Timers that only the test moves, while sockets and programs go on. They are real again when the test ends. */
+export class FakeTimers {
+  readonly #setTimeout: MockInstance<typeof setTimeout>;
+
+  constructor() {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    this.#setTimeout = vi.spyOn(globalThis, "setTimeout");
+    onTestFinished(() => {
+      this.#setTimeout.mockRestore();
+      vi.useRealTimers();
+    });
+  }
+
+  /** Waits until so many timers have been started in all. */
+  async started(count: number): Promise<void> {
+    while (this.#setTimeout.mock.calls.length < count) await new Promise(setImmediate);
+  }
+
+  advance(milliseconds: number): void {
+    vi.advanceTimersByTime(milliseconds);
+  }
+
+  /**
+   * Waits for the end of work that a timer ends.
+   * @param milliseconds until then. @returns "too early", "too late", or how it ended in time
+   */
+  async endOf<T>(work: Promise<T>, milliseconds: number): Promise<PromiseSettledResult<T> | string> {
+    let end: PromiseSettledResult<T> | undefined;
+    Promise.allSettled([work]).then(([it]) => {
+      end = it;
+    });
+    this.advance(milliseconds - 1);
+    await turns(() => end !== undefined);
+    if (end !== undefined) return "too early";
+    this.advance(1);
+    await turns(() => end !== undefined);
+    return end ?? "too late";
+  }
+}
