@@ -25,8 +25,11 @@ const KNOWN_CONFIGS = [
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
   "/etc/k0s/containerd.toml",
 ];
-/** proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces. */
-const START_FIELD = 19;
+/**
+ * proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces, so fields
+ * are counted from its end.
+ */
+const START_FIELD = 22 - 2;
 /** Linux reports a hundred ticks a second to programs, whatever its own clock is. */
 const TICK_MS = 10;
 
@@ -58,7 +61,7 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
 function startOf(proc: string, pid: string): number | undefined {
   const [, bootSeconds] = /^btime (\d+)$/m.exec(textOf(`${proc}/stat`)) ?? [];
   const stat = textOf(`${proc}/${pid}/stat`);
-  const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[START_FIELD];
+  const ticks = stat.slice(stat.lastIndexOf(")")).split(" ")[START_FIELD];
   if (bootSeconds === undefined || ticks === undefined) return undefined;
   return (Number(bootSeconds) + 1) * 1000 + Number(ticks) * TICK_MS;
 }

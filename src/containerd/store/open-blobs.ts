@@ -71,7 +71,7 @@ function linkOf(path: string): string {
 function parentOf(pid: string): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    const parent = stat.slice(stat.lastIndexOf(")")).split(" ")[2];
     return parent === "0" ? undefined : parent;
   } catch {
     return undefined;
