@@ -80,6 +80,12 @@ test.each([
   expect(readFileSync(lockFile(), "utf8")).toBe(text);
 });
 
+test("a folder that does not exist is not waited for", async () => {
+  const taking = FolderLock.take(join(folder, "none"), scratch("a"), AbortSignal.abort());
+  const message = `can't lock ${join(folder, "none")}: no such file or directory`;
+  await expect(taking).rejects.toMatchObject({ code: "IO", message });
+});
+
 test("the lock of a live process that wrote when it started is waited for", async () => {
   const lock = await FolderLock.take(folder, scratch("a"));
   expect(readFileSync(lockFile(), "utf8")).toMatch(/ pid:\[\d+\] [1-9]\d*$/);

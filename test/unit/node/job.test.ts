@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Job, prepare } from "../../../src/node/job.ts";
@@ -21,6 +21,11 @@ beforeEach(() => {
 function put(path: string, text: string): void {
   mkdirSync(dirname(join(node.folder, path)), { recursive: true });
   writeFileSync(join(node.folder, path), text);
+}
+
+function putProgram(path: string): void {
+  put(path, "#!/bin/sh\n");
+  chmodSync(join(node.folder, path), 0o755);
 }
 
 function planned(change: Partial<Parameters<typeof prepare>[1]> = {}): Promise<Job> {
@@ -146,5 +151,48 @@ describe("a configuration that k3s renders", () => {
       code: "CONFIG",
       message: expect.stringMatching(/^cannot remove \S+ from .* safely; nothing was changed$/),
     });
+  });
+});
+
+describe("a node of several tenants", () => {
+  const RUNTIMES = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes';
+  const runtime = (name: string, binary: string) =>
+    `${RUNTIMES}.${name}]\nruntime_type = "io.containerd.runc.v2"\noptions.BinaryName = "${binary}"\n`;
+  const tenants = { kubeconfig: "/kubelet.conf" };
+  beforeEach(() => {
+    put("/kubelet.conf", "");
+    for (const path of ["/bin/sh", "/usr/bin/runc", "/usr/bin/crun", "/opt/bin/runc"]) putProgram(path);
+  });
+
+  test("has a gate before each of its runtimes", async () => {
+    const three = [
+      runtime("runc", "runc"),
+      runtime("again", "/usr/bin/runc"),
+      runtime("crun", "/usr/bin/crun"),
+    ];
+    put(CONFIG, `version = 2\n${three.join("")}`);
+    const job = await planned({ tenants });
+    expect(job.plan.gate?.entries.map(({ path }) => path)).toEqual([
+      "/usr/local/bin/runc-gate",
+      "/usr/local/bin/crun-gate",
+    ]);
+    expect(
+      textOf(job, CONFIG)?.match(/BinaryName = "\/usr\/local\/bin\/(?:runc|crun)-gate"/g),
+    ).toHaveLength(3);
+  });
+
+  test("whose runtimes share a name is refused", async () => {
+    put(CONFIG, `version = 2\n${runtime("runc", "/usr/bin/runc")}${runtime("other", "/opt/bin/runc")}`);
+    await expect(planned({ tenants })).rejects.toThrow(/^two runtimes have the name of \/opt\/bin\/runc; /);
+  });
+
+  test("whose distribution writes the options of runc itself is refused", async () => {
+    put(`${K3S}/k3s-has-run`, "");
+    await expect(planned({ tenants })).rejects.toThrow(/^k3s here renders runc's options into /);
+  });
+
+  test("without a kubelet is refused", async () => {
+    put(CONFIG, "version = 2\n");
+    await expect(planned({ tenants: { kubeconfig: "/none" } })).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 });

@@ -138,6 +138,23 @@ test("an installation that fails removes the copies that it added", async () => 
   expect(all()).toEqual([]);
 });
 
+test("a list names only keys of the folder", () => {
+  const sha256 = "00";
+  const wrong = [
+    { name: "a" },
+    { sha256 },
+    ...["", "../a", "..data", "a/b"].map((name) => ({ name, sha256 })),
+  ];
+  writeFileSync(join(keys, LIST), JSON.stringify({ copies: [...wrong, null, { name: "a.pem", sha256 }] }));
+  expect(listCopies(node, "/keys")).toEqual(["a.pem"]);
+});
+
+test("an uninstallation without copies finds nothing to remove", async () => {
+  removeCopies(node, "/keys", []);
+  await removeAdded(node, "/keys", []);
+  expect(all()).toEqual([]);
+});
+
 test("no more than 1,024 keys are copied", async () => {
   for (let i = 0; i < 1025; i++) give(`${i}.pem`, "");
   await expect(sync()).rejects.toMatchObject({ code: "LIMIT" });

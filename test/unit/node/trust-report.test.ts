@@ -5,7 +5,7 @@ import { readContainerdConfig } from "../../../src/containerd/config.ts";
 import { reportTrust } from "../../../src/node/trust-report.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { writeSettings } from "../../support/trust.ts";
+import { newSigner, writeSettings } from "../../support/trust.ts";
 
 const V1_7 = { major: 1, minor: 7, patch: 24 };
 const V2_2 = { major: 2, minor: 2, patch: 0 };
@@ -32,10 +32,11 @@ describeWith([root], "reportTrust", {}, () => {
     chmodSync(link, 0o755);
   }
 
-  async function report(version: typeof V2_2 | undefined = V2_2) {
+  /** @param more lines of containerd's configuration */
+  async function report(version: typeof V2_2 | undefined = V2_2, more = "") {
     const path = join(folder, "config.toml");
     const lines = ["version = 3", '[plugins."io.containerd.image-verifier.v1.bindir"]'];
-    writeFileSync(path, [...lines, `bin_dir = ${JSON.stringify(binDir)}`, ""].join("\n"));
+    writeFileSync(path, [...lines, `bin_dir = ${JSON.stringify(binDir)}`, more, ""].join("\n"));
     const config = readContainerdConfig(path);
     return await reportTrust({ config, version, environment: process.env, settingsFile });
   }
@@ -49,6 +50,36 @@ describeWith([root], "reportTrust", {}, () => {
     rmSync(settingsFile);
     rmSync(link);
     expect(await report()).toBeUndefined();
+  });
+
+  test("one processor with a gate is a node that shall check, and the other is an error", async () => {
+    rmSync(settingsFile);
+    rmSync(link);
+    const gate = join(folder, "policy.json");
+    const processor = `[stream_processors."io.containerd.ocicrypt.decoder.v1.tar"]
+      accepts = ["application/vnd.oci.image.layer.v1.tar+encrypted"]
+      returns = "application/vnd.oci.image.layer.v1.tar"
+      path = "ctd-decoder"
+      args = ["--trust-policy", ${JSON.stringify(gate)}]`;
+    const { settings, hasGate, findings } = (await report(V2_2, processor)) ?? {};
+    expect([settings, hasGate]).toEqual([gate, false]);
+    expect(findings).toContainEqual({
+      severity: "error",
+      message: expect.stringMatching(/^io\.containerd\.ocicrypt\.decoder\.v1\.tar\.gzip decrypts without /),
+      hint: expect.any(String),
+    });
+  });
+
+  test("at most eight registries of the policy are asked", async () => {
+    const signed = [{ type: "sigstoreSigned", keyPath: join(folder, "key.pub") }];
+    writeFileSync(join(folder, "key.pub"), newSigner().publicKey);
+    // Nothing listens on the first ports.
+    const docker = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`127.0.0.1:${i + 1}`, signed]));
+    policy({ default: [{ type: "reject" }], transports: { docker } });
+    const { findings = [] } = (await report()) ?? {};
+    expect(
+      findings.filter(({ message }) => /^signatures in .* can't be read now/.test(message)),
+    ).toHaveLength(8);
   });
 
   test("a node that checks names its policy and its folder of verifiers", async () => {
