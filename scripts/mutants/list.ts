@@ -432,4 +432,25 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     to: "1",
     reason: "journalctl does not read its standard input",
   },
+  {
+    file: "src/node/provider-report.ts",
+    line: "const CONNECT_MS = 3000;",
+    from: "3000",
+    to: "3000000",
+    reason: "an address that never answers is reported all the same: only the wait differs",
+  },
+  {
+    file: "src/io/input.ts",
+    line: "this.#backoff.reset();",
+    from: "this.#backoff.reset();",
+    to: ";",
+    reason: "how long the next attempt waits: only speed and processor time differ",
+  },
+  {
+    file: "src/containerd/payload-channel.ts",
+    line: "backoff.reset();",
+    from: "backoff.reset();",
+    to: ";",
+    reason: "how long the next attempt waits: only speed and processor time differ",
+  },
 ];

@@ -23,7 +23,13 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
   keys: ["test/unit/keywrap/pkcs11/unwrap.test.ts", "test/cli/decoder-keys.test.ts"],
   keywrap: ["test/vectors/vectors.test.ts", "test/cli/recipients.test.ts"],
   layer: ["test/cli/commands.test.ts", "test/vectors/vectors.test.ts"],
-  node: ["test/cli/doctor.test.ts", "test/cli/config.test.ts", "test/cli/install.test.ts"],
+  node: [
+    "test/cli/doctor.test.ts",
+    "test/cli/config.test.ts",
+    "test/cli/install-trust.test.ts",
+    "test/cli/install-tenants.test.ts",
+    "test/cli/install.test.ts",
+  ],
   process: ["test/interop/pkcs11.test.ts"],
   trust: ["test/cli/trust-gate.test.ts"],
 };

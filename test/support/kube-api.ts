@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
+import { promisify } from "node:util";
 
 export interface PodOptions {
   readonly namespace: string;
@@ -69,6 +70,13 @@ export class KubeApiDouble {
       },
       (request, response) => this.#answer(request, response),
     );
+    // Idle connections stay open, so that a test can see that its client closes them.
+    this.#server.keepAliveTimeout = 0;
+  }
+
+  /** How many connections are open. */
+  async connections(): Promise<number> {
+    return await promisify(this.#server.getConnections.bind(this.#server))();
   }
 
   get url(): string {

@@ -176,9 +176,9 @@ describe("a node of several tenants", () => {
       "/usr/local/bin/runc-gate",
       "/usr/local/bin/crun-gate",
     ]);
-    expect(
-      textOf(job, CONFIG)?.match(/BinaryName = "\/usr\/local\/bin\/(?:runc|crun)-gate"/g),
-    ).toHaveLength(3);
+    expect(textOf(job, CONFIG)?.match(/BinaryName = "\/usr\/local\/bin\/(?:runc|crun)-gate"/g)).toHaveLength(
+      3,
+    );
   });
 
   test("whose runtimes share a name is refused", async () => {

@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { readContainerdConfig } from "../../../src/containerd/config.ts";
 import { renderEntry } from "../../../src/node/runtime-entry.ts";
@@ -86,6 +87,11 @@ ${more}`,
       gates: ["runc"],
       sealedChains: 0,
     });
+  });
+
+  test("no connection to the API server is left open", async () => {
+    await report();
+    while ((await api.connections()) > 0) await sleep(5);
   });
 
   test("what the kubelet's credentials may read is tried", async () => {
