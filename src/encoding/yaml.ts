@@ -19,8 +19,9 @@ export function parseYaml(bytes: Uint8Array): readonly unknown[] {
     const isBad =
       documents.length > LIMITS.yamlDocuments ||
       documents.some(({ errors, warnings }) => errors.length + warnings.length > 0);
-    if (!isBad)
-      return documents.map((it) => it.toJS({ maxAliasCount: LIMITS.yamlAliases })).filter((it) => it !== "");
+    // The library counts what the alias stands for, too.
+    const maxAliasCount = LIMITS.yamlAliases + 1;
+    if (!isBad) return documents.map((it) => it.toJS({ maxAliasCount })).filter((it) => it !== "");
   } catch {
     // The parser's own message quotes the text.
   }

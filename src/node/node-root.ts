@@ -3,9 +3,7 @@ import { dirname } from "node:path";
 import type { ConfigFiles } from "../containerd/config-files.ts";
 import { DecoderError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
-
-/** path_resolution(7): Linux follows at most 40 symbolic links. */
-const MAX_LINKS = 40;
+import * as LIMITS from "../system-limits.ts";
 
 /**
  * The file system of a node, mounted in a folder of this machine. Paths are the node's: absolute symbolic links stay inside
@@ -90,7 +88,7 @@ export class NodeRoot implements ConfigFiles {
         continue;
       }
       links += 1;
-      if (links > MAX_LINKS) throw new DecoderError("IO", `${path} has too many symbolic links`);
+      if (links > LIMITS.symbolicLinks) throw new DecoderError("IO", `${path} has too many symbolic links`);
       pending.unshift(...partsOf(target));
       if (target.startsWith("/")) resolved = "";
     }

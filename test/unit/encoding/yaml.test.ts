@@ -11,6 +11,14 @@ test("every scalar is a text, and every collection a list or an object", () => {
 });
 
 test.each([
+  ["uses of an alias", 16, (count: number) => `a: &a b\nc: [${"*a, ".repeat(count)}]`],
+  ["documents", 256, (count: number) => "---\na\n".repeat(count)],
+])("%s: %i and no more", (_what, most, textOf) => {
+  expect(() => read(textOf(most))).not.toThrow();
+  expect(() => read(textOf(most + 1))).toThrow("not valid YAML");
+});
+
+test.each([
   "a: !!omap [b: c]",
   "a: !!set { b, c }",
   "a: !!binary aGk=",

@@ -155,8 +155,19 @@ test("an uninstallation without copies finds nothing to remove", async () => {
   expect(all()).toEqual([]);
 });
 
+test("a key of 1 MiB is copied, and no larger one", async () => {
+  give("a.pem", " ".repeat(1_048_576));
+  expect(await sync()).toMatchObject({ copied: ["a.pem"] });
+  // The copy is read, too.
+  expect(await sync()).toEqual(NOTHING);
+  give("a.pem", " ".repeat(1_048_577));
+  await expect(sync()).rejects.toMatchObject({ code: "IO" });
+});
+
 test("no more than 1,024 keys are copied", async () => {
-  for (let i = 0; i < 1025; i++) give(`${i}.pem`, "");
+  for (let i = 0; i < 1024; i++) give(`${i}.pem`, "");
+  expect((await sync(true)).copied).toHaveLength(1024);
+  give("1024.pem", "");
   await expect(sync()).rejects.toMatchObject({ code: "LIMIT" });
   expect(held()).toEqual([]);
 });

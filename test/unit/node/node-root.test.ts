@@ -40,6 +40,12 @@ test("files are read, listed and looked for inside", () => {
   expect(root.isExecutable("/etc/file")).toBe(false);
 });
 
+test("40 links are followed, and no more", () => {
+  for (let i = 1; i <= 41; i++) symlinkSync(i === 1 ? "real/file" : String(i - 1), join(folder, String(i)));
+  expect(root.follow("/40")).toBe(join(folder, "real/file"));
+  expect(() => root.follow("/41")).toThrow(expect.objectContaining({ code: "IO" }));
+});
+
 test("links without end are refused", () => {
   expect(() => root.follow("/loop/x")).toThrow(expect.objectContaining({ code: "IO" }));
 });

@@ -1,6 +1,12 @@
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
-import { addImport, hasSameMeaning, removeImport, removeProcessor } from "../../../src/node/toml-edit.ts";
+import {
+  addImport,
+  hasSameMeaning,
+  removeImport,
+  removeProcessor,
+  setText,
+} from "../../../src/node/toml-edit.ts";
 
 const PATH = "/c/ctd-decoder.toml";
 
@@ -65,6 +71,27 @@ test.each<[unknown, unknown, boolean]>([
 ])("%j and %j mean the same: %s", (one, other, expected) =>
   expect(hasSameMeaning(one, other)).toBe(expected),
 );
+
+describe("the places that are tried", () => {
+  const edit = (text: string, isRight: (candidate: string) => boolean) => {
+    const parse = (candidate: string) => (isRight(candidate) ? { key: "new" } : {});
+    return setText(text, { path: ["key"], value: "new", blocks: [] }, parse);
+  };
+  /** Only the last place is right. */
+  const isLast = (candidate: string) => candidate.endsWith('key = "new"\n');
+
+  test("are 2,048, and no more", () => {
+    expect(edit("[a]\n".repeat(2048), isLast)).toMatch(/^(?:\[a\]\n)+ {2}key = "new"\n$/);
+    expect(edit("[a]\n".repeat(2049), isLast)).toBeUndefined();
+  });
+
+  test("have 32 MiB of text, and no more", () => {
+    // Each of 32 candidates has the text and the new line.
+    const textOf = (size: number) => `\n${"[a]\n".repeat(32)}`.padStart(size - '  key = "new"\n'.length, "#");
+    expect(edit(textOf(1_048_576), isLast)?.length).toBe(1_048_576);
+    expect(edit(textOf(1_048_577), isLast)?.length).toBeUndefined();
+  });
+});
 
 test("a table among thousands is removed, and a list of thousands is given up", () => {
   const tables = (name: string) => Array.from({ length: 3000 }, (_, i) => `[plugins.${name}${i}]\n`).join("");

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { readContainerdConfig } from "../../../src/containerd/config.ts";
 import { reportTrust } from "../../../src/node/trust-report.ts";
+import { FakeTimers } from "../../support/fake-timers.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { newSigner, writeSettings } from "../../support/trust.ts";
@@ -115,6 +116,25 @@ describeWith([root], "reportTrust", {}, () => {
   ])("a verifier that %s is an error", async (_what, script, message) => {
     verifier(script);
     expect(await errors()).toEqual([expect.stringMatching(message)]);
+  });
+
+  test("a verifier has a minute to answer", async () => {
+    verifier("exec sleep 1000");
+    const timers = new FakeTimers();
+    const found = errors();
+    await timers.started(1);
+    expect(await timers.endOf(found, 60_000)).toEqual({
+      status: "fulfilled",
+      value: [expect.stringMatching(/does not answer as this program does: deadline$/)],
+    });
+  });
+
+  test("a verifier may write 64 KiB, and no more", async () => {
+    const write = (size: number) => verifier(`printf '%-${size}s' 'trust: policy: x'; exit 1`);
+    write(65_536);
+    expect(await errors()).toEqual([]);
+    write(65_537);
+    expect(await errors()).toEqual([expect.stringMatching(/does not answer as this program does: /)]);
   });
 
   test("one that accepts what the policy accepts is none", async () => {

@@ -2,9 +2,10 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { KubeApi } from "../../../src/tenants/api.ts";
 import { readKubeconfig } from "../../../src/tenants/kubeconfig.ts";
+import { FakeTimers } from "../../support/fake-timers.ts";
 import { KubeApiDouble } from "../../support/kube-api.ts";
 
 let folder: string;
@@ -74,6 +75,29 @@ describe("credentials", () => {
     const config = double.kubeconfig(undefined, cluster);
     await expect(readKubeconfig(config, {})).rejects.toMatchObject(refusal(message));
     expect(double.requests).toEqual([]);
+  });
+
+  test("a plugin has 5 s to answer", async () => {
+    const config = double.kubeconfig({ exec: { command: "sleep", args: ["1000"] } });
+    const timers = new FakeTimers();
+    const read = readKubeconfig(config, process.env);
+    await timers.started(1);
+    expect(await timers.endOf(read, 5000)).toEqual({
+      status: "rejected",
+      reason: expect.objectContaining(refusal("failed: deadline")),
+    });
+  });
+
+  test("a plugin may print 1 MiB, and no more", async () => {
+    const printed = async (size: number) => {
+      const { command } = plugin("");
+      const [start, end] = ['{"status":{"token":"abc"', "}}"];
+      const script = `#!/bin/sh\nprintf '%s%${size - start.length - end.length}s%s' '${start}' '' '${end}'\n`;
+      writeFileSync(join(folder, "plugin"), script);
+      return await readKubeconfig(double.kubeconfig({ exec: { command } }), process.env);
+    };
+    expect(await printed(1_048_576)).toHaveProperty("token");
+    await expect(printed(1_048_577)).rejects.toMatchObject(refusal("failed: overflow"));
   });
 
   test("a certificate for another name than the URL's is taken by tls-server-name only", async () => {
@@ -174,6 +198,50 @@ const MISBEHAVIOURS: readonly Misbehaviour[] = [
 ];
 
 describe("an API server that misbehaves", () => {
+  test("16 MiB of an answer are awaited, and not a byte more", async () => {
+    const announced = async (size: number) => {
+      double.fault = (_request, response) => {
+        response.writeHead(200, { "content-length": size });
+        response.write("{", () => response.destroy());
+        return true;
+      };
+      const api = apiFor(double.kubeconfig());
+      const error = await api.pod("tenant-a", "app").catch(({ message }) => message);
+      api.close();
+      return error;
+    };
+    expect(await announced(16_777_216)).not.toMatch(/more than/);
+    expect(await announced(16_777_217)).toMatch(/its answer has more than 16777216 bytes/);
+  });
+
+  test("that takes longer than 5 s is not waited for", async () => {
+    const aborting = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(aborting.signal);
+    onTestFinished(() => timeout.mockRestore());
+    double.fault = () => {
+      aborting.abort();
+      return true;
+    };
+    const api = apiFor(double.kubeconfig());
+    await expect(api.podsOf("node-1")).rejects.toMatchObject(refusal("no answer within 5 s"));
+    expect(timeout.mock.calls).toEqual([[5000]]);
+    api.close();
+  });
+
+  test("with a list of Pods without end is asked for 1,024 pages", async () => {
+    double.fault = (request, response) => {
+      const isPage = request.url?.includes("limit=") === true;
+      const page = JSON.stringify({ items: [], metadata: { continue: "more" } });
+      if (isPage) response.writeHead(200).end(page);
+      else response.writeHead(200, { "content-length": TOO_LONG }).write("{");
+      return true;
+    };
+    const api = apiFor(double.kubeconfig());
+    await expect(api.podsOf("node-1")).rejects.toMatchObject(refusal("more than 1024 pages"));
+    expect(double.requests).toHaveLength(1 + 1024);
+    api.close();
+  });
+
   test.each(MISBEHAVIOURS)("an answer of $what is refused", async ({ answer, message }) => {
     double.fault = (_request, response) => {
       answer(response);
@@ -205,7 +273,7 @@ function tokenFile(token: string): object {
   return { tokenFile: "token" };
 }
 
-function plugin(answer: string): object {
+function plugin(answer: string): { readonly command: string; readonly apiVersion: string } {
   const path = join(folder, "plugin");
   writeFileSync(path, `#!/bin/sh\ncase $KUBERNETES_EXEC_INFO in *ExecCredential*) echo '${answer}';; esac\n`);
   chmodSync(path, 0o755);

@@ -1,10 +1,18 @@
-import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Secret } from "../../../src/secret.ts";
-import * as LIMITS from "../../../src/system-limits.ts";
 import { isProofOf, proofOf, type SealRecord, SealRecords } from "../../../src/tenants/seal-record.ts";
 
 const CHAIN = `sha256:${"a".repeat(64)}`;
@@ -75,13 +83,18 @@ test("a record that an earlier version named by its layer alone is not kept twic
 });
 
 test("one record too many is refused, and closes the chain to nobody", async () => {
-  const proofs = Array.from({ length: LIMITS.sealRecords }, (_, i) => proofOf(key(i), CHAIN));
+  const proofs = Array.from({ length: 64 }, (_, i) => proofOf(key(i), CHAIN));
   for (const proof of proofs) await records.write(record({ proof }));
   await expect(records.write(record({ proof: proofOf(key(200), CHAIN) }))).rejects.toThrow(
     expect.objectContaining({ code: "TENANTS", message: expect.stringMatching(/holds 64 seal records/) }),
   );
   await records.write(record({ proof: proofs[0] ?? "" }));
-  expect(records.of(CHAIN)).toHaveLength(LIMITS.sealRecords);
+  expect(records.of(CHAIN)).toHaveLength(64);
+  // Another decoder may have written one at the same time.
+  const chain = join(folder, "a".repeat(64));
+  const [name = ""] = readdirSync(chain);
+  copyFileSync(join(chain, name), join(chain, `${"1".repeat(64)}.json`));
+  expect(() => records.of(CHAIN)).toThrow("it holds too many records");
 });
 
 test("a layer that is in very many repositories has a record that can be read", async () => {
@@ -90,6 +103,17 @@ test("a layer that is in very many repositories has a record that can be read", 
   const [found] = records.of(CHAIN);
   expect(repositories.slice(0, found?.repositories.length)).toEqual(found?.repositories);
   expect(found?.repositories.length).toBeGreaterThan(100);
+});
+
+test("a record lists repositories in 8 KiB, and no more", async () => {
+  const listed = async (last: number) => {
+    // Each has 64 bytes in JSON, with its comma.
+    const repositories = Array.from({ length: 128 }, (_, i) => String(i).padEnd(i < 127 ? 61 : last, "x"));
+    await records.write(record({ repositories }));
+    return records.of(CHAIN)[0]?.repositories.length;
+  };
+  expect(await listed(61)).toBe(128);
+  expect(await listed(62)).toBe(127);
 });
 
 test.each([

@@ -100,6 +100,26 @@ test.each([
     { namespace: "tenant-b", name: "app", secrets: ["key"] },
   );
   expect(found.secrets).toEqual(["tenant-b/key"]);
+  const requests = double.requests.filter((it) => it.includes("/namespaces/tenant-a/secrets/"));
+  expect(requests.length).toBeLessThanOrEqual(8);
+});
+
+test("8 Secrets of a namespace are read, and no more", async () => {
+  const names = Array.from({ length: 9 }, (_, i) => `key-${i}`);
+  for (const name of names) secret("tenant-a", name, { "app.pem": PEM });
+  const found = await keysOf({ namespace: "tenant-a", name: "app", secrets: names });
+  expect(found.secrets).toEqual(names.slice(0, 8).map((name) => `tenant-a/${name}`));
+});
+
+test("a key of 1 MiB is read, and no larger one", async () => {
+  const skipped = async (size: number) => {
+    double.reset();
+    secret("tenant-a", "key", { "app.pem": PEM.padEnd(size, "\n") });
+    const { keys } = await keysOf({ namespace: "tenant-a", name: "app", secrets: ["key"] });
+    return keys.skipped.map(({ reason }) => reason);
+  };
+  expect(await skipped(1_048_576)).toEqual([]);
+  expect(await skipped(1_048_577)).toEqual(["larger than 1048576 bytes"]);
 });
 
 test("a tenant of many namespaces does not keep another's key away, nor raise the number of requests", async () => {

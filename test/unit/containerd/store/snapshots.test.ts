@@ -47,6 +47,14 @@ test("a blob has at most 1,024 names", () => {
   expect(metadata.namesOf(LAYER)).toEqual(names.slice(0, 1024));
 });
 
+test("1,024 layers below a container are followed", () => {
+  const chains = Array.from({ length: 1024 }, (_, i) => String(1000 + i));
+  const below = chains.map((chain, i) => [chain, { parent: chains[i + 1] ?? "" }]);
+  const overlayfs = { id: { parent: chains[0] ?? "" }, ...Object.fromEntries(below) };
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } }));
+  expect(metadata.chainsBelow("k8s.io", "id")).toEqual(chains);
+});
+
 test("no more than 1,024 layers below a container are followed", () => {
   const overlayfs = { id: { parent: CHAIN }, [CHAIN]: { parent: CHAIN } };
   const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } }));
