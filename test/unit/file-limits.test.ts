@@ -14,6 +14,9 @@ import { readKubeconfig } from "../../src/tenants/kubeconfig.ts";
 import { readScopes } from "../../src/tenants/scopes.ts";
 import { SealRecords } from "../../src/tenants/seal-record.ts";
 import { readSettings } from "../../src/tenants/settings.ts";
+import { readRegistriesD } from "../../src/trust/find/lookaside.ts";
+import { readExecProviders } from "../../src/trust/node/exec-provider.ts";
+import { registryHosts } from "../../src/trust/node/hosts-toml.ts";
 import { loadPolicy } from "../../src/trust/policy/read-policy.ts";
 import { readTrustFile } from "../../src/trust/policy/trust-file.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -53,6 +56,26 @@ const FILES: readonly (readonly [what: string, name: string, text: string, most:
     "runtime='runc'\n",
     16_384,
     (_, root) => runtimeBehind(new NodeRoot(root), "/a"),
+  ],
+  ["registries.d", "a.yaml", "#", MiB, (_, root) => readRegistriesD(root)],
+  ["a registry's servers", "host/hosts.toml", "#", MiB, (_, root) => registryHosts([root], "host")],
+  [
+    "a server's certificate",
+    "a.crt",
+    "-",
+    4 * MiB,
+    (path, root) => {
+      mkdirSync(join(root, "host"), { recursive: true });
+      writeFileSync(join(root, "host/hosts.toml"), `server = "https://host"\nca = ${JSON.stringify(path)}\n`);
+      return registryHosts([root], "host");
+    },
+  ],
+  [
+    "kubelet's providers of credentials",
+    "a.yaml",
+    "providers: []\n",
+    MiB,
+    (path, root) => readExecProviders(path, root),
   ],
   ["the system's name", "etc/os-release", "ID=talos\n", 65_536, system],
   ["a seal record", `${HEX}/a.json`, "{}", 16_384, (_, root) => new SealRecords(root).of(`sha256:${HEX}`)],

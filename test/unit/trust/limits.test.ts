@@ -7,6 +7,7 @@ import { checkNames, readNames } from "../../../src/trust/check/identity.ts";
 import { readPublicKeys } from "../../../src/trust/check/key.ts";
 import { bytesMessage } from "../../../src/trust/check/message.ts";
 import { ATOMIC_TYPE, readPayload } from "../../../src/trust/check/payload.ts";
+import { verifySignedEntry } from "../../../src/trust/check/rekor.ts";
 import { checkTimestamps } from "../../../src/trust/check/sct.ts";
 import { IN_TOTO, readEnvelope, readStatement } from "../../../src/trust/check/statement.ts";
 import { verifyTimestamp } from "../../../src/trust/check/timestamp.ts";
@@ -183,6 +184,15 @@ function chainBeside(count: number): void {
 
 const NOTHING = Buffer.of();
 
+/** None of its bytes is JSON, which is found later. */
+const logEntry = (count: number) =>
+  verifySignedEntry(new Uint8Array(count), [], {
+    signed: bytesMessage(NOTHING),
+    payload: undefined,
+    signature: NOTHING,
+    verifier: NOTHING,
+  });
+
 /** It is of another signature, which is found once it has been read. */
 const stamp = (...form: Parameters<Sigstore["timestamp"]>) =>
   void verifyTimestamp(STORE.timestamp(...form), Buffer.of(2), []);
@@ -226,7 +236,7 @@ const LIMITS: readonly (readonly [
   what: string,
   most: number,
   refused: RegExp,
-  use: (count: number) => void,
+  use: (count: number) => unknown,
 ])[] = [
   ["subjects of a statement", 1024, /subject is malformed/, statement],
   ["entries of a bundle's log", 16, /too many log entries/, (count) => bundle(count, 1)],
@@ -239,6 +249,7 @@ const LIMITS: readonly (readonly [
     /is too long/,
     (count) => readStatement({ payloadType: IN_TOTO, payload: new Uint8Array(count) }, HEX),
   ],
+  ["bytes of a log entry", MiB, /is too long/, logEntry],
   ["bytes of a payload", MiB, /is too long/, (count) => readPayload(new Uint8Array(count), ATOMIC_TYPE)],
   ["logs of a trusted root", 64, /tlogs are malformed/, trustedLogs],
   ["certificates of a trusted root's authority", 64, /certificateAuthorities are malformed/, authority],
@@ -274,15 +285,15 @@ const LIMITS: readonly (readonly [
   ["checksums of a file", 65_536, /more than 65536 lines/, sums],
 ];
 
-test.each(LIMITS)("%s: %i and no more", (_what, most, refused, use) => {
-  const problem = (count: number) => {
+test.each(LIMITS)("%s: %i and no more", async (_what, most, refused, use) => {
+  const problem = async (count: number) => {
     try {
-      use(count);
+      await use(count);
       return "";
     } catch (error) {
       return error instanceof Error ? error.message : "";
     }
   };
-  expect(problem(most)).not.toMatch(refused);
-  expect(problem(most + 1)).toMatch(refused);
+  expect(await problem(most)).not.toMatch(refused);
+  expect(await problem(most + 1)).toMatch(refused);
 });

@@ -5,11 +5,12 @@ import {
   mkdirSync,
   readFileSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { checkWriters } from "../../../src/trust/owned-files.ts";
+import { checkWriters, readOwned } from "../../../src/trust/owned-files.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -79,6 +80,15 @@ describeWith([root], "files that only root can change", {}, () => {
     expect(problem("keys/file")).toBeUndefined();
     chownSync(join(place, "home"), SOMEBODY, 0);
     expect(problem("keys/file")).toBe("can't use /keys/file: /home does not belong to root");
+  });
+
+  test("1 MiB of a file is read, and no larger one", () => {
+    const read = (size: number) => {
+      truncateSync(join(place, "real/file"), size);
+      return readOwned(join(place, "real/file")).length;
+    };
+    expect(read(1_048_576)).toBe(1_048_576);
+    expect(() => read(1_048_577)).toThrow(expect.objectContaining({ code: "CONFIG" }));
   });
 
   test("40 links are followed, as Linux does, and no more", () => {

@@ -1,3 +1,4 @@
+import { deflateSync } from "node:zlib";
 import { createMessage, generateKey, type PrivateKey, sign } from "openpgp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { verifyGpgMessage } from "../../../../src/trust/check/gpg.ts";
@@ -5,6 +6,8 @@ import { trustFile } from "./demand.ts";
 
 const PAYLOAD = Buffer.from('{"critical":{}}');
 const HOUR_MS = 3_600_000;
+/** RFC 9580 §5.6, §9.4 and §4.2.1.3: the packet's tag, its algorithm, and the form of its length. */
+const [COMPRESSED, ZLIB, FOUR_OCTETS] = [0xc8, 2, 0xff];
 
 async function newKey(options: Partial<Parameters<typeof generateKey>[0]> = {}): Promise<PrivateKey> {
   const userIDs = [{ name: "Dev", email: "dev@example.test" }];
@@ -73,6 +76,43 @@ describe("an OpenPGP signature", () => {
     const { until } = await verifyGpgMessage(await signed(key), [ring(key)]);
     expect(until).toBe(date.getTime() + ("subkeys" in options ? 2 : 3) * HOUR_MS);
     expect((await verifyGpgMessage(await signed(dev), [ring(dev)])).until).toBeUndefined();
+  });
+
+  test("of content that was compressed holds up to 1 MiB", async () => {
+    const signedOf = async (size: number) => {
+      const message = await createMessage({ binary: new Uint8Array(size) });
+      return (await sign({ message, signingKeys: dev, format: "binary" })) as Uint8Array;
+    };
+    const compressed = async (size: number): Promise<Uint8Array> => {
+      const rest = (await signedOf(1_000_000)).length - 1_000_000;
+      let inner = await signedOf(size - rest);
+      // A number of a signature may have a byte less.
+      while (inner.length !== size) inner = await signedOf(size - rest);
+      const body = Buffer.concat([Buffer.of(ZLIB), deflateSync(inner)]);
+      const head = Buffer.of(COMPRESSED, FOUR_OCTETS, 0, 0, 0, 0);
+      head.writeUInt32BE(body.length, 2);
+      return Buffer.concat([head, body]);
+    };
+    const { content } = await verifyGpgMessage(await compressed(1_048_576), [ring(dev)]);
+    expect(content.length).toBeGreaterThan(1_048_000);
+    await expect(verifyGpgMessage(await compressed(1_048_577), [ring(dev)])).rejects.toMatchObject({
+      code: "UNTRUSTED",
+    });
+  });
+
+  test("by an RSA key of 2,048 bits holds, and by a shorter one does not", async () => {
+    const judged = async (rsaBits: number) => {
+      const key = await newKey({ type: "rsa", rsaBits, config: { minRSABits: rsaBits } });
+      const message = await createMessage({ binary: PAYLOAD });
+      const config = { minRSABits: rsaBits };
+      const bytes = (await sign({ message, signingKeys: key, format: "binary", config })) as Uint8Array;
+      return await verifyGpgMessage(bytes, [ring(key)]).then(
+        () => "it holds",
+        ({ code }) => code,
+      );
+    };
+    expect(await judged(2048)).toBe("it holds");
+    expect(await judged(2040)).toBe("UNTRUSTED");
   });
 
   test("that is not one is refused, and a keyring that is not one is the policy's fault", async () => {

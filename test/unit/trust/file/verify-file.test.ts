@@ -1,5 +1,5 @@
 import { sign } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { verifyFile } from "../../../../src/trust/file/verify-file.ts";
@@ -58,6 +58,26 @@ describe("a file's signature", () => {
     const error = await verifyFile(...args()).catch((it) => it);
     expect(error).toMatchObject({ name: "DecoderError", message: expect.stringMatching(message) });
     expect(error.code).toMatch(new RegExp(code));
+  });
+
+  test.each<[what: string, most: number, files: (path: string) => Parameters<typeof verifyFile>[1]]>([
+    ["a bundle", 16_777_216, (bundle) => ({ bundle })],
+    ["a signature", 16_777_216, (signature) => ({ signature })],
+    ["a certificate", 1_048_576, (certificate) => ({ signature: certificate, certificate })],
+    ["a chain", 1_048_576, (certificateChain) => ({ signature: certificateChain, certificateChain })],
+    ["a timestamp", 1_048_576, (timestamp) => ({ signature: timestamp, timestamp })],
+  ])("is not read from %s of more than %i bytes", async (what, most, files) => {
+    const codeOf = async (size: number) => {
+      const path = write(what, "");
+      truncateSync(path, size);
+      return await verifyFile(file, files(path), leaf).then(
+        () => "it counts",
+        ({ code }) => code,
+      );
+    };
+    // It has only zeros.
+    expect(await codeOf(most)).toBe("UNTRUSTED");
+    expect(await codeOf(most + 1)).toBe("IO");
   });
 
   test("in a bundle over the file's digest counts, and over another's does not", async () => {

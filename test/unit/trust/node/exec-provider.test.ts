@@ -2,6 +2,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { askExecProviders, readExecProviders } from "../../../../src/trust/node/exec-provider.ts";
+import { FakeTimers } from "../../../support/fake-timers.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -63,6 +64,28 @@ describe("kubelet's credential providers", () => {
   test("are not asked for another registry's images", async () => {
     provide("exit 1");
     expect(await ask("quay.example.test/app")).toBeUndefined();
+  });
+
+  test("may write 64 KiB, and no more", async () => {
+    const write = (size: number) => {
+      const text = JSON.stringify({ auth: { "*.dkr.example.test": PAIR } });
+      provide(`printf '%-${size}s' '${text}'`);
+    };
+    write(65_536);
+    expect((await ask())?.username).toBe("AWS");
+    write(65_537);
+    await expect(ask()).rejects.toThrow("overflow");
+  });
+
+  test("may take half a minute", async () => {
+    provide("exec sleep 1000");
+    const timers = new FakeTimers();
+    const asked = ask();
+    await timers.started(1);
+    expect(await timers.endOf(asked, 30_000)).toEqual({
+      status: "rejected",
+      reason: expect.objectContaining({ message: expect.stringContaining("deadline") }),
+    });
   });
 
   test.each([

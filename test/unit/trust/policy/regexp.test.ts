@@ -21,9 +21,14 @@ test.each([
   ["a)|(b", "not a valid"],
   ["a\\z", "not a valid"],
   ["a".repeat(513), "513|512"],
+  ["a{4097}", "steps"],
   ["((a{100}){100}){100}", "steps"],
 ])("%s is refused", (text, why) => {
   expect(() => wholeMatch(text, "--x")).toThrow(new RegExp(`--x can't be used: .*(?:${why})`));
+});
+
+test("an expression may have 512 characters, and 4,096 steps when repetitions are written out", () => {
+  for (const text of ["a".repeat(512), "a{4096}", "(?:ab?c){1024}"]) wholeMatch(text, "x");
 });
 
 describe("a text that would make JavaScript's engine go back over it for ages", () => {
