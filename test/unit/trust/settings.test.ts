@@ -23,6 +23,13 @@ describeWith([root], "times of a trust.toml", {}, () => {
     expect(life(value)).toBe(expected);
   });
 
+  test("a verifier has 8 s, and a verdict lives for a day, unless the file says otherwise", () => {
+    expect(readGateSettings(join(folder, "policy.json"))).toMatchObject({
+      deadlineMs: 8000,
+      verdictLifeMs: 86_400_000,
+    });
+  });
+
   const refused = ['"8 s"', '"-8s"', '"8sec"', '"0s"', "true", '["8s"]', "{ toString = 1, valueOf = 1 }"];
   test.each(refused)("%s is refused", (value) => {
     expect(() => life(value)).toThrow(/is not a time such as/);
