@@ -39,19 +39,27 @@ export class KeyCollector {
    * @returns the ocicrypt parameter that the data belongs to; undefined when nothing in it is usable
    */
   async add(data: Bytes, origin: string, passwords: readonly Secret[]): Promise<ParameterName | undefined> {
-    if (this.keys.length >= LIMITS.keyEntries) {
-      this.skip({ origin, reason: `more than ${LIMITS.keyEntries} keys` });
-      return undefined;
-    }
+    if (this.#isFull(origin)) return undefined;
     let parameter: ParameterName | undefined;
     for (const found of await recognise(data, { origin, passwords, budget: this.#budget }))
       parameter = this.#file(found, origin) ?? parameter;
     return parameter;
   }
 
+  /** Whether there are as many keys as are tried. One more is skipped. */
+  #isFull(origin: string): boolean {
+    if (this.keys.length < LIMITS.keyEntries) return false;
+    this.skip({ origin, reason: `more than ${LIMITS.keyEntries} keys` });
+    return true;
+  }
+
   #file(found: Found, origin: string): ParameterName | undefined {
     switch (found.kind) {
       case "key":
+        if (this.#isFull(origin)) {
+          found.key.pkcs8.destroy();
+          return undefined;
+        }
         this.keys.push(found.key);
         return "privkeys";
       case "certificate":

@@ -2,6 +2,9 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { readConfigText } from "../../src/containerd/config.ts";
+import { readPasswordFile } from "../../src/keys/named.ts";
+import { passwordLookup } from "../../src/keys/passwords.ts";
+import { readRecipientFile } from "../../src/keys/recipient.ts";
 import { refuseImmutable } from "../../src/node/distribution.ts";
 import { listCopies } from "../../src/node/key-sync.ts";
 import { NodeRoot } from "../../src/node/node-root.ts";
@@ -40,6 +43,9 @@ const copies: Read = (_, root) => listCopies(new NodeRoot(root), "/keys")[0];
 const FILES: readonly (readonly [what: string, name: string, text: string, most: number, read: Read])[] = [
   ["containerd's settings", "a.toml", "#", MiB, (_, root) => readConfigText("/a.toml", new NodeRoot(root))],
   ["key providers", "ocicrypt.conf", "{}", MiB, providers],
+  ["a password", "password", "x", MiB, async (path) => (await readPasswordFile(path)).bytes.length],
+  ["the passwords of keys", "password", "x", MiB, (path) => passwordLookup(path)("key").length],
+  ["a recipient's key", "key.pem", "-", MiB, (path) => readRecipientFile({ scheme: "jwe", file: path })],
   ["scopes of keys", "scopes.yaml", "#", MiB, readScopes],
   ["settings of tenants", "tenants.toml", "=", MiB, readSettings],
   ["a kubeconfig", "kubeconfig", "{}", MiB, (path) => readKubeconfig(path, {})],

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { KeyCollector } from "../../../src/keys/collector.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
@@ -237,12 +237,33 @@ test("strict: the first thing that can't be used is an error, and says which", a
 
 test("no more keys than the limit", async () => {
   const collector = new KeyCollector(false);
-  const jwks = `{"keys":[${Array(1024).fill(JWK).join()}]}`;
-  for (let i = 0; i < 4; i++) await collector.add(bytes(jwks), `file ${i}`, []);
-  expect([collector.keys.length, collector.skipped.length]).toEqual([4096, 0]);
-  await collector.add(bytes(JWK), "one more", []);
+  const jwks = (count: number) => bytes(`{"keys":[${Array(count).fill(JWK).join()}]}`);
+  for (let i = 0; i < 3; i++) await collector.add(jwks(1024), `file ${i}`, []);
+  await collector.add(jwks(1023), "file 3", []);
+  expect([collector.keys.length, collector.skipped.length]).toEqual([4095, 0]);
+  await collector.add(jwks(2), "the last and one more", []);
+  await collector.add(bytes(JWK), "another", []);
   expect(collector.keys).toHaveLength(4096);
-  expect(collector.skipped).toMatchObject([{ origin: "one more" }]);
+  expect(collector.skipped).toMatchObject([{ origin: "the last and one more" }, { origin: "another" }]);
+});
+
+test("once deriving keys has taken 10 s of processor time, no other is derived", async () => {
+  const encrypted = String(
+    EC.privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "x" }),
+  );
+  const added = async (milliseconds: number) => {
+    const collector = new KeyCollector(false);
+    let user = 0;
+    const clock = vi.spyOn(process, "cpuUsage").mockImplementation(() => {
+      user += milliseconds * 1000;
+      return { user, system: 0 };
+    });
+    onTestFinished(() => clock.mockRestore());
+    for (let i = 0; i < 2; i++) await collector.add(bytes(encrypted), "file", [secret("x")]);
+    return collector.keys.length;
+  };
+  expect(await added(10_000)).toBe(2);
+  expect(await added(10_001)).toBe(1);
 });
 
 test("not more PEM blocks than the limit are looked at", async () => {

@@ -1,5 +1,8 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { parseRuntimeCall } from "../../../src/tenants/runtime-gate.ts";
+import { guardRuntime, parseRuntimeCall } from "../../../src/tenants/runtime-gate.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
 
 const GLOBAL = ["--root", "/run/containerd/runc/k8s.io", "--log", "/l/log.json", "--log-format", "json"];
 
@@ -55,4 +58,36 @@ test.each([
   ["a flag with a value that hides the command", ["--new-flag", "value", "create", "id"]],
 ])("%s is refused", (_what, args) => {
   expect(() => parseRuntimeCall(args, "/cwd")).toThrow(expect.objectContaining({ code: "TENANTS" }));
+});
+
+const folder = temporaryFolder();
+
+/** Decides about a container of a node without sealed layers. */
+async function guard(config: string): Promise<string> {
+  const bundle = mkdtempSync(join(folder, "bundle-"));
+  writeFileSync(join(bundle, "config.json"), config);
+  const call = { bundle, containerId: "id", namespace: "k8s.io" };
+  const settings = {
+    containerdRoot: bundle,
+    sealedDirectory: join(bundle, "sealed"),
+    verdictDirectory: join(bundle, "verdicts"),
+    sharesNodeLayers: true,
+    exemptNamespaces: new Set<string>(),
+  };
+  const schemes = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
+  return await guardRuntime(call, settings, schemes).then(
+    () => "allowed",
+    ({ message }) => message,
+  );
+}
+
+test("1,024 mounts of a container are looked at, and more are refused", async () => {
+  const mounts = (count: number) => JSON.stringify({ mounts: Array(count).fill({ source: "/x" }) });
+  expect(await guard(mounts(1024))).not.toMatch(/can't be understood/);
+  expect(await guard(mounts(1025))).toMatch(/can't be understood/);
+});
+
+test("4 MiB of a container's configuration are read, and no more", async () => {
+  expect(await guard("{}".padEnd(4_194_304))).not.toMatch(/can't read .*config.json/);
+  expect(await guard("{}".padEnd(4_194_305))).toMatch(/can't read .*config.json/);
 });

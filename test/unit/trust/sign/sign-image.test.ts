@@ -124,6 +124,19 @@ test("63 signatures leave room for one", async () => {
   expect((await sign()).signed[0]?.added).toContain("simple");
 });
 
+test("63 referrers leave room for one, and 64 do not", async () => {
+  const manifests = (count: number) =>
+    layersWith(count).map((it) => ({ ...it, mediaType: "application/vnd.oci.image.manifest.v1+json" }));
+  putTagged(await tagOf(""), OCI_INDEX, { manifests: manifests(63) });
+  expect((await sign()).signed[0]?.added).toContain("bundle");
+  const before = await store().tagged(await tagOf(""));
+  await expect(sign({ key: bob })).rejects.toMatchObject({
+    code: "LIMIT",
+    message: expect.stringMatching(/has 64 referrers, which is the most/),
+  });
+  expect(await store().tagged(await tagOf(""))).toEqual(before);
+});
+
 function layersWith(count: number) {
   return Array.from({ length: count }, (_, i) => ({
     ...{ mediaType: "application/vnd.dev.cosign.simplesigning.v1+json", size: 1 },
