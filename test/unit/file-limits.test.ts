@@ -5,6 +5,9 @@ import { readConfigText } from "../../src/containerd/config.ts";
 import { readPasswordFile } from "../../src/keys/named.ts";
 import { passwordLookup } from "../../src/keys/passwords.ts";
 import { readRecipientFile } from "../../src/keys/recipient.ts";
+import { readPin } from "../../src/keys/token/key-file.ts";
+import { loadPolicies } from "../../src/keys/token/module-policy.ts";
+import { parsePkcs11Uri } from "../../src/keys/token/uri.ts";
 import { refuseImmutable } from "../../src/node/distribution.ts";
 import { listCopies } from "../../src/node/key-sync.ts";
 import { NodeRoot } from "../../src/node/node-root.ts";
@@ -45,6 +48,14 @@ const FILES: readonly (readonly [what: string, name: string, text: string, most:
   ["key providers", "ocicrypt.conf", "{}", MiB, providers],
   ["a password", "password", "x", MiB, async (path) => (await readPasswordFile(path)).bytes.length],
   ["the passwords of keys", "password", "x", MiB, (path) => passwordLookup(path)("key").length],
+  ["a PIN", "pin", "x", 16_384, (path) => readPin(parsePkcs11Uri(`pkcs11:?pin-source=file:${path}`))?.length],
+  [
+    "a policy of PKCS#11 modules",
+    "ocicrypt.conf",
+    "pkcs11: {}\n",
+    16_384,
+    (_, root) => loadPolicies({ XDG_CONFIG_HOME: root }, new Map()).length,
+  ],
   ["a recipient's key", "key.pem", "-", MiB, (path) => readRecipientFile({ scheme: "jwe", file: path })],
   ["scopes of keys", "scopes.yaml", "#", MiB, readScopes],
   ["settings of tenants", "tenants.toml", "=", MiB, readSettings],

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
-import { type SecretPacket, unlockPacket } from "../../../src/keys/pgp-unlock.ts";
+import { generateKey } from "openpgp";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { keyringLock, type SecretPacket, unlockPacket } from "../../../src/keys/pgp-unlock.ts";
 import { Secret } from "../../../src/secret.ts";
 
 /** A key protected by Argon2: passes, and memory as a power of two in KiB. It records what it is decrypted with. */
@@ -23,10 +24,34 @@ test.each([
   [5, 18, /more Argon2 work than is allowed/],
   [64, 14, undefined],
   [65, 14, /more Argon2 work than is allowed/],
+  [2 ** 20, 0, undefined],
+  [2 ** 20 + 1, 0, /more Argon2 work than is allowed/],
 ])("%i passes over 2^%i KiB", async (t, encodedM, refused) => {
   const unusable = await unlock(argon2Key(t, encodedM).packet);
   if (refused === undefined) expect(unusable).toBeUndefined();
   else expect(unusable?.reason).toMatch(refused);
+});
+
+test("once deriving a keyring's keys has taken 10 s of processor time, no other is derived", async () => {
+  const { privateKey } = await generateKey({
+    userIDs: [{ name: "Dev" }],
+    passphrase: "x",
+    format: "binary",
+  });
+  const bytes = (data: string | Uint8Array) => new Uint8Array(Buffer.from(data as string));
+  const keyring = { data: bytes(privateKey), origin: "ring", passphrases: [new Secret(bytes("y"))] };
+  const lock = async (milliseconds: number) => {
+    let user = 0;
+    const clock = vi.spyOn(process, "cpuUsage").mockImplementation(() => {
+      user += milliseconds * 1000;
+      return { user, system: 0 };
+    });
+    onTestFinished(() => clock.mockRestore());
+    return await keyringLock(keyring);
+  };
+  // It has two keys. Whether the second one is locked, too, is not found out.
+  expect(await lock(10_000)).toMatchObject({ isLocked: true });
+  expect(await lock(10_001)).toBeUndefined();
 });
 
 test("openpgp.js may use 2^18 KiB", async () => {

@@ -193,3 +193,13 @@ describe("of several certificates in a file", () => {
     expect(await refusal(pem, LENIENT)).toMatch(message);
   });
 });
+
+test("64 PEM blocks of a file are looked at, and no more", async () => {
+  const other = pemOf("X509 CRL", Buffer.of(0x30, 0));
+  expect(await refusal(other.repeat(63) + made())).toBeUndefined();
+  const recipient = { scheme: "pkcs7", file: join(folder, "long.pem") };
+  const text = other.repeat(64) + made();
+  writeFileSync(recipient.file, text);
+  await expect(readCertificateFile(recipient)).rejects.toThrow("holds no X.509 certificate");
+  expect(() => parsePublicKey(Buffer.from(text), recipient)).toThrow("has no PEM block with a public key");
+});

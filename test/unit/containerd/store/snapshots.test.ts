@@ -64,6 +64,13 @@ test("no more than 1,024 layers below a container are followed", () => {
   expect(values).toHaveBeenCalledTimes(1025);
 });
 
+test("65,536 pages of metadata are read where an answer must be whole", () => {
+  const open = vi.spyOn(Bolt, "open");
+  onTestFinished(() => open.mockRestore());
+  metadataWithout(undefined).images();
+  expect(open.mock.lastCall?.[1]).toBe(65_536);
+});
+
 test("metadata has the names of images and of pulled blobs", () => {
   const metadata = metadataWithout(undefined);
   const image = { name: "reg.example/app:1", mediaType: MANIFEST, digest: LAYER, size: 5920 };

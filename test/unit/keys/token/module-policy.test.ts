@@ -141,15 +141,12 @@ describe("the payload's policy", () => {
     ]);
   });
 
-  test.each([
-    "module-directories: {}",
-    "allowed-module-paths: [x]",
-    "[",
-    "- /p/",
-    `a: #${" ".repeat(16 * 1024)}`,
-  ])("%j is refused", (yaml) => {
-    expect(() => loadPolicies({}, payload(yaml))).toThrow(failure);
-  });
+  test.each(["module-directories: {}", "allowed-module-paths: [x]", "[", "- /p/", "a: #".padEnd(16_385)])(
+    "%j is refused",
+    (yaml) => {
+      expect(() => loadPolicies({}, payload(yaml))).toThrow(failure);
+    },
+  );
 });
 
 test("without any, nothing is allowed", () => {
