@@ -38,6 +38,11 @@ export class Authorizer {
     return this.#challenge !== undefined;
   }
 
+  /** Whether a request is sent with the password itself: another one with the same password would be refused alike. */
+  get sendsPassword(): boolean {
+    return this.#challenge?.scheme === "basic";
+  }
+
   /**
    * The header's value for a request that needs these scopes, or undefined as long as the registry asks for nothing.
    * @throws DecoderError UNAUTHORIZED, REGISTRY

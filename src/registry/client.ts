@@ -26,6 +26,9 @@ export interface ClientOptions extends Omit<SessionOptions, "target"> {
 /** A registry may say something else with each answer. */
 const SHOWN_WARNINGS = 8;
 
+/** RFC 7234 §5.5, with the code of a warning that is neither about age nor about a change of the answer. */
+const WARNING = /(?:^|,)[ \t]*299 \S+ "((?:[^"\\]|\\.)*)"/g;
+
 /** How a request is named when it is refused. */
 type Purpose = { readonly what: string; readonly action?: "read" | "push"; readonly isEncrypted?: boolean };
 
@@ -62,8 +65,11 @@ export class RegistryClient {
 
   /** Resolves a tag or digest to a SHA-256 digest; undefined if it does not exist. @throws DecoderError as `manifest` */
   async find(reference: string): Promise<string | undefined> {
-    const { response } = await this.manifestRequest("HEAD", reference);
+    const head = await this.manifestRequest("HEAD", reference);
+    const { response } = head;
     if (response.status === 404) return undefined;
+    // A GET would only send the refused credentials again.
+    if (response.status === 401) throw await this.refusal(head, { what: describeReference(reference) });
     const stated = response.header("docker-content-digest") ?? "";
     if (response.status === 200 && parseDigest(stated)?.algorithm === "sha256") return stated;
     // Docker-Content-Digest is optional, and the answer to HEAD has no body to compute it from or to explain a refusal.
@@ -233,10 +239,12 @@ export class RegistryClient {
   }
 
   #warn(header: string | undefined): void {
-    const text = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(header ?? "")?.[1]?.replace(/\\(.)/g, "$1");
-    if (text === undefined || this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) return;
-    this.#warned.add(text);
-    this.#options.onWarning?.(text);
+    for (const [, quoted = ""] of (header ?? "").matchAll(WARNING)) {
+      const text = quoted.replace(/\\(.)/g, "$1");
+      if (this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) continue;
+      this.#warned.add(text);
+      this.#options.onWarning?.(text);
+    }
   }
 }
 

@@ -88,12 +88,13 @@ export class Session {
   /** Sends a request once, apart from redirects and from 401s that can be answered. */
   async sendOnce(request: SessionRequest): Promise<HttpResponse> {
     for (let answered = 0; ; answered += 1) {
+      const hadPassword = this.#authorizer.sendsPassword;
       const response = await this.#follow(request);
       if (answered === CHALLENGES || !this.#isChallenge(response) || isStream(request.body)) return response;
       const asking =
         response.header("www-authenticate") === undefined ? await this.#ping(response) : response;
       const means = await this.#authorizer.learn(asking, request.scopes);
-      if (means === undefined || (means === "secret" && answered > 0)) return response;
+      if (means === undefined || (means === "secret" && (answered > 0 || hadPassword))) return response;
       await response.discard();
     }
   }

@@ -626,14 +626,18 @@ describe("what a registry says", () => {
   it("as a warning is passed on once", async () => {
     registry.addManifest("app", "v1", MANIFEST, OCI_MANIFEST);
     registry.intercept = (_request, response) => {
-      response.setHeader("Warning", '299 - "this registry \\"moves\\""');
+      response.setHeader("Warning", [
+        '299 - "this registry \\"moves\\""',
+        '110 - "stale"',
+        '299 - "soon, at 9"',
+      ]);
       return false;
     };
     const warnings: string[] = [];
     const asking = client({ onWarning: (text) => warnings.push(text) });
     await asking.manifest("v1");
     await asking.manifest("v1");
-    expect(warnings).toEqual(['this registry "moves"']);
+    expect(warnings).toEqual(['this registry "moves"', "soon, at 9"]);
   });
 
   it("is not waited for once the client is closed, not even for the TLS handshake", async () => {

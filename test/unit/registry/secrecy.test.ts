@@ -152,6 +152,19 @@ describe("a password", () => {
     expect(other.seen.map(({ authorization }) => authorization)).toEqual([undefined]);
   });
 
+  it("that is refused is not sent again", async () => {
+    const registry = await start({ user: ANN });
+    const refused = {
+      code: "UNAUTHORIZED",
+      message: expect.stringContaining("refused the credentials of bob"),
+    };
+    const asking = client(registry.host, { credentials: "bob:guess" });
+    await expect(asking.find("v1")).rejects.toMatchObject(refused);
+    expect(registry.seen.map(({ authorization }) => authorization !== undefined)).toEqual([false, true]);
+    await expect(asking.manifest("v1")).rejects.toMatchObject(refused);
+    expect(registry.seen).toHaveLength(3);
+  });
+
   it("is not in an error, nor in what the client shows of itself", async () => {
     const registry = await start({ user: { name: "bob", password: "x" } });
     const asking = client(registry.host);
