@@ -9,7 +9,8 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { FolderLock } from "../../../src/io/lock.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -94,6 +95,29 @@ test("the lock of a live process that wrote when it started is waited for", asyn
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: "INTERRUPTED" });
   await lock.release();
+});
+
+test("the lock of a live process is waited for a minute", async () => {
+  writeFileSync(lockFile(), `${hostname()} ${process.pid}`);
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+  onTestFinished(() => clock.mockRestore());
+  let isWaiting = true;
+  const waiting = FolderLock.take(folder, scratch("a")).finally(() => {
+    isWaiting = false;
+  });
+  waiting.catch(() => undefined);
+  /** Waits until the clock has been read anew. */
+  const look = async () => {
+    const before = clock.mock.calls.length;
+    while (isWaiting && clock.mock.calls.length < before + 2) await nextTurn();
+  };
+  await look();
+  now = 60_000;
+  await look();
+  expect(isWaiting).toBe(true);
+  now = 60_001;
+  await expect(waiting).rejects.toMatchObject({ code: "IO" });
 });
 
 test("what is done under the lock ends with it, also when it fails", async () => {
