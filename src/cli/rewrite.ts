@@ -71,7 +71,11 @@ export function runRewrite<Source>({
       selection: selection(args),
     };
     const rewrite = await prepare(args, common);
-    const result = await ui.work(doing, (progress, signal) => rewrite({ progress, signal }));
+    const result = await ui.work(
+      doing,
+      (progress, signal) => rewrite({ progress, signal }),
+      "the destination is as it was",
+    );
     if (result.hadReferrers) note(lostReferrers(destination, result));
     ui.result({ destination: destination.text, ...result }, () => summary(ui, done, destination, result));
     ui.printIfQuiet(result.digest);

@@ -71,8 +71,13 @@ export class Ui {
   /**
    * Runs long work that a signal may interrupt, and shows its progress: as a bar on a terminal, as lines elsewhere.
    * @param verb "encrypting"
+   * @param unchanged as for `interruptible`
    */
-  async work<T>(verb: string, work: (progress: Progress, signal: AbortSignal) => Promise<T>): Promise<T> {
+  async work<T>(
+    verb: string,
+    work: (progress: Progress, signal: AbortSignal) => Promise<T>,
+    unchanged?: string,
+  ): Promise<T> {
     const progress = this.#progress(verb);
     return await interruptible(async (signal) => {
       try {
@@ -80,7 +85,7 @@ export class Ui {
       } finally {
         progress.end();
       }
-    });
+    }, unchanged);
   }
 
   #progress(verb: string): ShownProgress {
@@ -102,8 +107,12 @@ function errorOf(error: unknown): { code: string; message: string; hint?: string
 /**
  * Runs work that a signal may interrupt. The first signal asks the work to stop; once it has cleaned up, the process ends
  * by that signal, as the waiting shell expects. A second signal ends the process at once.
+ * @param unchanged what a person is told of the work that was stopped
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  unchanged = "nothing was changed",
+): Promise<T> {
   const controller = new AbortController();
   let received: NodeJS.Signals | undefined;
   const stop = (name: NodeJS.Signals) => {
@@ -115,7 +124,9 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     return await work(controller.signal);
   } catch (error) {
     if (received === undefined) throw error;
-    new StandardStream(2).write("ctd-decoder: interrupted; nothing was changed\n");
+    const isUncertain = error instanceof DecoderError && error.code === "UNCERTAIN";
+    const words = isUncertain ? error.message : `interrupted; ${unchanged}`;
+    new StandardStream(2).write(`ctd-decoder: ${words}\n`);
     for (const name of STOP_SIGNALS) process.off(name, stop);
     process.kill(process.pid, received);
     throw error;

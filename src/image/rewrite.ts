@@ -78,7 +78,7 @@ export async function rewriteImage(
     const looks = into.looksForReferrers === true && result.digest !== site.source.root.digest;
     return { ...result, hadReferrers: looks && (await site.source.hasReferrers?.()) === true };
   } catch (error) {
-    checkRunning(signal);
+    if (!(error instanceof DecoderError && error.code === "UNCERTAIN")) checkRunning(signal);
     throw error;
   } finally {
     await site?.destination.close();

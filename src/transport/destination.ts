@@ -22,7 +22,8 @@ export interface ImageDestination {
   putManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void>;
   /**
    * Adds the root and puts the image in place under its name.
-   * @throws DecoderError EXISTS when the name has since been taken, IO; nothing has changed then
+   * @throws DecoderError EXISTS when the name has since been taken, IO; nothing has changed then. UNCERTAIN when it was stopped
+   *   while a registry was setting the tag
    */
   commit(root: IndexEntry, bytes: Uint8Array): Promise<void>;
   /** Removes what was not put in place. Never throws. */

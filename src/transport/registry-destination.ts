@@ -103,7 +103,16 @@ export class RegistryDestination implements ImageDestination {
         hint: "another push has changed it: check what it is now, and run the command again",
       });
     }
-    await this.#client.putManifest(tag, bytes, mediaType);
+    try {
+      await this.#client.putManifest(tag, bytes, mediaType);
+    } catch (error) {
+      if (!(error instanceof DecoderError) || error.code !== "INTERRUPTED") throw error;
+      throw new DecoderError(
+        "UNCERTAIN",
+        `interrupted while the tag was being set: check whether ${this.#text} is the old image or the new one`,
+        { cause: error },
+      );
+    }
   }
 
   async close(): Promise<void> {

@@ -82,7 +82,7 @@ describeWith([ours], "a command that is stopped", {}, () => {
     await begun(child, layout);
     child.kill(signal);
     expect(await once(child, "exit")).toEqual([null, signal]);
-    expect(await stderr).toContain("ctd-decoder: interrupted; nothing was changed\n");
+    expect(await stderr).toContain("ctd-decoder: interrupted; the destination is as it was\n");
     expect(snapshot(layout)).toEqual(before);
   });
 

@@ -328,9 +328,33 @@ describeWith([ours], "docker://", {}, () => {
     await stalled.promise;
     child.kill("SIGINT");
     expect(await ended).toBe("SIGINT");
-    expect(stderr).toMatch(/interrupted/);
+    expect(stderr).toContain("ctd-decoder: interrupted; the destination is as it was\n");
     expect(tagOf("app v1")).toBe(before);
     expect(registry.log.filter((line) => line.startsWith("DELETE"))).not.toEqual([]);
+  });
+
+  test("interrupted while the tag is being set, it does not claim that the tag is as it was", async () => {
+    const isSet = Promise.withResolvers<void>();
+    registry.intercept = (request) => {
+      if (request.method !== "PUT" || request.url !== "/v2/app/manifests/v1") return false;
+      isSet.resolve();
+      return true;
+    };
+    const child = spawn(ours.command, encrypt("--compression", "none", `rootfs:${files}`, at("app:v1")), {
+      stdio: "pipe",
+    });
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    const ended = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
+    await isSet.promise;
+    child.kill("SIGTERM");
+    expect(await ended).toBe("SIGTERM");
+    expect(stderr).toBe(
+      "ctd-decoder: interrupted while the tag was being set: " +
+        `check whether ${at("app:v1")} is the old image or the new one\n`,
+    );
   });
 
   test("a forged layer is not committed, even if the registry has accepted all bytes", async () => {
