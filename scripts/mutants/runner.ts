@@ -64,7 +64,7 @@ export class Runner {
     for (const name of COPIED) cpSync(join(project, name), join(folder, name), { recursive: true });
     for (const name of LINKED) symlinkSync(join(project, name), join(folder, name));
     this.#tests = new Tests(folder);
-    process.once("exit", () => this.#stop());
+    process.once("exit", () => this.close());
   }
 
   /** @throws Unusable if a test fails without any change */
