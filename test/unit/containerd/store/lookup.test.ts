@@ -332,6 +332,22 @@ test("a search of all manifests ends after 3 s", () => {
   expect(allLayers(store.folder)).toMatchObject({ layers: { length: 3 }, isComplete: false });
 });
 
+test("a search that has listed all manifests, but not read them in 3 s, is not complete", () => {
+  const store = newStore();
+  const digest = `sha256:${"0".repeat(64)}`;
+  const marks = ["a", "b", "c", "d"];
+  for (const mark of marks) store.addManifest([describing(digest, 1, mark)]);
+  // The clock stands while they are listed: it is looked at once at the start, and once for each.
+  let [now, looks] = [0, 0];
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => {
+    looks += 1;
+    now += looks > 1 + marks.length ? 1000 : 0;
+    return now;
+  });
+  onTestFinished(() => clock.mockRestore());
+  expect(allLayers(store.folder)).toMatchObject({ layers: { length: 3 }, isComplete: false });
+});
+
 test("a folder that is no content store is told", () => {
   mkdirSync(join(folder, "empty"));
   const options = { contentStore: join(folder, "empty"), useContentStore: true };

@@ -79,6 +79,14 @@ test("metadata has the names of images and of pulled blobs", () => {
   expect(metadata.namesOf(CHAIN)).toEqual([]);
 });
 
+test("a chain is finished once its snapshot has its name, and alive from the pull that makes it on", () => {
+  const [pulled, other] = [`sha256:${"b".repeat(64)}`, "container-id"];
+  const overlayfs = { [CHAIN]: {}, [`extract-1-a ${pulled}`]: {}, [other]: {} };
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } }));
+  expect([...metadata.finishedChains()]).toEqual([CHAIN]);
+  expect([...metadata.chains()].sort()).toEqual([CHAIN, pulled].sort());
+});
+
 describe("metadata that can't be read whole gives no answer:", () => {
   const questions: [string, string, (metadata: ContainerdMetadata) => unknown][] = [
     ["whether a layer may complete a chain", "snapshots", (it) => it.mayComplete(LAYER, CHAIN)],

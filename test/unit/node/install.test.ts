@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { install, installKeys } from "../../../src/node/install.ts";
+import { Nodes, snapshot } from "../../support/node-root.ts";
+import { busybox, describeWith, root } from "../../support/peers.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const CONFIG = "etc/containerd/config.toml";
+const DROP_IN = "/etc/containerd/ctd-decoder.toml";
+
+describeWith([busybox, root], "install", {}, () => {
+  const nodes = new Nodes(temporaryFolder());
+  const options = (node: string, isDryRun: boolean) => ({
+    root: node,
+    binary: nodes.program,
+    version: { major: 1, minor: 7, patch: 24 },
+    restart: false,
+    isDryRun,
+    environment: nodes.environment,
+  });
+
+  test("as a dry run reports every change, with its text, and makes none", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const before = snapshot(node);
+    const { files, isDryRun, restart } = await install(options(node, true));
+    expect(snapshot(node)).toEqual(before);
+    expect([isDryRun, restart]).toEqual([true, "pending"]);
+    expect(files).toEqual([
+      { path: DROP_IN, isChanged: true, diff: expect.stringContaining("+[stream_processors") },
+      { path: `/${CONFIG}`, isChanged: true, diff: expect.stringContaining(`+imports = ["${DROP_IN}"]`) },
+      { path: "/usr/local/bin/ctd-decoder", isChanged: true },
+    ]);
+  });
+
+  test("makes the changes once", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const first = await install(options(node, false));
+    expect([first.isDryRun, first.restart, first.files.map(({ isChanged }) => isChanged)]).toEqual([
+      false,
+      "pending",
+      [true, true, true],
+    ]);
+    const installed = snapshot(node);
+    const { files } = await install(options(node, true));
+    expect(files.every(({ isChanged }) => !isChanged)).toBe(true);
+    await install(options(node, false));
+    expect(snapshot(node)).toEqual(installed);
+  });
+
+  test("of keys alone copies nothing as a dry run", async () => {
+    const [node, secret] = [nodes.make(), nodes.make({ "a.pem": "a" })];
+    const keys = (isDryRun: boolean) => installKeys(node, secret, "/etc/keys", isDryRun);
+    expect([(await keys(true)).copied, snapshot(node)["etc/keys/a.pem"]]).toEqual([["a.pem"], undefined]);
+    expect([(await keys(false)).copied, snapshot(node)["etc/keys/a.pem"]]).toEqual([["a.pem"], "600 a"]);
+  });
+});
