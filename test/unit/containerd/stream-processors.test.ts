@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { flagValue, withoutFlag } from "../../../src/containerd/stream-processors.ts";
+import { flagValue, variableValue, withoutFlag } from "../../../src/containerd/stream-processors.ts";
 
 const ARGS = ["--gate", "a", "--gateway", "b", "-gate=c", "--keys=k", "--gate=", "-gate", "d", "--last"];
 
@@ -19,4 +19,15 @@ describe("a flag in a processor's args", () => {
     expect(withoutFlag(["--gate"], "gate")).toEqual([]);
     expect(withoutFlag(ARGS, "gat")).toEqual(ARGS);
   });
+});
+
+test("the last value of a variable counts, and only of that name", () => {
+  const env = ["A=1", "B=x=y", "A=2", "AB=3", "C="];
+  expect(["A", "B", "C", "D", "x"].map((name) => variableValue(env, name))).toEqual([
+    "2",
+    "x=y",
+    "",
+    undefined,
+    undefined,
+  ]);
 });
