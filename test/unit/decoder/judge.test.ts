@@ -14,7 +14,8 @@ const LAYER = encryptLayer(plainBytes(1000));
 writeFileSync(path, LAYER.ciphertext);
 
 function opening(changes: Partial<LayerOptions> = {}): Opening {
-  const descriptor = { mediaType: "application/vnd.oci.image.layer.v1.tar+encrypted", annotations: {} };
+  const mediaType = "application/vnd.oci.image.layer.v1.tar+encrypted";
+  const descriptor = { mediaType, digest: undefined, size: undefined, annotations: {} };
   const blob = { file: FileInput.open(path, "the blob"), isInput: true, isRead: false };
   const layer = new OpenedLayer({ ...LAYER.options(), ...changes }, new Secret(new Uint8Array(1)), {
     scheme: "jwe",

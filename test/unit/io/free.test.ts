@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { free, freeInOrder } from "../../../src/io/free.ts";
+import { free, freeInOrder, freeing } from "../../../src/io/free.ts";
 
 const KiB = 1024;
 
@@ -24,6 +24,19 @@ describe("memory", () => {
     expect(last.byteLength).toBe(86 * KiB);
     freeInOrder(last);
     expect(bytes.byteLength).toBe(0);
+  });
+
+  it("of a chunk is freed when the next one is asked for", async () => {
+    const given = [new Uint8Array(97 * KiB), new Uint8Array(97 * KiB)];
+    const left: number[][] = [];
+    async function* chunks() {
+      yield* given;
+    }
+    for await (const _chunk of freeing(chunks())) left.push(given.map(({ byteLength }) => byteLength));
+    expect(left).toEqual([
+      [97 * KiB, 97 * KiB],
+      [0, 97 * KiB],
+    ]);
   });
 
   it("that is shared stays", () => {
