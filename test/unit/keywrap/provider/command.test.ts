@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { callCommand } from "../../../../src/keywrap/provider/command.ts";
+
+test("a provider's answer has 1 MiB, and no more", async () => {
+  const answer = (bytes: number) =>
+    callCommand(
+      { kind: "command", name: "kms", path: "head", args: ["-c", String(bytes), "/dev/zero"] },
+      new Uint8Array(),
+      {
+        environment: { PATH: process.env["PATH"] },
+        providerTimeoutMs: 30_000,
+        providerLegacyDc: false,
+        verbose: false,
+      },
+    );
+  expect(await answer(1_048_576)).toHaveLength(1_048_576);
+  await expect(answer(1_048_577)).rejects.toThrow("gave an answer of more than 1048576 bytes");
+});
