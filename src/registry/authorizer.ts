@@ -21,8 +21,14 @@ export class Authorizer {
   #scopes: readonly string[] = [];
   #token: Promise<Token> | undefined;
 
-  constructor(access: Access, find: FindCredential, tokens: TokenServer) {
+  /** @param access `asked`: what the registry has asked for before, on another thread */
+  constructor(
+    { asked, ...access }: Access & { readonly asked?: Challenge },
+    find: FindCredential,
+    tokens: TokenServer,
+  ) {
     this.#access = access;
+    this.#challenge = asked;
     this.#find = find;
     this.#tokens = tokens;
   }
@@ -33,9 +39,9 @@ export class Authorizer {
     return this.#search;
   }
 
-  /** Whether the registry has asked who we are. */
-  get wasAsked(): boolean {
-    return this.#challenge !== undefined;
+  /** What the registry asks for; undefined as long as it asks for nothing. */
+  get asked(): Challenge | undefined {
+    return this.#challenge;
   }
 
   /** Whether a request is sent with the password itself: another one with the same password would be refused alike. */

@@ -169,9 +169,11 @@ export class RegistryClient {
   /** The same repository as data for other threads. */
   async remote(id: string): Promise<RemoteRepository> {
     const { repository, access, environment, attempts = SYSTEM_LIMITS.registryAttempts } = this.#options;
+    const { asked } = this.session;
     return {
       id,
       host: this.session.host,
+      ...(asked && { asked }),
       repository,
       access,
       attempts,
@@ -217,7 +219,7 @@ export class RegistryClient {
     attempted: Attempted,
     { what, action = "read", isEncrypted = false }: Purpose,
   ): Promise<DecoderError> {
-    const { wasAsked } = this.session;
+    const wasAsked = this.session.asked !== undefined;
     return await refusal(attempted, {
       host: this.#options.host.name,
       target: this.target,

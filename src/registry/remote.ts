@@ -1,5 +1,6 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import { Secret } from "../secret.ts";
+import type { Challenge } from "./challenge.ts";
 import type { Credential, CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 
 /** A repository with the client's settings, as plain data. It is sent to other threads, and each makes a client from it. */
@@ -7,6 +8,8 @@ export interface RemoteRepository {
   /** One for each image that is opened: a thread's requests for it share a client. */
   readonly id: string;
   readonly host: RegistryHost;
+  /** What the registry has asked for, if it has. */
+  readonly asked?: Challenge;
   readonly repository: string;
   readonly access: "pull" | "push";
   readonly attempts: number;

@@ -2,6 +2,7 @@ import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
 import { Agents } from "./agent.ts";
 import { Authorizer } from "./authorizer.ts";
+import type { Challenge } from "./challenge.ts";
 import { isNotTls, isRefused } from "./connection-error.ts";
 import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 import { exchange, type HttpResponse } from "./http.ts";
@@ -15,6 +16,8 @@ export interface SessionOptions {
   /** "reg.example/app", for messages. */
   readonly target: string;
   readonly findCredential: FindCredential;
+  /** What the registry is known to ask for, so that it need not refuse a first request: an upload can't be sent again. */
+  readonly asked?: Challenge;
   /** Environment of the proxies and the system's certificates. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** At each request, the first one included. */
@@ -52,7 +55,7 @@ export class Session {
   #mayFallBack: boolean;
 
   constructor(options: SessionOptions) {
-    const { host, environment, findCredential, target } = options;
+    const { host, environment, findCredential, target, asked } = options;
     this.#options = options;
     this.#api = new URL(host.api);
     if (host.plainHttp === "only") this.#api.protocol = "http:";
@@ -66,7 +69,11 @@ export class Session {
         ),
       (realm) => this.#checkSecrecy(realm),
     );
-    this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens);
+    this.#authorizer = new Authorizer(
+      { api: this.#api, target, ...(asked && { asked }) },
+      findCredential,
+      tokens,
+    );
   }
 
   get signal(): AbortSignal | undefined {
@@ -109,8 +116,9 @@ export class Session {
     return this.#authorizer.search();
   }
 
-  get wasAsked(): boolean {
-    return this.#authorizer.wasAsked;
+  /** What the registry has asked for, if it has. */
+  get asked(): Challenge | undefined {
+    return this.#authorizer.asked;
   }
 
   async close(): Promise<void> {

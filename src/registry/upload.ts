@@ -41,12 +41,21 @@ export class Upload {
     return await Upload.#of(client, name, attempted.response);
   }
 
+  /** An upload that another client of the same repository began. @param location its address */
+  static begun(client: RegistryClient, name: string, location: string): Upload {
+    return new Upload(client, name, new URL(location));
+  }
+
   /**
    * Asks for a blob of another repository of the same registry. Only an interruption is an error: without the mount, the
    * blob is sent.
-   * @returns "mounted", or undefined when it must be sent
+   * @returns "mounted"; or an upload that the registry began instead, for any blob; or undefined
    */
-  static async mount(client: RegistryClient, digest: string, from: string): Promise<"mounted" | undefined> {
+  static async mount(
+    client: RegistryClient,
+    digest: string,
+    from: string,
+  ): Promise<"mounted" | Upload | undefined> {
     const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
     try {
       const response = await client.session.sendOnce({
@@ -54,8 +63,8 @@ export class Upload {
         to: client.path(`blobs/uploads/?${query}`),
         scopes: client.scopes,
       });
-      if (response.status === 202) await (await Upload.#of(client, digest, response)).cancel();
-      else await response.discard();
+      if (response.status === 202) return await Upload.#of(client, digest, response);
+      await response.discard();
       return response.status === 201 ? "mounted" : undefined;
     } catch (error) {
       if (!(error instanceof DecoderError) || error.code === "INTERRUPTED") throw error;
@@ -68,6 +77,11 @@ export class Upload {
     await response.discard();
     if (location !== undefined) return new Upload(client, name, location);
     throw new DecoderError("REGISTRY", `${client.target} began an upload without saying where`);
+  }
+
+  /** The address of what is to come. It may be a secret. */
+  get location(): string {
+    return this.#location.href;
   }
 
   /** Bytes that went out. */
@@ -190,15 +204,20 @@ export class Upload {
 /**
  * Uploads a blob, if need be several times from its first byte: what a registry has of an upload that broke is not known.
  * @param work sends and commits one upload; each call starts from the beginning
+ * @param begun the address of an upload that is there for the first attempt
  * @throws DecoderError what the last attempt threw
  */
 export async function uploading<T>(
   client: RegistryClient,
   name: string,
   work: (upload: Upload) => Promise<T>,
+  begun?: string,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const upload = await Upload.begin(client, name);
+    const upload =
+      begun !== undefined && attempt === 1
+        ? Upload.begun(client, name, begun)
+        : await Upload.begin(client, name);
     try {
       return await work(upload);
     } catch (error) {

@@ -1,5 +1,6 @@
 import { writeDurably } from "../io/staging.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
+import type { Upload } from "../registry/upload.ts";
 
 /** Where one new blob is written: plain data that crosses to the layer threads. */
 export type BlobOutput = FileOutput | UploadOutput;
@@ -14,6 +15,8 @@ export interface FileOutput {
 interface UploadOutput {
   readonly kind: "upload";
   readonly remote: RemoteRepository;
+  /** The address of an upload that the registry has begun already. */
+  readonly begun?: string;
 }
 
 /** What a destination has made room for is its own: another kind of output is a defect. */
@@ -55,16 +58,21 @@ export async function writeBlob(output: BlobOutput, name: string, make: () => Ne
   return { digest: blob.digest(), size };
 }
 
-async function upload({ remote }: UploadOutput, name: string, make: () => NewBlob): Promise<WrittenBlob> {
+async function upload(
+  { remote, begun }: UploadOutput,
+  name: string,
+  make: () => NewBlob,
+): Promise<WrittenBlob> {
   const [{ uploading }, { remoteClient }] = await Promise.all([
     import("../registry/upload.ts"),
     import("./remote-clients.ts"),
   ]);
-  return await uploading(await remoteClient(remote), name, async (upload) => {
+  const send = async (upload: Upload) => {
     const blob = make();
     await upload.send({ chunks: blob.chunks, size: blob.size, onSent: blob.onWritten });
     const digest = blob.digest();
     await upload.commit(digest);
     return { digest, size: upload.sent };
-  });
+  };
+  return await uploading(await remoteClient(remote), name, send, begun);
 }

@@ -34,6 +34,10 @@ export class RegistryDestination implements ImageDestination {
   /** What the tag must still lead to when it is set; undefined: nothing. */
   readonly #expected: string | undefined;
   readonly #id = randomUUID();
+  /** Uploads that the registry began where it could not mount a blob, by their addresses: those that are not completed. */
+  readonly #begun = new Map<string, Upload>();
+  /** The addresses of those that are not yet an output. */
+  readonly #free: string[] = [];
   #remote: Promise<RemoteRepository> | undefined;
 
   private constructor(name: RegistryTag, text: string, client: RegistryClient, expected: string | undefined) {
@@ -79,16 +83,24 @@ export class RegistryDestination implements ImageDestination {
     if (DOCUMENT_TYPES.has(descriptor.mediaType)) return undefined;
     if (await this.#client.hasBlob(descriptor.digest)) return "present";
     if (from === undefined) return undefined;
-    return await Upload.mount(this.#client, descriptor.digest, from.repository);
+    const mounted = await Upload.mount(this.#client, descriptor.digest, from.repository);
+    if (!(mounted instanceof Upload)) return mounted;
+    this.#begun.set(mounted.location, mounted);
+    this.#free.push(mounted.location);
+    return undefined;
   }
 
   async newOutput(): Promise<BlobOutput> {
     this.#remote ??= this.#client.remote(this.#id);
-    return { kind: "upload", remote: await this.#remote };
+    const remote = await this.#remote;
+    const begun = this.#free.pop();
+    return { kind: "upload", remote, ...(begun !== undefined && { begun }) };
   }
 
   /** The registry has it: uploads are finished where they are made. */
-  async adopt(): Promise<void> {}
+  async adopt(output: BlobOutput): Promise<void> {
+    if (output.kind === "upload" && output.begun !== undefined) this.#begun.delete(output.begun);
+  }
 
   async putManifest({ digest, mediaType }: Descriptor, bytes: Uint8Array): Promise<void> {
     await this.#client.putManifest(digest, bytes, mediaType);
@@ -116,6 +128,7 @@ export class RegistryDestination implements ImageDestination {
   }
 
   async close(): Promise<void> {
+    await Promise.all([...this.#begun.values()].map((upload) => upload.cancel()));
     forgetClient(this.#id);
     await this.#client.close();
   }

@@ -79,6 +79,21 @@ describeWith([ours], "docker://", {}, () => {
     expect(registry.log.at(-1)).toBe("PUT /v2/two/manifests/v1");
   });
 
+  test("sends a blob in the upload that was begun instead of a mount", async () => {
+    const user = { name: "ann", password: "secret" };
+    const creds = ["--creds", "ann:secret"];
+    await restart({ user, mounts: false });
+    await succeed(encrypt("--compression", "none", ...creds, `rootfs:${files}`, at("one:v1")));
+    registry.seen.length = 0;
+    await succeed(rewrap("-q", ...creds, at("one:v1"), at("two:v1")));
+    const writes = registry.seen.filter(({ method }) => method !== "GET" && method !== "HEAD");
+    // The configuration and the layer, each authorized at once, and the tag.
+    expect(writes.map(({ method }) => method).sort()).toEqual(
+      [..."POST PATCH PUT".split(" "), ..."POST PATCH PUT".split(" "), "PUT"].sort(),
+    );
+    expect(registry.openUploads).toBe(0);
+  });
+
   test("a tag that was moved meanwhile is not overwritten", async () => {
     await publish();
     let moved: string | undefined;

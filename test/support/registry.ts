@@ -22,6 +22,8 @@ export interface TestRegistryOptions {
   readonly user?: { readonly name: string; readonly password: string };
   /** Where Bearer tokens are to be had. With it the registry takes those of `tokens` and no password. */
   readonly realm?: string;
+  /** False: it begins an upload where a blob is to be mounted. */
+  readonly mounts?: boolean;
   /** Whether it has the referrers API. */
   readonly referrers?: boolean;
 }
@@ -227,7 +229,8 @@ export class TestRegistry {
 
   #begin(response: ServerResponse, repository: string, query: URLSearchParams): void {
     const [mount, from] = [query.get("mount"), query.get("from")];
-    const bytes = mount === null ? undefined : this.blobs.get(`${from} ${mount}`);
+    const isMounted = mount !== null && this.#options.mounts !== false;
+    const bytes = isMounted ? this.blobs.get(`${from} ${mount}`) : undefined;
     if (bytes === undefined)
       return this.#accept(response, repository, randomBytes(8).toString("hex"), Buffer.alloc(0));
     this.blobs.set(`${repository} ${mount}`, bytes);

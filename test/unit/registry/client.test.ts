@@ -441,6 +441,17 @@ describe("uploads", () => {
     expect(registry.blobs.get(`app ${digest}`)).toEqual(bytes);
   });
 
+  it("use what was begun instead of a mount, once", async () => {
+    const begun = await Upload.mount(client({ mountFrom: ["base"] }), digest, "base");
+    if (!(begun instanceof Upload)) throw new Error("it was mounted");
+    await uploading(client(), "layer 0", send, begun.location);
+    expect(registry.seen.map(({ method }) => method)).toEqual(["POST", "PATCH", "PUT"]);
+    registry.seen.length = 0;
+    await uploading(client(), "layer 0", send, begun.location);
+    expect(registry.seen.map(({ method }) => method)).toEqual(["PATCH", "DELETE", "POST", "PATCH", "PUT"]);
+    expect(registry.openUploads).toBe(0);
+  });
+
   it.each([401, 403, 404, 405, 500])(
     "are not hindered by a mount that is refused with %i",
     async (status) => {
