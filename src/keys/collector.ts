@@ -28,7 +28,7 @@ export class KeyCollector {
   skip(key: SkippedKey): void {
     if (this.#strict) {
       throw new DecoderError("BAD_KEY", `${key.origin} can't be used: ${key.reason}`, {
-        hint: "remove it from the keys, or run without --strict-keys to skip unusable files",
+        hint: "remove it, or run without --strict-keys",
       });
     }
     this.skipped.push(key);
@@ -48,9 +48,9 @@ export class KeyCollector {
 
   /** Whether there are as many keys as are tried. One more is skipped. */
   #isFull(origin: string): boolean {
-    if (this.keys.length < LIMITS.keyEntries) return false;
-    this.skip({ origin, reason: `more than ${LIMITS.keyEntries} keys` });
-    return true;
+    const isFull = this.keys.length >= LIMITS.keyEntries;
+    if (isFull) this.skip({ origin, reason: `more than ${LIMITS.keyEntries} keys` });
+    return isFull;
   }
 
   #file(found: Found, origin: string): ParameterName | undefined {
