@@ -35,7 +35,7 @@ export const TRUST_SUMS: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Reads the format of sha256sum and sha512sum, and the format of the BSDs. Every line must be a checksum, so that no file is silently unchecked. A name that points outside the folder is refused.",
+    "Reads the format of sha256sum and sha512sum, and the format of the BSDs. Every line must be a checksum, empty or a comment (#), so that no file is silently unchecked. A name that points outside the folder is refused.",
     "With a key or an identity, FILE itself must be signed. Unsigned checksums show damage, but not who made the files.",
   ],
   examples: [

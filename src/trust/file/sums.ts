@@ -19,16 +19,23 @@ export interface SumResult {
 }
 
 const HEX_DIGITS: Readonly<Record<SumAlgorithm, number>> = { sha256: 64, sha512: 128 };
-/** `HEX  NAME` of sha256sum, with ` *` for binary mode. */
-const GNU_LINE = /^(?<hex>[0-9A-Fa-f]+) [ *](?<name>.+)$/;
-/** `SHA256 (NAME) = HEX` of the BSDs and of `sha256sum --tag`. */
+/** `HEX  NAME` of sha256sum, with ` *` for binary mode, and `HEX NAME` of the BSDs' `sha256 -r`. */
+const GNU_LINE = /^[ \t]*(?<hex>[0-9A-Fa-f]+) [ *]?(?<name>.+)$/s;
+/** `SHA256 (NAME) = HEX` of the BSDs and of `sha256sum --tag`; `openssl dgst` leaves two spaces out. */
 const TAG_LINE: Readonly<Record<SumAlgorithm, RegExp>> = {
-  sha256: /^SHA256 \((?<name>.+)\) = (?<hex>[0-9A-Fa-f]+)$/,
-  sha512: /^SHA512 \((?<name>.+)\) = (?<hex>[0-9A-Fa-f]+)$/,
+  sha256: /^[ \t]*SHA256 ?\((?<name>.+)\) ?= (?<hex>[0-9A-Fa-f]+)$/s,
+  sha512: /^[ \t]*SHA512 ?\((?<name>.+)\) ?= (?<hex>[0-9A-Fa-f]+)$/s,
 };
+/** sha256sum puts a backslash before a line whose name has escapes. */
+const ESCAPED_LINE = /^[ \t]*\\/;
+const ESCAPED_NAME = /^(?:[^\\]|\\[\\nr])+$/;
+const ESCAPES: Readonly<Record<string, string>> = { "\\\\": "\\", "\\n": "\n", "\\r": "\r" };
+/** sha256sum skips empty lines and comments too. */
+const SAYS_NOTHING = /^(?:#|$)/;
 
 /**
- * Reads a checksum file. Every line must be understood: what is passed over is not checked.
+ * Reads a checksum file. Every line must be understood, as with `sha256sum --check --strict`: what is passed over is not
+ * checked.
  * @param file for messages
  * @throws DecoderError CONFIG for a file without sums, or with a line that is not one; LIMIT
  */
@@ -38,25 +45,38 @@ export function readSums(bytes: Uint8Array, algorithm: SumAlgorithm, file: strin
     .split("\n")
     .map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
   if (lines.at(-1) === "") lines.pop();
-  if (lines.length === 0) throw bad(file, "is empty: nothing was checked");
   if (lines.length > LIMITS.sums)
     throw new DecoderError("LIMIT", `${file} has more than ${LIMITS.sums} lines`);
-  const sums = lines.map((line, index) => readLine(line, algorithm, `line ${index + 1} of ${file}`));
-  const names = new Set(sums.map(({ name }) => name));
-  if (names.size < sums.length) throw bad(file, "has two sums of one file");
-  return sums;
+  const sums = new Map<string, string>();
+  for (const [index, line] of lines.entries()) {
+    if (SAYS_NOTHING.test(line)) continue;
+    const { name, hex } = readLine(line, algorithm, `line ${index + 1} of ${file}`);
+    if ((sums.get(name) ?? hex) !== hex) throw bad(file, "has two different sums of one file");
+    sums.set(name, hex);
+  }
+  if (sums.size === 0) throw bad(file, "is empty: nothing was checked");
+  return [...sums].map(([name, hex]) => ({ name, hex }));
 }
 
 function readLine(line: string, algorithm: SumAlgorithm, where: string): Sum {
-  const { hex = "", name = "" } = (GNU_LINE.exec(line) ?? TAG_LINE[algorithm].exec(line))?.groups ?? {};
+  const isEscaped = ESCAPED_LINE.test(line);
+  const text = isEscaped ? line.replace("\\", "") : line;
+  const { hex = "", name: written = "" } =
+    (GNU_LINE.exec(text) ?? TAG_LINE[algorithm].exec(text))?.groups ?? {};
+  const name = isEscaped ? unescaped(written) : written;
   if (hex.length !== HEX_DIGITS[algorithm] || name === "") {
     throw bad(where, `is not a ${algorithm} sum and a file name`, {
-      hint: "sha512 sums need --algorithm sha512; comments and other text are refused",
+      hint: "sha512 sums need --algorithm sha512; text that is not a comment (#) is refused",
     });
   }
   if (name.startsWith("/") || name.split("/").includes(".."))
     throw bad(where, "names a path outside the folder of the files");
   return { name, hex: hex.toLowerCase() };
+}
+
+/** @returns "" for a backslash that escapes nothing */
+function unescaped(name: string): string {
+  return ESCAPED_NAME.test(name) ? name.replaceAll(/\\./g, (it) => ESCAPES[it] ?? it) : "";
 }
 
 /**

@@ -24,19 +24,37 @@ test("reads the forms of sha256sum and of the BSDs", () => {
   ];
   expect(read(`${A}  bin/tool\n${A.toUpperCase()} *two words\n`)).toEqual(both);
   expect(read(`SHA256 (bin/tool) = ${A}\r\nSHA256 (two words) = ${A}`)).toEqual(both);
+  expect(read(`${A} bin/tool\n\t ${A}  two words`)).toEqual(both);
+  expect(read(`SHA256(bin/tool)= ${A}\n SHA256(two words)= ${A}`)).toEqual(both);
+});
+
+test("empty lines, comments and a repeated line add nothing", () => {
+  const text = `# released today\n\n${A}  a\n\r\n${A.toUpperCase()}  a\n#${A}  b\n\n`;
+  expect(read(text)).toEqual([{ name: "a", hex: A }]);
+});
+
+test("reads the names that sha256sum escapes", () => {
+  const names = [{ name: "a\\n\n\rb", hex: A }];
+  expect(read(`\\${A}  a\\\\n\\n\\rb\n`)).toEqual(names);
+  expect(read(`\\SHA256 (a\\\\n\\n\\rb) = ${A}\n`)).toEqual(names);
+  // Without the backslash in front, the others are the name's own.
+  expect(read(`${A}  a\\nb\n`)).toEqual([{ name: "a\\nb", hex: A }]);
 });
 
 test.each([
   ["", /is empty/],
-  ["\n", /line 1/],
-  [`${A}  a\n# comment\n`, /line 2/],
-  [`${A}  a\n\n${A}  b\n`, /line 2/],
+  ["\n# comment\n", /is empty/],
+  [`${A}  a\ncomment\n`, /line 2/],
+  [`${A}  a\n # comment\n`, /line 2/],
+  [`\\${A}  a\\b`, /line 1/],
+  [`\\${A}  a\\`, /line 1/],
+  [`\\${A}  ..\\\\/../a`, /outside the folder/],
   [`${A.slice(1)}  a`, /line 1/],
   [`${sum("a", "sha512")}  a`, /line 1/],
-  [`${A} a`, /line 1/],
+  [`${A}\ta`, /line 1/],
   [`${A}  /etc/passwd`, /outside the folder/],
   [`${A}  bin/../../x`, /outside the folder/],
-  [`${A}  a\n${sum("b")}  a`, /two sums of one file/],
+  [`${A}  a\n${sum("b")}  a`, /two different sums of one file/],
   [`SHA512 (a) = ${A}`, /line 1/],
 ])("refuses %j", (text, why) => {
   expect(() => read(text)).toThrow(why);
