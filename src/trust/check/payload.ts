@@ -9,19 +9,20 @@ export interface Payload {
   readonly digest: string;
   /** `critical.identity.docker-reference` */
   readonly reference: string;
-  /** `optional`: fields that the signer added. */
-  readonly optional: JsonObject;
+  /** `optional`: fields that the signer added; undefined where it is absent. */
+  readonly optional: JsonObject | null | undefined;
 }
 
 export const COSIGN_TYPE = "cosign container image signature";
 export const ATOMIC_TYPE = "atomic container signature";
+export type PayloadType = typeof COSIGN_TYPE | typeof ATOMIC_TYPE;
 
 /**
  * Reads a payload as strictly as containers/image does. Only for bytes whose signature holds: those of a stranger need
  * not be parsed at all.
  * @throws DecoderError UNTRUSTED
  */
-export function readPayload(bytes: Uint8Array, type: typeof COSIGN_TYPE | typeof ATOMIC_TYPE): Payload {
+export function readPayload(bytes: Uint8Array, type: PayloadType): Payload {
   if (bytes.length > LIMITS.signatureBytes) throw malformed("it is too long");
   let value: unknown;
   try {
@@ -42,7 +43,20 @@ export function readPayload(bytes: Uint8Array, type: typeof COSIGN_TYPE | typeof
   if (typeof reference !== "string") throw malformed("its docker-reference is not text");
   if (optional !== undefined && optional !== null && !isObject(optional))
     throw malformed("its optional part is not an object");
-  return { digest, reference, optional: isObject(optional) ? optional : {} };
+  return { digest, reference, optional };
+}
+
+/**
+ * What containers/image demands of the optional part besides, and cosign does not: that there is one, which is an object in
+ * GnuPG's signatures, and the types of the two fields that it reads.
+ * @throws DecoderError UNTRUSTED
+ */
+export function checkOptional({ optional }: Payload, type: PayloadType): void {
+  if (optional === undefined) throw malformed("the payload has no optional");
+  if (optional === null && type === ATOMIC_TYPE) throw malformed("its optional part is not an object");
+  if (typeof (optional?.["creator"] ?? "") !== "string") throw malformed("its creator is not text");
+  if (!Number.isSafeInteger(optional?.["timestamp"] ?? 0))
+    throw malformed("its timestamp is not a whole number");
 }
 
 /** An object with these members and no other. @param required all of them, unless named */

@@ -6,7 +6,7 @@ import { identityProblem } from "../policy/identity.ts";
 import type { SignedBy } from "../requirement.ts";
 import { bundleEvidence, envelopeEvidence, plainEvidence } from "./evidence.ts";
 import { bytesMessage, untrusted } from "./message.ts";
-import { ATOMIC_TYPE, COSIGN_TYPE, type Payload, readPayload } from "./payload.ts";
+import { ATOMIC_TYPE, COSIGN_TYPE, checkOptional, type Payload, readPayload } from "./payload.ts";
 import { checkSigner, type Signed } from "./signer.ts";
 import { checkPredicate, type Envelope, readEnvelope, readStatement, type Statement } from "./statement.ts";
 
@@ -72,7 +72,10 @@ async function holdSimple(found: SimpleSignature, leaf: SignedBy, image: SignedI
   const signature = decodeBase64(found.signature);
   if (signature === null) throw untrusted("its signature is not base64");
   const signed = await checkSigner(plainEvidence(bytesMessage(found.payload), signature, found), leaf);
-  return holdPayload(readPayload(found.payload, COSIGN_TYPE), signed, image);
+  const payload = readPayload(found.payload, COSIGN_TYPE);
+  // Only containers-policy.json compares names.
+  if (leaf.identity.kind !== "none") checkOptional(payload, COSIGN_TYPE);
+  return holdPayload(payload, signed, image);
 }
 
 async function holdGpg(
@@ -85,13 +88,15 @@ async function holdGpg(
   const { verifyGpgMessage } = await import("./gpg.ts");
   const { content, fingerprint, until } = await verifyGpgMessage(message, signer.keyrings);
   const signed = { signer: `OpenPGP key ${fingerprint}`, ...(until !== undefined && { until }) };
-  return holdPayload(readPayload(content, ATOMIC_TYPE), signed, image);
+  const payload = readPayload(content, ATOMIC_TYPE);
+  checkOptional(payload, ATOMIC_TYPE);
+  return holdPayload(payload, signed, image);
 }
 
 function holdPayload({ digest, reference, optional }: Payload, signed: Signed, image: SignedImage): Holding {
   if (digest !== image.digest)
     throw untrusted(`it is a signature of ${digest}, not of this image: the digest does not match`);
-  return { ...signed, signedName: reference, annotations: optional };
+  return { ...signed, signedName: reference, annotations: optional ?? {} };
 }
 
 async function holdBundle(json: Uint8Array, leaf: SignedBy, image: SignedImage): Promise<Holding> {
