@@ -1,6 +1,6 @@
 import { type Bundle, bundleFromJSON } from "@sigstore/bundle";
 import { type SignedEntity, type TrustMaterial, Verifier } from "@sigstore/verify";
-import { decodeBase64 } from "../../encoding/base64.ts";
+import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import * as LIMITS from "../../system-limits.ts";
@@ -19,8 +19,10 @@ export interface ReadBundle {
   readonly certificates: readonly Uint8Array[] | undefined;
   /** RFC 3161 TimeStampResp, DER. */
   readonly timestamps: readonly Uint8Array[];
-  readonly entries: Bundle["verificationMaterial"]["tlogEntries"];
+  readonly entries: readonly LogEntry[];
 }
+
+type LogEntry = Bundle["verificationMaterial"]["tlogEntries"][number];
 
 const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "application/vnd.dev.sigstore.bundle+json;version=0.1",
@@ -102,7 +104,8 @@ function malformed(problem: string): Error {
 
 /**
  * When trusted logs took the bundle's signature in: of each entry that has such a time (Rekor v2's have none).
- * All entries must hold, and there must be one.
+ * All entries of these logs must hold, and there must be one. Those of other logs prove nothing, and do no harm: a signer
+ * may use several logs, of which not everybody trusts each.
  * @param key that made the signature, which has been verified
  * @returns milliseconds since 1970
  * @throws DecoderError UNTRUSTED
@@ -114,15 +117,20 @@ export async function verifyEntries(
   logged: Logged,
 ): Promise<number[]> {
   if (bundle.entries.length === 0) throw untrusted("it has no transparency log entry");
+  const entries = bundle.entries.filter(({ logId }) =>
+    logs.some(({ id }) => Buffer.compare(id, logId.keyId) === 0),
+  );
+  if (entries.length === 0)
+    throw untrusted("its transparency log entry is not of a log that was trusted then");
   // The library compares neither the key nor, for every kind of entry, all three parts.
-  for (const { canonicalizedBody } of bundle.entries) await checkLogged(canonicalizedBody, logged);
+  for (const { canonicalizedBody } of entries) await checkLogged(canonicalizedBody, logged);
   const entity: SignedEntity = {
     key: { $case: "public-key", hint: "" },
     signature: await signatureContent(logged, key),
     timestamps: [],
-    tlogEntries: bundle.entries,
+    tlogEntries: entries,
   };
-  const verifier = new Verifier(trustMaterial(bundle, key, logs), {
+  const verifier = new Verifier(trustMaterial(entries, key, logs), {
     ctlogThreshold: 0,
     timestampThreshold: 0,
     tlogThreshold: 1,
@@ -135,10 +143,22 @@ export async function verifyEntries(
       `its transparency log entry does not hold: ${error instanceof Error ? error.message : "unknown"}`,
     );
   }
+  for (const entry of entries) checkTree(entry);
   // Only a signed entry timestamp, which has just been verified, makes integratedTime more than a claim.
-  return bundle.entries.flatMap(({ inclusionPromise, integratedTime }) =>
+  return entries.flatMap(({ inclusionPromise, integratedTime }) =>
     inclusionPromise === undefined ? [] : [Number(integratedTime) * 1000],
   );
+}
+
+/** The library takes the tree's size and root from the checkpoint, whatever the proof says of them. */
+function checkTree({ inclusionProof }: LogEntry): void {
+  if (inclusionProof === undefined) return;
+  const { rootHash, treeSize, checkpoint } = inclusionProof;
+  const [, size, root] = checkpoint?.envelope.split("\n") ?? [];
+  if (size !== treeSize || root !== encodeBase64(rootHash))
+    throw untrusted(
+      "its inclusion proof is of another tree than its checkpoint: the root hash does not match",
+    );
 }
 
 async function signatureContent(logged: Logged, key: PublicKey): Promise<SignedEntity["signature"]> {
@@ -158,20 +178,28 @@ async function signatureContent(logged: Logged, key: PublicKey): Promise<SignedE
   };
 }
 
+/** Rekor v2's entries; a log's name is part of its identity only there (C2SP tlog-checkpoint). */
+const REKOR_V2 = "0.0.2";
+const REKOR_V2_KINDS: ReadonlySet<string> = new Set(["hashedrekord", "dsse"]);
+
 function trustMaterial(
-  { entries }: ReadBundle,
+  entries: readonly LogEntry[],
   { key }: PublicKey,
   logs: readonly TrustedLog[],
 ): TrustMaterial {
+  const isNamed = entries.some(
+    ({ kindVersion: { kind, version } }) => version === REKOR_V2 && REKOR_V2_KINDS.has(kind),
+  );
+  // The library looks for the checkpoint's name in the log's address. A Rekor v1 has a name of its own, which need not be
+  // in its address, and a policy's bare log key has no address.
+  const anyName = entries.map(({ inclusionProof }) => inclusionProof?.checkpoint?.envelope ?? "").join("");
   return {
     certificateAuthorities: [],
     timestampAuthorities: [],
     ctlogs: [],
     tlogs: logs.map(({ id, baseUrl, key: log, validity }) => ({
       logID: Buffer.from(id),
-      // A policy's bare log key has no name, and the library looks for the checkpoint's name in it.
-      baseURL:
-        baseUrl ?? entries.map(({ inclusionProof }) => inclusionProof?.checkpoint?.envelope ?? "").join(""),
+      baseURL: isNamed ? (baseUrl ?? anyName) : anyName,
       publicKey: log.key,
       validFor: { start: new Date(validity.start), end: new Date(validity.end) },
     })),

@@ -16,7 +16,7 @@ interface Validity {
 
 /** A log whose word is taken while it was trusted: Rekor (entries) or a certificate transparency log. */
 export interface TrustedLog {
-  /** Undefined for a bare key of a policy. */
+  /** Undefined for a bare key of a policy, and where the trusted root has none. */
   readonly baseUrl: string | undefined;
   /** SHA-256 of the log key's SPKI; Rekor v2 and checkpoints name it by `checkpointKeyId`. */
   readonly id: Uint8Array<ArrayBuffer>;
@@ -88,9 +88,9 @@ function readLog(item: JsonObject, bad: () => DecoderError): TrustedLog[] {
   if (der === null || id === null || validity === null || validity.start === -FOREVER) throw bad();
   const details = isObject(publicKey) && publicKey["keyDetails"];
   const isPkcs1 = typeof details === "string" && details.startsWith("PKCS1_");
-  const baseUrl = typeof item["baseUrl"] === "string" ? item["baseUrl"] : "";
+  const baseUrl = typeof item["baseUrl"] === "string" && item["baseUrl"] !== "" ? item["baseUrl"] : undefined;
   try {
-    return [{ baseUrl, id, key: readPublicKey(der, isPkcs1 ? "pkcs1" : "spki", baseUrl), validity }];
+    return [{ baseUrl, id, key: readPublicKey(der, isPkcs1 ? "pkcs1" : "spki", "a log"), validity }];
   } catch {
     return [];
   }

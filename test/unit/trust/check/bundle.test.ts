@@ -10,6 +10,7 @@ import { newKey, type Pair, pemOf, Sigstore, sha256, spkiOf } from "../../../sup
 import { demand, keyless, trustFile } from "./demand.ts";
 
 const store = new Sigstore();
+const alien = new Sigstore();
 const HEX = "ab".repeat(32);
 const IMAGE = { digest: `sha256:${HEX}`, name: parseImageName("registry.example.test/app:1") };
 const KEY = newKey();
@@ -287,6 +288,21 @@ describe("log entries of bundles", () => {
       /checkpoint/,
     ],
     [
+      "with another root than its checkpoint's",
+      changed((it) => ({ ...it, inclusionProof: { ...it.inclusionProof, rootHash: base64(sha256()) } })),
+      /root hash does not match/,
+    ],
+    [
+      "with another size than its checkpoint's",
+      changed((it) => ({ ...it, inclusionProof: { ...it.inclusionProof, treeSize: "2" } })),
+      /another tree/,
+    ],
+    [
+      "of a log that is not trusted",
+      { ...right, entry: () => alien.tlogEntry({ kind: "dsse", apiVersion: "0.0.1" }) },
+      /not of a log that was trusted then/,
+    ],
+    [
       "of another kind than it says",
       changed((it) => ({ ...it, kindVersion: { kind: "intoto", version: "0.0.2" } })),
       /kind\/version mismatch/,
@@ -301,6 +317,31 @@ describe("log entries of bundles", () => {
       /nothing that is trusted says when it was signed/,
     );
   });
+  test.each([
+    ["before", (own: unknown, others: unknown) => [others, own]],
+    ["after", (own: unknown, others: unknown) => [own, others]],
+  ])("an entry of a log that is not trusted changes nothing %s a trusted one", async (_where, order) => {
+    const entries: Change = {
+      ...right,
+      bundle: (it) => {
+        const material = it["verificationMaterial"] as { tlogEntries: unknown[] };
+        const tlogEntries = order(
+          material.tlogEntries[0],
+          alien.tlogEntry({ kind: "dsse", apiVersion: "0.0.1" }),
+        );
+        return { ...it, verificationMaterial: { ...material, tlogEntries } };
+      },
+    };
+    expect(reasonOf(await check(entries, logged))).toBe("it counts");
+  });
+  test.each([undefined, "https://rekor.internal:3000"])(
+    "a log at %s counts, although its checkpoint names it otherwise",
+    async (baseUrl) => {
+      const root = store.trustedRoot();
+      const tlogs = root.tlogs.map((it) => ({ ...it, baseUrl }));
+      expect(reasonOf(await check(right, keyless({ ...root, tlogs })))).toBe("it counts");
+    },
+  );
   test("the same entry twice is refused", async () => {
     const twice = {
       ...right,
