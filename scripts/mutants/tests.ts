@@ -12,6 +12,7 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
     "test/cli/decoder.test.ts",
     "test/cli/audit.test.ts",
     "test/cli/decoder-streams.test.ts",
+    "test/cli/refusal.test.ts",
   ],
   image: ["test/cli/commands.test.ts", "test/cli/round-trip.test.ts", "test/cli/recipients.test.ts"],
   io: [
