@@ -31,6 +31,8 @@ const CERTIFICATE_SIGN = 0x04;
 interface ChainDemand {
   /** OID of the extended key usage that the leaf must have. */
   readonly purpose: string;
+  /** Whether a leaf for any purpose is enough: with anyExtendedKeyUsage, or without the extension (RFC 5280 §4.2.1.12). */
+  readonly mayHaveAnyPurpose?: boolean;
   /** Certificates that may stand between; nothing about them is believed. */
   readonly intermediates: readonly Certificate[];
   readonly roots: readonly Certificate[];
@@ -62,7 +64,7 @@ export function verifyChain(leaf: Certificate, demand: ChainDemand): Path {
   return path;
 }
 
-function checkLeaf(leaf: Certificate, { purpose, time }: ChainDemand): void {
+function checkLeaf(leaf: Certificate, { purpose, mayHaveAnyPurpose = false, time }: ChainDemand): void {
   if (leaf.isCa)
     throw untrusted("its certificate is a certificate authority's, which signs certificates only");
   if (!isAt(leaf, time)) {
@@ -70,7 +72,9 @@ function checkLeaf(leaf: Certificate, { purpose, time }: ChainDemand): void {
       `its certificate was valid from ${date(leaf.notBefore)} to ${date(leaf.notAfter)}, and it was signed at ${date(time)}`,
     );
   }
-  if (!extendedKeyUsages(leaf)?.has(purpose)) {
+  const purposes = extendedKeyUsages(leaf);
+  const isForAny = mayHaveAnyPurpose && (purposes === null || purposes.has(ANY_PURPOSE));
+  if (!purposes?.has(purpose) && !isForAny) {
     const kind = purpose === OID.codeSigning ? "code signing" : "timestamping";
     throw untrusted(`its certificate's extended key usage is not ${kind}`);
   }

@@ -413,15 +413,12 @@ describe("authorities of containers-policy.json", () => {
       notAfter: now + 2 * HOUR,
       extensions: [isCa()],
     });
-    const leaf = certificate({
-      subject: "",
-      issuer: "root",
-      key: KEY.publicKey,
-      signer: store.root.privateKey,
-      notBefore: now - HOUR,
-      notAfter: now + HOUR,
-      extensions: LEAF_EXTENSIONS,
-    });
+    const issued = (extensions: CertificateSpec["extensions"]) => {
+      const [key, signer] = [KEY.publicKey, store.root.privateKey];
+      const [notBefore, notAfter] = [now - HOUR, now + HOUR];
+      const leaf = certificate({ subject: "", issuer: "root", key, signer, notBefore, notAfter, extensions });
+      return { ...signed({ rekorBundle: () => undefined }), certificate: pemOf("CERTIFICATE", leaf) };
+    };
     const pki = keyless(store.trustedRoot(), {
       sct: "ignored",
       log: { need: "ignored", keys: [] },
@@ -431,8 +428,17 @@ describe("authorities of containers-policy.json", () => {
         authority: { kind: "pki", roots: trustFile("r", pemOf("CERTIFICATE", current)) },
       },
     });
-    const fresh = { ...signed({ rekorBundle: () => undefined }), certificate: pemOf("CERTIFICATE", leaf) };
-    expect(await checkSignature(fresh, pki, IMAGE)).toMatchObject({ counts: true, until: now + HOUR });
+    expect(await checkSignature(issued(LEAF_EXTENSIONS), pki, IMAGE)).toMatchObject({
+      counts: true,
+      until: now + HOUR,
+    });
+    // RFC 5280 §4.2.1.12: a private authority need not limit what its certificates are for.
+    for (const forAny of [[], [purpose("551d2500")]]) {
+      const found = issued([...without("551d25"), ...forAny]);
+      expect(reasonOf(await checkSignature(found, pki, IMAGE))).toBe("it counts");
+    }
+    const stamping = issued([...without("551d25"), purpose(TIME_STAMPING)]);
+    expect(reasonOf(await checkSignature(stamping, pki, IMAGE))).toMatch(/is not code signing/);
   });
   test("a time that the log shows has no end", async () => {
     expect(await check({})).not.toHaveProperty("until");
