@@ -128,13 +128,16 @@ export class Agents {
     const { connect } = await import("node:tls");
     const { isIP } = await import("node:net");
     const { host } = hostAndPort(url);
+    // An unverified server must not see the client's certificate.
+    const context = this.#context(url.host === this.#connections.api.host && !isOnlyLook);
+    // A socket that is left open would keep the process alive.
+    context.catch(() => socket.destroy());
     const secured = connect({
       socket,
       host,
       // RFC 6066 §3: addresses are not names.
       ...(isIP(host) === 0 && { servername: host }),
-      // An unverified server must not see the client's certificate.
-      secureContext: await this.#context(url.host === this.#connections.api.host && !isOnlyLook),
+      secureContext: await context,
       rejectUnauthorized: isOnlyLook ? false : isAlwaysVerified || this.#connections.tls.verify,
       ALPNProtocols: ["http/1.1"],
     });

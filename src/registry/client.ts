@@ -219,14 +219,14 @@ export class RegistryClient {
     attempted: Attempted,
     { what, action = "read", isEncrypted = false }: Purpose,
   ): Promise<DecoderError> {
-    const wasAsked = this.session.asked !== undefined;
+    const { asked } = this.session;
     return await refusal(attempted, {
       host: this.#options.host.name,
       target: this.target,
       what,
       action,
-      search: wasAsked ? await this.search() : { lookedIn: [], unreadable: [] },
-      wasAuthorized: wasAsked,
+      search: asked === undefined ? { lookedIn: [], unreadable: [] } : await this.search(),
+      hasToken: asked?.scheme === "bearer",
       isEncrypted,
     });
   }

@@ -15,8 +15,8 @@ interface Refused {
   readonly what: string;
   readonly action: "read" | "push";
   readonly search: CredentialSearch;
-  /** Whether the registry was given credentials or a token. */
-  readonly wasAuthorized: boolean;
+  /** Whether a token server has granted a token, for which it has taken the credentials. */
+  readonly hasToken: boolean;
   /** Whether what was to be pushed has encrypted layers, which some registries refuse. */
   readonly isEncrypted?: boolean;
 }
@@ -64,13 +64,11 @@ export function refusedCredentials(host: string, { username, origin }: Credentia
   });
 }
 
-function unauthorized({ host, target, action, search, wasAuthorized }: Refused): DecoderError {
+function unauthorized({ host, target, action, search, hasToken }: Refused): DecoderError {
   const { credential } = search;
   if (credential === undefined) return noCredentials(target, search);
-  // A token server has taken the credentials, and the registry does not take what it granted for them.
-  return wasAuthorized && credential.password === undefined
-    ? mayNot(credential, action, target, "")
-    : refusedCredentials(host, credential);
+  // The credentials are right, but the token that was granted for them does not reach as far.
+  return hasToken ? mayNot(credential, action, target, "") : refusedCredentials(host, credential);
 }
 
 function forbidden(refused: Refused, said: string): DecoderError {

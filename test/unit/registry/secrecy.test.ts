@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { inspect } from "node:util";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { RegistryClient } from "../../../src/registry/client.ts";
@@ -274,6 +274,19 @@ describe("a token", () => {
     expect(realm.seen).toHaveLength(4);
   });
 
+  it("that does not reach as far as the request is not taken for wrong credentials", async () => {
+    const { registry, realm } = await protectedRegistry();
+    realm.intercept = (_request, response) => {
+      registry.tokens.set("reads", ["repository:app:pull"]);
+      end(response, 200, Buffer.from(JSON.stringify({ token: "reads" })));
+      return true;
+    };
+    await expect(send(client(registry.host))).rejects.toMatchObject({
+      code: "UNAUTHORIZED",
+      message: `ann may not push to ${registry.host}/app`,
+    });
+  });
+
   it("may be revoked between its grant and its use", async () => {
     const { registry, realm } = await protectedRegistry();
     let uses = 0;
@@ -499,6 +512,18 @@ describeWith([openssl], "over TLS", {}, () => {
       hint: `put its certificate as ca.crt in ~/.config/containers/certs.d/${registry.host} or name --cert-dir`,
     });
     expect(registry.seen).toEqual([]);
+  });
+
+  it("no connection is left open where the system's certificates can't be read", async () => {
+    const closed = Promise.withResolvers<void>();
+    const server = createServer((socket) => socket.resume().once("close", () => closed.resolve()));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    stops.push(async () => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const environment = { HOME: "/nowhere", SSL_CERT_FILE: "/nowhere/bundle.pem" };
+    const asking = verified(`127.0.0.1:${port}`, { environment });
+    await expect(asking.manifest("v1")).rejects.toMatchObject({ code: "CONFIG" });
+    await closed.promise;
   });
 
   it("any certificate will do where that is asked for", async () => {
