@@ -5,6 +5,7 @@ import { parseLayerType } from "../spec/media-types.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { withoutCryptAnnotations } from "./layer-annotations.ts";
 import type { LayerChange } from "./layer-change.ts";
+import type { LayerOutput } from "./layer-jobs.ts";
 import { LayerOpener, layerKey } from "./layer-opener.ts";
 import type { Running } from "./progress.ts";
 import { type Into, type RewriteResult, rewriteImage } from "./rewrite.ts";
@@ -35,8 +36,9 @@ export async function decryptImage(options: DecryptOptions): Promise<RewriteResu
     open: async () => await source.open(running),
     plan: async (tree: ImageTree) => {
       const changes: LayerChange[] = [];
+      const plain: PlainBlobs = new Map();
       for (const layer of chooseEncryptedLayers(tree, selection)) {
-        changes.push(decrypted(layer, await opener.open(layer)));
+        changes.push(decrypted(layer, await opener.open(layer), plain));
       }
       return changes;
     },
@@ -48,7 +50,14 @@ export async function decryptImage(options: DecryptOptions): Promise<RewriteResu
   }
 }
 
-function decrypted({ node, position, descriptor }: ChosenLayer, opened: OpenedLayer): LayerChange {
+/** Descriptor, as JSON → its decrypted blob. Platforms may share a layer: it is decrypted once. */
+type PlainBlobs = Map<string, Promise<LayerOutput>>;
+
+function decrypted(
+  { node, position, descriptor }: ChosenLayer,
+  opened: OpenedLayer,
+  plain: PlainBlobs,
+): LayerChange {
   const type = parseLayerType(descriptor.mediaType);
   if (type === undefined) throw new Error("bug: a layer of an unknown type was chosen");
   return {
@@ -57,15 +66,16 @@ function decrypted({ node, position, descriptor }: ChosenLayer, opened: OpenedLa
     descriptor,
     action: "decrypted",
     async work(workshop) {
+      // With other annotations, the blob may have another key.
+      const id = JSON.stringify(descriptor);
       const options = layerKey(opened);
-      const { digest, size } = await workshop.make(descriptor, (input, output) => ({
-        kind: "decrypt",
-        ...input,
-        output,
-        options,
-      }));
-      const plain = { ...withoutCryptAnnotations(descriptor), mediaType: type.oci, digest, size };
-      return { descriptor: plain, transfer: "copied" };
+      const blob =
+        plain.get(id) ??
+        workshop.make(descriptor, (input, output) => ({ kind: "decrypt", ...input, output, options }));
+      plain.set(id, blob);
+      const { digest, size } = await blob;
+      const changed = { ...withoutCryptAnnotations(descriptor), mediaType: type.oci, digest, size };
+      return { descriptor: changed, transfer: "copied" };
     },
   };
 }

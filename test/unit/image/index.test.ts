@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { LayerPool } from "../../../src/image/layer-pool.ts";
 import type { IndexEntry } from "../../../src/spec/manifest.ts";
 import { blobPath, writeBlob } from "../../support/images.ts";
 import { putIndex, putManifest, readDocument, rootOf, snapshot, tagRoot } from "../../support/layouts.ts";
@@ -119,7 +120,11 @@ test("no plain layer of an image is left in the result", () => {
 
 test("decrypted, it is the very image that was encrypted", async () => {
   const decrypted = join(folder, "decrypted");
+  const jobs = vi.spyOn(LayerPool.prototype, "run");
+  onTestFinished(() => jobs.mockRestore());
   await decrypt(`oci:${encrypted}`, `oci:${decrypted}:v1`, key);
+  // Three layers, of which two are the same.
+  expect(jobs.mock.calls.filter(([{ kind }]) => kind === "decrypt")).toHaveLength(2);
   expect(rootOf(decrypted)).toEqual(rootOf(plain));
   expect(new Map([...snapshot(plain), ...snapshot(decrypted)])).toEqual(snapshot(plain));
 });
