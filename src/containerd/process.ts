@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { processField } from "../io/process-field.ts";
 import * as LIMITS from "../system-limits.ts";
 import { flagValue } from "./stream-processors.ts";
 
@@ -25,11 +26,8 @@ const KNOWN_CONFIGS = [
   "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
   "/etc/k0s/containerd.toml",
 ];
-/**
- * proc_pid_stat(5): the start is field 22, in ticks since the boot. Field 2, the name in brackets, may hold spaces, so fields
- * are counted from its end.
- */
-const START_FIELD = 22 - 2;
+/** proc_pid_stat(5): the start is field 22, in ticks since the boot. */
+const START_FIELD = 22;
 /** Linux reports a hundred ticks a second to programs, whatever its own clock is. */
 const TICK_MS = 10;
 
@@ -60,8 +58,7 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
 /** The boot time has whole seconds: the start may be up to one second later. */
 function startOf(proc: string, pid: string): number | undefined {
   const [, bootSeconds] = /^btime (\d+)$/m.exec(textOf(`${proc}/stat`)) ?? [];
-  const stat = textOf(`${proc}/${pid}/stat`);
-  const ticks = stat.slice(stat.lastIndexOf(")")).split(" ")[START_FIELD];
+  const ticks = processField(pid, START_FIELD, proc);
   if (bootSeconds === undefined || ticks === undefined) return undefined;
   return (Number(bootSeconds) + 1) * 1000 + Number(ticks) * TICK_MS;
 }

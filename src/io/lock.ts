@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
+import { processField } from "./process-field.ts";
 import { hostName, isAlive, Staging } from "./staging.ts";
 
 const LOCK_FILE = ".ctd-decoder.lock";
@@ -109,13 +110,7 @@ async function isStale(path: string): Promise<boolean> {
 
 /** When a process started, in clock ticks since the boot (proc_pid_stat(5), field 22); "" without /proc. */
 function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The second field is the program's name in parentheses, and may hold any character.
-    return stat.slice(stat.lastIndexOf(")")).split(" ")[20] ?? "";
-  } catch {
-    return "";
-  }
+  return processField(pid, 22) ?? "";
 }
 
 /** IDs of the kernel's current boot and of the PID namespace; "" without /proc. */

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describeSystemError } from "../../errors.ts";
+import { processField } from "../../io/process-field.ts";
 import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
 
@@ -67,15 +68,10 @@ function linkOf(path: string): string {
   }
 }
 
-/** proc(5): the parent is the second field after the name. The name is in parentheses and may itself contain some. */
+/** proc_pid_stat(5): the parent is field 4. */
 function parentOf(pid: string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const parent = stat.slice(stat.lastIndexOf(")")).split(" ")[2];
-    return parent === "0" ? undefined : parent;
-  } catch {
-    return undefined;
-  }
+  const parent = processField(pid, 4);
+  return parent === "0" ? undefined : parent;
 }
 
 function nameOf(pid: string): string {
