@@ -21,16 +21,12 @@ export class Authorizer {
   #scopes: readonly string[] = [];
   #token: Promise<Token> | undefined;
 
-  /** @param access `asked`: what the registry has asked for before, on another thread */
-  constructor(
-    { asked, ...access }: Access & { readonly asked?: Challenge },
-    find: FindCredential,
-    tokens: TokenServer,
-  ) {
+  /** @param challenge that the registry has sent to another thread */
+  constructor(access: Access, find: FindCredential, tokens: TokenServer, challenge?: Challenge) {
     this.#access = access;
-    this.#challenge = asked;
     this.#find = find;
     this.#tokens = tokens;
+    this.#challenge = challenge;
   }
 
   /** What the search for credentials found; it is made once, when it is first needed. */
@@ -39,12 +35,12 @@ export class Authorizer {
     return this.#search;
   }
 
-  /** What the registry asks for; undefined as long as it asks for nothing. */
-  get asked(): Challenge | undefined {
+  /** The registry's last challenge; undefined before the first one. */
+  get challenge(): Challenge | undefined {
     return this.#challenge;
   }
 
-  /** Whether a request is sent with the password itself: another one with the same password would be refused alike. */
+  /** Whether requests carry the password itself. A refused one must not be sent again. */
   get sendsPassword(): boolean {
     return this.#challenge?.scheme === "basic";
   }

@@ -26,7 +26,7 @@ export interface ClientOptions extends Omit<SessionOptions, "target"> {
 /** A registry may say something else with each answer. */
 const SHOWN_WARNINGS = 8;
 
-/** RFC 7234 §5.5, with the code of a warning that is neither about age nor about a change of the answer. */
+/** RFC 7234 §5.5. Code 299 is the one that OCI registries send. */
 const WARNING = /(?:^|,)[ \t]*299 \S+ "((?:[^"\\]|\\.)*)"/g;
 
 /** How a request is named when it is refused. */
@@ -169,11 +169,11 @@ export class RegistryClient {
   /** The same repository as data for other threads. */
   async remote(id: string): Promise<RemoteRepository> {
     const { repository, access, environment, attempts = SYSTEM_LIMITS.registryAttempts } = this.#options;
-    const { asked } = this.session;
+    const { challenge } = this.session;
     return {
       id,
       host: this.session.host,
-      ...(asked && { asked }),
+      ...(challenge && { challenge }),
       repository,
       access,
       attempts,
@@ -219,14 +219,14 @@ export class RegistryClient {
     attempted: Attempted,
     { what, action = "read", isEncrypted = false }: Purpose,
   ): Promise<DecoderError> {
-    const { asked } = this.session;
+    const { challenge } = this.session;
     return await refusal(attempted, {
       host: this.#options.host.name,
       target: this.target,
       what,
       action,
-      search: asked === undefined ? { lookedIn: [], unreadable: [] } : await this.search(),
-      hasToken: asked?.scheme === "bearer",
+      search: challenge === undefined ? { lookedIn: [], unreadable: [] } : await this.search(),
+      hasToken: challenge?.scheme === "bearer",
       isEncrypted,
     });
   }

@@ -8,8 +8,8 @@ export interface RemoteRepository {
   /** One for each image that is opened: a thread's requests for it share a client. */
   readonly id: string;
   readonly host: RegistryHost;
-  /** What the registry has asked for, if it has. */
-  readonly asked?: Challenge;
+  /** The registry's last challenge, if it has sent one. */
+  readonly challenge?: Challenge;
   readonly repository: string;
   readonly access: "pull" | "push";
   readonly attempts: number;

@@ -16,8 +16,8 @@ export interface SessionOptions {
   /** "reg.example/app", for messages. */
   readonly target: string;
   readonly findCredential: FindCredential;
-  /** What the registry is known to ask for, so that it need not refuse a first request: an upload can't be sent again. */
-  readonly asked?: Challenge;
+  /** Challenge of an earlier session. With it, the first request is authorized: an upload's body can't be sent again. */
+  readonly challenge?: Challenge;
   /** Environment of the proxies and the system's certificates. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** At each request, the first one included. */
@@ -55,7 +55,7 @@ export class Session {
   #mayFallBack: boolean;
 
   constructor(options: SessionOptions) {
-    const { host, environment, findCredential, target, asked } = options;
+    const { host, environment, findCredential, target, challenge } = options;
     this.#options = options;
     this.#api = new URL(host.api);
     if (host.plainHttp === "only") this.#api.protocol = "http:";
@@ -69,11 +69,7 @@ export class Session {
         ),
       (realm) => this.#checkSecrecy(realm),
     );
-    this.#authorizer = new Authorizer(
-      { api: this.#api, target, ...(asked && { asked }) },
-      findCredential,
-      tokens,
-    );
+    this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens, challenge);
   }
 
   get signal(): AbortSignal | undefined {
@@ -116,9 +112,9 @@ export class Session {
     return this.#authorizer.search();
   }
 
-  /** What the registry has asked for, if it has. */
-  get asked(): Challenge | undefined {
-    return this.#authorizer.asked;
+  /** The registry's last challenge, if it has sent one. */
+  get challenge(): Challenge | undefined {
+    return this.#authorizer.challenge;
   }
 
   async close(): Promise<void> {
