@@ -58,6 +58,20 @@ async function publish(name = "app:v1"): Promise<void> {
   registry.seen.length = 0;
 }
 
+/** Sends a signal to a command once it has reached a point. @returns what it reported before it ended by that signal */
+async function stopped(args: readonly string[], point: Promise<void>, by: NodeJS.Signals): Promise<string> {
+  const child = spawn(ours.command, args, { stdio: "pipe" });
+  let stderr = "";
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const ended = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
+  await point;
+  child.kill(by);
+  expect(await ended).toBe(by);
+  return stderr;
+}
+
 /** The first bytes of a body. */
 async function head(request: IncomingMessage): Promise<Buffer> {
   return await new Promise((resolve) => request.once("data", resolve));
@@ -330,20 +344,10 @@ describeWith([ours], "docker://", {}, () => {
       stalled.resolve();
       return true;
     };
-    const child = spawn(
-      ours.command,
-      encrypt("--force", "--compression", "none", `rootfs:${files}`, at("app:v1")),
-      { stdio: "pipe" },
+    const args = encrypt("--force", "--compression", "none", `rootfs:${files}`, at("app:v1"));
+    expect(await stopped(args, stalled.promise, "SIGINT")).toContain(
+      "ctd-decoder: interrupted; the destination is as it was\n",
     );
-    let stderr = "";
-    child.stderr.on("data", (chunk) => {
-      stderr += chunk;
-    });
-    const ended = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
-    await stalled.promise;
-    child.kill("SIGINT");
-    expect(await ended).toBe("SIGINT");
-    expect(stderr).toContain("ctd-decoder: interrupted; the destination is as it was\n");
     expect(tagOf("app v1")).toBe(before);
     expect(registry.log.filter((line) => line.startsWith("DELETE"))).not.toEqual([]);
   });
@@ -355,18 +359,8 @@ describeWith([ours], "docker://", {}, () => {
       isSet.resolve();
       return true;
     };
-    const child = spawn(ours.command, encrypt("--compression", "none", `rootfs:${files}`, at("app:v1")), {
-      stdio: "pipe",
-    });
-    let stderr = "";
-    child.stderr.on("data", (chunk) => {
-      stderr += chunk;
-    });
-    const ended = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
-    await isSet.promise;
-    child.kill("SIGTERM");
-    expect(await ended).toBe("SIGTERM");
-    expect(stderr).toBe(
+    const args = encrypt("--compression", "none", `rootfs:${files}`, at("app:v1"));
+    expect(await stopped(args, isSet.promise, "SIGTERM")).toBe(
       "ctd-decoder: interrupted while the tag was being set: " +
         `check whether ${at("app:v1")} is the old image or the new one\n`,
     );
