@@ -26,12 +26,12 @@ const TAG_LINE: Readonly<Record<SumAlgorithm, RegExp>> = {
   sha256: /^[ \t]*SHA256 ?\((?<name>.+)\) ?= (?<hex>[0-9A-Fa-f]+)$/s,
   sha512: /^[ \t]*SHA512 ?\((?<name>.+)\) ?= (?<hex>[0-9A-Fa-f]+)$/s,
 };
-/** sha256sum puts a backslash before a line whose name has escapes. */
+/** sha256sum writes a backslash before a line whose name has escapes. */
 const ESCAPED_LINE = /^[ \t]*\\/;
 const ESCAPED_NAME = /^(?:[^\\]|\\[\\nr])+$/;
 const ESCAPES: Readonly<Record<string, string>> = { "\\\\": "\\", "\\n": "\n", "\\r": "\r" };
-/** sha256sum skips empty lines and comments too. */
-const SAYS_NOTHING = /^(?:#|$)/;
+/** sha256sum ignores empty lines and comments. */
+const IGNORED_LINE = /^(?:#|$)/;
 
 /**
  * Reads a checksum file. Every line must be understood, as with `sha256sum --check --strict`: what is passed over is not
@@ -49,12 +49,12 @@ export function readSums(bytes: Uint8Array, algorithm: SumAlgorithm, file: strin
     throw new DecoderError("LIMIT", `${file} has more than ${LIMITS.sums} lines`);
   const sums = new Map<string, string>();
   for (const [index, line] of lines.entries()) {
-    if (SAYS_NOTHING.test(line)) continue;
+    if (IGNORED_LINE.test(line)) continue;
     const { name, hex } = readLine(line, algorithm, `line ${index + 1} of ${file}`);
     if ((sums.get(name) ?? hex) !== hex) throw bad(file, "has two different sums of one file");
     sums.set(name, hex);
   }
-  if (sums.size === 0) throw bad(file, "is empty: nothing was checked");
+  if (sums.size === 0) throw bad(file, "has no checksum: nothing was checked");
   return [...sums].map(([name, hex]) => ({ name, hex }));
 }
 

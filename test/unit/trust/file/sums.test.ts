@@ -42,8 +42,8 @@ test("reads the names that sha256sum escapes", () => {
 });
 
 test.each([
-  ["", /is empty/],
-  ["\n# comment\n", /is empty/],
+  ["", /has no checksum/],
+  ["\n# comment\n", /has no checksum/],
   [`${A}  a\ncomment\n`, /line 2/],
   [`${A}  a\n # comment\n`, /line 2/],
   [`\\${A}  a\\b`, /line 1/],
