@@ -107,7 +107,7 @@ function errorOf(error: unknown): { code: string; message: string; hint?: string
 /**
  * Runs work that a signal may interrupt. The first signal asks the work to stop; once it has cleaned up, the process ends
  * by that signal, as the waiting shell expects. A second signal ends the process at once.
- * @param unchanged what a person is told of the work that was stopped
+ * @param unchanged end of the message that reports the interruption
  */
 export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,

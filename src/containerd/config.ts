@@ -61,7 +61,7 @@ export function readContainerdConfig(path: string, source: ConfigFiles = LOCAL_F
   const pending = [path];
   for (let file = pending.shift(); file !== undefined; file = pending.shift()) {
     if (files.some((known) => known.path === file)) continue;
-    // The first of them is not imported.
+    // The first file is not an import.
     if (files.length > LIMITS.configFiles)
       throw new DecoderError("LIMIT", `${path} imports more than ${LIMITS.configFiles} files`);
     const { table, text, isTemplate } = readToml(file, source);

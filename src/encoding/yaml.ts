@@ -19,7 +19,7 @@ export function parseYaml(bytes: Uint8Array): readonly unknown[] {
     const isBad =
       documents.length > LIMITS.yamlDocuments ||
       documents.some(({ errors, warnings }) => errors.length + warnings.length > 0);
-    // The library counts what the alias stands for, too.
+    // The library also counts the anchor.
     const maxAliasCount = LIMITS.yamlAliases + 1;
     if (!isBad) return documents.map((it) => it.toJS({ maxAliasCount })).filter((it) => it !== "");
   } catch {

@@ -46,7 +46,7 @@ export class KeyCollector {
     return parameter;
   }
 
-  /** Whether there are as many keys as are tried. One more is skipped. */
+  /** Whether the limit of keys is reached. The key that would exceed it is skipped. */
   #isFull(origin: string): boolean {
     const isFull = this.keys.length >= LIMITS.keyEntries;
     if (isFull) this.skip({ origin, reason: `more than ${LIMITS.keyEntries} keys` });

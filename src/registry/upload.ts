@@ -49,7 +49,7 @@ export class Upload {
   /**
    * Asks for a blob of another repository of the same registry. Only an interruption is an error: without the mount, the
    * blob is sent.
-   * @returns "mounted"; or an upload that the registry began instead, for any blob; or undefined
+   * @returns "mounted"; an upload that the registry began instead, which may take any blob; undefined if it did neither
    */
   static async mount(
     client: RegistryClient,
@@ -79,7 +79,7 @@ export class Upload {
     throw new DecoderError("REGISTRY", `${client.target} began an upload without saying where`);
   }
 
-  /** The address of what is to come. It may be a secret. */
+  /** Address of the next request. It may contain a secret. */
   get location(): string {
     return this.#location.href;
   }
@@ -204,7 +204,7 @@ export class Upload {
 /**
  * Uploads a blob, if need be several times from its first byte: what a registry has of an upload that broke is not known.
  * @param work sends and commits one upload; each call starts from the beginning
- * @param begun the address of an upload that is there for the first attempt
+ * @param begun address of an upload that the first attempt uses
  * @throws DecoderError what the last attempt threw
  */
 export async function uploading<T>(

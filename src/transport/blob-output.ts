@@ -15,7 +15,7 @@ export interface FileOutput {
 interface UploadOutput {
   readonly kind: "upload";
   readonly remote: RemoteRepository;
-  /** The address of an upload that the registry has begun already. */
+  /** Address of an upload that the registry has already begun. */
   readonly begun?: string;
 }
 

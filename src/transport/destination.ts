@@ -22,8 +22,8 @@ export interface ImageDestination {
   putManifest(descriptor: Descriptor, bytes: Uint8Array): Promise<void>;
   /**
    * Adds the root and puts the image in place under its name.
-   * @throws DecoderError EXISTS when the name has since been taken, IO; nothing has changed then. UNCERTAIN when it was stopped
-   *   while a registry was setting the tag
+   * @throws DecoderError EXISTS when the name has since been taken, IO; nothing has changed then. UNCERTAIN when it was
+   *   interrupted while a registry was setting the tag
    */
   commit(root: IndexEntry, bytes: Uint8Array): Promise<void>;
   /** Removes what was not put in place. Never throws. */

@@ -34,9 +34,9 @@ export class RegistryDestination implements ImageDestination {
   /** What the tag must still lead to when it is set; undefined: nothing. */
   readonly #expected: string | undefined;
   readonly #id = randomUUID();
-  /** Uploads that the registry began where it could not mount a blob, by their addresses: those that are not completed. */
+  /** Address → upload that the registry began instead of a mount, until it is completed. */
   readonly #begun = new Map<string, Upload>();
-  /** The addresses of those that are not yet an output. */
+  /** Addresses of those uploads that no output uses yet. */
   readonly #free: string[] = [];
   #remote: Promise<RemoteRepository> | undefined;
 

@@ -104,8 +104,8 @@ function malformed(problem: string): Error {
 
 /**
  * When trusted logs took the bundle's signature in: of each entry that has such a time (Rekor v2's have none).
- * All entries of these logs must hold, and there must be one. Those of other logs prove nothing, and do no harm: a signer
- * may use several logs, of which not everybody trusts each.
+ * All entries of these logs must hold, and there must be one. Entries of other logs are ignored: a signer may use several
+ * logs, and a verifier may trust only some of them.
  * @param key that made the signature, which has been verified
  * @returns milliseconds since 1970
  * @throws DecoderError UNTRUSTED
@@ -150,7 +150,7 @@ export async function verifyEntries(
   );
 }
 
-/** The library takes the tree's size and root from the checkpoint, whatever the proof says of them. */
+/** The library reads the tree's size and root from the checkpoint only. Those of the proof must equal them. */
 function checkTree({ inclusionProof }: LogEntry): void {
   if (inclusionProof === undefined) return;
   const { rootHash, treeSize, checkpoint } = inclusionProof;
@@ -178,7 +178,7 @@ async function signatureContent(logged: Logged, key: PublicKey): Promise<SignedE
   };
 }
 
-/** Rekor v2's entries; a log's name is part of its identity only there (C2SP tlog-checkpoint). */
+/** Entries of Rekor v2, whose logs are identified by name and key (C2SP tlog-checkpoint). Rekor v1 uses the key only. */
 const REKOR_V2 = "0.0.2";
 const REKOR_V2_KINDS: ReadonlySet<string> = new Set(["hashedrekord", "dsse"]);
 

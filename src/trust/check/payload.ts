@@ -47,8 +47,8 @@ export function readPayload(bytes: Uint8Array, type: PayloadType): Payload {
 }
 
 /**
- * What containers/image demands of the optional part besides, and cosign does not: that there is one, which is an object in
- * GnuPG's signatures, and the types of the two fields that it reads.
+ * Checks the optional part as containers/image does, and cosign does not: it must exist, must be an object in GnuPG's
+ * signatures, and the two fields that containers/image reads must have their types.
  * @throws DecoderError UNTRUSTED
  */
 export function checkOptional({ optional }: Payload, type: PayloadType): void {

@@ -73,7 +73,7 @@ async function holdSimple(found: SimpleSignature, leaf: SignedBy, image: SignedI
   if (signature === null) throw untrusted("its signature is not base64");
   const signed = await checkSigner(plainEvidence(bytesMessage(found.payload), signature, found), leaf);
   const payload = readPayload(found.payload, COSIGN_TYPE);
-  // Only containers-policy.json compares names.
+  // A policy of containers/image always compares names, and no other kind of check does so.
   if (leaf.identity.kind !== "none") checkOptional(payload, COSIGN_TYPE);
   return holdPayload(payload, signed, image);
 }
