@@ -33,7 +33,7 @@ export async function decryptImage(options: DecryptOptions): Promise<RewriteResu
     encrypts: false,
     opensSlowly: source.opensSlowly,
     needsPlatforms: true,
-    open: async () => await source.open(running),
+    open: async (opening: Running) => await source.open(opening),
     plan: async (tree: ImageTree) => {
       const changes: LayerChange[] = [];
       const plain: PlainBlobs = new Map();

@@ -44,10 +44,10 @@ export async function encryptImage(options: EncryptOptions): Promise<RewriteResu
   const adder = await prepare(options.addRecipients, settings);
   const opener = options.keys && new LayerOpener(options.keys, settings);
   const opensSlowly = source.kind === "files" || source.opensSlowly;
-  const open = async () =>
+  const open = async (opening: Running) =>
     source.kind === "files"
-      ? await buildImage(source, options.build, options.compression, running)
-      : await source.open(running);
+      ? await buildImage(source, options.build, options.compression, opening)
+      : await source.open(opening);
   const plan = async (tree: ImageTree, image: ImageSource) => {
     const chosen = chooseLayers(tree, options.selection, await basesIn(tree, image, options));
     if (chosen.length === 0) throw new DecoderError("NOT_FOUND", "the image has no layer to encrypt");

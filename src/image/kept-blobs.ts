@@ -30,8 +30,7 @@ function* others(node: Node): Generator<Descriptor> {
   if (node.kind === "index") for (const child of node.children) yield* others(child);
 }
 
-/** Size of these blobs together, each counted once. */
-export function totalBytes(blobs: readonly Descriptor[]): number {
-  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+/** Sizes of these blobs, each counted once. In bytes. */
+export function blobSizes(blobs: readonly Descriptor[]): number[] {
+  return [...new Map(blobs.map(({ digest, size }) => [digest, size])).values()];
 }

@@ -24,14 +24,19 @@ const MOST_THREADS = 16;
 const SMALL_BYTES = 64 * 1024;
 /** Small jobs that run at once. Each has an open file. */
 const SMALL_AT_ONCE = 8;
+/** The queue of large jobs that need no thread, after those of the small ones. */
+const LARGE_LANE = SMALL_AT_ONCE;
 
-/** Threads that work on layers, as many as cores. They start with the first large jobs and end with `close`. */
+/**
+ * Works on layers, with as many threads as cores. They start with the first large jobs and end with `close`. A pool of one
+ * starts none and uses its caller's thread: one job gains nothing from another thread, which costs its start and memory.
+ */
 export class LayerPool {
   readonly #size: number;
   readonly #threads: LayerThread[] = [];
   readonly #idle: LayerThread[] = [];
   readonly #waiting: ((thread: LayerThread) => void)[] = [];
-  /** The ends of the small jobs' queues. */
+  /** The ends of the queues of this thread's jobs. */
   readonly #lanes: Promise<unknown>[] = [];
   #smallJobs = 0;
   /** Shared with the threads, which read it between chunks. Terminating a thread from outside is not safe on every runtime. */
@@ -41,14 +46,24 @@ export class LayerPool {
     this.#size = Math.min(Math.max(1, size), MOST_THREADS);
   }
 
-  /** The most jobs that run at once. */
+  /** A pool for work on whole blobs. There is no use in more threads than large blobs. @param sizes in bytes */
+  static forBlobs(sizes: readonly number[], threads?: number): LayerPool {
+    const large = sizes.filter((size) => size > SMALL_BYTES).length;
+    return new LayerPool(Math.min(threads ?? availableParallelism(), large));
+  }
+
+  /** The most large jobs that run at once. */
   get size(): number {
     return this.#size;
   }
 
-  /** Runs a job on the next free thread, or a small one here. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
+  /** Runs a job on the next free thread, or here. @throws what `runJob` throws; DecoderError INTERRUPTED after `close` */
   async run(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
-    if (isSmall(job)) return await this.#runHere(job, onBytes);
+    const small = isSmall(job);
+    if (small || this.#size === 1) {
+      const lane = small ? this.#smallJobs++ % SMALL_AT_ONCE : LARGE_LANE;
+      return await this.#runHere(job, onBytes, lane);
+    }
     const thread = await this.#acquire();
     try {
       if (this.#isClosed) throw interrupted();
@@ -64,11 +79,9 @@ export class LayerPool {
     await Promise.all([...this.#threads.map((thread) => thread.end()), ...this.#lanes]);
   }
 
-  /** Runs a small job on this thread. Several run at once, so that the disk syncs their files together. */
-  async #runHere(job: LayerJob, onBytes: (count: number) => void): Promise<LayerOutput> {
+  /** Runs a job on this thread. Several small ones run at once, so that the disk syncs their files together. */
+  async #runHere(job: LayerJob, onBytes: (count: number) => void, lane: number): Promise<LayerOutput> {
     if (this.#isClosed) throw interrupted();
-    const lane = this.#smallJobs % SMALL_AT_ONCE;
-    this.#smallJobs += 1;
     const output = (this.#lanes[lane] ?? Promise.resolve()).then(() => this.#work(job, onBytes));
     this.#lanes[lane] = output.catch(() => undefined);
     return await output;
@@ -161,13 +174,10 @@ class LayerThread {
   }
 }
 
-/**
- * Whether a job takes little work. Decompressing makes many bytes of few, and a thread has its own connections to a
- * registry, which it can abort.
- */
+/** Whether a job takes little work. Decompressing makes many bytes of few. */
 function isSmall(job: LayerJob): boolean {
   if (job.kind === "compress") return job.block.length <= SMALL_BYTES;
-  if (job.kind === "verify" || job.location.kind === "remote" || job.output.kind !== "file") return false;
+  if (job.kind === "verify") return false;
   if (job.kind === "encrypt" && job.recompress.from !== job.recompress.to && job.recompress.from !== "none")
     return false;
   return sizeOf(job.location) <= SMALL_BYTES;

@@ -48,7 +48,7 @@ export async function rewrapImage(options: RewrapOptions): Promise<RewriteResult
     encrypts: true,
     opensSlowly: source.opensSlowly,
     needsPlatforms: selection.platforms.length > 0,
-    open: async () => await source.open(running),
+    open: async (opening: Running) => await source.open(opening),
     plan: async (tree: ImageTree) => {
       const changes: LayerChange[] = [];
       for (const layer of chooseEncryptedLayers(tree, selection)) {

@@ -3,7 +3,7 @@ import type { IndexEntry } from "../spec/manifest.ts";
 import type { ImageDestination } from "../transport/destination.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { DestinationReference } from "../transport/transport.ts";
-import { keptBlobs, layerNames, totalBytes } from "./kept-blobs.ts";
+import { blobSizes, keptBlobs, layerNames } from "./kept-blobs.ts";
 import { edited, type LayerChange, reportInOrder } from "./layer-change.ts";
 import { LayerPool } from "./layer-pool.ts";
 import type { BlobTransfer, LayerReport, Running } from "./progress.ts";
@@ -28,7 +28,7 @@ interface Rewriting {
   readonly opensSlowly: boolean;
   /** Whether `plan` needs the platforms. In a registry, a platform's name in messages is not worth a request. */
   readonly needsPlatforms: boolean;
-  open(): Promise<ImageSource>;
+  open(running: Running): Promise<ImageSource>;
   /** Decides what is done to which layer. All keys are found here, before the first layer is read. */
   plan(tree: ImageTree, source: ImageSource): Promise<readonly LayerChange[]>;
 }
@@ -90,6 +90,8 @@ export async function rewriteImage(
 interface Site {
   readonly source: ImageSource;
   readonly destination: ImageDestination;
+  /** Aborts what is being read and written. */
+  readonly giveUp: () => void;
 }
 
 /** What is read of an image, and what is to be changed. */
@@ -102,20 +104,24 @@ interface Plan {
 async function openSite(
   rewriting: Rewriting,
   { destination, replace }: Into,
-  { progress, signal }: Running,
+  running: Running,
 ): Promise<Site> {
   if (rewriting.encrypts && !destination.holdsEncrypted) {
     throw new DecoderError("USAGE", `${destination.text} can't hold an image with encrypted layers`, {
       hint: "write it as oci-archive:FILE",
     });
   }
-  const options = { replace, progress, ...(signal && { signal }) };
+  const stop = new AbortController();
+  const signal = running.signal === undefined ? stop.signal : AbortSignal.any([running.signal, stop.signal]);
+  const giveUp = () => stop.abort();
+  const options = { replace, progress: running.progress, signal };
+  const openSource = async () => await rewriting.open({ ...running, signal });
   if (rewriting.opensSlowly) {
     const opened = await destination.open(options);
-    return { destination: opened, source: await orClose(opened, rewriting.open()) };
+    return { destination: opened, source: await orClose(opened, openSource()), giveUp };
   }
-  const source = await rewriting.open();
-  return { source, destination: await orClose(source, destination.open({ ...options, source })) };
+  const source = await openSource();
+  return { source, destination: await orClose(source, destination.open({ ...options, source })), giveUp };
 }
 
 async function orClose<T>(first: { close(): Promise<void> }, second: Promise<T>): Promise<T> {
@@ -128,18 +134,19 @@ async function orClose<T>(first: { close(): Promise<void> }, second: Promise<T>)
 }
 
 async function carryOut(
-  { source, destination }: Site,
+  { source, destination, giveUp }: Site,
   { tree, changes }: Plan,
   { progress, threads, signal }: Running,
 ): Promise<Omit<RewriteResult, "hadReferrers">> {
-  const pool = new LayerPool(threads);
+  const kept = keptBlobs(tree, changes);
+  const sizes = blobSizes([...changes.map((it) => it.descriptor), ...kept]);
+  const pool = LayerPool.forBlobs(sizes, threads);
   const workshop = new Workshop({ source, destination, pool, progress, names: layerNames(tree) });
   const stop = () => void pool.close();
   signal?.addEventListener("abort", stop);
   try {
     checkRunning(signal);
-    const kept = keptBlobs(tree, changes);
-    progress.begin({ kind: "layers", bytes: totalBytes([...changes.map((it) => it.descriptor), ...kept]) });
+    progress.begin({ kind: "layers", bytes: sizes.reduce((sum, size) => sum + size, 0) });
     const working = changes.map((change) => change.work(workshop));
     const [made, layers, transfers] = await Promise.all([
       Promise.all(working),
@@ -153,6 +160,10 @@ async function carryOut(
     await destination.commit(root, bytes);
     const blobs = kept.map(({ digest, size }, i) => ({ digest, size, transfer: transfers[i] ?? "none" }));
     return { ...resultOf(root, tree, changes.length), layers, blobs };
+  } catch (error) {
+    // The other jobs must not be waited for: one may be a request to a registry that has stopped answering.
+    giveUp();
+    throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
     await workshop.close();

@@ -70,7 +70,7 @@ export async function verifyImage(options: VerifyOptions): Promise<VerifyResult>
   try {
     const tree = await readTree(source);
     const layers = chooseEncryptedLayers(tree, selection);
-    const results = await new Verifier(source, options).verify(layers);
+    const results = await new Verifier(source, options, layers).verify();
     return {
       digest: tree.descriptor.digest,
       layers: results.filter((result): result is LayerReport => !("code" in result)),
@@ -111,23 +111,26 @@ function bytesOf(layers: readonly ChosenLayer[]): number {
 class Verifier {
   readonly #source: ImageSource;
   readonly #options: VerifyOptions;
+  readonly #layers: readonly ChosenLayer[];
   readonly #pool: LayerPool;
   readonly #diffIds = new Map<ManifestNode, Promise<readonly string[]>>();
 
-  constructor(source: ImageSource, options: VerifyOptions) {
+  constructor(source: ImageSource, options: VerifyOptions, layers: readonly ChosenLayer[]) {
     this.#source = source;
     this.#options = options;
-    this.#pool = new LayerPool(options.running.threads);
+    this.#layers = layers;
+    const sizes = layers.map(({ descriptor }) => descriptor.size);
+    this.#pool = LayerPool.forBlobs(sizes, options.running.threads);
   }
 
   /** Once. @throws DecoderError INTERRUPTED */
-  async verify(layers: readonly ChosenLayer[]): Promise<(LayerReport | VerifyFailure)[]> {
+  async verify(): Promise<(LayerReport | VerifyFailure)[]> {
     const { progress, signal } = this.#options.running;
-    progress.begin({ kind: "layers", bytes: bytesOf(layers) });
+    progress.begin({ kind: "layers", bytes: bytesOf(this.#layers) });
     const stop = () => void this.#pool.close();
     signal?.addEventListener("abort", stop);
     try {
-      const checks = layers.map((layer) => this.#result(layer));
+      const checks = this.#layers.map((layer) => this.#result(layer));
       const [results] = await Promise.all([Promise.all(checks), this.#reportInOrder(checks)]);
       if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
       return results;

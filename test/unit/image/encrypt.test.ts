@@ -1,9 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { zstdCompressSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { SILENT } from "../../../src/image/progress.ts";
 import { EVERYTHING } from "../../../src/image/select.ts";
 import { DOCKER_CONFIG, DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
+import { parseSource } from "../../../src/transport/reference.ts";
+import type { SourceReference } from "../../../src/transport/transport.ts";
 import { blobPath, diffId, tar, writeBlob } from "../../support/images.ts";
 import {
   type LayerContent,
@@ -190,6 +192,39 @@ describe("encrypt", () => {
       code: "INTERRUPTED",
     });
     expect(existsSync(target)).toBe(false);
+  });
+
+  test.each([
+    ["aborts the other requests when a layer is bad", true],
+    ["aborts no request when all is well", false],
+  ])("%s", async (_name, isBad) => {
+    const { bytes, ...described } = await layer("x");
+    const path = bench.image([{ ...described, bytes }]);
+    const [{ digest }] = manifest(path).layers;
+    if (isBad) writeFileSync(blobPath(path, digest), bytes.toReversed());
+    const source = parseSource(`oci:${path}`);
+    const seen: (boolean | undefined)[] = [];
+    const watched: SourceReference = {
+      ...source,
+      open: async (options) => {
+        const image = await source.open(options);
+        onTestFinished(() => image.close());
+        const close = async () => void seen.push(options?.signal?.aborted);
+        return new Proxy(image, {
+          get: (target, name) => {
+            const value: unknown = name === "close" ? close : Reflect.get(target, name, target);
+            return typeof value === "function" ? value.bind(target) : value;
+          },
+        });
+      },
+    };
+    const done = encrypt(`oci:${path}`, `oci:${bench.fresh()}`, {
+      source: watched,
+      recipients: [bench.a.recipient],
+    });
+    if (isBad) await expect(done).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
+    else await done;
+    expect(seen).toEqual([isBad]);
   });
 
   test("stops when told to, and leaves nothing", async () => {
