@@ -214,7 +214,8 @@ async function verify(job: VerifyJob, input: JobInput): Promise<LayerOutput> {
     compression: job.compression,
     diffId: job.diffId,
   };
-  await verifyLayer(input.chunks(), newDecryptor(job.options), digest, expected);
+  const ciphertext = { chunks: input.chunks(), isOwned: input.isOwned, digest };
+  await verifyLayer(ciphertext, newDecryptor(job.options), expected);
   return { digest, size };
 }
 

@@ -1,9 +1,19 @@
 import type { LayerDecryptor } from "../cipher/decrypt.ts";
 import { DecoderError } from "../errors.ts";
+import { freeInOrder } from "../io/free.ts";
 import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
 import { decompress } from "../transport/compression.ts";
 import { tarEntries } from "../transport/tar.ts";
+
+/** The encrypted layer. */
+interface Ciphertext {
+  readonly chunks: Chunks;
+  /** Whether nothing else refers to the chunks, so that they can be freed after use. */
+  readonly isOwned: boolean;
+  /** The layer in messages. */
+  readonly digest: string;
+}
 
 /** What a layer's plaintext should be. */
 interface ExpectedPlaintext {
@@ -20,17 +30,15 @@ type Chunks = AsyncIterable<Uint8Array>;
  * Reads a layer's ciphertext once, and checks its HMAC and its plaintext. The plaintext is parsed before the verdict, since a
  * registry's layer should not be fetched twice. Its errors are reported only after the HMAC holds, since the form of a forgery
  * does not matter.
- * @param digest the layer in messages
- * @throws DecoderError what `ciphertext` throws; AUTHENTICATION; BAD_IMAGE, DIGEST_MISMATCH
+ * @throws DecoderError what the chunks throw; AUTHENTICATION; BAD_IMAGE, DIGEST_MISMATCH
  */
 export async function verifyLayer(
-  ciphertext: Chunks,
+  { chunks, isOwned, digest }: Ciphertext,
   decryptor: LayerDecryptor,
-  digest: string,
   expected: ExpectedPlaintext,
 ): Promise<void> {
-  const layer = new WholeReading(authenticated(ciphertext, decryptor));
-  const problem = await plaintextProblem(decrypted(layer.chunks(), decryptor), expected);
+  const layer = new WholeReading(authenticated(chunks, decryptor));
+  const problem = await plaintextProblem(decrypted(layer.chunks(), decryptor, isOwned), expected);
   await layer.finish();
   decryptor.finish(digest);
   if (problem !== undefined) throw problem;
@@ -104,6 +112,14 @@ async function* authenticated(chunks: Chunks, decryptor: LayerDecryptor): AsyncG
   }
 }
 
-async function* decrypted(chunks: Chunks, decryptor: LayerDecryptor): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield decryptor.decrypt(chunk);
+async function* decrypted(
+  chunks: Chunks,
+  decryptor: LayerDecryptor,
+  isOwned: boolean,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    const plaintext = decryptor.decrypt(chunk);
+    if (isOwned) freeInOrder(chunk);
+    yield plaintext;
+  }
 }
