@@ -31,21 +31,34 @@ export interface SignRequest {
   readonly digest?: string;
 }
 
+type SignatureForm = "simple" | "bundle";
+
+/** A signature that has been made, and not stored. */
+interface NewSignature {
+  readonly form: SignatureForm;
+  put(): Promise<void>;
+}
+
 export interface SignResult {
   readonly digest: string;
   readonly name: string;
   /** Fingerprint of the public key. */
   readonly key: string;
   /** Digests that have a signature now, with what was new. */
-  readonly signed: readonly { readonly digest: string; readonly added: readonly ("simple" | "bundle")[] }[];
+  readonly signed: readonly { readonly digest: string; readonly added: readonly SignatureForm[] }[];
 }
+
+/** containers/image reads this field of a payload as a number, and refuses a text. Annotations are texts. */
+const NUMBER_FIELD = "timestamp";
 
 /**
  * Signs an image in both forms: the older one, which cosign 2, skopeo, podman and CRI-O read, and the bundle of cosign 3.
  * What has the same signature by the same key already gets no second one.
- * @throws DecoderError NOT_FOUND, REGISTRY, UNAUTHORIZED, IO, BAD_IMAGE, LIMIT
+ * Nothing is stored unless every signature can be.
+ * @throws DecoderError USAGE, NOT_FOUND, REGISTRY, UNAUTHORIZED, IO, BAD_IMAGE, LIMIT
  */
 export async function signImage(store: SignatureStore, request: SignRequest): Promise<SignResult> {
+  if (Object.hasOwn(request.annotations, NUMBER_FIELD)) throw badAnnotation();
   const image = await store.image();
   if (request.digest !== undefined && image.digest !== request.digest) {
     throw new DecoderError(
@@ -57,17 +70,25 @@ export async function signImage(store: SignatureStore, request: SignRequest): Pr
     );
   }
   const all = [image, ...(request.isRecursive ? await childrenOf(image, store) : [])];
-  const signed = [];
+  const planned = new Map<string, readonly NewSignature[]>();
   for (const descriptor of all) {
     if (!descriptor.digest.startsWith("sha256:")) {
       throw new DecoderError("BAD_IMAGE", `signatures are for sha256 digests, not for ${descriptor.digest}`);
     }
     const signable = { descriptor, name: request.name, annotations: request.annotations };
-    const added = [
-      ...(await addSimple(store, signable, request.key)),
-      ...(await addBundle(store, signable, request.key)),
+    const signatures = [
+      await newSimple(store, signable, request.key),
+      await newBundle(store, signable, request.key),
     ];
-    signed.push({ digest: descriptor.digest, added });
+    planned.set(
+      descriptor.digest,
+      signatures.filter((it) => it !== undefined),
+    );
+  }
+  const signed = [];
+  for (const [digest, signatures] of planned) {
+    for (const signature of signatures) await signature.put();
+    signed.push({ digest, added: signatures.map(({ form }) => form) });
   }
   return { digest: image.digest, name: request.name, key: request.key.publicKey.fingerprint, signed };
 }
@@ -81,21 +102,31 @@ async function childrenOf(image: Descriptor, store: SignatureStore): Promise<Des
   }));
 }
 
-async function addSimple(store: SignatureStore, image: Signable, key: SigningKey): Promise<["simple"] | []> {
+function badAnnotation(): DecoderError {
+  return new DecoderError("USAGE", `an annotation can't be named "${NUMBER_FIELD}"`, {
+    hint: "skopeo, podman and CRI-O would refuse the signature: they expect a number there, and an annotation is text",
+  });
+}
+
+/** @returns undefined if the key has made the same signature before */
+async function newSimple(
+  store: SignatureStore,
+  image: Signable,
+  key: SigningKey,
+): Promise<NewSignature | undefined> {
   const tag = `${tagOf(image)}.sig`;
   const before = await store.tagged(tag);
   const layers =
     before === undefined ? [] : descriptors(parseJsonObject(before)?.["layers"], `the tag ${tag}`);
   const added = signSimple(image, key);
-  for (const layer of layers) if (await isSame(layer, added, key)) return [];
+  for (const layer of layers) if (await isSame(layer, added, key)) return undefined;
   if (layers.length >= LIMITS.signatures)
     throw new DecoderError(
       "LIMIT",
       `${image.descriptor.digest} has ${layers.length} signatures, which is the most`,
     );
   const { blobs, manifest } = simpleArtifact(layers, [added]);
-  await store.put({ blobs, manifests: [], manifest }, tag);
-  return ["simple"];
+  return { form: "simple", put: () => store.put({ blobs, manifests: [], manifest }, tag) };
 }
 
 /** The digest of an index entry and tag name are the same text; a colon is not allowed in a tag. */
@@ -114,23 +145,32 @@ async function isSame(
   return await verifyWith(publicKey, bytesMessage(bytes), signature, "plain");
 }
 
-async function addBundle(store: SignatureStore, image: Signable, key: SigningKey): Promise<["bundle"] | []> {
+/** @returns undefined if the key has made the same signature before */
+async function newBundle(
+  store: SignatureStore,
+  image: Signable,
+  key: SigningKey,
+): Promise<NewSignature | undefined> {
   const tag = tagOf(image);
   const index = parseJsonObject((await store.tagged(tag)) ?? new Uint8Array());
   const listed = index === null ? [] : descriptors(index["manifests"], `the tag ${tag}`);
-  const known = [...listed, ...(await store.referrers(image.descriptor.digest))];
+  // A registry without the referrers API answers with the fallback index.
+  const both = [...listed, ...(await store.referrers(image.descriptor.digest))];
+  const known = [...new Map(both.map((it) => [it.digest, it])).values()];
   const artifact = bundleArtifact(image, key);
-  for (const it of known) if (await isSameBundle(it, artifact, store, key)) return [];
+  for (const it of known) if (await isSameBundle(it, artifact, store, key)) return undefined;
   if (known.length >= LIMITS.referrers)
     throw new DecoderError(
       "LIMIT",
       `${image.descriptor.digest} has ${known.length} referrers, which is the most`,
     );
   const { blobs, manifest } = artifact;
-  if (await store.putReferrer({ blobs, manifests: [], manifest })) return ["bundle"];
-  const entries = [...listed, manifest.descriptor];
-  await store.put({ blobs, manifests: [manifest], manifest: indexContent(index, entries) }, tag);
-  return ["bundle"];
+  const put = async () => {
+    if (await store.putReferrer({ blobs, manifests: [], manifest })) return;
+    const entries = [...listed, manifest.descriptor];
+    await store.put({ blobs, manifests: [manifest], manifest: indexContent(index, entries) }, tag);
+  };
+  return { form: "bundle", put };
 }
 
 async function isSameBundle(

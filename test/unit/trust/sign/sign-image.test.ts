@@ -129,12 +129,30 @@ test("63 referrers leave room for one, and 64 do not", async () => {
     layersWith(count).map((it) => ({ ...it, mediaType: "application/vnd.oci.image.manifest.v1+json" }));
   putTagged(await tagOf(""), OCI_INDEX, { manifests: manifests(63) });
   expect((await sign()).signed[0]?.added).toContain("bundle");
-  const before = await store().tagged(await tagOf(""));
+  const before = state();
   await expect(sign({ key: bob })).rejects.toMatchObject({
     code: "LIMIT",
     message: expect.stringMatching(/has 64 referrers, which is the most/),
   });
-  expect(await store().tagged(await tagOf(""))).toEqual(before);
+  expect(state()).toEqual(before);
+});
+
+test("a referrer that the registry lists twice counts once", async () => {
+  const listed = layersWith(33).map((it) => ({
+    ...it,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+  }));
+  putTagged(await tagOf(""), OCI_INDEX, { manifests: listed });
+  const registry = Object.assign(store(), { referrers: async () => listed });
+  const request = { name: NAME, key: ann, annotations: {}, isRecursive: false };
+  expect((await signImage(registry, request)).signed[0]?.added).toContain("bundle");
+});
+
+test("an annotation that containers/image would refuse is refused", async () => {
+  const before = state();
+  await expect(sign({ annotations: { timestamp: "1700000000" } })).rejects.toMatchObject({ code: "USAGE" });
+  expect(state()).toEqual(before);
+  expect((await sign({ annotations: { creator: "ann" } })).signed[0]?.added).toEqual(["simple", "bundle"]);
 });
 
 function layersWith(count: number) {
