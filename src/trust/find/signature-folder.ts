@@ -34,9 +34,9 @@ export async function findInFolder(
     names = namesIn(place);
     return [];
   });
-  const found = names.slice(0, LIMITS.signatures).map((name) => {
+  const found = filesFor(kinds, names).map((name) => {
     const path = join(place, name);
-    return reading(path, async () => readFile(path, kinds));
+    return reading(path, async () => readFile(path));
   });
   return joined([head, ...(await Promise.all(found))]);
 }
@@ -53,6 +53,17 @@ async function findInLayout(folder: string, digest: string, kinds: readonly TagK
   return joined(findings);
 }
 
+/** As many of each kind as a registry may have: `trust fetch` puts all kinds into one folder. */
+function filesFor(kinds: readonly TagKind[], names: readonly string[]): readonly string[] {
+  const suffixes = [
+    BUNDLE_SUFFIX,
+    ...kinds.map((kind) => (kind === "sig" ? SIMPLE_SUFFIX : ENVELOPE_SUFFIX)),
+  ];
+  return suffixes.flatMap((suffix) =>
+    names.filter((name) => name.endsWith(suffix)).slice(0, LIMITS.signatures),
+  );
+}
+
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();
@@ -64,12 +75,9 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function readFile(path: string, kinds: readonly TagKind[]): readonly FoundSignature[] {
-  const where = path;
-  if (path.endsWith(BUNDLE_SUFFIX)) return [{ form: "bundle", where, bundle: read(path) }];
-  if (path.endsWith(SIMPLE_SUFFIX)) return kinds.includes("sig") ? [readAnnotated(path, "sig")] : [];
-  if (path.endsWith(ENVELOPE_SUFFIX)) return kinds.includes("att") ? [readAnnotated(path, "att")] : [];
-  return [];
+function readFile(path: string): readonly FoundSignature[] {
+  if (path.endsWith(BUNDLE_SUFFIX)) return [{ form: "bundle", where: path, bundle: read(path) }];
+  return [readAnnotated(path, path.endsWith(SIMPLE_SUFFIX) ? "sig" : "att")];
 }
 
 /** `{"payload": base64, "annotations": {…}}`: a layer of a signature's manifest. */

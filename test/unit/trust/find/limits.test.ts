@@ -85,3 +85,12 @@ describe.each([
     expect(await isRead(1_048_577)).toBe(false);
   });
 });
+
+test("files of one kind in a folder do not crowd out those of another", async () => {
+  const names = ["sig.json", "sigstore.json", "att.json", "txt"].flatMap((ending) =>
+    Array.from({ length: 65 }, (_, i) => `${i}.${ending}`),
+  );
+  const place = writeFiles(DIGEST.replace(":", "-"), names, 1);
+  expect((await findInFolder(place, DIGEST, ["sig"])).found).toHaveLength(128);
+  expect((await findInFolder(place, DIGEST, ["sig", "att"])).found).toHaveLength(192);
+});
