@@ -36,7 +36,7 @@ export interface TrustFile {
   readonly name: string;
   /** Path of the file; undefined for bytes of the policy. */
   readonly path?: string;
-  /** Of several public keys in it only the first counts, as containers/image and Kubewarden read such files. */
+  /** Of several public keys in it only the first counts, as containers/image, Kubewarden and policy-controller read such files. */
   readonly hasOneKey?: true;
   readonly bytes: Uint8Array;
 }

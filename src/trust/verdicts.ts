@@ -46,7 +46,7 @@ export interface VerdictBasis {
 /** Where verdicts are unless a trust.toml says otherwise. Below /run, a restart of the machine forgets them. */
 export const VERDICT_FOLDER = "/run/ctd-decoder/trust";
 /** Changes whenever the meaning of a check does. */
-const FORMAT = "ctd-decoder trust verdict 2";
+const FORMAT = "ctd-decoder trust verdict 3";
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const OTHERS = 0o077;

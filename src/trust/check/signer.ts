@@ -218,12 +218,15 @@ async function checkAuthority(
   if (authority.kind === "fulcio" && times.logged.length === 0)
     throw untrusted("nothing that is trusted says when it was signed: it has no signed entry timestamp");
   const isNow = authority.kind === "pki";
+  const { certificateLogs } = leaf.sct === "required" ? await trustedRootOf(leaf) : { certificateLogs: [] };
   const used = [certificate];
   for (const time of isNow ? [Date.now()] : times.logged) {
     const intermediates = [...own, ...chain];
     // Not every private authority names a purpose, and containers/image accepts its certificates.
     const demand = { purpose: OID.codeSigning, mayHaveAnyPurpose: isNow, intermediates, roots, time };
-    used.push(...verifyChain(certificate, demand));
+    const issuers = verifyChain(certificate, demand);
+    if (leaf.sct === "required") checkTimestamps(certificate, issuers[0], certificateLogs);
+    used.push(...issuers);
   }
   return isNow ? { until: endOf(used) } : {};
 }

@@ -12,7 +12,7 @@ import {
 } from "./policy.ts";
 import { predicateTypeUri } from "./predicate-types.ts";
 import { wholeMatch } from "./regexp.ts";
-import { matchesWildcard, writtenForms } from "./wildcard.ts";
+import { matchesWildcard, taggedForms } from "./wildcard.ts";
 
 interface ClusterRule {
   readonly name: string;
@@ -59,7 +59,7 @@ class ClusterImagePolicies implements Policy {
   }
 
   requirementFor(place: ImagePlace): Decision {
-    const forms = place.transport === "docker" ? writtenForms(place.name) : [];
+    const forms = place.transport === "docker" ? taggedForms(place.name) : [];
     const matching = this.#rules.filter(({ globs }) =>
       globs.some((glob) => forms.some((form) => matchesWildcard(glob, form, "one path component"))),
     );
@@ -76,7 +76,7 @@ function readOne(value: unknown, where: string, settings: AdmissionSettings): Cl
   const spec = new Fields(fields.value("spec"), `${where}: spec`, ["images", "authorities", "mode"]);
   const mode = spec.text("mode") ?? "enforce";
   if (mode !== "enforce") throw spec.problem(`mode ${JSON.stringify(mode)} would accept what it warns about`);
-  const globs = items(spec, "images", ["glob"]).map((it) => it.requiredText("glob"));
+  const globs = items(spec, "images", ["glob"]).map(readGlob);
   const authorities = items(spec, "authorities", AUTHORITY).map((it) => readAuthority(it, settings));
   if (globs.length === 0 || authorities.length === 0) throw spec.problem("images and authorities are needed");
   return {
@@ -85,6 +85,21 @@ function readOne(value: unknown, where: string, settings: AdmissionSettings): Cl
     requirement: anyOf(authorities),
     demands: authorities.map(describe),
   };
+}
+
+/** policy-controller's pkg/apis/glob: it accepts no other character. */
+const GLOB = /^[\w\-:/*.@]+$/;
+/** Globs that it reads as patterns of Docker Hub. */
+const HUB_GLOBS: ReadonlyMap<string, string> = new Map([
+  ["*", "index.docker.io/library/*"],
+  ["*/*", "index.docker.io/*/*"],
+]);
+
+function readGlob(fields: Fields): string {
+  const glob = fields.requiredText("glob");
+  if (!GLOB.test(glob))
+    throw fields.problem(`glob ${JSON.stringify(glob)} has a character that is not supported`);
+  return HUB_GLOBS.get(glob) ?? glob;
 }
 
 const AUTHORITY = ["name", "key", "keyless", "static", "attestations", "ctlog", "signatureFormat"];
@@ -122,7 +137,7 @@ function readKey(fields: Fields): Signer {
   const key = new Fields(fields.value("key"), `${fields.where}: key`, ["data", "hashAlgorithm"]);
   const hash = key.text("hashAlgorithm") ?? "sha256";
   if (hash !== "sha256") throw key.problem(`hashAlgorithm ${JSON.stringify(hash)} is not supported`);
-  return { kind: "keys", keys: [pem(key, "data")] };
+  return { kind: "keys", keys: [{ ...pem(key, "data"), hasOneKey: true }] };
 }
 
 function readKeyless(fields: Fields): readonly Signer[] {

@@ -40,6 +40,7 @@ export function readKubewardenSettings(value: unknown, where: string, settings: 
   const entries = (fields.list("signatures") ?? []).map((it, position) =>
     readEntry(it, `${where}: signatures[${position}]`, settings),
   );
+  if (entries.length === 0) throw fields.problem("signatures is empty");
   return new KubewardenPolicy(entries, settings);
 }
 

@@ -32,16 +32,24 @@ function closure(positions: readonly number[], parts: readonly string[]): number
   return all;
 }
 
-/** The ways in which people write an image's name: full, and for Docker Hub as its tools shorten it. */
+/** The ways in which people write an image's name: with and without its tag, and for Docker Hub as its tools shorten it. */
 export function writtenForms(name: ImageName): readonly string[] {
+  return withShortForms([formatImageName(name), repositoryOf(name)], name);
+}
+
+/** Those of the forms that can only be this image: a missing tag means "latest". */
+export function taggedForms(name: ImageName): readonly string[] {
   const full = formatImageName(name);
-  const repository = repositoryOf(name);
-  const forms = [full, repository];
+  return withShortForms(name.tag === LATEST ? [full, repositoryOf(name)] : [full], name);
+}
+
+function withShortForms(forms: readonly string[], name: ImageName): readonly string[] {
   if (name.registry !== DOCKER_HUB) return forms;
   const shortened = forms.map((it) => it.slice(DOCKER_HUB.length + 1));
   const official = shortened.flatMap((it) => (it.startsWith(OFFICIAL) ? it.slice(OFFICIAL.length) : []));
   return [...forms, ...forms.map((it) => `index.${it}`), ...shortened, ...official];
 }
 
+const LATEST = "latest";
 const DOCKER_HUB = "docker.io";
 const OFFICIAL = "library/";

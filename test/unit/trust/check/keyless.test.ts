@@ -398,6 +398,14 @@ describe("authorities of containers-policy.json", () => {
       /was valid from/,
     );
   });
+  test("with certificate transparency required, fulcio's certificates need it, too", async () => {
+    const required = (authority: "fulcio") => ({ ...certified(authority), sct: "required" as const });
+    expect(await checkSignature({ ...signed({}), chain }, required("fulcio"), IMAGE)).toMatchObject({
+      counts: true,
+    });
+    const without = { ...signed({ sct: null }), chain };
+    expect(reasonOf(await checkSignature(without, required("fulcio"), IMAGE))).toMatch(/\(SCT\)/);
+  });
   test("pki counts from now", async () => {
     const old = signed({ sct: null });
     expect(reasonOf(await checkSignature({ ...old, chain }, certified("pki", "ignored"), IMAGE))).toMatch(

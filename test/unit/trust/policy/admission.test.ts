@@ -68,8 +68,10 @@ modifyImagesWithDigest: true
     `signatures: [{ image: a, pubkeys: ["x"] }]`,
     "signatures: [{ keyless: [{ issuer: i, subject: s }] }]",
     "signatures: [{ image: a, keyless: [{ issuer: i }] }]",
-    "signatures: []\nsignatures: []",
-    "signatures: []\nother: 1",
+    "signatures: []",
+    "signatures:",
+    "signatures: [{ image: a, pubKeys: [x] }]\nsignatures: [{ image: a, pubKeys: [x] }]",
+    "signatures: [{ image: a, pubKeys: [x] }]\nother: 1",
     // A demand whose value says nothing: its author meant one.
     "signatures: [{ image: a, githubActions: { owner: o, repo: '' } }]",
     "signatures: [{ image: a, certificates: [x], certificateChain: [] }]",
@@ -151,8 +153,38 @@ spec: ${spec}
     });
   });
 
+  // policy-controller's pkg/apis/glob: a pattern without a tag is for "latest" only, and two patterns are for Docker Hub.
+  test.each([
+    ["registry.test/app", "registry.test/app:latest", "accept"],
+    ["registry.test/app", "registry.test/app:1", "reject"],
+    ["registry.test/app", `registry.test/app@sha256:${"0".repeat(64)}`, "reject"],
+    ["registry.test/app*", "registry.test/app:1", "accept"],
+    ["registry.test/app:**", `registry.test/app@sha256:${"0".repeat(64)}`, "reject"],
+    ["*", "nginx:1", "accept"],
+    ["*", "shop/app:1", "reject"],
+    ["*/*", "shop/app:1", "accept"],
+    ["*/*", "registry.test/app:1", "reject"],
+    ["**", "registry.test/app:1", "accept"],
+    ["index.docker.io/library/nginx:*", "nginx:1", "accept"],
+    ["docker.io/library/nginx:*", "nginx:1", "accept"],
+    ["nginx", "nginx:latest", "accept"],
+    ["nginx", "nginx:1", "reject"],
+  ])("the glob %s and %s: %s", async (glob, name, kind) => {
+    const text = policy(`{ images: [{ glob: "${glob}" }], authorities: [{ static: { action: pass } }] }`);
+    expect((await read(text)).requirementFor(docker(name)).requirement).toEqual({ kind });
+  });
+
+  test("of several keys in one text, the first counts", async () => {
+    const text = policy('{ images: [{ glob: "**" }], authorities: [{ key: { data: "x" } }] }');
+    expect((await read(text)).requirementFor(docker("a/b:1")).requirement).toMatchObject({
+      signer: { keys: [{ hasOneKey: true }] },
+    });
+  });
+
   test.each([
     "{ images: [], authorities: [] }",
+    '{ images: [{ glob: "app?" }], authorities: [{ static: { action: pass } }] }',
+    '{ images: [{ glob: "{a,b}" }], authorities: [{ static: { action: pass } }] }',
     '{ images: [{ glob: a }], authorities: [{ static: { action: pass } }], policy: { type: cue, data: "x" } }',
     "{ images: [{ glob: a }], authorities: [{ static: { action: pass } }], mode: warn }",
     "{ images: [{ glob: a }], authorities: [{ key: { secretRef: { name: x } } }] }",
