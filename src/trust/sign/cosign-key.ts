@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, scryptSync } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  type PrivateKeyInput,
+  randomBytes,
+  scryptSync,
+} from "node:crypto";
 import { xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
 import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
@@ -23,6 +30,10 @@ const COSIGN_LABELS: ReadonlySet<string> = new Set([
 ]);
 const PLAIN_LABELS: ReadonlySet<string> = new Set(["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"]);
 const PKCS8_ENCRYPTED = "ENCRYPTED PRIVATE KEY";
+/** `openssl ecparam -genkey` writes the curve's name before the key. */
+const PARAMETERS = "EC PARAMETERS";
+/** Header of OpenSSL's older encryption (RFC 1421 §4.6.1.3). */
+const OLD_ENCRYPTED = "DEK-Info";
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
@@ -33,8 +44,17 @@ const PASSWORD_HINT =
 
 /** Whether a private key is encrypted. */
 export function isLocked(pem: Uint8Array): boolean {
-  const [block] = parsePem(Buffer.from(pem).toString("latin1"), 1);
-  return block !== undefined && (COSIGN_LABELS.has(block.label) || block.label === PKCS8_ENCRYPTED);
+  const block = keyBlock(pem);
+  return block !== undefined && (COSIGN_LABELS.has(block.label) || isEncrypted(block));
+}
+
+function keyBlock(pem: Uint8Array): PemBlock | undefined {
+  return parsePem(Buffer.from(pem).toString("latin1"), 2).find(({ label }) => label !== PARAMETERS);
+}
+
+/** In a form that node:crypto opens. */
+function isEncrypted({ label, headers }: PemBlock): boolean {
+  return label === PKCS8_ENCRYPTED || headers.has(OLD_ENCRYPTED);
 }
 
 /**
@@ -43,26 +63,26 @@ export function isLocked(pem: Uint8Array): boolean {
  * @throws DecoderError BAD_KEY
  */
 export function readSigningKey(pem: Uint8Array, password: Secret | undefined, name: string): SigningKey {
-  const [block] = parsePem(Buffer.from(pem).toString("latin1"), 1);
+  const block = keyBlock(pem);
   if (block === undefined) {
     throw bad(name, "has no private key", "a private key is PEM; ctd-decoder keygen --for signing makes one");
   }
   if (COSIGN_LABELS.has(block.label)) return signingKey(openBox(block, password, name), name);
-  if (block.label === PKCS8_ENCRYPTED && password === undefined)
-    throw bad(name, "needs a password", PASSWORD_HINT);
+  const isLocked = isEncrypted(block);
+  if (isLocked && password === undefined) throw bad(name, "needs a password", PASSWORD_HINT);
   if (!PLAIN_LABELS.has(block.label) && block.label !== PKCS8_ENCRYPTED)
     throw bad(name, `holds "${block.label}", which is not a private key`);
-  return signingKey(
-    { key: Buffer.from(pem), format: "pem", ...(password && { passphrase: Buffer.from(password.bytes) }) },
-    name,
-  );
+  const passphrase = isLocked && password ? { passphrase: Buffer.from(password.bytes) } : {};
+  return signingKey({ key: Buffer.from(pem), format: "pem", ...passphrase }, name);
 }
 
-function signingKey(input: Parameters<typeof createPrivateKey>[0], name: string): SigningKey {
+function signingKey(input: PrivateKeyInput, name: string): SigningKey {
   let privateKey: KeyObject;
   try {
     privateKey = createPrivateKey(input);
   } catch {
+    if (input.passphrase === undefined)
+      throw bad(name, "can't be used: it is malformed, or of an unsupported kind");
     throw bad(name, "can't be used: it is malformed, or its password is wrong", PASSWORD_HINT);
   }
   return { privateKey, publicKey: allowedKey(createPublicKey(privateKey), name) };

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { Secret } from "../../../../src/secret.ts";
-import { readSigningKey, writeCosignKey } from "../../../../src/trust/sign/cosign-key.ts";
+import { isLocked, readSigningKey, writeCosignKey } from "../../../../src/trust/sign/cosign-key.ts";
 
 const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const secret = (text: string) => new Secret(new Uint8Array(Buffer.from(text)));
@@ -36,6 +36,25 @@ test("PKCS#8 and SEC 1 are read, public keys are not", () => {
     /not a private key/,
   );
   expect(() => read("nothing")).toThrow(/no private key/);
+});
+
+test("OpenSSL's other forms are read", () => {
+  const sec1 = privateKey.export({ format: "pem", type: "sec1" }).toString();
+  const parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+  expect(read(parameters + sec1).privateKey.equals(privateKey)).toBe(true);
+  const locked = privateKey
+    .export({ format: "pem", type: "sec1", cipher: "aes-256-cbc", passphrase: "pw" })
+    .toString();
+  expect(locked).toContain("DEK-Info");
+  expect(isLocked(Buffer.from(locked))).toBe(true);
+  expect(read(locked, "pw").privateKey.equals(privateKey)).toBe(true);
+  expect(() => read(locked)).toThrow(/needs a password/);
+  expect(() => read(locked, "wrong")).toThrow(/password is wrong/);
+});
+
+test("a key that can't be used is not said to have a wrong password", () => {
+  const broken = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+  expect(() => read(broken, "pw")).toThrow(/malformed, or of an unsupported kind$/);
 });
 
 test.each([
