@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { ContainerdConfig } from "../containerd/config.ts";
 import {
   type ImageVerifierConfig,
@@ -62,6 +62,13 @@ export function* checkVerifier(config: ContainerdConfig, folder: VerifierFolder)
       "per_verifier_timeout of the image verifier is not a time that a check can keep",
       'set it to "30s"',
     );
+  if (!isAbsolute(binDir)) {
+    yield error(
+      `bin_dir of the image verifier is ${JSON.stringify(binDir)}, not an absolute path: containerd may allow every pull without a check`,
+      "set it to a folder for programs that check images",
+    );
+    return;
+  }
   const names = folder.list(binDir);
   if (names.length === 0)
     yield error(

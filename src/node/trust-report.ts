@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import type { ContainerdConfig } from "../containerd/config.ts";
 import { readImageVerifier } from "../containerd/image-verifier.ts";
 import { PAYLOAD_IDS } from "../containerd/stream-processors.ts";
@@ -7,6 +7,7 @@ import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import { runCommand } from "../process/command.ts";
 import * as LIMITS from "../system-limits.ts";
+import { breakGlassFindings } from "../trust/break-glass.ts";
 import { lintPolicy } from "../trust/lint.ts";
 import { checkWriters } from "../trust/owned-files.ts";
 import { parseImageName } from "../trust/policy/image-name.ts";
@@ -66,7 +67,10 @@ export async function reportTrust(context: TrustContext): Promise<TrustReport | 
     : (gates.find((it) => it !== undefined) ?? settingsFile);
   const read = attempt(findings, () => readGateSettings(settings));
   const policy = read && (await attempt(findings, () => loadPolicy(read.policy, read)));
-  if (read !== undefined) findings.push(...clockFindings([settings, read.policy], Date.now()));
+  if (read !== undefined) {
+    findings.push(...clockFindings([settings, read.policy], Date.now()));
+    findings.push(...(attempt(findings, () => breakGlassFindings(read.breakGlass, Date.now())) ?? []));
+  }
   const root = read?.trustedRoot;
   if (root !== undefined) findings.push(...(attempt(findings, () => rootFindings(root, Date.now())) ?? []));
   if (read !== undefined && policy !== undefined) {
@@ -114,7 +118,8 @@ async function verifierFindings(
   { config, environment }: TrustContext,
   { link, settings, policy }: Verifier,
 ): Promise<readonly Finding[]> {
-  const { timeoutMs } = readImageVerifier(config);
+  const { binDir, timeoutMs } = readImageVerifier(config);
+  if (!isAbsolute(binDir)) return [...checkVerifier(config, NODE)];
   const findings = [...checkVerifier(config, NODE), ...writersOf(config)];
   if (settings !== undefined && settings.deadlineMs >= timeoutMs)
     findings.push({

@@ -47,11 +47,11 @@ async function check(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Pick<AuditedImage, "accepted" | "reason">> {
   try {
-    const { accepted, reason, scope } = await checkOnNode(
-      { name: parseName(name), digest },
-      settings,
-      environment,
-    );
+    const parsed = parseName(name);
+    // A scope of one digest would accept another image under its name.
+    if (parsed.digest !== undefined && parsed.digest !== digest)
+      return { accepted: false, reason: `its name has another digest than ${digest}` };
+    const { accepted, reason, scope } = await checkOnNode({ name: parsed, digest }, settings, environment);
     return { accepted, reason: `${reason} (${scope})` };
   } catch (error) {
     if (!(error instanceof DecoderError) || error.code === "CONFIG") throw error;

@@ -98,6 +98,44 @@ describeWith([root], "reportTrust", {}, () => {
     expect(await errors(V1_7)).toEqual([expect.stringMatching(/has no image verifier/)]);
   });
 
+  test.each(["", "verifiers"])(
+    "a folder of verifiers %j, which is not absolute, is one error",
+    async (path) => {
+      binDir = path;
+      expect(await errors()).toEqual([
+        expect.stringMatching(/^bin_dir of the image verifier is .* not an absolute path/),
+      ]);
+    },
+  );
+
+  test("break-glass that applies now is a warning, and so is a line without effect", async () => {
+    const path = join(folder, "break-glass");
+    settingsFile = writeSettings(folder, {
+      policy: join(folder, "policy.json"),
+      deadline: "5s",
+      break_glass: path,
+    });
+    const lines = [
+      "# comment",
+      "until 9998-12-31T00:00:00Z scope registry.test reason keys are lost",
+      "until 2001-12-31T00:00:00Z scope registry.test reason long ago",
+      "until 9998-02-31T00:00:00Z scope registry.test reason no such day",
+      "until tomorrow scope registry.test reason soon",
+    ];
+    writeFileSync(path, lines.join("\n"));
+    const findings = (await report())?.findings ?? [];
+    expect(findings.filter(({ message }) => /exception|not checked until/.test(message))).toEqual([
+      expect.objectContaining({
+        severity: "warning",
+        message: "images of registry.test are not checked until 9998-12-31T00:00:00.000Z: keys are lost",
+      }),
+      expect.objectContaining({ severity: "warning", message: `line 4 of ${path} makes no exception` }),
+      expect.objectContaining({ severity: "warning", message: `line 5 of ${path} makes no exception` }),
+    ]);
+    chmodSync(path, 0o666);
+    expect(await errors()).toContainEqual(expect.stringMatching(/others than root may write/));
+  });
+
   test("an empty folder of verifiers is an error", async () => {
     rmSync(link);
     expect(await errors()).toEqual([expect.stringMatching(/ is empty or missing/)]);

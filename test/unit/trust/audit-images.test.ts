@@ -66,6 +66,11 @@ describeWith([root], "the audit of a node's images", {}, () => {
     expect(await audited()).toEqual([["A//b", A, false]]);
   });
 
+  test("refuses a name with the digest of another image", async () => {
+    metadata({ default: { [`a.b/c@${A}`]: B } });
+    expect(await audited()).toEqual([[`a.b/c@${A}`, B, false]]);
+  });
+
   test("is an error without containerd's metadata", async () => {
     const images = auditImages(join(folder, "elsewhere/store"), readTrustSettings(settings), {});
     await expect(images.next()).rejects.toMatchObject({ code: "CONTENT_STORE" });
