@@ -19,6 +19,8 @@ export interface Evidence {
   readonly signed: Message;
   /** The payload of a DSSE envelope. */
   readonly payload: Message | undefined;
+  /** The JSON of a DSSE envelope that is stored by itself. */
+  readonly envelope?: Message;
   readonly signature: Uint8Array;
   readonly format: SignatureFormat;
   /** What a bundle says made it: "any" for formats that don't. */
@@ -57,10 +59,14 @@ export function plainEvidence(signed: Message, signature: Uint8Array, material: 
   };
 }
 
-/** @throws DecoderError UNTRUSTED */
-export function envelopeEvidence(envelope: Envelope, material: OldMaterial): Evidence {
+/** @param json the envelope as it is stored. @throws DecoderError UNTRUSTED */
+export function envelopeEvidence(envelope: Envelope, json: Uint8Array, material: OldMaterial): Evidence {
   const signed = bytesMessage(preAuthentication(envelope));
-  return { ...plainEvidence(signed, envelope.signature, material), payload: bytesMessage(envelope.payload) };
+  return {
+    ...plainEvidence(signed, envelope.signature, material),
+    payload: bytesMessage(envelope.payload),
+    envelope: bytesMessage(json),
+  };
 }
 
 /** @param file what a bundle without an envelope is of. @throws DecoderError UNTRUSTED */

@@ -40,7 +40,7 @@ export async function checkFileSignature(
   }
   if (found.form === "envelope") {
     const envelope = readEnvelope(found.envelope);
-    const { signer } = await checkSigner(envelopeEvidence(envelope, found.material), leaf);
+    const { signer } = await checkSigner(envelopeEvidence(envelope, found.envelope, found.material), leaf);
     return { digest, signer, ...attested(envelope, leaf, hex) };
   }
   const { readBundle } = await import("./bundle.ts");

@@ -11,6 +11,8 @@ export interface Logged {
   readonly signed: Message;
   /** The payload of a DSSE envelope; undefined for a signature that is not in one. */
   readonly payload: Message | undefined;
+  /** The JSON of a DSSE envelope that is stored by itself. */
+  readonly envelope?: Message | undefined;
   readonly signature: Uint8Array;
   /** DER of the certificate or public key (SPKI) that signed. */
   readonly verifier: Uint8Array;
@@ -21,8 +23,8 @@ interface Entry {
   readonly digest: { readonly hash: HashName; readonly value: Uint8Array } | null;
   readonly signature: Uint8Array | null;
   readonly verifier: Uint8Array | null;
-  /** Whether `digest` is of a DSSE payload rather than of the bytes that were signed. */
-  readonly isOfPayload: boolean;
+  /** What `digest` is of. That of an envelope covers its signature, and the entry does not repeat it. */
+  readonly of: "signed" | "payload" | "envelope";
 }
 
 /** `kind` and `apiVersion` → how such an entry is read (sigstore/rekor pkg/types; rekor-tiles' Entry for 0.0.2). */
@@ -31,6 +33,7 @@ const KINDS: ReadonlyMap<string, (spec: unknown) => Entry> = new Map([
   ["hashedrekord 0.0.2", readHashedrekordV2],
   ["dsse 0.0.1", readDsse],
   ["dsse 0.0.2", readDsseV2],
+  ["intoto 0.0.1", readIntotoV1],
   ["intoto 0.0.2", readIntoto],
 ]);
 
@@ -40,11 +43,12 @@ const KINDS: ReadonlyMap<string, (spec: unknown) => Entry> = new Map([
  * @throws DecoderError UNTRUSTED
  */
 export async function checkLogged(body: Uint8Array, logged: Logged): Promise<void> {
-  const { digest, signature, verifier, isOfPayload } = readEntry(body);
-  const content = isOfPayload ? logged.payload : logged.signed;
+  const { digest, signature, verifier, of } = readEntry(body);
+  const content = logged[of];
   if (digest === null || content === undefined || !isSame(digest.value, await content.digest(digest.hash)))
     throw untrusted("its log entry is of other content: the digest does not match");
-  if (!isSame(signature, logged.signature)) throw untrusted("its log entry is of another signature");
+  if (of !== "envelope" && !isSame(signature, logged.signature))
+    throw untrusted("its log entry is of another signature");
   if (!isSame(verifier, logged.verifier)) throw untrusted("its log entry is of another key or certificate");
 }
 
@@ -74,7 +78,7 @@ function readHashedrekord(spec: unknown): Entry {
     digest: hexDigest(at(spec, "data", "hash")),
     signature: base64Field(at(spec, "signature", "content")),
     verifier: pemField(at(spec, "signature", "publicKey", "content")),
-    isOfPayload: false,
+    of: "signed",
   };
 }
 
@@ -83,7 +87,7 @@ function readHashedrekordV2(spec: unknown): Entry {
   return {
     digest: protobufDigest(at(entry, "data")),
     ...readSignatureV2(at(entry, "signature")),
-    isOfPayload: false,
+    of: "signed",
   };
 }
 
@@ -93,7 +97,7 @@ function readDsse(spec: unknown): Entry {
     digest: hexDigest(at(spec, "payloadHash")),
     signature: base64Field(at(signature, "signature")),
     verifier: pemField(at(signature, "verifier")),
-    isOfPayload: true,
+    of: "payload",
   };
 }
 
@@ -102,7 +106,17 @@ function readDsseV2(spec: unknown): Entry {
   return {
     digest: protobufDigest(at(entry, "payloadHash")),
     ...readSignatureV2(only(at(entry, "signatures"))),
-    isOfPayload: true,
+    of: "payload",
+  };
+}
+
+/** What cosign wrote for attestations before it had dsse entries, and still writes on request. */
+function readIntotoV1(spec: unknown): Entry {
+  return {
+    digest: hexDigest(at(spec, "content", "hash")),
+    signature: null,
+    verifier: pemField(at(spec, "publicKey")),
+    of: "envelope",
   };
 }
 
@@ -115,7 +129,7 @@ function readIntoto(spec: unknown): Entry {
     digest: hexDigest(at(content, "payloadHash")),
     signature: inner && decodeBase64(Buffer.from(inner).toString("latin1")),
     verifier: pemField(at(signature, "publicKey")),
-    isOfPayload: true,
+    of: "payload",
   };
 }
 

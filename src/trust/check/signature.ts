@@ -54,7 +54,7 @@ async function hold(found: FoundSignature, leaf: SignedBy, image: SignedImage): 
       return await holdSimple(found, leaf, image);
     case "envelope": {
       const envelope = readEnvelope(found.envelope);
-      const signed = await checkSigner(envelopeEvidence(envelope, found), leaf);
+      const signed = await checkSigner(envelopeEvidence(envelope, found.envelope, found), leaf);
       return holdStatement(envelope, signed, { leaf, image });
     }
     case "bundle":

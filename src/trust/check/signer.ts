@@ -140,7 +140,7 @@ async function trustedTimes(
   leaf: SignedBy,
   { key, verifier }: { readonly key: PublicKey; readonly verifier: Uint8Array },
 ): Promise<TrustedTimes> {
-  const { signed, payload, signature, timestamps } = evidence;
+  const { signed, payload, envelope, signature, timestamps } = evidence;
   const isCertified = leaf.signer.kind !== "keys";
   const isStamped = timestamps.length > 0 || leaf.timestamps === "required";
   const stamps = isStamped ? await stampedTimes(evidence, leaf) : { stamped: [] };
@@ -151,7 +151,7 @@ async function trustedTimes(
   );
   try {
     return {
-      logged: await evidence.logTimes(key, logs, { signed, payload, signature, verifier }),
+      logged: await evidence.logTimes(key, logs, { signed, payload, envelope, signature, verifier }),
       ...stamps,
     };
   } catch (error) {

@@ -374,3 +374,58 @@ describe("log entries of bundles", () => {
     expect(reasonOf(await check(old, logged))).toMatch(/root certificate of its own/);
   });
 });
+
+describe("log entries of envelopes that cosign 2 attaches", () => {
+  const leaf = store.leaf(KEY.publicKey);
+  const payload = Buffer.from(JSON.stringify(statement({ predicateType: SPDX })));
+  const sig = base64(sign("sha256", preAuthentication({ payloadType: IN_TOTO, payload }), KEY.privateKey));
+  const envelope = Buffer.from(
+    JSON.stringify({ payloadType: IN_TOTO, payload: base64(payload), signatures: [{ sig }] }),
+  );
+  const verifier = (certificate: Uint8Array) => base64(Buffer.from(pemOf("CERTIFICATE", certificate)));
+  const hash = (bytes: Uint8Array) => ({ algorithm: "sha256", value: sha256(bytes).toString("hex") });
+  const intoto = (content: object, certificate: Uint8Array = leaf) => ({
+    ...{ kind: "intoto", apiVersion: "0.0.1" },
+    spec: { content, publicKey: verifier(certificate) },
+  });
+  const attested = keyless(store.trustedRoot(), {
+    statement: { kind: "attestation", predicateType: SPDX },
+  });
+  async function logged(body: object) {
+    const certificate = pemOf("CERTIFICATE", leaf);
+    const material = { certificate, rekorBundle: store.signedEntry(body) };
+    return await checkSignature({ form: "envelope", where: "test", envelope, ...material }, attested, IMAGE);
+  }
+
+  test.each([
+    ["intoto 0.0.1, of the whole envelope", intoto({ hash: hash(envelope), payloadHash: hash(payload) })],
+    [
+      "dsse",
+      {
+        ...{ kind: "dsse", apiVersion: "0.0.1" },
+        spec: { payloadHash: hash(payload), signatures: [{ signature: sig, verifier: verifier(leaf) }] },
+      },
+    ],
+  ])("%s: counts", async (_what, body) => {
+    expect(await logged(body)).toMatchObject({ counts: true, signer: expect.stringMatching("dev@example.test") });
+  });
+
+  test.each([
+    ["another envelope", intoto({ hash: hash(payload), payloadHash: hash(payload) }), /of other content/],
+    ["no envelope", intoto({ payloadHash: hash(payload) }), /of other content/],
+    [
+      "another certificate",
+      intoto({ hash: hash(envelope) }, alien.leaf(KEY.publicKey)),
+      /another key or certificate/,
+    ],
+  ])("intoto 0.0.1, of %s: does not count", async (_what, body, reason) => {
+    expect(reasonOf(await logged(body))).toMatch(reason);
+  });
+
+  test("intoto 0.0.1 of a bundle does not count", async () => {
+    const entry = () => store.tlogEntry(intoto({ hash: hash(envelope) }));
+    expect(reasonOf(await check({ certificate: leaf, entry }, keyless(store.trustedRoot())))).toMatch(
+      /of other content/,
+    );
+  });
+});
