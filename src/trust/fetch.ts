@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
@@ -83,11 +83,15 @@ function annotated(payload: Uint8Array, annotations: Readonly<Record<string, str
   return Buffer.from(`${JSON.stringify({ payload: encodeBase64(payload), annotations })}\n`);
 }
 
+/** Never leaves a part of a signature: a node would refuse the image. */
 function write(place: string, path: string, bytes: Uint8Array): void {
+  const partial = `${path}.${crypto.randomUUID()}`;
   try {
     mkdirSync(place, { recursive: true });
-    writeFileSync(path, bytes);
+    writeFileSync(partial, bytes, { flag: "wx" });
+    renameSync(partial, path);
   } catch (cause) {
+    rmSync(partial, { force: true });
     throw new DecoderError("IO", `can't write ${path}: ${describeSystemError(cause)}`, { cause });
   }
 }
