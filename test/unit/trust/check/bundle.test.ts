@@ -407,7 +407,10 @@ describe("log entries of envelopes that cosign 2 attaches", () => {
       },
     ],
   ])("%s: counts", async (_what, body) => {
-    expect(await logged(body)).toMatchObject({ counts: true, signer: expect.stringMatching("dev@example.test") });
+    expect(await logged(body)).toMatchObject({
+      counts: true,
+      signer: expect.stringMatching("dev@example.test"),
+    });
   });
 
   test.each([
