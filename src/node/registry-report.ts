@@ -36,7 +36,7 @@ function signedIn(policy: Policy, registry: string): RegistryName[] {
     const isNarrow = decidedWithoutSignatures(requirement) !== undefined;
     // A scope may be a part of the registry: then signatures decide there, whatever holds for the rest.
     const hasScope = policy.rules.some(
-      ({ scope, files }) => scope.startsWith(`docker scope "${registry}/`) && files.length > 0,
+      ({ scope, materials }) => scope.startsWith(`docker scope "${registry}/`) && materials.length > 0,
     );
     return isNarrow && !hasScope ? [] : [name];
   } catch (error) {

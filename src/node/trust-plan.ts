@@ -5,7 +5,7 @@ import { type ImageVerifierConfig, readImageVerifier } from "../containerd/image
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
-import { filesOf, lintRules, materialFindings } from "../trust/lint.ts";
+import { filesOf, lintRules, materialFindings, materialsOf } from "../trust/lint.ts";
 import type { Policy } from "../trust/policy/policy.ts";
 import { loadPolicy } from "../trust/policy/read-policy.ts";
 import { readTrustFile } from "../trust/policy/trust-file.ts";
@@ -180,7 +180,12 @@ async function fileFindings(
   copies: readonly FileChange[],
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const path of filesOf(policy)) {
+  for (const material of materialsOf(policy)) {
+    if ("file" in material) {
+      findings.push(...(await materialFindings(material.kind, () => material.file)));
+      continue;
+    }
+    const { path, kind } = material;
     const copy = copies.find((it) => it.path === path)?.content;
     const read = () =>
       copy !== undefined && "copyOf" in copy
@@ -192,7 +197,7 @@ async function fileFindings(
         message: `the policy names ${path}, which the node does not have`,
         hint: `copy it to the node, or put ${basename(path)} beside the policy and name it ${join(FOLDER, basename(path))} there`,
       });
-    else findings.push(...(await materialFindings(read)));
+    else findings.push(...(await materialFindings(kind, read)));
   }
   return findings;
 }

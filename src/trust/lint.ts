@@ -4,11 +4,12 @@ import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
 import { checkWriters } from "./owned-files.ts";
 import { parseImageName } from "./policy/image-name.ts";
+import type { Material, MaterialKind } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
 import type { TrustFile } from "./requirement.ts";
-import { decidedWithoutSignatures, leavesOf } from "./requirement-tree.ts";
+import { decidedWithoutSignatures } from "./requirement-tree.ts";
 import { certificateFindings } from "./validity.ts";
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */
@@ -22,9 +23,9 @@ const UNKNOWN = "unheard-of.invalid/image:1";
  */
 export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promise<readonly PolicyFinding[]> {
   const files = filesOf(policy);
-  const present = files.filter((file) => existsSync(file));
+  const present = materialsOf(policy).filter((it) => !("path" in it) || existsSync(it.path));
   const problems = await Promise.all(
-    present.map(async (file) => await materialFindings(() => readTrustFile(file))),
+    present.map(async (it) => await materialFindings(it.kind, () => fileOf(it))),
   );
   return [
     ...[path, ...files].flatMap(writersFinding),
@@ -35,8 +36,23 @@ export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promis
 }
 
 /** Files that a policy names, each once. */
-export function filesOf({ rules }: LoadedPolicy["policy"]): readonly string[] {
-  return [...new Set(rules.flatMap(({ files }) => files))];
+export function filesOf(policy: LoadedPolicy["policy"]): readonly string[] {
+  return [...new Set(pathsOf(materialsOf(policy)))];
+}
+
+export function pathsOf(materials: readonly Material[]): readonly string[] {
+  return materials.flatMap((it) => ("path" in it ? it.path : []));
+}
+
+/** The keys and certificates of a policy. A file is listed once for each use. */
+export function materialsOf({ rules }: LoadedPolicy["policy"]): readonly Material[] {
+  const all = rules.flatMap(({ materials }) => materials);
+  const nameOf = (it: Material) => `${it.kind} ${"path" in it ? it.path : it.file.name}`;
+  return [...new Map(all.map((it) => [nameOf(it), it])).values()];
+}
+
+function fileOf(material: Material): TrustFile {
+  return "path" in material ? readTrustFile(material.path) : material.file;
 }
 
 /** What is likely wrong with a policy by itself, without its files. */
@@ -44,14 +60,15 @@ export function lintRules(policy: LoadedPolicy["policy"]): readonly PolicyFindin
   return [...policy.rules.flatMap(({ scope }) => scopeFinding(scope)), ...nameFindings(policy)];
 }
 
-/** Whether a file of a policy holds public keys, certificates or an OpenPGP keyring. */
-export async function materialFindings(read: () => TrustFile): Promise<readonly PolicyFinding[]> {
+/** What is wrong with keys or certificates, as they are used. */
+export async function materialFindings(
+  kind: MaterialKind,
+  read: () => TrustFile,
+): Promise<readonly PolicyFinding[]> {
   try {
     const file = read();
-    const text = Buffer.from(file.bytes).toString("latin1");
-    if (/^-----BEGIN (?!PGP |CERTIFICATE-----)/m.test(text)) return severalKeys(file);
-    if (text.includes("-----BEGIN CERTIFICATE-----"))
-      return certificateFindings(readCertificateFile(file), file.name, Date.now());
+    if (kind === "keys") return severalKeys(file);
+    if (kind === "certificates") return certificateFindings(readCertificateFile(file), file.name, Date.now());
     await (await import("./check/gpg.ts")).readKeyring(file);
     return [];
   } catch (error) {
@@ -62,10 +79,10 @@ export async function materialFindings(read: () => TrustFile): Promise<readonly 
 }
 
 /** @throws DecoderError BAD_KEY */
-function severalKeys(file: TrustFile): PolicyFinding[] {
-  const { length } = keysOf(file);
+function severalKeys({ name, bytes }: TrustFile): PolicyFinding[] {
+  const { length } = keysOf({ name, bytes });
   if (length === 1) return [];
-  const message = `${file.name} has ${length} public keys, of which only the first counts`;
+  const message = `${name} has ${length} public keys, of which only the first counts`;
   return [
     { severity: "warning", message, hint: "put each into a file of its own, and list them in keyPaths" },
   ];
@@ -112,40 +129,26 @@ function nameFindings(policy: LoadedPolicy["policy"]): PolicyFinding[] {
     const name = parseImageName(text);
     if (name === undefined) throw new Error("bug: a constant name is malformed");
     try {
-      const { requirement } = policy.requirementFor({ transport: "docker", name });
-      return { decided: decidedWithoutSignatures(requirement), leaves: [...leavesOf(requirement)] };
+      return decidedWithoutSignatures(policy.requirementFor({ transport: "docker", name }).requirement);
     } catch (error) {
       if (error instanceof DecoderError) return undefined;
       throw error;
     }
   };
   const findings: PolicyFinding[] = [];
-  if (decide(UNKNOWN)?.decided === true) {
+  if (decide(UNKNOWN) === true) {
     findings.push({
       severity: "warning",
       message: "images of registries that the policy does not name are accepted without a signature",
       hint: 'make the default [{"type": "reject"}] and name the registries that are trusted',
     });
   }
-  if (decide(BOOTSTRAP)?.decided === false) {
+  if (decide(BOOTSTRAP) === false) {
     findings.push({
       severity: "warning",
       message: "registry.k8s.io is rejected: a node can't pull the pause image, and starts no pod",
       hint: "give registry.k8s.io a scope of its own, or load its images beforehand",
     });
   }
-  for (const { label, signer } of decide(UNKNOWN)?.leaves ?? []) {
-    if (signer.kind === "keys") findings.push(...signer.keys.flatMap((key) => keyFinding(key, label)));
-  }
   return findings;
-}
-
-function keyFinding(key: Parameters<typeof keysOf>[0], label: string): PolicyFinding[] {
-  try {
-    keysOf(key);
-    return [];
-  } catch (error) {
-    if (!(error instanceof DecoderError)) throw error;
-    return [{ severity: "error", message: `${label}: ${error.message}` }];
-  }
 }

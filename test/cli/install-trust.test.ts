@@ -177,7 +177,7 @@ describeWith([ours, busybox, root], "ctd-decoder install --trust", { timeout: 60
         /names \/etc\/pki\/a\.pub, which the node does not/,
       ],
       ["a private key", policyWith(`${OURS}/cosign.key`), /holds "PRIVATE KEY", which is not a public key/],
-      ["a file that is no key", policyWith(`${OURS}/junk`), /is not an OpenPGP keyring/],
+      ["a file that is not a key", policyWith(`${OURS}/junk`), /has no public key/],
     ])("%s", async (_what, text, message) => {
       put(folder, "bad/policy.json", text);
       put(folder, "bad/cosign.key", privateKey.export({ type: "pkcs8", format: "pem" }).toString());

@@ -52,14 +52,19 @@ export const TRUST_LINT: Command = {
   async run(args, ui) {
     const path = args.operand(0);
     const loaded = await load(args, path);
-    const { lintPolicy } = await import("../../trust/lint.ts");
+    const { lintPolicy, pathsOf } = await import("../../trust/lint.ts");
     const findings = await lintPolicy(loaded, path);
     const errors = findings.filter(({ severity }) => severity === "error");
     const failure =
       errors.length > 0
         ? new DecoderError("UNHEALTHY", `${path} has ${count(errors.length, "error")}`)
         : undefined;
-    const { format, rules } = loaded.policy;
+    const { format } = loaded.policy;
+    const rules = loaded.policy.rules.map(({ scope, demands, materials }) => ({
+      scope,
+      demands,
+      files: pathsOf(materials),
+    }));
     ui.result(
       { format, rules, findings },
       () => `${format}, ${count(rules.length, "rule")}\n${renderFindings(findings, ui.style)}`,

@@ -1,7 +1,8 @@
 import { isObject } from "../../encoding/json.ts";
 import type { LogDemand, Requirement, Signer, TextDemand, TrustFile } from "../requirement.ts";
+import { leavesOf } from "../requirement-tree.ts";
 import { Fields } from "./fields.ts";
-import { allOf, anyOf, exactly, unnamedLeaf } from "./keyless.ts";
+import { allOf, anyOf, exactly, materialsOf, unnamedLeaf } from "./keyless.ts";
 import type { AdmissionSettings } from "./kubewarden.ts";
 import {
   CLUSTER_IMAGE_POLICY,
@@ -51,10 +52,10 @@ class ClusterImagePolicies implements Policy {
   readonly registries: readonly string[] = [];
 
   get rules(): readonly PolicyRule[] {
-    return this.#rules.map(({ name, globs, demands }) => ({
+    return this.#rules.map(({ name, globs, demands, requirement }) => ({
       scope: `${name} (${globs.join(", ")})`,
       demands,
-      files: [],
+      materials: [...leavesOf(requirement)].flatMap(materialsOf),
     }));
   }
 

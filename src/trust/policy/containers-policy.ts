@@ -83,7 +83,7 @@ function describeRules(scope: string, rules: Rules): PolicyRule {
   return {
     scope,
     demands: rules.map(({ description }) => description),
-    files: rules.flatMap(({ files }) => files),
+    materials: rules.flatMap(({ materials }) => materials),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   TrustFile,
 } from "../requirement.ts";
 import { Fields } from "./fields.ts";
+import type { Material, MaterialKind } from "./policy.ts";
 import { readSignedIdentity } from "./signed-identity.ts";
 import { readTrustFile } from "./trust-file.ts";
 
@@ -17,7 +18,7 @@ import { readTrustFile } from "./trust-file.ts";
 export interface ContainersRule {
   /** `sigstoreSigned, keyPath /etc/keys/a.pub, matchRepository` */
   readonly description: string;
-  readonly files: readonly string[];
+  readonly materials: readonly Material[];
   /** @throws DecoderError BAD_KEY */
   compile(use: RuleUse): Requirement;
 }
@@ -71,7 +72,7 @@ export function readRequirement(value: unknown, where: string): ContainersRule {
 }
 
 function plainRule(description: string, requirement: Requirement): ContainersRule {
-  return { description, files: [], compile: () => requirement };
+  return { description, materials: [], compile: () => requirement };
 }
 
 function readSignedBy(value: unknown, where: string): ContainersRule {
@@ -88,7 +89,7 @@ function readSignedBy(value: unknown, where: string): ContainersRule {
   const description = describe("signedBy", keys, identity);
   return {
     description,
-    files: keys.paths,
+    materials: materialsOf("keyring", keys),
     compile: () => leaf(description, { kind: "gpg", keyrings: load(keys) }, identity, {}),
   };
 }
@@ -113,7 +114,11 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
   const description = describe("sigstoreSigned", keys ?? certificate?.source, identity);
   return {
     description,
-    files: [...(keys?.paths ?? []), ...(certificate?.files ?? []), ...(rekor?.paths ?? [])],
+    materials: [
+      ...materialsOf("keys", keys),
+      ...(certificate?.materials ?? []),
+      ...materialsOf("keys", rekor),
+    ],
     compile: ({ scopeIsIdentity }) =>
       leaf(
         description,
@@ -129,7 +134,7 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
 
 interface CertificateRule {
   readonly source: Source;
-  readonly files: readonly string[];
+  readonly materials: readonly Material[];
   signer(): Signer;
 }
 
@@ -172,7 +177,7 @@ function certificateRule(
 ): CertificateRule {
   return {
     source: roots,
-    files: [...roots.paths, ...(intermediates?.paths ?? [])],
+    materials: [...materialsOf("certificates", roots), ...materialsOf("certificates", intermediates)],
     signer: () => ({
       kind: "certificate",
       identity,
@@ -218,10 +223,19 @@ function loadKeys(source: Source): TrustFile[] {
   return load(source).map((file) => ({ ...file, hasOneKey: true }));
 }
 
-function load({ field, paths, datas }: Source): TrustFile[] {
+function load(source: Source): TrustFile[] {
+  return [...source.paths.map(readTrustFile), ...embedded(source)];
+}
+
+function embedded({ field, datas }: Source): TrustFile[] {
+  return datas.map((bytes, position) => ({ name: `the policy's ${field}[${position}]`, bytes }));
+}
+
+function materialsOf(kind: MaterialKind, source: Source | undefined): Material[] {
+  if (source === undefined) return [];
   return [
-    ...paths.map(readTrustFile),
-    ...datas.map((bytes, position) => ({ name: `the policy's ${field}[${position}]`, bytes })),
+    ...source.paths.map((path) => ({ kind, path })),
+    ...embedded(source).map((file) => ({ kind, file })),
   ];
 }
 

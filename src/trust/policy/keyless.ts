@@ -1,4 +1,5 @@
 import type { Requirement, SignedBy, Signer, TextDemand, TrustFile } from "../requirement.ts";
+import type { Material, MaterialKind } from "./policy.ts";
 
 /** What the formats of Kubernetes' admission controllers have in common: no name is demanded of a signature. */
 export function unnamedLeaf(
@@ -36,6 +37,16 @@ export function keylessSigner(
     identity: { subjects: [{ name, is: subject }], issuer },
     authority: { kind: "trusted-root" },
   };
+}
+
+/** What such a policy has within itself. */
+export function materialsOf({ signer }: SignedBy): readonly Material[] {
+  const all = (kind: MaterialKind, files: readonly TrustFile[]) => files.map((file) => ({ kind, file }));
+  if (signer.kind === "keys") return all("keys", signer.keys);
+  if (signer.kind === "pinned-certificate")
+    return all("certificates", [...signer.certificates, ...(signer.chain ? [signer.chain] : [])]);
+  const isNamed = signer.kind === "certificate" && signer.authority.kind === "fulcio";
+  return isNamed ? all("certificates", [signer.authority.roots]) : [];
 }
 
 export function exactly(text: string): TextDemand {

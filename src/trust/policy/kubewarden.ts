@@ -1,7 +1,7 @@
 import { isObject } from "../../encoding/json.ts";
 import type { SignedBy, Signer, TrustFile } from "../requirement.ts";
 import { Fields } from "./fields.ts";
-import { allOf, exactly, keylessSigner, unnamedLeaf } from "./keyless.ts";
+import { allOf, exactly, keylessSigner, materialsOf, unnamedLeaf } from "./keyless.ts";
 import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
 import { matchesWildcard, writtenForms } from "./wildcard.ts";
 
@@ -60,7 +60,7 @@ class KubewardenPolicy implements Policy {
     return this.#entries.map(({ image, demands }) => ({
       scope: `images ${JSON.stringify(image)}`,
       demands: demands.map(({ label }) => label),
-      files: [],
+      materials: demands.flatMap(materialsOf),
     }));
   }
 

@@ -1,4 +1,4 @@
-import type { Requirement } from "../requirement.ts";
+import type { Requirement, TrustFile } from "../requirement.ts";
 import type { ImageName } from "./image-name.ts";
 
 /** A policy of any format: it answers which requirement an image has to meet. */
@@ -33,6 +33,13 @@ export interface PolicyRule {
   readonly scope: string;
   /** `sigstoreSigned with keyPath /etc/keys/a.pub, matchRepository` */
   readonly demands: readonly string[];
-  /** Files that the rule names. */
-  readonly files: readonly string[];
+  readonly materials: readonly Material[];
 }
+
+/** Keys or certificates: in a file that a rule names, or in the rule itself. */
+export type Material = { readonly kind: MaterialKind } & (
+  | { readonly path: string }
+  | { readonly file: TrustFile }
+);
+
+export type MaterialKind = "keys" | "keyring" | "certificates";
