@@ -37,19 +37,30 @@ export async function readExecProviders(configFile: string, binDir: string): Pro
 }
 
 /**
- * Asks the first provider that knows the image for its credentials. What it prints is never quoted.
+ * Asks the providers that know the image until one has credentials. What they print is never quoted.
  * @param image `registry.example.com/shop/app`
- * @returns undefined when no provider knows the image
- * @throws DecoderError UNAUTHORIZED when the provider fails
+ * @returns undefined when no provider has credentials for the image
+ * @throws DecoderError UNAUTHORIZED when a provider fails
  */
 export async function askExecProviders(
   { binDir, providers }: ExecProviders,
   image: string,
   { environment, signal }: { readonly environment: Environment; readonly signal: AbortSignal },
 ): Promise<Credential | undefined> {
-  const provider = providers.find(({ matchImages }) => matchImages.some((it) => matchesImage(it, image)));
-  if (provider === undefined) return undefined;
-  const { name, args, apiVersion, env } = provider;
+  for (const provider of providers) {
+    if (!provider.matchImages.some((it) => matchesImage(it, image))) continue;
+    const credential = await askProvider(provider, binDir, image, { environment, signal });
+    if (credential !== undefined) return credential;
+  }
+  return undefined;
+}
+
+async function askProvider(
+  { name, args, apiVersion, env }: ExecProvider,
+  binDir: string,
+  image: string,
+  { environment, signal }: { readonly environment: Environment; readonly signal: AbortSignal },
+): Promise<Credential | undefined> {
   const request = { apiVersion, kind: "CredentialProviderRequest", image };
   const result = await runCommand(join(binDir, name), args, {
     input: Buffer.from(JSON.stringify(request)),

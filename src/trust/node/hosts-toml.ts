@@ -100,8 +100,9 @@ function tlsOf(table: Table, path: string): TlsSettings {
     verify: !skip,
     authorities: textsOf(ca, path, "ca").map(read),
     pairs: clients.map((it): ClientPair => {
-      const [certificate = "", key = certificate] = textsOf(it, path, "client");
-      return { certificate: read(certificate), key: read(key) };
+      const [certificate = "", key] = textsOf(it, path, "client");
+      // containerd reads both from one file if the second is "" or missing.
+      return { certificate: read(certificate), key: read(key || certificate) };
     }),
   };
 }

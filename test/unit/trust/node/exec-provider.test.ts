@@ -61,6 +61,16 @@ describe("kubelet's credential providers", () => {
     expect(await ask()).toBeUndefined();
   });
 
+  test("the next one is asked if one has no credentials for the image", async () => {
+    const second = join(folder, "second-provider");
+    writeFileSync(second, `#!/bin/sh\n${answer({ "*.dkr.example.test": PAIR })}\n`, { mode: 0o755 });
+    provide(
+      answer({}),
+      `  - { name: second-provider, matchImages: ["*.dkr.example.test"], apiVersion: credentialprovider.kubelet.k8s.io/v1 }`,
+    );
+    expect(await ask()).toMatchObject({ username: "AWS", origin: "second-provider" });
+  });
+
   test("are not asked for another registry's images", async () => {
     provide("exit 1");
     expect(await ask("quay.example.test/app")).toBeUndefined();

@@ -48,6 +48,15 @@ describe("the servers of a registry, as containerd has them", () => {
     expect(registryHosts([folder], "reg.example:5000").at(-1)).not.toHaveProperty("query");
   });
 
+  test("client certificates have their key in a file of its own or in the same", () => {
+    write("tls.example", `client = [["both", ""], ["cert", "key"], "both"]\n`);
+    for (const name of ["both", "cert", "key"]) writeFileSync(join(folder, "tls.example", name), name);
+    const both = { certificate: "both", key: "both" };
+    expect(registryHosts([folder], "tls.example")).toMatchObject([
+      { tls: { pairs: [both, { certificate: "cert", key: "key" }, both] } },
+    ]);
+  });
+
   test("_default stands for every other registry", () => {
     write("_default", '[host."https://cache.example"]\n');
     expect(registryHosts([folder], "other.example")).toMatchObject([
