@@ -1,3 +1,4 @@
+import { DecoderError } from "../../errors.ts";
 import { RegistryClient } from "../../registry/client.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import type { RegistryName } from "../../registry/name.ts";
@@ -30,17 +31,49 @@ export async function nodePlaces(
 ): Promise<NodePlaces> {
   const folders =
     settings.hostsDir === undefined ? hostFolders(settings.containerdConfig) : [settings.hostsDir];
-  const open = (host: RegistryHost) => clientOf(host, name, { settings, environment, signal });
-  const clients = registryHosts(folders, name.registry).map(open);
+  const registries = await readRegistriesD(settings.registriesDir);
+  const hosts = registryHosts(folders, name.registry);
+  // They are asked in turn. A mirror that does not answer must leave time for those after it.
+  const mirrors = hosts.slice(0, -1).map((host, position) => {
+    const limitMs = (settings.deadlineMs * (position + 1)) / hosts.length;
+    return new TimeLimit(host, limitMs);
+  });
+  const clients = hosts.map((host, position) => {
+    const limit = mirrors[position];
+    const both = limit === undefined ? signal : AbortSignal.any([signal, limit.signal]);
+    return clientOf(host, name, { settings, environment, signal: both });
+  });
   return {
     stores: clients.map((client) => new RegistryStore(client)),
     folders: settings.signatureStores,
-    registries: await readRegistriesD(settings.registriesDir),
+    registries,
     signal,
     close: async () => {
+      for (const limit of mirrors) limit.clear();
       await Promise.all(clients.map((client) => client.close()));
     },
   };
+}
+
+/** Ends the requests to a server after some time. */
+class TimeLimit {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor({ name }: RegistryHost, milliseconds: number) {
+    this.#timer = setTimeout(() => {
+      const seconds = milliseconds / 1000;
+      this.#controller.abort(new DecoderError("REGISTRY", `${name} has not answered within ${seconds} s`));
+    }, milliseconds);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 function clientOf(
