@@ -30,7 +30,9 @@ export const TRUST_EXPLAIN: Command = {
     const { placeOf } = await import("../../trust/target.ts");
     const { describeRequirement } = await import("../../trust/describe.ts");
     const { policy } = await load(args, args.text("policy") ?? POLICY);
-    const { scope, requirement } = policy.requirementFor(placeOf(args.operand(0)));
+    // The keys may be on the node only, and nothing is checked with them.
+    const unread = (path: string) => ({ name: path, path, bytes: new Uint8Array() });
+    const { scope, requirement } = policy.requirementFor(placeOf(args.operand(0)), unread);
     const demands = describeRequirement(requirement);
     ui.result(
       { format: policy.format, scope, demands },

@@ -5,8 +5,9 @@ import type { Requirement } from "../requirement.ts";
 import { type ContainersRule, readRequirement } from "./containers-requirement.ts";
 import { Fields } from "./fields.ts";
 import { repositoryOf } from "./image-name.ts";
-import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
+import type { Decision, FileReader, ImagePlace, Policy, PolicyRule } from "./policy.ts";
 import { scopeProblem, scopesOf } from "./scopes.ts";
+import { readTrustFile } from "./trust-file.ts";
 
 /** Requirements of one scope: all must hold. */
 type Rules = readonly ContainersRule[];
@@ -56,11 +57,11 @@ class ContainersPolicy implements Policy {
     return [...rows, describeRules("default", this.#default)];
   }
 
-  requirementFor(place: ImagePlace): Decision {
+  requirementFor(place: ImagePlace, read: FileReader = readTrustFile): Decision {
     const scopes = this.#transports.get(place.transport);
     const scope = scopesOf(place).find((it) => scopes?.has(it));
     const rules = scope === undefined ? this.#default : (scopes?.get(scope) ?? []);
-    const use = { scopeIsIdentity: this.#settings.scopeIsIdentity && isRepositoryDeep(place, scope) };
+    const use = { scopeIsIdentity: this.#settings.scopeIsIdentity && isRepositoryDeep(place, scope), read };
     return {
       scope: scope === undefined ? "default" : scopeName(place.transport, scope),
       requirement: allOf(rules.map((rule) => rule.compile(use))),

@@ -10,9 +10,8 @@ import type {
   TrustFile,
 } from "../requirement.ts";
 import { Fields } from "./fields.ts";
-import type { Material, MaterialKind } from "./policy.ts";
+import type { FileReader, Material, MaterialKind } from "./policy.ts";
 import { readSignedIdentity } from "./signed-identity.ts";
-import { readTrustFile } from "./trust-file.ts";
 
 /** One requirement of containers-policy.json(5), checked; the files it names are read when it applies. */
 export interface ContainersRule {
@@ -26,6 +25,7 @@ export interface ContainersRule {
 interface RuleUse {
   /** Whether the scope, a repository or one image of it, stands for the identity that bundles lack. */
   readonly scopeIsIdentity: boolean;
+  readonly read: FileReader;
 }
 
 /** Bytes of the policy, or a file still to be read. */
@@ -90,7 +90,7 @@ function readSignedBy(value: unknown, where: string): ContainersRule {
   return {
     description,
     materials: materialsOf("keyring", keys),
-    compile: () => leaf(description, { kind: "gpg", keyrings: load(keys) }, identity, {}),
+    compile: ({ read }) => leaf(description, { kind: "gpg", keyrings: load(keys, read) }, identity, {}),
   };
 }
 
@@ -119,14 +119,14 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
       ...(certificate?.materials ?? []),
       ...materialsOf("keys", rekor),
     ],
-    compile: ({ scopeIsIdentity }) =>
+    compile: ({ scopeIsIdentity, read }) =>
       leaf(
         description,
-        keys ? { kind: "keys", keys: loadKeys(keys) } : required(certificate).signer(),
+        keys ? { kind: "keys", keys: loadKeys(keys, read) } : required(certificate).signer(read),
         identity,
         {
           scopeIsIdentity,
-          ...(rekor && { log: { need: "required", keys: loadKeys(rekor) } }),
+          ...(rekor && { log: { need: "required", keys: loadKeys(rekor, read) } }),
         },
       ),
   };
@@ -135,7 +135,7 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
 interface CertificateRule {
   readonly source: Source;
   readonly materials: readonly Material[];
-  signer(): Signer;
+  signer(read: FileReader): Signer;
 }
 
 function readFulcio(value: unknown, where: string): CertificateRule {
@@ -178,10 +178,10 @@ function certificateRule(
   return {
     source: roots,
     materials: [...materialsOf("certificates", roots), ...materialsOf("certificates", intermediates)],
-    signer: () => ({
+    signer: (read) => ({
       kind: "certificate",
       identity,
-      authority: authority(required(load(roots)[0]), intermediates && load(intermediates)[0]),
+      authority: authority(required(load(roots, read)[0]), intermediates && load(intermediates, read)[0]),
     }),
   };
 }
@@ -219,12 +219,12 @@ function readValues(fields: Fields, field: string): Source {
 }
 
 /** Keys: one of each file. Of certificates and keyrings, all count. */
-function loadKeys(source: Source): TrustFile[] {
-  return load(source).map((file) => ({ ...file, hasOneKey: true }));
+function loadKeys(source: Source, read: FileReader): TrustFile[] {
+  return load(source, read).map((file) => ({ ...file, hasOneKey: true }));
 }
 
-function load(source: Source): TrustFile[] {
-  return [...source.paths.map(readTrustFile), ...embedded(source)];
+function load(source: Source, read: FileReader): TrustFile[] {
+  return [...source.paths.map(read), ...embedded(source)];
 }
 
 function embedded({ field, datas }: Source): TrustFile[] {

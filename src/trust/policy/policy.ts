@@ -4,13 +4,18 @@ import type { ImageName } from "./image-name.ts";
 /** A policy of any format: it answers which requirement an image has to meet. */
 export interface Policy {
   readonly format: PolicyFormat;
-  /** Reads the key files of that requirement, and no other. @throws DecoderError CONFIG, BAD_KEY */
-  requirementFor(place: ImagePlace): Decision;
+  /**
+   * @param read reads the key files of that requirement, and no other; default `readTrustFile`
+   * @throws DecoderError CONFIG; what `read` throws
+   */
+  requirementFor(place: ImagePlace, read?: FileReader): Decision;
   /** Every scope with its requirement in words, for `trust lint`; nothing but the policy is read. */
   readonly rules: readonly PolicyRule[];
   /** Registries that it names, with their ports; formats with patterns name none. */
   readonly registries: readonly string[];
 }
+
+export type FileReader = (path: string) => TrustFile;
 
 /** A format's name, and the `kind` of its objects. */
 export const CLUSTER_IMAGE_POLICY = "ClusterImagePolicy";
