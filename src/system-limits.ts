@@ -23,8 +23,12 @@ export const logEntries = 16;
 export const signatureTimestamps = 16;
 /** One RFC 3161 timestamp with its certificates. */
 export const timestampBytes = 64 * KiB;
-/** An attestation, and the subjects of its statement. The SBOM of a large image has some MiB. */
+/**
+ * An attestation, all that one place has of an image, and the subjects of its statement. The SBOM of a large image has some
+ * MiB. They are held in memory until one counts.
+ */
 export const attestationBytes = 16 * MiB;
+export const attestationsBytes = 32 * MiB;
 export const statementSubjects = 1024;
 /** A name in a certificate that is matched against a regular expression. */
 export const identityChars = 1024;
@@ -46,7 +50,7 @@ export const policyBytes = 4 * MiB;
 export const policyScopes = 16_384;
 /** A key, keyring, certificate chain or trusted root that a policy names. */
 export const trustFileBytes = MiB;
-/** Signatures under one tag, manifests that refer to an image, and the size of one payload, envelope or bundle. */
+/** Signatures under one tag, manifests that refer to an image, and the size of one payload or bundle of a signature. */
 export const signatures = 64;
 export const referrers = 64;
 export const signatureBytes = MiB;

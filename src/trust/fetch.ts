@@ -42,7 +42,7 @@ export async function fetchSignatures(
       await Promise.all([
         findByTag(store, digest, "sig"),
         findByTag(store, digest, "att"),
-        findReferrers(store, digest),
+        findReferrers(store, digest, ["sig", "att"]),
       ]),
     );
     const [failure] = failures;

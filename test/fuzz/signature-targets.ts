@@ -196,7 +196,7 @@ function findingArtifacts(): (bytes: Uint8Array) => Promise<void> {
     const kinds = await Promise.all([
       findByTag(store, IMAGE.digest, "sig"),
       findByTag(store, IMAGE.digest, "att"),
-      findReferrers(store, IMAGE.digest),
+      findReferrers(store, IMAGE.digest, ["sig", "att"]),
     ]);
     const found = kinds.flatMap((it) => it.found);
     if (found.every(({ form }) => form === "unreadable"))

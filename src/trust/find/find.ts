@@ -60,7 +60,7 @@ export async function findAttached(
   return joined(
     await Promise.all([
       ...wanted.kinds.map((kind) => findByTag(store, image.digest, kind)),
-      findReferrers(store, image.digest),
+      findReferrers(store, image.digest, wanted.kinds),
     ]),
   );
 }

@@ -9,23 +9,32 @@ import {
   parseArtifactManifest,
   reading,
 } from "./attachments.ts";
+import { type AttachmentReader, attachmentReader, type TagKind } from "./tag-signatures.ts";
 
 /** Sigstore bundles, of any version. */
 const BUNDLE_TYPE = /^application\/vnd\.dev\.sigstore\.bundle(?:\.v\d+\.\d+)?\+json(?:;version=\d+\.\d+)?$/;
 const NOTARY_TYPE = "application/vnd.cncf.notary.signature";
 
-/** Sigstore bundles that refer to a manifest (OCI distribution-spec 1.1, "Listing Referrers"). */
-export async function findReferrers(store: ArtifactStore, digest: string): Promise<Findings> {
+/**
+ * Sigstore bundles that refer to a manifest (OCI distribution-spec 1.1, "Listing Referrers").
+ * @param kinds what is looked for
+ */
+export async function findReferrers(
+  store: ArtifactStore,
+  digest: string,
+  kinds: readonly TagKind[],
+): Promise<Findings> {
   let referrers: readonly Descriptor[] = [];
   const head = await reading(`referrers of ${digest}`, async () => {
     referrers = await store.referrers(digest);
     return [];
   });
   const findings: Findings[] = [head];
+  const read = attachmentReader(store, kinds);
   // Every referring manifest is read: writers of fallback indexes leave the artifact type out, or write a wrong one.
   for (const referrer of unique(referrers).slice(0, LIMITS.referrers)) {
     const where = `referrer ${referrer.digest}`;
-    findings.push(await reading(where, () => readReferrer(store, referrer, digest)));
+    findings.push(await reading(where, () => readReferrer({ store, read }, referrer, digest)));
   }
   return joined(findings);
 }
@@ -35,7 +44,7 @@ function unique(descriptors: readonly Descriptor[]): readonly Descriptor[] {
 }
 
 async function readReferrer(
-  store: ArtifactStore,
+  { store, read }: { readonly store: ArtifactStore; readonly read: AttachmentReader },
   referrer: Descriptor,
   digest: string,
 ): Promise<readonly FoundSignature[]> {
@@ -56,7 +65,7 @@ async function readReferrer(
       { form: "unreadable", where, problem: `its subject does not match the image's digest: ${subject}` },
     ];
   }
-  return [{ form: "bundle", where, bundle: await store.blob(layer, LIMITS.signatureBytes) }];
+  return [{ form: "bundle", where, bundle: await read(layer) }];
 }
 
 function isNotary({ artifactType, layers }: ArtifactManifest): boolean {

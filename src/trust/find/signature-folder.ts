@@ -34,9 +34,10 @@ export async function findInFolder(
     names = namesIn(place);
     return [];
   });
+  const most = kinds.includes("att") ? LIMITS.attestationBytes : LIMITS.signatureBytes;
   const found = filesFor(kinds, names).map((name) => {
     const path = join(place, name);
-    return reading(path, async () => readFile(path));
+    return reading(path, async () => readFile(path, most));
   });
   return joined([head, ...(await Promise.all(found))]);
 }
@@ -48,7 +49,7 @@ async function findInLayout(folder: string, digest: string, kinds: readonly TagK
     return [];
   });
   if (store === undefined) return head;
-  const findings: Findings[] = [head, await findReferrers(store, digest)];
+  const findings: Findings[] = [head, await findReferrers(store, digest, kinds)];
   for (const kind of kinds) findings.push(await findByTag(store, digest, kind));
   return joined(findings);
 }
@@ -75,14 +76,14 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function readFile(path: string): readonly FoundSignature[] {
-  if (path.endsWith(BUNDLE_SUFFIX)) return [{ form: "bundle", where: path, bundle: read(path) }];
-  return [readAnnotated(path, path.endsWith(SIMPLE_SUFFIX) ? "sig" : "att")];
+function readFile(path: string, most: number): readonly FoundSignature[] {
+  if (path.endsWith(BUNDLE_SUFFIX)) return [{ form: "bundle", where: path, bundle: read(path, most) }];
+  return [readAnnotated(path, path.endsWith(SIMPLE_SUFFIX) ? "sig" : "att", most)];
 }
 
 /** `{"payload": base64, "annotations": {…}}`: a layer of a signature's manifest. */
-function readAnnotated(path: string, kind: TagKind): FoundSignature {
-  const { payload, annotations } = parse(read(path), path);
+function readAnnotated(path: string, kind: TagKind, most: number): FoundSignature {
+  const { payload, annotations } = parse(read(path, most), path);
   const bytes = typeof payload === "string" ? decodeBase64(payload) : null;
   const isTexts = isObject(annotations) && Object.values(annotations).every((it) => typeof it === "string");
   if (bytes === null || !isTexts)
@@ -103,9 +104,9 @@ function parse(bytes: Uint8Array, path: string): Readonly<Record<string, unknown
   throw new DecoderError("BAD_IMAGE", `${path} is not a JSON object`);
 }
 
-function read(path: string): Uint8Array {
+function read(path: string, most: number): Uint8Array {
   try {
-    return readSmallFile(path, LIMITS.signatureBytes);
+    return readSmallFile(path, most);
   } catch (cause) {
     throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
   }

@@ -1,3 +1,4 @@
+import { DecoderError } from "../../errors.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
 import * as LIMITS from "../../system-limits.ts";
 import type { FoundSignature, OldMaterial } from "../found.ts";
@@ -27,6 +28,24 @@ export function attachmentTag(digest: string, kind?: TagKind): string {
   return `${digest.replace(":", "-")}${kind === undefined ? "" : `.${kind}`}`;
 }
 
+/** Reads what is attached to an image. @throws DecoderError as ArtifactStore.blob */
+export type AttachmentReader = (layer: Descriptor) => Promise<Uint8Array>;
+
+/** @param kinds what is looked for: an attestation may be larger than a signature, but not all of them together */
+export function attachmentReader(store: ArtifactStore, kinds: readonly TagKind[]): AttachmentReader {
+  if (!kinds.includes("att")) return (layer) => store.blob(layer, LIMITS.signatureBytes);
+  let left = LIMITS.attestationsBytes;
+  return async (layer) => {
+    if (layer.size > left)
+      throw new DecoderError(
+        "LIMIT",
+        `the image has more than ${LIMITS.attestationsBytes} bytes of attestations`,
+      );
+    left -= layer.size;
+    return await store.blob(layer, LIMITS.attestationBytes);
+  };
+}
+
 /** Signatures (`.sig`) or attestations (`.att`) that cosign 2 and skopeo attach by a tag; each layer is one. */
 export async function findByTag(store: ArtifactStore, digest: string, kind: TagKind): Promise<Findings> {
   const tag = attachmentTag(digest, kind);
@@ -47,16 +66,17 @@ async function readLayers(
   kind: TagKind,
 ): Promise<Findings> {
   const layers = (manifest?.layers ?? []).slice(0, LIMITS.signatures);
+  const read = attachmentReader(store, [kind]);
   const findings: Findings[] = [];
   for (const [position, layer] of layers.entries()) {
     const where = `${name} layer ${position}`;
-    findings.push(await reading(where, async () => [await readLayer(store, layer, where, kind)]));
+    findings.push(await reading(where, async () => [await readLayer(read, layer, where, kind)]));
   }
   return joined(findings);
 }
 
 async function readLayer(
-  store: ArtifactStore,
+  read: AttachmentReader,
   layer: Descriptor,
   where: string,
   kind: TagKind,
@@ -64,7 +84,7 @@ async function readLayer(
   const wanted = kind === "sig" ? SIMPLE_SIGNING_TYPE : ENVELOPE_TYPE;
   if (layer.mediaType !== wanted)
     return { form: "unreadable", where, problem: `its media type is ${JSON.stringify(layer.mediaType)}` };
-  const bytes = await store.blob(layer, LIMITS.signatureBytes);
+  const bytes = await read(layer);
   const annotations = layer.annotations ?? {};
   const material = readMaterial(annotations);
   if (kind === "att") return { form: "envelope", where, envelope: bytes, ...material };

@@ -51,7 +51,7 @@ const byTag: Find = (count, size) =>
 
 const byReference: Find = (count, size) => {
   const manifest = { subject: { digest: DIGEST }, layers: descriptors(BUNDLE, 1) };
-  return findReferrers(storeOf(manifest, size, descriptors("", count)), DIGEST);
+  return findReferrers(storeOf(manifest, size, descriptors("", count)), DIGEST, ["sig"]);
 };
 
 const inFolder: Find = (count, size) => {
@@ -93,4 +93,50 @@ test("files of one kind in a folder do not crowd out those of another", async ()
   const place = writeFiles(DIGEST.replace(":", "-"), names, 1);
   expect((await findInFolder(place, DIGEST, ["sig"])).found).toHaveLength(128);
   expect((await findInFolder(place, DIGEST, ["sig", "att"])).found).toHaveLength(192);
+});
+
+describe.each([
+  ["under a tag", (store: ArtifactStore) => findByTag(store, DIGEST, "att")],
+  ["that refer to an image", (store: ArtifactStore) => findReferrers(store, DIGEST, ["att"])],
+])("attestations %s", (_where, find) => {
+  const ENVELOPE = "application/vnd.dsse.envelope.v1+json";
+  /** Whether all attestations of these sizes are read. */
+  async function areRead(...sizes: readonly number[]): Promise<boolean> {
+    const layers = (mediaType: string) =>
+      sizes.map((size, i) => ({ mediaType, size, digest: sha256(Buffer.from(String(i))) }));
+    const store: ArtifactStore = {
+      manifest: async (reference) => {
+        const bundle = layers(BUNDLE).filter(({ digest }) => digest === reference);
+        const manifest = {
+          subject: { digest: DIGEST },
+          layers: bundle.length > 0 ? bundle : layers(ENVELOPE),
+        };
+        return { bytes: Buffer.from(JSON.stringify(manifest)), digest: reference, mediaType: "" };
+      },
+      blob: async ({ size }, most) => {
+        if (size > most) throw new DecoderError("LIMIT", "too large");
+        return new Uint8Array();
+      },
+      referrers: async () => layers(BUNDLE),
+    };
+    const { found } = await find(store);
+    return found.length === sizes.length && found.every(({ form }) => form !== "unreadable");
+  }
+
+  test("16 MiB of one are read, and 32 MiB of all", async () => {
+    expect(await areRead(16_777_216)).toBe(true);
+    expect(await areRead(16_777_217)).toBe(false);
+    expect(await areRead(16_777_216, 16_777_216)).toBe(true);
+    expect(await areRead(16_777_216, 16_777_216, 1)).toBe(false);
+  });
+});
+
+test("16 MiB of an attestation in a folder are read, and no more", async () => {
+  const isRead = async (size: number) => {
+    const place = writeFiles(DIGEST.replace(":", "-"), ["0.sigstore.json"], size);
+    const { found, failures } = await findInFolder(place, DIGEST, ["att"]);
+    return failures.length === 0 && found.length === 1;
+  };
+  expect(await isRead(16_777_216)).toBe(true);
+  expect(await isRead(16_777_217)).toBe(false);
 });
