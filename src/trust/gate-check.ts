@@ -1,9 +1,9 @@
 import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
-import { parseName, type RegistryName } from "../registry/name.ts";
+import { parseName, type RegistryName, repositoryName } from "../registry/name.ts";
 import * as LIMITS from "../system-limits.ts";
 import { verdictBasis } from "./node-basis.ts";
-import { checkOnNode } from "./node-check.ts";
+import { checkOnNode, type NodeImage } from "./node-check.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/read-policy.ts";
 import { readGateSettings, type TrustSettings } from "./settings.ts";
@@ -38,6 +38,9 @@ export async function requireAccepted(
   throw gate.refusal();
 }
 
+/** How a name is accepted: by a signature, or by the policy without one. */
+type Answer = "signed" | "unsigned" | "refused";
+
 class Gate {
   readonly #layer: GatedLayer;
   readonly #settings: TrustSettings;
@@ -45,7 +48,7 @@ class Gate {
   readonly #policy: LoadedPolicy;
   readonly #verdicts: Verdicts;
   readonly #reasons = new Set<string>();
-  readonly #asked = new Set<string>();
+  readonly #asked = new Map<string, Answer>();
   readonly #end = performance.now() + LIMITS.gateMs;
   #checks = 0;
 
@@ -86,58 +89,69 @@ class Gate {
   async #check(digest: string): Promise<boolean> {
     const { store, imageReference } = this.#layer;
     const metadata = new ContainerdMetadata(store);
-    const sources = metadata.exists ? metadata.namesOf(digest) : [];
-    const names = [...sources, ...(imageReference === undefined ? [] : [imageReference])];
-    if (names.length === 0) this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
+    const names = metadata.exists ? metadata.namesOf(digest) : [];
+    if (names.length === 0 && imageReference === undefined)
+      this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
     for (const text of names) if (await this.#isAccepted(text, digest)) return true;
-    return false;
+    const named = imageReference === undefined ? undefined : fullName(imageReference);
+    return named !== undefined && (await this.#ask({ ...named, digest })) !== "refused";
   }
 
+  /** containerd's label of a pulled blob leaves the port out: the image may be of any port that the policy names. */
   async #isAccepted(text: string, digest: string): Promise<boolean> {
-    const parsed = nameIn(text);
-    // The CRI plugin also records images by their ID, "sha256:<hex>", which would read as a name of Docker Hub.
-    if (parsed === undefined || !text.startsWith(`${parsed.registry}/`)) return false;
-    const { registry, repository } = parsed;
-    if (await this.#ask({ registry, repository, digest }, text)) return true;
-    // containerd's label of a pulled blob leaves the port out. A guessed port must be proved by a signature.
-    for (const it of this.#policy.policy.registries) {
-      if (!it.startsWith(`${registry}:`)) continue;
-      if (await this.#ask({ registry: it, repository, digest }, `${it}/${repository}`, true)) return true;
+    const name = fullName(text);
+    if (name === undefined) return false;
+    const { registry, repository } = name;
+    const ports = this.#policy.policy.registries.filter((it) => it.startsWith(`${registry}:`));
+    let isAcceptedUnsigned = true;
+    for (const it of [registry, ...ports]) {
+      const answer = await this.#ask({ registry: it, repository, digest });
+      if (answer === "signed") return true;
+      isAcceptedUnsigned &&= answer === "unsigned";
     }
-    return false;
+    return isAcceptedUnsigned;
   }
 
-  async #ask(
-    name: RegistryName & { readonly digest: string },
-    text: string,
-    isGuess = false,
-  ): Promise<boolean> {
-    // Images of one repository differ only in their tags, which the gate does not know to be right.
-    const question = JSON.stringify([name, isGuess]);
-    if (this.#asked.has(question)) return false;
-    this.#asked.add(question);
+  /** Images of one repository differ only in their tags, which the gate does not know to be right. */
+  async #ask({
+    registry,
+    repository,
+    digest,
+  }: NodeImage["name"] & { readonly digest: string }): Promise<Answer> {
+    const question = `${registry}/${repository}@${digest}`;
+    const answer =
+      this.#asked.get(question) ?? (await this.#judge({ name: { registry, repository, digest }, digest }));
+    this.#asked.set(question, answer);
+    return answer;
+  }
+
+  async #judge(image: NodeImage): Promise<Answer> {
     if (this.#checks >= LIMITS.gateChecks || performance.now() > this.#end) {
       this.#reasons.add("checking its images takes too long");
-      return false;
+      return "refused";
     }
+    const text = repositoryName(image.name);
     try {
-      const verdict = await checkOnNode({ name, digest: name.digest }, this.#settings, this.#environment);
+      const verdict = await checkOnNode(image, this.#settings, this.#environment);
       // What the policy rejects by name alone costs nothing. Strangers' names must not crowd out the right one.
       if (verdict.fault !== "policy") this.#checks += 1;
-      if (verdict.accepted && (!isGuess || verdict.signer !== undefined)) return true;
+      if (verdict.accepted) return verdict.signer === undefined ? "unsigned" : "signed";
       this.#reasons.add(`${text}: ${verdict.reason} (${verdict.scope})`);
     } catch (error) {
       this.#checks += 1;
       if (!(error instanceof DecoderError) || !PASSING.has(error.code)) throw error;
       this.#reasons.add(`${text}: ${error.message}`);
     }
-    return false;
+    return "refused";
   }
 }
 
-function nameIn(text: string): RegistryName | undefined {
+/** @returns undefined for what is not a name with its registry */
+function fullName(text: string): RegistryName | undefined {
   try {
-    return parseName(text);
+    const name = parseName(text);
+    // The CRI plugin also records images by their ID, "sha256:<hex>", which would read as a name of Docker Hub.
+    return text.startsWith(`${name.registry}/`) ? name : undefined;
   } catch (error) {
     if (error instanceof DecoderError) return undefined;
     throw error;

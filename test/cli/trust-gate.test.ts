@@ -198,6 +198,38 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     expect(await open()).toEqual(opened);
   });
 
+  test("an image that may be of a port where signatures are demanded needs one", async () => {
+    const accept = [{ type: "insecureAcceptAnything" }];
+    const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub") };
+    const docker = { "127.0.0.1:5000": [{ ...signed, signedIdentity: { type: "matchRepository" } }] };
+    for (const text of [
+      JSON.stringify({ default: accept, transports: { docker } }),
+      JSON.stringify({
+        default: [{ type: "reject" }],
+        transports: { docker: { ...docker, "127.0.0.1": accept } },
+      }),
+    ]) {
+      writeFileSync(join(folder, "policy.json"), text);
+      rmSync(signatures, { recursive: true, force: true });
+      rmSync(verdicts, { recursive: true, force: true });
+      expect(await open()).toEqual(refused(/127\.0\.0\.1:5000\/test: /));
+      storeSignature(signatures, signer, { digest: manifest, reference: "127.0.0.1:5000/test" });
+      expect(await open()).toEqual(opened);
+    }
+  });
+
+  test.each(["accept", "reject"])(
+    "Kubewarden's settings name ports, and %s other images",
+    async (unmatched) => {
+      const entry = { image: "127.0.0.1:5000/*", pubKeys: [signer.publicKey] };
+      writeFileSync(join(folder, "policy.json"), JSON.stringify({ signatures: [entry] }));
+      settings = writeSettings(join(folder, "settings"), { ...inFolder(), verdict_dir: verdicts, unmatched });
+      expect(await open()).toEqual(refused(/127\.0\.0\.1:5000\/test: /));
+      sign(manifest);
+      expect(await open()).toEqual(opened);
+    },
+  );
+
   test("strangers' names of the same manifest don't crowd out the right one", async () => {
     sign(manifest);
     const target = { digest: manifest };

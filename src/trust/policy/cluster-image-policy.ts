@@ -13,7 +13,7 @@ import {
 } from "./policy.ts";
 import { predicateTypeUri } from "./predicate-types.ts";
 import { wholeMatch } from "./regexp.ts";
-import { matchesWildcard, taggedForms } from "./wildcard.ts";
+import { matchesWildcard, registriesIn, taggedForms } from "./wildcard.ts";
 
 interface ClusterRule {
   readonly name: string;
@@ -49,7 +49,9 @@ class ClusterImagePolicies implements Policy {
     this.#settings = settings;
   }
 
-  readonly registries: readonly string[] = [];
+  get registries(): readonly string[] {
+    return registriesIn(this.#rules.flatMap(({ globs }) => globs));
+  }
 
   get rules(): readonly PolicyRule[] {
     return this.#rules.map(({ name, globs, demands, requirement }) => ({

@@ -3,7 +3,7 @@ import type { SignedBy, Signer, TrustFile } from "../requirement.ts";
 import { Fields } from "./fields.ts";
 import { allOf, exactly, keylessSigner, materialsOf, unnamedLeaf } from "./keyless.ts";
 import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
-import { matchesWildcard, writtenForms } from "./wildcard.ts";
+import { matchesWildcard, registriesIn, writtenForms } from "./wildcard.ts";
 
 /** Settings that the formats of admission controllers leave to their users. */
 export interface AdmissionSettings {
@@ -54,7 +54,9 @@ class KubewardenPolicy implements Policy {
     this.#settings = settings;
   }
 
-  readonly registries: readonly string[] = [];
+  get registries(): readonly string[] {
+    return registriesIn(this.#entries.map(({ image }) => image));
+  }
 
   get rules(): readonly PolicyRule[] {
     return this.#entries.map(({ image, demands }) => ({

@@ -11,7 +11,7 @@ export interface Policy {
   requirementFor(place: ImagePlace, read?: FileReader): Decision;
   /** Every scope with its requirement in words, for `trust lint`; nothing but the policy is read. */
   readonly rules: readonly PolicyRule[];
-  /** Registries that it names, with their ports; formats with patterns name none. */
+  /** Registries that it names, with their ports. */
   readonly registries: readonly string[];
 }
 

@@ -32,6 +32,15 @@ function closure(positions: readonly number[], parts: readonly string[]): number
   return all;
 }
 
+/** The registries that some patterns name, with their ports. */
+export function registriesIn(patterns: readonly string[]): readonly string[] {
+  const hosts = patterns.flatMap((pattern) => REGISTRY.exec(pattern)?.[1] ?? []);
+  return [...new Set(hosts)];
+}
+
+/** As Docker tells a registry from the first part of a repository's path. */
+const REGISTRY = /^([\w-]+(?:\.[\w-]+)*:\d+|[\w-]+(?:\.[\w-]+)+|localhost)\//;
+
 /** The ways in which people write an image's name: with and without its tag, and for Docker Hub as its tools shorten it. */
 export function writtenForms(name: ImageName): readonly string[] {
   return withShortForms([formatImageName(name), repositoryOf(name)], name);

@@ -203,6 +203,27 @@ spec: ${spec}
   });
 });
 
+test.each([
+  ["registry.test:5000/shop/*", ["registry.test:5000"]],
+  ["registry.test/**", ["registry.test"]],
+  ["localhost/app", ["localhost"]],
+  ["shop/app:1", []],
+  ["*.registry.test/app", []],
+  ["registry.test*/app", []],
+  ["registry.test:5*/app", []],
+])("the pattern %s names the registries %j", async (pattern, registries) => {
+  const entry = { image: pattern, keyless: [{ issuer: "i", subject: "s" }] };
+  expect((await read(JSON.stringify({ signatures: [entry, entry] }))).registries).toEqual(registries);
+  const spec = { images: [{ glob: pattern }], authorities: [{ static: { action: "pass" } }] };
+  const policy = {
+    apiVersion: "policy.sigstore.dev/v1beta1",
+    kind: "ClusterImagePolicy",
+    metadata: {},
+    spec,
+  };
+  expect((await read(JSON.stringify(policy))).registries).toEqual(registries);
+});
+
 describe("patterns", () => {
   test.each([
     ["a*c", "abbbc", true, true],
