@@ -1,6 +1,6 @@
 import { isObject } from "../../encoding/json.ts";
 import type { LogDemand, Requirement, Signer, TextDemand, TrustFile } from "../requirement.ts";
-import { leavesOf } from "../requirement-tree.ts";
+import { decidedWithoutSignatures, leavesOf } from "../requirement-tree.ts";
 import { Fields } from "./fields.ts";
 import { allOf, anyOf, exactly, materialsOf, unnamedLeaf } from "./keyless.ts";
 import type { AdmissionSettings } from "./kubewarden.ts";
@@ -13,7 +13,7 @@ import {
 } from "./policy.ts";
 import { predicateTypeUri } from "./predicate-types.ts";
 import { wholeMatch } from "./regexp.ts";
-import { matchesWildcard, registriesIn, taggedForms } from "./wildcard.ts";
+import { anyTagForms, matchesWildcard, registriesIn, taggedForms } from "./wildcard.ts";
 
 interface ClusterRule {
   readonly name: string;
@@ -63,15 +63,19 @@ class ClusterImagePolicies implements Policy {
 
   requirementFor(place: ImagePlace): Decision {
     const forms = place.transport === "docker" ? taggedForms(place.name) : [];
-    const matching = this.#rules.filter(({ globs }) =>
-      globs.some((glob) => forms.some((form) => matchesWildcard(glob, form, "one path component"))),
-    );
-    if (matching.length === 0) return { scope: "no policy", requirement: { kind: this.#settings.unmatched } };
-    return {
-      scope: matching.map(({ name }) => name).join(" and "),
-      requirement: allOf(matching.map(({ requirement }) => requirement)),
-    };
+    const tagged = place.transport === "docker" ? anyTagForms(place.name) : [];
+    const matching = this.#rules.filter((rule) => isFor(rule, [...forms, ...tagged]));
+    const requirement = allOf(matching.map((rule) => rule.requirement));
+    // A tag that may have been there makes no image acceptable that has no signature.
+    const isCertain = matching.some((rule) => isFor(rule, forms));
+    if (matching.length === 0 || (!isCertain && decidedWithoutSignatures(requirement) === true))
+      return { scope: "no policy", requirement: { kind: this.#settings.unmatched } };
+    return { scope: matching.map(({ name }) => name).join(" and "), requirement };
   }
+}
+
+function isFor({ globs }: ClusterRule, forms: readonly string[]): boolean {
+  return globs.some((glob) => forms.some((form) => matchesWildcard(glob, form, "one path component")));
 }
 
 function readOne(value: unknown, where: string, settings: AdmissionSettings): ClusterRule {

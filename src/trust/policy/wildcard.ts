@@ -3,12 +3,21 @@ import { formatImageName, type ImageName, repositoryOf } from "./image-name.ts";
 /** How far `*` reaches in a format's patterns; `**` reaches everywhere, and `?` takes one character in both. */
 type StarReach = "everything" | "one path component";
 
+/** In a text: any tag. A pattern matches the text if it matches with one of them. */
+const ANY_TAG = "\0";
+/** A part of a pattern that may stand for a part of a tag. */
+const TAG_PART = /^(?:[\w.?-]|\*+)$/;
+
 /** Whether a pattern matches a whole text, in time proportional to both lengths. */
 export function matchesWildcard(pattern: string, text: string, reach: StarReach): boolean {
   const parts = [...pattern.matchAll(/\*+|[^*]/gsu)].map(([part]) => part);
   // Which prefixes of the pattern match the text so far.
   let reached = new Set(closure([0], parts));
   for (const character of text) {
+    if (character === ANY_TAG) {
+      reached = new Set(closure([...reached], parts, TAG_PART));
+      continue;
+    }
     const next: number[] = [];
     for (const at of reached) {
       const part = parts[at];
@@ -22,14 +31,14 @@ export function matchesWildcard(pattern: string, text: string, reach: StarReach)
   return reached.has(parts.length);
 }
 
-/** A star may match nothing. */
-function closure(positions: readonly number[], parts: readonly string[]): number[] {
-  const all = [...positions];
-  for (let i = 0; i < all.length; i++) {
-    const at = all[i] ?? 0;
-    if (parts[at]?.startsWith("*")) all.push(at + 1);
-  }
-  return all;
+const STAR = /^\*/;
+
+/** @param passed what may be passed over: a star may match nothing */
+function closure(positions: readonly number[], parts: readonly string[], passed = STAR): readonly number[] {
+  const all = new Set(positions);
+  // A set that grows is iterated to its new end.
+  for (const at of all) if (passed.test(parts[at] ?? "")) all.add(at + 1);
+  return [...all];
 }
 
 /** The registries that some patterns name, with their ports. */
@@ -41,15 +50,23 @@ export function registriesIn(patterns: readonly string[]): readonly string[] {
 /** As Docker tells a registry from the first part of a repository's path. */
 const REGISTRY = /^([\w-]+(?:\.[\w-]+)*:\d+|[\w-]+(?:\.[\w-]+)+|localhost)\//;
 
-/** The ways in which people write an image's name: with and without its tag, and for Docker Hub as its tools shorten it. */
+/**
+ * The ways in which people write an image's name: with and without its tag, and for Docker Hub as its tools shorten it. Of
+ * `NAME:TAG@DIGEST`, containerd passes on `NAME@DIGEST`.
+ */
 export function writtenForms(name: ImageName): readonly string[] {
-  return withShortForms([formatImageName(name), repositoryOf(name)], name);
+  return [...withShortForms([formatImageName(name), repositoryOf(name)], name), ...anyTagForms(name)];
 }
 
 /** Those of the forms that can only be this image: a missing tag means "latest". */
 export function taggedForms(name: ImageName): readonly string[] {
   const full = formatImageName(name);
   return withShortForms(name.tag === LATEST ? [full, repositoryOf(name)] : [full], name);
+}
+
+/** The forms of a name by digest that have a tag as well, whatever it is. */
+export function anyTagForms(name: ImageName): readonly string[] {
+  return name.digest === undefined ? [] : withShortForms([formatImageName({ ...name, tag: ANY_TAG })], name);
 }
 
 function withShortForms(forms: readonly string[], name: ImageName): readonly string[] {

@@ -56,6 +56,20 @@ modifyImagesWithDigest: true
     });
   });
 
+  test.each([
+    ["ghcr.io/a/b:*", true],
+    ["ghcr.io/a/b:v1*", true],
+    ["ghcr.io/a/b:v?@sha256:*", true],
+    ["*/b:*", true],
+    ["ghcr.io/a/b:v1", false],
+    ["ghcr.io/a/c:*", false],
+  ])("%s for a name by digest, of which containerd leaves the tag out: %s", async (image, isMatch) => {
+    const text = JSON.stringify({ signatures: [{ image, keyless: [{ issuer: "i", subject: "s" }] }] });
+    const name = `ghcr.io/a/b@sha256:${"0".repeat(64)}`;
+    const { requirement } = (await read(text)).requirementFor(docker(name));
+    expect(requirement.kind).toBe(isMatch ? "signed-by" : "reject");
+  });
+
   test("what no entry matches is rejected", async () => {
     const { requirement } = (await read(settings)).requirementFor(docker("registry.example.com/x:1"));
     expect(requirement).toEqual({ kind: "reject" });
@@ -160,6 +174,7 @@ spec: ${spec}
     ["registry.test/app", `registry.test/app@sha256:${"0".repeat(64)}`, "reject"],
     ["registry.test/app*", "registry.test/app:1", "accept"],
     ["registry.test/app:**", `registry.test/app@sha256:${"0".repeat(64)}`, "reject"],
+    ["registry.test/app**", `registry.test/app@sha256:${"0".repeat(64)}`, "accept"],
     ["*", "nginx:1", "accept"],
     ["*", "shop/app:1", "reject"],
     ["*/*", "shop/app:1", "accept"],
@@ -173,6 +188,23 @@ spec: ${spec}
     const text = policy(`{ images: [{ glob: "${glob}" }], authorities: [{ static: { action: pass } }] }`);
     expect((await read(text)).requirementFor(docker(name)).requirement).toEqual({ kind });
   });
+
+  test.each([
+    ["registry.test/app:**", true],
+    ["registry.test/app:v1*", true],
+    ["registry.test/app:v1@**", true],
+    ["registry.test/app:v1", false],
+    ["registry.test/app:*/**", false],
+    ["registry.test/ap:**", false],
+  ])(
+    "the glob %s for a name by digest, of which containerd leaves the tag out: %s",
+    async (glob, isMatch) => {
+      const text = policy(`{ images: [{ glob: "${glob}" }], authorities: [{ key: { data: "x" } }] }`);
+      const name = `registry.test/app@sha256:${"0".repeat(64)}`;
+      const { requirement } = (await read(text)).requirementFor(docker(name));
+      expect(requirement.kind).toBe(isMatch ? "signed-by" : "reject");
+    },
+  );
 
   test("of several keys in one text, the first counts", async () => {
     const text = policy('{ images: [{ glob: "**" }], authorities: [{ key: { data: "x" } }] }');
