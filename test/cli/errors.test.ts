@@ -203,6 +203,16 @@ const TRUST: readonly Failure[] = [
     code: "USAGE",
     message: /excludes --key/,
   },
+  ...[
+    ["-a", "env=prod"],
+    ["--insecure-ignore-tlog=false"],
+    ["--insecure-ignore-sct"],
+    ["--use-signed-timestamps"],
+  ].map((demand) => ({
+    run: ["trust check", ...demand, "--policy", "policy.json", "oci:encrypted"] as const,
+    code: "USAGE" as const,
+    message: /--policy excludes --/,
+  })),
   {
     run: ["trust check", ...SIGNED_BY, "--timeout", "0", "oci:encrypted"],
     code: "USAGE",

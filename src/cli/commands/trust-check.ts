@@ -68,6 +68,8 @@ export const TRUST_CHECK: Command = {
 };
 
 const DEFAULT_SECONDS = 60;
+/** Options without effect beside a policy. Ignoring them would accept what they are meant to refuse. */
+const DEMANDS = ["annotations", "insecure-ignore-tlog", "insecure-ignore-sct", "use-signed-timestamps"];
 
 /** The policy, or the one demand that the command line makes. */
 async function choose(args: Arguments) {
@@ -79,6 +81,9 @@ async function choose(args: Arguments) {
   if (policy === undefined) return await namedDemand(args, { kind: "signature" });
   if (namesSigner(args))
     throw new DecoderError("USAGE", "--policy excludes --key and --certificate-identity");
+  const beside = DEMANDS.find((name) => args.texts(name).length > 0);
+  if (beside !== undefined)
+    throw new DecoderError("USAGE", `--policy excludes --${beside}: the policy has all demands`);
   const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
   return await loadPolicy(policy, {
     trustedRoot: await trustedRoot(args),
