@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { FoundLayer } from "../../../src/containerd/payload.ts";
 import { openings } from "../../../src/decoder/openings.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
@@ -60,6 +60,8 @@ async function opened(...groups: FoundLayer[][]) {
   return given;
 }
 
+const failing = (code: string) => expect.objectContaining({ code });
+
 test("the one that opens alone is given, right or wrong", async () => {
   expect(await opened([candidate(right)])).toEqual([true]);
   expect(await opened([candidate(wrong)])).toEqual([false]);
@@ -76,6 +78,44 @@ test("what the keys cost before they are tried is not charged to the first that 
   const clock = vi.spyOn(process, "cpuUsage").mockReturnValue(spent);
   expect(await opened([candidate(foreign), candidate(right)])).toEqual([true]);
   clock.mockRestore();
+});
+
+describe("one descriptor after the other is tried", () => {
+  /** A descriptor that nothing opens, and whose trial moves a clock. */
+  const slow = (move: () => void): FoundLayer => {
+    const { descriptor, ...others } = candidate(foreign);
+    return {
+      ...others,
+      get descriptor() {
+        move();
+        return descriptor;
+      },
+    };
+  };
+
+  test("for 120 s on the clock", async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    const openedAfter = (milliseconds: number) => {
+      now = 0;
+      return opened([slow(() => (now = milliseconds)), candidate(right)]);
+    };
+    expect(await openedAfter(120_000)).toEqual([true]);
+    await expect(openedAfter(120_001)).rejects.toThrow(failing("NO_KEY"));
+  });
+
+  test("for 10 s of processor time, counted from the second one", async () => {
+    let user = 0;
+    const clock = vi.spyOn(process, "cpuUsage").mockImplementation(() => ({ user, system: 0 }));
+    onTestFinished(() => clock.mockRestore());
+    const openedAfter = (microseconds: number) => {
+      user = 0;
+      return opened([candidate(foreign), slow(() => (user = microseconds)), candidate(right)]);
+    };
+    expect(await openedAfter(10_000_000)).toEqual([true]);
+    await expect(openedAfter(10_000_001)).rejects.toThrow(failing("NO_KEY"));
+  });
 });
 
 test("of several only the right one is given", async () => {
@@ -108,8 +148,6 @@ test("descriptors with the same key count once", async () => {
   expect(await opened([candidate(right), candidate(right)])).toEqual([true]);
   expect(await opened([candidate(wrong), candidate(wrong)])).toEqual([false]);
 });
-
-const failing = (code: string) => expect.objectContaining({ code });
 
 describe("a stranger's key under which the blob's HMAC holds, too", () => {
   test("beside the right one is a refusal, in whatever order", async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Openers } from "../../../src/image/openers.ts";
 import { kidOf } from "../../../src/keys/thumbprint.ts";
 import { KEYS_PREFIX } from "../../../src/spec/annotations.ts";
@@ -45,12 +45,43 @@ test("nobody opens a layer with more wrapped keys than the decoder takes", async
   expect(await openers({ ...descriptor, annotations })).toEqual([]);
 });
 
-test("all keys together have the time of one layer", async () => {
-  // Each look at the clock is as late as a layer may take.
-  let clock = 0;
-  vi.spyOn(performance, "now").mockImplementation(() => {
-    clock += 60_000;
-    return clock;
+describe("all keys together have the time of one layer:", () => {
+  /** The names of the keys that open a layer. @param move is called when the last key but one is tried */
+  async function openedBy(names: readonly string[], move: () => void): Promise<(string | undefined)[]> {
+    const tried = names
+      .map((name) => keys.find(({ origin }) => origin === name))
+      .filter((it) => it !== undefined);
+    let reads = 0;
+    const layer: Descriptor = {
+      ...descriptor,
+      // Read once before any key, and then for each key.
+      get annotations() {
+        if (reads++ === names.length - 1) move();
+        return descriptor.annotations ?? {};
+      },
+    };
+    return (await new Openers(keySet(...tried), SETTINGS).of(layer)).map(({ key }) => key);
+  }
+
+  test("120 s on the clock", async () => {
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    const openedAfter = (milliseconds: number) => {
+      now = 0;
+      return openedBy(["stranger", "a"], () => (now = milliseconds));
+    };
+    expect(await openedAfter(120_000)).toEqual(["a"]);
+    expect(await openedAfter(120_001)).toEqual([]);
   });
-  expect((await openers()).map(({ key }) => key)).toEqual(["a"]);
+
+  test("10 s of processor time, counted from the second key", async () => {
+    let user = 0;
+    vi.spyOn(process, "cpuUsage").mockImplementation(() => ({ user, system: 0 }));
+    const openedAfter = (microseconds: number) => {
+      user = 0;
+      return openedBy(["a", "stranger", "b"], () => (user = microseconds));
+    };
+    expect(await openedAfter(10_000_000)).toEqual(["a", "b"]);
+    expect(await openedAfter(10_000_001)).toEqual(["a"]);
+  });
 });

@@ -157,6 +157,11 @@ describe("hostile parameters", () => {
     ["nothing", new Uint8Array(), /malformed/],
   ])("%s", async (_what, der, why) => expect(await decryptPkcs8(der, right())).toEqual(reason(why)));
 
+  test("10,000,000 iterations are few enough", async () => {
+    const der = pbes2(pbkdf2(SALT, number(10_000_000)));
+    expect(await decryptPkcs8(der, [])).toEqual(reason(/without a password/));
+  });
+
   test("no more passwords are tried when those before took too long", async () => {
     const der = pbes2(pbkdf2(SALT, number(100_000)));
     const tight = new PieceBudget({ cpuMs: 0 });

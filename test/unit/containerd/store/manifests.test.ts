@@ -1,9 +1,10 @@
 import { linkSync, mkdtempSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { allLayers, layersIn, likelyPaths, readJson } from "../../../../src/containerd/store/manifests.ts";
 import { boltDatabase } from "../../../support/bolt.ts";
 import { ContentStore } from "../../../support/content-store.ts";
+import { fakeFolder } from "../../../support/fake-folder.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -12,11 +13,15 @@ const digestOf = (number: number) => `sha256:${String(number).padStart(64, "0")}
 const layer = (digest: string) => ({ mediaType: TAR, digest, size: 1 });
 const newStore = () => new ContentStore(mkdtempSync(join(folder, "root-")));
 
-/** The clock's next readings; the last one stays. */
+const now = performance.now;
+
+/** The clock's next readings; the last one stays. No spy: it would record hundreds of thousands of calls. */
 function setClock(...readings: readonly number[]): void {
-  const clock = vi.spyOn(performance, "now").mockReturnValue(readings.at(-1) ?? 0);
-  for (const reading of readings) clock.mockReturnValueOnce(reading);
-  onTestFinished(() => clock.mockRestore());
+  let next = 0;
+  performance.now = () => readings[Math.min(next++, readings.length - 1)] ?? 0;
+  onTestFinished(() => {
+    performance.now = now;
+  });
 }
 
 test("of blobs that pulls hold, 4,096 may be manifests", () => {
@@ -36,6 +41,24 @@ test("of all blobs, 20,000 may be manifests", () => {
   for (let i = 1; i <= 20_000; i++) linkSync(first, store.path(digestOf(i)));
   const [, all] = likelyPaths(store.folder, undefined);
   expect(all).toMatchObject({ paths: { length: 20_000 }, isComplete: false });
+});
+
+test("200,000 blobs are looked at, and no more", () => {
+  setClock(0);
+  const store = newStore();
+  // It is too long for a manifest.
+  writeFileSync(store.path(digestOf(0)), "");
+  truncateSync(store.path(digestOf(0)), 4_194_305);
+  const found = (count: number) => {
+    fakeFolder(
+      `${store.folder}/blobs/sha256`,
+      Array<string>(count).fill(digestOf(0).slice("sha256:".length)),
+    );
+    const [, all] = likelyPaths(store.folder, undefined);
+    return all;
+  };
+  expect(found(200_000)).toEqual({ paths: [], isComplete: true });
+  expect(found(200_001)).toEqual({ paths: [], isComplete: false });
 });
 
 test("a blob of 4 MiB may be a manifest, and no larger one", () => {
