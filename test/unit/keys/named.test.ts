@@ -58,6 +58,7 @@ test.each([
 
 test.each([
   ["filename=", /^did you mean --key .*locked\.pem:file=secret\?$/],
+  ["a-filename=", /:file=PASSWORD-FILE, .*:fd=NUMBER or .*:pass=TEXT/],
   ["", /:file=PASSWORD-FILE, .*:fd=NUMBER or .*:pass=TEXT/],
 ])("ocicrypt's KEY:%sPASSWORD is refused with the right form", async (form, hint) => {
   const failed = await named(`${path("locked.pem")}:${form}secret`).catch((error) => error);

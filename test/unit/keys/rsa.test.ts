@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { unpadPkcs1 } from "../../../src/keys/rsa.ts";
+import { mayBeFor, unpadPkcs1 } from "../../../src/keys/rsa.ts";
 
 const message = Uint8Array.from({ length: 20 }, (_, index) => index);
 const substitute = new Uint8Array(message.length).fill(0xee);
@@ -34,4 +34,19 @@ describe("PKCS#1 v1.5 padding", () => {
       expect(unpadPkcs1(block(100), other)).toEqual(other);
     }
   });
+});
+
+test.each([
+  ["smaller in its first octet", [199, 255], true],
+  ["smaller in its last octet", [200, 99], true],
+  ["the same number", [200, 100], false],
+  ["larger in its last octet", [200, 101], false],
+  ["larger in its first octet", [201, 0], false],
+  ["shorter", [199], false],
+  ["longer", [0, 199, 255], false],
+])("a ciphertext may be for an RSA key: %s", (_what, ciphertext, isPossible) => {
+  const modulus = Uint8Array.of(200, 100);
+  expect(mayBeFor({ modulus } as Parameters<typeof mayBeFor>[0], Uint8Array.from(ciphertext))).toBe(
+    isPossible,
+  );
 });

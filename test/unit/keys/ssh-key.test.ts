@@ -75,3 +75,21 @@ test("every cut of a key is refused", async () => {
     expect(collector.keys).toEqual([]);
   }
 });
+
+test.each([
+  ["another beginning", 0],
+  // Before them are: "openssh-key-v1" and a zero, "none" twice, no options, one key, its public half and a length.
+  ["two check numbers that differ", 15 + 8 + 8 + 4 + 4 + (4 + 104) + 4],
+])("a key with %s is malformed", async (_what, offset) => {
+  const path = generate(`changed-${offset}`, "-t", "ecdsa", "-b", "256", "-N", "");
+  const [, base64 = ""] = /-----\n([\s\S]*?)-----END/.exec(readFileSync(path, "utf8")) ?? [];
+  const read = async (change: number) => {
+    const body = Buffer.from(base64, "base64");
+    body[offset] = (body[offset] ?? 0) ^ change;
+    const text = `-----BEGIN OPENSSH PRIVATE KEY-----\n${body.toString("base64")}\n-----END OPENSSH PRIVATE KEY-----\n`;
+    const collector = new KeyCollector(false);
+    await collector.add(new Uint8Array(Buffer.from(text)), "key", []);
+    return collector.keys.length;
+  };
+  expect([await read(0), await read(1)]).toEqual([1, 0]);
+});

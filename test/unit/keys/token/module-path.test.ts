@@ -156,3 +156,7 @@ describe("of several policies", () => {
 test("a URI that names no module", () => {
   expect(() => find("", policy(["lib/"], ["lib"]))).toThrow(failure);
 });
+
+test("a module's path must be absolute", () => {
+  expect(() => find("module-path=lib/libhsm2.so", policy(["lib/"]))).toThrow(/module-path is not absolute/);
+});
