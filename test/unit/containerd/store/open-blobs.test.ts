@@ -18,6 +18,7 @@ test("65,536 open files of containerd are examined, and no more", () => {
     return openBlobs(1).blobs.map((blob) => blob.digest);
   };
   expect(readlinkSync(`/proc/${process.ppid}/fd/../../${process.pid}/fd/${fd}`)).toContain(store.folder);
+  expect(examined(0)).toEqual([digest]);
   expect(examined(65_535)).toEqual([digest]);
   expect(examined(65_536)).toEqual([]);
 });
