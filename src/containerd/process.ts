@@ -14,8 +14,14 @@ export interface RunningContainerd {
   readonly searchPath: string;
   /** Whether it sees the same files as this process: it may run in a container or a chroot. */
   readonly sharesFiles: boolean;
-  /** Latest time at which it can have started, in ms since the epoch; undefined if /proc does not say. */
-  readonly startedBy?: number;
+  /** Undefined if /proc does not say. */
+  readonly started?: TimeRange;
+}
+
+/** Two times between which something happened, in ms since the epoch. */
+export interface TimeRange {
+  readonly earliest: number;
+  readonly latest: number;
 }
 
 export const USUAL_CONFIG = "/etc/containerd/config.toml";
@@ -28,7 +34,7 @@ const KNOWN_CONFIGS = [
 ];
 /** proc_pid_stat(5): the start is field 22, in ticks since the boot. */
 const START_FIELD = 22;
-/** Linux reports a hundred ticks a second to programs, whatever its own clock is. */
+/** Linux reports a hundred ticks a second to programs, whatever its own clock is. It leaves out parts of one. */
 const TICK_MS = 10;
 
 /** Every containerd in /proc that this process may inspect. */
@@ -40,7 +46,7 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
     const executable = linkOf(`${folder}/exe`);
     const environment = fieldsOf(`${folder}/environ`);
     if (executable === undefined) return [];
-    const startedBy = startOf(proc, pid);
+    const started = startOf(proc, pid);
     const file = flagValue(args, "config") ?? flagValue(args, "c") ?? USUAL_CONFIG;
     return {
       pid: Number(pid),
@@ -50,17 +56,27 @@ export function runningContainerds(proc = "/proc"): RunningContainerd[] {
         (it) => linkOf(`${folder}/${it}`) === linkOf(`${proc}/self/${it}`),
       ),
       searchPath: environment.find((it) => it.startsWith("PATH="))?.slice("PATH=".length) ?? "",
-      ...(startedBy !== undefined && { startedBy }),
+      ...(started && { started }),
     };
   });
 }
 
-/** The boot time has whole seconds: the start may be up to one second later. */
-function startOf(proc: string, pid: string): number | undefined {
-  const [, bootSeconds] = /^btime (\d+)$/m.exec(textOf(`${proc}/stat`)) ?? [];
+function startOf(proc: string, pid: string): TimeRange | undefined {
+  const boot = bootTime(proc);
   const ticks = processField(pid, START_FIELD, proc);
-  if (bootSeconds === undefined || ticks === undefined) return undefined;
-  return (Number(bootSeconds) + 1) * 1000 + Number(ticks) * TICK_MS;
+  if (boot === undefined || ticks === undefined) return undefined;
+  const after = Number(ticks) * TICK_MS;
+  return { earliest: boot.earliest + after, latest: boot.latest + after + TICK_MS };
+}
+
+/** When this machine booted. proc_uptime(5) has hundredths of a second, `btime` in proc_stat(5) whole seconds only. */
+export function bootTime(proc = "/proc"): TimeRange | undefined {
+  const before = Date.now();
+  const [, seconds] = /^(\d+\.\d\d) /.exec(textOf(`${proc}/uptime`)) ?? [];
+  const after = Date.now() + 1;
+  if (seconds === undefined) return undefined;
+  const uptime = Math.round(Number(seconds) * 1000);
+  return { earliest: before - uptime - TICK_MS, latest: after - uptime };
 }
 
 /** `containerd config dump` is the same program, but not a server. */

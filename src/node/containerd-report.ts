@@ -44,7 +44,7 @@ export function* pendingRestart(
   running: RunningContainerd | undefined,
   { files }: ContainerdConfig,
 ): Generator<Finding> {
-  const { pid, startedBy } = running ?? {};
+  const { pid, started } = running ?? {};
   const node = new NodeRoot("");
   const service = new Service(node, unitOf(node, distributionOf(node, files[0]?.path)), {});
   const hint = `restart it by \`ctd-decoder install --restart\`, or \`${service.restartCommand}\``;
@@ -54,9 +54,9 @@ export function* pendingRestart(
       message: `containerd (process ${pid}) was not restarted since ctd-decoder was installed`,
       hint,
     };
-  if (startedBy === undefined) return;
+  if (started === undefined) return;
   const changed = files.filter(
-    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > startedBy,
+    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > started.latest,
   );
   if (changed.length === 0) return;
   yield {

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import type { RunningContainerd } from "../containerd/process.ts";
+import { bootTime, type RunningContainerd } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
 import { notUndone } from "./failure.ts";
 import type { InstallRecord } from "./record.ts";
@@ -8,17 +7,17 @@ import type { Service } from "./service.ts";
 /** Whether containerd uses the new configuration. */
 export type Restart = "done" | "pending" | "not needed";
 
-/** The start of a process is known to a second: `startedBy` is its latest time. */
-const START_UNCERTAINTY_MS = 1000;
-
-/** Whether containerd still runs with the configuration from before the record's change. */
+/**
+ * Whether containerd may still run with the configuration from before the record's change. One that was not found cannot
+ * have started before the machine.
+ */
 export function isStillPending(
   { pendingSince }: InstallRecord,
   running: RunningContainerd | undefined,
 ): boolean {
   if (pendingSince === undefined) return false;
-  const startedAt = running?.startedBy === undefined ? undefined : running.startedBy - START_UNCERTAINTY_MS;
-  return (startedAt ?? bootTime() ?? 0) <= pendingSince;
+  const started = running?.started ?? bootTime();
+  return started === undefined || started.earliest <= pendingSince;
 }
 
 /** Changes that can still be undone. */
@@ -69,14 +68,4 @@ export async function restartOrUndo(
     `containerd did not start with the new configuration and ${outcome}${left === undefined ? "; everything was undone" : notUndone(left)}`,
     { hint: `see ${service.logs}` },
   );
-}
-
-/** When this machine booted, in ms since the epoch. containerd cannot have started before. */
-function bootTime(): number | undefined {
-  try {
-    const [, seconds] = /^btime (\d+)$/m.exec(readFileSync("/proc/stat", "utf8")) ?? [];
-    return seconds === undefined ? undefined : Number(seconds) * 1000;
-  } catch {
-    return undefined;
-  }
 }

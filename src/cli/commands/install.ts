@@ -122,7 +122,9 @@ function tenantsOptions(args: Arguments): TenantsOptions {
 
 /** @param command how to restart containerd by hand */
 export function restartPending(message: string, command: string): DecoderError {
-  return new DecoderError("RESTART_PENDING", message, { hint: `restart it by \`${command}\`` });
+  return new DecoderError("RESTART_PENDING", message, {
+    hint: `restart it by \`${command}\`; if it is not running, its next start is enough`,
+  });
 }
 
 async function copyKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {

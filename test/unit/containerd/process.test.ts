@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { printedVersion, runningContainerds } from "../../../src/containerd/process.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { bootTime, printedVersion, runningContainerds } from "../../../src/containerd/process.ts";
 import { parseContainerdVersion } from "../../../src/containerd/version.ts";
 import { containerd, describeWith } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -21,7 +21,7 @@ interface Shown {
 /** What /proc shows of processes. */
 function proc(processes: Readonly<Record<string, Shown>>): string {
   const root = mkdtempSync(join(folder, "proc-"));
-  writeFileSync(join(root, "stat"), "cpu  1 2 3\nbtime 1700000000\nprocesses 9\n");
+  writeFileSync(join(root, "uptime"), "5000.25 9000.00\n");
   const all: Readonly<Record<string, Shown>> = { ...processes, self: { comm: "me", args: [] } };
   for (const [pid, { comm = "containerd", args, env = [], mnt = "mnt:[1]", started }] of Object.entries(
     all,
@@ -43,6 +43,9 @@ function proc(processes: Readonly<Record<string, Shown>>): string {
 }
 
 test("servers are found with their configuration and PATH, and nothing else is", () => {
+  const now = Date.parse("2026-11-27T00:00:00Z");
+  vi.spyOn(Date, "now").mockReturnValue(now);
+  onTestFinished(() => void vi.restoreAllMocks());
   const root = proc({
     "10": { args: [], env: ["A=b", "PATH=/usr/bin:/bin"], started: 250 },
     "11": { args: ["--config", "/etc/other.toml", "--log-level", "debug"] },
@@ -59,13 +62,21 @@ test("servers are found with their configuration and PATH, and nothing else is",
       pid: 10,
       configFile: "/etc/containerd/config.toml",
       searchPath: "/usr/bin:/bin",
-      startedBy: 1_700_000_003_500,
+      started: { earliest: now - 5_000_250 + 2_500 - 10, latest: now - 5_000_250 + 2_500 + 11 },
     },
     { ...common, pid: 11, configFile: "/etc/other.toml" },
     { ...common, pid: 12, configFile: "/srv/relative.toml", sharesFiles: false },
     { ...common, pid: 13, configFile: "/x.toml" },
   ]);
   expect(runningContainerds(join(folder, "none"))).toEqual([]);
+});
+
+test("this machine's start is known to some hundredths of a second", () => {
+  const [first, second] = [bootTime(), bootTime()];
+  if (first === undefined || second === undefined) throw new Error("/proc has no uptime");
+  expect(first.latest).toBeGreaterThan(first.earliest);
+  expect(second.earliest).toBeLessThanOrEqual(first.latest);
+  expect(first.earliest).toBeLessThanOrEqual(second.latest);
 });
 
 test.each([
