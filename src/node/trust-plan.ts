@@ -1,11 +1,10 @@
-import { existsSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { type ContainerdConfig, isTable, parseConfig, readConfigText } from "../containerd/config.ts";
 import { type ImageVerifierConfig, readImageVerifier } from "../containerd/image-verifier.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
-import { filesOf, lintRules, materialFindings, materialsOf } from "../trust/lint.ts";
+import { fileBeside, filesOf, lintRules, materialFindings, materialsOf } from "../trust/lint.ts";
 import type { Policy } from "../trust/policy/policy.ts";
 import { loadPolicy } from "../trust/policy/read-policy.ts";
 import { readTrustFile } from "../trust/policy/trust-file.ts";
@@ -168,8 +167,8 @@ function* deadlineFindings(
 /** Keys that lie beside the policy, for the paths in our folder by which the policy names them. */
 function copiesFor(policy: Policy, source: string): FileChange[] {
   return filesOf(policy).flatMap((path) => {
-    const beside = join(dirname(source), basename(path));
-    if (dirname(path) !== FOLDER || !existsSync(beside)) return [];
+    const beside = fileBeside(source, path);
+    if (beside === undefined) return [];
     return [{ path, kind: "trust", content: { copyOf: beside } } as const];
   });
 }

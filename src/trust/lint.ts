@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
@@ -10,10 +11,12 @@ import { readTrustFile } from "./policy/trust-file.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
 import type { TrustFile } from "./requirement.ts";
 import { decidedWithoutSignatures } from "./requirement-tree.ts";
+import { SETTINGS_FILE } from "./settings.ts";
 import { certificateFindings } from "./validity.ts";
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */
 const BOOTSTRAP = "registry.k8s.io/pause:3.10";
+const INSTALLED_FOLDER = dirname(SETTINGS_FILE);
 /** A name that no policy mentions. */
 const UNKNOWN = "unheard-of.invalid/image:1";
 
@@ -23,13 +26,14 @@ const UNKNOWN = "unheard-of.invalid/image:1";
  */
 export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promise<readonly PolicyFinding[]> {
   const files = filesOf(policy);
-  const present = materialsOf(policy).filter((it) => !("path" in it) || existsSync(it.path));
+  const places = new Map(files.map((file) => [file, placeOf(file, path)]));
+  const present = materialsOf(policy).filter((it) => !("path" in it) || places.get(it.path) !== undefined);
   const problems = await Promise.all(
-    present.map(async (it) => await materialFindings(it.kind, () => fileOf(it))),
+    present.map(async (it) => await materialFindings(it.kind, () => fileOf(it, places))),
   );
   return [
     ...[path, ...files].flatMap(writersFinding),
-    ...files.filter((file) => !existsSync(file)).map(missingFinding),
+    ...files.flatMap((file) => placeFinding(file, places.get(file))),
     ...problems.flat(),
     ...lintRules(policy),
   ];
@@ -51,8 +55,23 @@ export function materialsOf({ rules }: LoadedPolicy["policy"]): readonly Materia
   return [...new Map(all.map((it) => [nameOf(it), it])).values()];
 }
 
-function fileOf(material: Material): TrustFile {
-  return "path" in material ? readTrustFile(material.path) : material.file;
+function fileOf(material: Material, places: ReadonlyMap<string, string | undefined>): TrustFile {
+  return "path" in material ? readTrustFile(places.get(material.path) ?? material.path) : material.file;
+}
+
+/**
+ * Where a file is that a policy names: there, or beside a policy that is not installed yet.
+ * @returns undefined if it is nowhere
+ */
+function placeOf(file: string, policy: string): string | undefined {
+  if (existsSync(file)) return file;
+  return fileBeside(policy, file);
+}
+
+/** The file beside a policy that an installation puts where the policy names it; undefined if there is none. */
+export function fileBeside(policy: string, file: string): string | undefined {
+  const beside = join(dirname(policy), basename(file));
+  return dirname(file) === INSTALLED_FOLDER && existsSync(beside) ? beside : undefined;
 }
 
 /** What is likely wrong with a policy by itself, without its files. */
@@ -101,8 +120,14 @@ function writersFinding(path: string): PolicyFinding[] {
   }
 }
 
-function missingFinding(file: string): PolicyFinding {
-  return { severity: "error", message: `${file} does not exist`, hint: "images of that scope are refused" };
+function placeFinding(file: string, place: string | undefined): PolicyFinding[] {
+  if (place === file) return [];
+  if (place === undefined)
+    return [
+      { severity: "error", message: `${file} does not exist`, hint: "images of that scope are refused" },
+    ];
+  const message = `${file} does not exist yet, and ${place} was checked instead`;
+  return [{ severity: "note", message, hint: "`ctd-decoder install --trust` copies it" }];
 }
 
 /** Scopes compare with expanded names, character by character: many that people write never match. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { lintPolicy } from "../../../src/trust/lint.ts";
@@ -64,4 +64,29 @@ test.each<[string, (content: string) => object, string]>([
   expect(await errorsOf(policy(right))).toEqual([]);
   for (const wrong of ["junk", right === KEY ? CERTIFICATE : KEY])
     expect(await errorsOf(policy(wrong))).toHaveLength(1);
+});
+
+test("a key beside the policy stands for the installed one, and the folder must be ours", async () => {
+  const found = mkdtempSync(join(folder, "beside-"));
+  const path = join(found, "policy.json");
+  const findingsOf = async (keyPath: string) => {
+    writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath })));
+    return await lintPolicy(await loadPolicy(path, SETTINGS), path);
+  };
+  const installed = "/etc/containerd/ctd-decoder/never-installed.pub";
+  const missing = (file: string) => ({ severity: "error", message: `${file} does not exist` });
+  expect(await findingsOf(installed)).toContainEqual(expect.objectContaining(missing(installed)));
+  writeFileSync(join(found, "never-installed.pub"), KEY);
+  const findings = await findingsOf(installed);
+  expect(findings.filter(({ severity }) => severity === "error")).toEqual([]);
+  expect(findings).toContainEqual(
+    expect.objectContaining({
+      severity: "note",
+      message: `${installed} does not exist yet, and ${join(found, "never-installed.pub")} was checked instead`,
+    }),
+  );
+  const elsewhere = "/etc/other/never-installed.pub";
+  expect(await findingsOf(elsewhere)).toContainEqual(expect.objectContaining(missing(elsewhere)));
+  writeFileSync(join(found, "never-installed.pub"), CERTIFICATE);
+  expect((await findingsOf(installed)).filter(({ severity }) => severity === "error")).toHaveLength(1);
 });
