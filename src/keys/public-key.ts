@@ -87,6 +87,8 @@ function fromJwk(jwk: JsonObject | null, recipient: NamedRecipient): PublicKey {
       throw badRecipient(recipient, `is a JWK set with ${keys.length} keys instead of one`);
     return fromJwk(keys[0], recipient);
   }
+  if (typeof jwk["kty"] !== "string")
+    throw badRecipient(recipient, 'is JSON, but not a JWK: it has no "kty"');
   if (jwk["d"] !== undefined || jwk["k"] !== undefined) throw isPrivate(recipient);
   if (jwk["use"] !== undefined && jwk["use"] !== "enc")
     throw badRecipient(recipient, 'is a JWK whose "use" is not "enc"');

@@ -105,7 +105,8 @@ async function withTags(
   client: RegistryClient,
 ): Promise<unknown> {
   if (!(error instanceof DecoderError) || error.code !== "NOT_FOUND" || digest !== undefined) return error;
-  const tags = await client.tags();
+  // The tags of signatures and referrers would hide those of images.
+  const tags = (await client.tags()).filter((it) => !/^sha\d+-/.test(it));
   if (tags.length === 0 || tag === undefined) return error;
   const more = tags.length > SHOWN_TAGS ? ", …" : "";
   return new DecoderError("NOT_FOUND", error.message, {

@@ -32,6 +32,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "one.txt"), `# the node\njwe:${one}\n`);
   writeFileSync(join(folder, "both.txt"), `jwe:${one}\n\n  jwe:${two}  \n`);
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
+  writeFileSync(join(folder, "bare.txt"), "KID\n");
 });
 
 interface Case {
@@ -89,6 +90,13 @@ const CASES: readonly Case[] = [
     exit: 1,
     stdout: /^$/,
     stderr: /^ctd-decoder: error: none\.txt names no recipient\nctd-decoder: hint: .*inspect shows them\n$/,
+  },
+  {
+    args: ["--require-recipients", "bare.txt", "oci:one"],
+    exit: 1,
+    stdout: /^$/,
+    stderr:
+      /^ctd-decoder: error: bare\.txt has a line without a scheme: KID\nctd-decoder: hint: write jwe:KID .*\n$/,
   },
   {
     args: ["--require-recipients", "absent.txt", "oci:one"],

@@ -160,8 +160,11 @@ describeWith([registry, skopeo, ours], "with a plain docker-registry", {}, () =>
     });
   });
 
-  test("a missing tag comes with those that there are", async () => {
-    await succeed(["encrypt", "-q", "--recipient", `jwe:${ann.publicKey}`, `oci:${plain}:v1`, at("tags:v1")]);
+  test("a missing tag comes with those of images that there are", async () => {
+    for (const tag of ["v1", `sha256-${"0".repeat(64)}.sig`]) {
+      const args = ["--recipient", `jwe:${ann.publicKey}`, `oci:${plain}:v1`, at(`tags:${tag}`)];
+      await succeed(["encrypt", "-q", ...args]);
+    }
     const { exit, stderr } = await command(["inspect", at("tags:v9")]);
     expect(exit).toBe(1);
     expect(stderr).toBe(`ctd-decoder: error: ${host}/tags has no tag v9\nctd-decoder: hint: it has: v1\n`);

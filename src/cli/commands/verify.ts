@@ -1,6 +1,7 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import type { LayerPlace, VerifyResult } from "../../image/verify.ts";
 import { readSmallFile } from "../../io/file.ts";
+import { schemeOf } from "../../keywrap/schemes.ts";
 import * as LIMITS from "../../limits.ts";
 import { printable } from "../../text.ts";
 import { parseSource } from "../../transport/reference.ts";
@@ -128,6 +129,8 @@ function unmetDemand(
   return undefined;
 }
 
+const SHOWN_CHARACTERS = 64;
+
 /** Reads a list of recipients, one a line. @throws DecoderError IO, CONFIG */
 function readRecipients(file: string): ReadonlySet<string> {
   let text: string;
@@ -140,6 +143,15 @@ function readRecipients(file: string): ReadonlySet<string> {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
+  const bare = names.find((name) => !name.includes(":") && schemeOf(name) === undefined);
+  if (bare !== undefined)
+    throw new DecoderError(
+      "CONFIG",
+      `${file} has a line without a scheme: ${bare.slice(0, SHOWN_CHARACTERS)}`,
+      {
+        hint: "write jwe:KID for example; inspect shows each recipient so",
+      },
+    );
   if (names.length > 0) return new Set(names);
   throw new DecoderError("CONFIG", `${file} names no recipient`, {
     hint: "write one recipient on each line, as jwe:KID; inspect shows them",

@@ -71,7 +71,11 @@ export function readSigningKey(pem: Uint8Array, password: Secret | undefined, na
   const isLocked = isEncrypted(block);
   if (isLocked && password === undefined) throw bad(name, "needs a password", PASSWORD_HINT);
   if (!PLAIN_LABELS.has(block.label) && block.label !== PKCS8_ENCRYPTED)
-    throw bad(name, `holds "${block.label}", which is not a private key`);
+    throw bad(
+      name,
+      `holds "${block.label}", which is not a private key`,
+      "name cosign.key, not cosign.key.pub",
+    );
   const passphrase = isLocked && password ? { passphrase: Buffer.from(password.bytes) } : {};
   return signingKey({ key: Buffer.from(pem), format: "pem", ...passphrase }, name);
 }

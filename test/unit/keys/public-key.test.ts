@@ -58,6 +58,7 @@ describe("what is refused", () => {
     ["a private key", EC.privateKey.export({ format: "pem", type: "pkcs8" }), /private/],
     ["a private key as DER", EC.privateKey.export({ format: "der", type: "pkcs8" }), /private/],
     ["a JWK that signs", json({ ...JWK, use: "sig" }), /"use" is not "enc"/],
+    ["JSON of something else", json({ default: [] }), /is JSON, but not a JWK/],
     ["a JWK off its curve", json({ ...JWK, y: JWK.x }), /not a well-formed RSA or EC public key/],
     ["malformed JSON", "{", /is not well-formed JSON/],
     ["an empty JWK set", json({ keys: [] }), /with 0 keys instead of one/],
