@@ -92,13 +92,19 @@ function fileOf(ciphertext: Uint8Array): FileInput {
   return file;
 }
 
+/** Outcomes awaited at a time, most of which wait for another thread. */
+const AT_A_TIME = 16;
+
 /** How often which outcome came. */
-async function tally(outcomes: Iterable<Promise<string>>): Promise<Record<string, number>> {
+async function tally(outcomes: Generator<Promise<string>>): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
-  for (const one of outcomes) {
-    const text = await one;
-    counts[text] = (counts[text] ?? 0) + 1;
-  }
+  const count = async () => {
+    for (const one of outcomes) {
+      const text = await one;
+      counts[text] = (counts[text] ?? 0) + 1;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, count));
   return counts;
 }
 
