@@ -21,8 +21,8 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
-    // Tests wait for other programs, some for half a minute, and a core would be idle meanwhile.
-    maxWorkers: 2 * availableParallelism(),
+    // One more than cores: tests wait for other programs, some for half a minute, and a core would be idle meanwhile.
+    maxWorkers: availableParallelism() + 1,
     // Only a hang takes that long, even on a machine ten times slower than the one the tests were written on.
     testTimeout: 300_000,
     hookTimeout: 300_000,
