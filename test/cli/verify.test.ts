@@ -32,7 +32,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "one.txt"), `# the node\njwe:${one}\n`);
   writeFileSync(join(folder, "both.txt"), `jwe:${one}\n\n  jwe:${two}  \n`);
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
-  writeFileSync(join(folder, "bare.txt"), "KID\n");
+  writeFileSync(join(folder, "bare.txt"), "# one\njwe:other\nsecret\n");
 });
 
 interface Case {
@@ -96,7 +96,7 @@ const CASES: readonly Case[] = [
     exit: 1,
     stdout: /^$/,
     stderr:
-      /^ctd-decoder: error: bare\.txt has a line without a scheme: KID\nctd-decoder: hint: write jwe:KID .*\n$/,
+      /^ctd-decoder: error: line 3 of bare\.txt names a recipient without a scheme\nctd-decoder: hint: write jwe:KID .*\n$/,
   },
   {
     args: ["--require-recipients", "absent.txt", "oci:one"],

@@ -129,8 +129,6 @@ function unmetDemand(
   return undefined;
 }
 
-const SHOWN_CHARACTERS = 64;
-
 /** Reads a list of recipients, one a line. @throws DecoderError IO, CONFIG */
 function readRecipients(file: string): ReadonlySet<string> {
   let text: string;
@@ -139,19 +137,17 @@ function readRecipients(file: string): ReadonlySet<string> {
   } catch (cause) {
     throw new DecoderError("IO", `can't read ${file}: ${describeSystemError(cause)}`, { cause });
   }
-  const names = text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"));
-  const bare = names.find((name) => !name.includes(":") && schemeOf(name) === undefined);
-  if (bare !== undefined)
-    throw new DecoderError(
-      "CONFIG",
-      `${file} has a line without a scheme: ${bare.slice(0, SHOWN_CHARACTERS)}`,
-      {
-        hint: "write jwe:KID for example; inspect shows each recipient so",
-      },
-    );
+  const lines = text.split("\n").map((line) => line.trim());
+  const isRecipient = (line: string) => line !== "" && !line.startsWith("#");
+  const bare = lines.findIndex(
+    (line) => isRecipient(line) && !line.includes(":") && schemeOf(line) === undefined,
+  );
+  // The line is not quoted: the file may be another one, with a secret.
+  if (bare >= 0)
+    throw new DecoderError("CONFIG", `line ${bare + 1} of ${file} names a recipient without a scheme`, {
+      hint: "write jwe:KID for example; inspect shows recipients in this form",
+    });
+  const names = lines.filter(isRecipient);
   if (names.length > 0) return new Set(names);
   throw new DecoderError("CONFIG", `${file} names no recipient`, {
     hint: "write one recipient on each line, as jwe:KID; inspect shows them",
