@@ -10,7 +10,8 @@ import type {
   TrustFile,
 } from "../requirement.ts";
 import { Fields } from "./fields.ts";
-import type { FileReader, Material, MaterialKind } from "./policy.ts";
+import { load, loadKeys, type MaterialSource, materialsOf, readSource } from "./material-source.ts";
+import type { FileReader, Material } from "./policy.ts";
 import { readSignedIdentity } from "./signed-identity.ts";
 
 /** One requirement of containers-policy.json(5), checked; the files it names are read when it applies. */
@@ -26,13 +27,6 @@ interface RuleUse {
   /** Whether the scope, a repository or one image of it, stands for the identity that bundles lack. */
   readonly scopeIsIdentity: boolean;
   readonly read: FileReader;
-}
-
-/** Bytes of the policy, or a file still to be read. */
-interface Source {
-  readonly field: string;
-  readonly paths: readonly string[];
-  readonly datas: readonly Uint8Array[];
 }
 
 const KEY_FIELDS = ["keyPath", "keyPaths", "keyData", "keyDatas"];
@@ -133,7 +127,7 @@ function readSigstoreSigned(value: unknown, where: string): ContainersRule {
 }
 
 interface CertificateRule {
-  readonly source: Source;
+  readonly source: MaterialSource;
   readonly materials: readonly Material[];
   signer(read: FileReader): Signer;
 }
@@ -170,8 +164,8 @@ function readPki(value: unknown, where: string): CertificateRule {
 }
 
 function certificateRule(
-  roots: Source,
-  intermediates: Source | undefined,
+  roots: MaterialSource,
+  intermediates: MaterialSource | undefined,
   identity: CertificateIdentity,
   authority: (roots: TrustFile, intermediates: TrustFile | undefined) => CertificateAuthority,
 ): CertificateRule {
@@ -196,49 +190,6 @@ function refuseEmptyLists(fields: Fields, names: readonly string[]): void {
   if (empty !== undefined) throw fields.problem(`${empty} is empty`);
 }
 
-/**
- * The one of several fields that is given; an empty path and a null count as absent, as in Go.
- * @throws DecoderError CONFIG when there are several
- */
-function readSource(fields: Fields, names: readonly string[]): Source | undefined {
-  const given = names.filter((name) => {
-    const value = fields.value(name) ?? undefined;
-    return value !== undefined && !(name.endsWith("Path") && value === "");
-  });
-  const [field] = given;
-  if (given.length > 1) throw fields.problem(`${given.join(" and ")} exclude each other`);
-  for (const name of names) readValues(fields, name);
-  return field === undefined ? undefined : readValues(fields, field);
-}
-
-function readValues(fields: Fields, field: string): Source {
-  if (field.endsWith("Paths")) return { field, paths: fields.texts(field) ?? [], datas: [] };
-  if (field.endsWith("Datas")) return { field, paths: [], datas: fields.bytesList(field) ?? [] };
-  if (field.endsWith("Data")) return { field, paths: [], datas: [fields.bytes(field) ?? new Uint8Array()] };
-  return { field, paths: [fields.text(field) ?? ""], datas: [] };
-}
-
-/** Keys: one of each file. Of certificates and keyrings, all count. */
-function loadKeys(source: Source, read: FileReader): TrustFile[] {
-  return load(source, read).map((file) => ({ ...file, hasOneKey: true }));
-}
-
-function load(source: Source, read: FileReader): TrustFile[] {
-  return [...source.paths.map(read), ...embedded(source)];
-}
-
-function embedded({ field, datas }: Source): TrustFile[] {
-  return datas.map((bytes, position) => ({ name: `the policy's ${field}[${position}]`, bytes }));
-}
-
-function materialsOf(kind: MaterialKind, source: Source | undefined): Material[] {
-  if (source === undefined) return [];
-  return [
-    ...source.paths.map((path) => ({ kind, path })),
-    ...embedded(source).map((file) => ({ kind, file })),
-  ];
-}
-
 function leaf(
   label: string,
   signer: Signer,
@@ -261,7 +212,7 @@ function leaf(
   };
 }
 
-function describe(type: string, source: Source | undefined, identity: SignedIdentity): string {
+function describe(type: string, source: MaterialSource | undefined, identity: SignedIdentity): string {
   const from = source === undefined ? "" : `, ${source.field} ${source.paths.join(" ")}`.trimEnd();
   return `${type}${from}, ${identity.kind}`;
 }
