@@ -1,4 +1,4 @@
-import { basename, dirname, extname, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { type ContainerdConfig, isTable, parseConfig, readConfigText } from "../containerd/config.ts";
 import { type ImageVerifierConfig, readImageVerifier } from "../containerd/image-verifier.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
@@ -8,7 +8,7 @@ import { fileBeside, filesOf, lintRules, materialFindings, materialsOf } from ".
 import type { Policy } from "../trust/policy/policy.ts";
 import { loadPolicy } from "../trust/policy/read-policy.ts";
 import { readTrustFile } from "../trust/policy/trust-file.ts";
-import { SETTINGS_FILE } from "../trust/settings.ts";
+import { SETTINGS_FILE, SETTINGS_FOLDER } from "../trust/settings.ts";
 import type { FileChange } from "./changes.ts";
 import { checkVerifier, LINK_NAME, withoutVerifier } from "./check-verifier.ts";
 import type { Finding } from "./finding.ts";
@@ -36,7 +36,6 @@ interface TrustOptions {
   readonly before: InstallRecord;
 }
 
-const FOLDER = dirname(SETTINGS_FILE);
 /** Share of containerd's time limit that a check may take: a verifier that is killed gives no reason. */
 const DEADLINE_SHARE = 5 / 6;
 
@@ -100,7 +99,7 @@ async function planPolicy(
 ): Promise<Pick<TrustPlan, "files" | "findings">> {
   const settings = readSettings(node);
   const { policy, bytes } = await loadPolicy(source, { ...settings, trustedRoot: undefined });
-  const path = settings.policy ?? join(FOLDER, `policy${extname(source) || ".json"}`);
+  const path = settings.policy ?? join(SETTINGS_FOLDER, `policy${extname(source) || ".json"}`);
   const text = Buffer.from(bytes).toString("utf8");
   const copies = copiesFor(policy, source);
   const deadline = Math.floor((verifier.timeoutMs * DEADLINE_SHARE) / 1000);
@@ -194,7 +193,7 @@ async function fileFindings(
       findings.push({
         severity: "error",
         message: `the policy names ${path}, which the node does not have`,
-        hint: `copy it to the node, or put ${basename(path)} beside the policy and name it ${join(FOLDER, basename(path))} there`,
+        hint: `copy it to the node, or put ${basename(path)} beside the policy and name it ${join(SETTINGS_FOLDER, basename(path))} there`,
       });
     else findings.push(...(await materialFindings(kind, read)));
   }

@@ -11,12 +11,11 @@ import { readTrustFile } from "./policy/trust-file.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
 import type { TrustFile } from "./requirement.ts";
 import { decidedWithoutSignatures } from "./requirement-tree.ts";
-import { SETTINGS_FILE } from "./settings.ts";
+import { SETTINGS_FOLDER } from "./settings.ts";
 import { certificateFindings } from "./validity.ts";
 
 /** What every node pulls before anything else, and from where Kubernetes has it. */
 const BOOTSTRAP = "registry.k8s.io/pause:3.10";
-const INSTALLED_FOLDER = dirname(SETTINGS_FILE);
 /** A name that no policy mentions. */
 const UNKNOWN = "unheard-of.invalid/image:1";
 
@@ -26,7 +25,8 @@ const UNKNOWN = "unheard-of.invalid/image:1";
  */
 export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promise<readonly PolicyFinding[]> {
   const files = filesOf(policy);
-  const places = new Map(files.map((file) => [file, placeOf(file, path)]));
+  // The policy may not be installed yet.
+  const places = new Map(files.map((file) => [file, existsSync(file) ? file : fileBeside(path, file)]));
   const present = materialsOf(policy).filter((it) => !("path" in it) || places.get(it.path) !== undefined);
   const problems = await Promise.all(
     present.map(async (it) => await materialFindings(it.kind, () => fileOf(it, places))),
@@ -59,19 +59,10 @@ function fileOf(material: Material, places: ReadonlyMap<string, string | undefin
   return "path" in material ? readTrustFile(places.get(material.path) ?? material.path) : material.file;
 }
 
-/**
- * Where a file is that a policy names: there, or beside a policy that is not installed yet.
- * @returns undefined if it is nowhere
- */
-function placeOf(file: string, policy: string): string | undefined {
-  if (existsSync(file)) return file;
-  return fileBeside(policy, file);
-}
-
 /** The file beside a policy that an installation puts where the policy names it; undefined if there is none. */
 export function fileBeside(policy: string, file: string): string | undefined {
   const beside = join(dirname(policy), basename(file));
-  return dirname(file) === INSTALLED_FOLDER && existsSync(beside) ? beside : undefined;
+  return dirname(file) === SETTINGS_FOLDER && existsSync(beside) ? beside : undefined;
 }
 
 /** What is likely wrong with a policy by itself, without its files. */

@@ -39,10 +39,12 @@ export interface TrustSettings extends PolicySettings {
   readonly credentialProviderBinDir: string | undefined;
 }
 
-export const SETTINGS_FILE = "/etc/containerd/ctd-decoder/trust.toml";
+/** What an installation puts on a node for trust. */
+export const SETTINGS_FOLDER = "/etc/containerd/ctd-decoder";
+export const SETTINGS_FILE = `${SETTINGS_FOLDER}/trust.toml`;
 const DEFAULTS = {
   registriesDir: "/etc/containers/registries.d",
-  breakGlass: "/etc/containerd/ctd-decoder/break-glass",
+  breakGlass: `${SETTINGS_FOLDER}/break-glass`,
 } as const;
 
 type Table = Readonly<Record<string, unknown>>;
