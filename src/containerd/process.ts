@@ -19,7 +19,7 @@ export interface RunningContainerd {
 }
 
 /** Two times between which something happened, in ms since the epoch. */
-export interface TimeRange {
+interface TimeRange {
   readonly earliest: number;
   readonly latest: number;
 }
@@ -34,7 +34,7 @@ const KNOWN_CONFIGS = [
 ];
 /** proc_pid_stat(5): the start is field 22, in ticks since the boot. */
 const START_FIELD = 22;
-/** Linux reports a hundred ticks a second to programs, whatever its own clock is. It leaves out parts of one. */
+/** Linux reports a hundred ticks a second to programs, whatever its own clock is. A part of a tick is cut off. */
 const TICK_MS = 10;
 
 /** Every containerd in /proc that this process may inspect. */

@@ -46,7 +46,7 @@ export class LayerPool {
     this.#size = Math.min(Math.max(1, size), MOST_THREADS);
   }
 
-  /** A pool for work on whole blobs. There is no use in more threads than large blobs. @param sizes in bytes */
+  /** A pool for work on whole blobs, with at most one thread for each large blob. @param sizes in bytes */
   static forBlobs(sizes: readonly number[], threads?: number): LayerPool {
     const large = sizes.filter((size) => size > SMALL_BYTES).length;
     return new LayerPool(Math.min(threads ?? availableParallelism(), large));
@@ -174,7 +174,7 @@ class LayerThread {
   }
 }
 
-/** Whether a job takes little work. Decompressing makes many bytes of few. */
+/** Whether a job takes little work. Decompression can turn few bytes into many. */
 function isSmall(job: LayerJob): boolean {
   if (job.kind === "compress") return job.block.length <= SMALL_BYTES;
   if (job.kind === "verify") return false;

@@ -161,7 +161,7 @@ async function carryOut(
     const blobs = kept.map(({ digest, size }, i) => ({ digest, size, transfer: transfers[i] ?? "none" }));
     return { ...resultOf(root, tree, changes.length), layers, blobs };
   } catch (error) {
-    // The other jobs must not be waited for: one may be a request to a registry that has stopped answering.
+    // Another job may wait for a registry that has stopped answering.
     giveUp();
     throw error;
   } finally {

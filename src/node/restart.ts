@@ -8,8 +8,8 @@ import type { Service } from "./service.ts";
 export type Restart = "done" | "pending" | "not needed";
 
 /**
- * Whether containerd may still run with the configuration from before the record's change. One that was not found cannot
- * have started before the machine.
+ * Whether containerd may still run with the configuration from before the record's change. A containerd that was not found
+ * started no earlier than the machine.
  */
 export function isStillPending(
   { pendingSince }: InstallRecord,

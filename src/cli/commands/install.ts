@@ -123,7 +123,7 @@ function tenantsOptions(args: Arguments): TenantsOptions {
 /** @param command how to restart containerd by hand */
 export function restartPending(message: string, command: string): DecoderError {
   return new DecoderError("RESTART_PENDING", message, {
-    hint: `restart it by \`${command}\`; if it is not running, its next start is enough`,
+    hint: `restart it by \`${command}\`; if it is not running, it reads the configuration when it starts`,
   });
 }
 

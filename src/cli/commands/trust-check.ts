@@ -68,7 +68,7 @@ export const TRUST_CHECK: Command = {
 };
 
 const DEFAULT_SECONDS = 60;
-/** Options without effect beside a policy. Ignoring them would accept what they are meant to refuse. */
+/** Options that have no effect with a policy. Ignoring them would accept what they are meant to refuse. */
 const DEMANDS = ["annotations", "insecure-ignore-tlog", "insecure-ignore-sct", "use-signed-timestamps"];
 
 /** The policy, or the one demand that the command line makes. */

@@ -23,7 +23,7 @@ interface Entry {
   readonly digest: { readonly hash: HashName; readonly value: Uint8Array } | null;
   readonly signature: Uint8Array | null;
   readonly verifier: Uint8Array | null;
-  /** What `digest` is of. That of an envelope covers its signature, and the entry does not repeat it. */
+  /** What `digest` covers. An entry for a whole envelope has no signature of its own, because the envelope contains it. */
   readonly of: "signed" | "payload" | "envelope";
 }
 

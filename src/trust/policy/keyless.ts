@@ -39,7 +39,7 @@ export function keylessSigner(
   };
 }
 
-/** What such a policy has within itself. */
+/** Keys and certificates that a policy contains, rather than names by path. */
 export function materialsOf({ signer }: SignedBy): readonly Material[] {
   const all = (kind: MaterialKind, files: readonly TrustFile[]) => files.map((file) => ({ kind, file }));
   if (signer.kind === "keys") return all("keys", signer.keys);

@@ -47,7 +47,7 @@ export function registriesIn(patterns: readonly string[]): readonly string[] {
   return [...new Set(hosts)];
 }
 
-/** As Docker tells a registry from the first part of a repository's path. */
+/** Docker's rule for whether the first part of a name is a registry. */
 const REGISTRY = /^([\w-]+(?:\.[\w-]+)*:\d+|[\w-]+(?:\.[\w-]+)+|localhost)\//;
 
 /**
