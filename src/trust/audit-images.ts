@@ -2,6 +2,7 @@ import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import { parseName } from "../registry/name.ts";
 import { checkOnNode } from "./node-check.ts";
+import { loadPolicy } from "./policy/read-policy.ts";
 import type { TrustSettings } from "./settings.ts";
 
 /** One image of the node, and what the policy says about it now. */
@@ -9,22 +10,29 @@ export interface AuditedImage {
   readonly name: string;
   readonly digest: string;
   readonly accepted: boolean;
+  /** Whether the policy could be applied. An image that could not be judged is not accepted. */
+  readonly judged: boolean;
   readonly reason: string;
 }
+
+type Finding = Omit<AuditedImage, "name" | "digest">;
 
 /** containerd's CRI plugin records each image under its configuration's digest as well, which names no repository. */
 const BARE_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /**
- * Checks every image in containerd's store, of all namespaces: what is there already is pulled without a check.
+ * Checks every image in containerd's store, of all namespaces: what is there already is pulled without a check. An image that
+ * can't be judged does not keep the others from being judged.
  * @param store the content store's folder
- * @throws DecoderError CONTENT_STORE, CONFIG, BAD_KEY
+ * @throws DecoderError CONTENT_STORE; CONFIG and LIMIT for a policy that can't be read
  */
 export async function* auditImages(
   store: string,
   settings: TrustSettings,
   environment: Readonly<Record<string, string | undefined>>,
 ): AsyncGenerator<AuditedImage> {
+  // A broken policy is one error, not one for each image.
+  await loadPolicy(settings.policy, settings);
   const seen = new Set<string>();
   const images = new ContainerdMetadata(store).images();
   const named = new Set(images.flatMap(({ name, digest }) => (BARE_DIGEST.test(name) ? [] : [digest])));
@@ -35,7 +43,7 @@ export async function* auditImages(
     if (BARE_DIGEST.test(name)) {
       // A Pod can run it by its ID, also after its last name has been removed.
       if (!named.has(digest))
-        yield { name, digest, accepted: false, reason: "it has no name that the policy could judge" };
+        yield { name, digest, ...notJudged("it has no name that the policy could judge") };
     } else yield { name, digest, ...(await check(name, digest, settings, environment)) };
   }
 }
@@ -45,16 +53,20 @@ async function check(
   digest: string,
   settings: TrustSettings,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<Pick<AuditedImage, "accepted" | "reason">> {
+): Promise<Finding> {
   try {
     const parsed = parseName(name);
     // A scope of one digest would accept another image under its name.
     if (parsed.digest !== undefined && parsed.digest !== digest)
-      return { accepted: false, reason: `its name has another digest than ${digest}` };
+      return { accepted: false, judged: true, reason: `its name has another digest than ${digest}` };
     const { accepted, reason, scope } = await checkOnNode({ name: parsed, digest }, settings, environment);
-    return { accepted, reason: `${reason} (${scope})` };
+    return { accepted, judged: true, reason: `${reason} (${scope})` };
   } catch (error) {
-    if (!(error instanceof DecoderError) || error.code === "CONFIG") throw error;
-    return { accepted: false, reason: error.message };
+    if (error instanceof DecoderError) return notJudged(error.message);
+    throw error;
   }
+}
+
+function notJudged(reason: string): Finding {
+  return { accepted: false, judged: false, reason };
 }

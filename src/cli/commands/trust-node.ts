@@ -4,6 +4,7 @@ import { printable } from "../../text.ts";
 import type { AuditedImage } from "../../trust/audit-images.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
+import type { Style } from "../style.ts";
 import { REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
 import { count } from "../units.ts";
 
@@ -54,7 +55,7 @@ export const TRUST_AUDIT: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "containerd does not call a verifier for an image that is already on the node. This command checks the images of all namespaces, and fails if one is not accepted.",
+    "containerd does not call a verifier for an image that is already on the node. This command checks the images of all namespaces, and fails if one is not accepted. An image that can't be judged, for example because its registry does not answer, is not accepted.",
   ],
   examples: [
     {
@@ -69,21 +70,28 @@ export const TRUST_AUDIT: Command = {
     const images: AuditedImage[] = [];
     for await (const it of auditImages(args.text("content-store") ?? STORE, settings, process.env))
       images.push(it);
-    const refused = images.filter(({ accepted }) => !accepted).length;
-    const failure =
-      refused === 0
-        ? undefined
-        : new DecoderError("UNTRUSTED", `${refused} of ${count(images.length, "image")} not accepted`);
+    const failure = images.every(({ accepted }) => accepted)
+      ? undefined
+      : new DecoderError("UNTRUSTED", auditFailure(images));
     ui.result(
       { images },
       () =>
         images
-          .map(({ accepted, name, reason }) => {
-            const verdict = accepted ? ui.style.good("accepted") : ui.style.bad("refused");
-            return `${verdict}  ${printable(name)}: ${printable(reason)}\n`;
-          })
+          .map((it) => `${auditVerdict(it, ui.style)}  ${printable(it.name)}: ${printable(it.reason)}\n`)
           .join(""),
       failure,
     );
   },
 };
+
+function auditVerdict({ accepted, judged }: AuditedImage, style: Style): string {
+  if (accepted) return style.good("accepted");
+  return style.bad(judged ? "refused" : "not judged");
+}
+
+function auditFailure(images: readonly AuditedImage[]): string {
+  const refused = images.filter(({ accepted }) => !accepted);
+  const unjudged = refused.filter(({ judged }) => !judged).length;
+  const also = unjudged === 0 ? "" : `, of which ${unjudged} could not be judged`;
+  return `${refused.length} of ${count(images.length, "image")} not accepted${also}`;
+}
