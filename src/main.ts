@@ -7,7 +7,7 @@ import { Output } from "./io/output.ts";
 import { HELPER_COMMAND, IS_COMPILED, keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
 
 const STDIN = 0;
-/** The first argument of containerd's call to an image verifier; the decoder has no such flag. */
+/** A flag of containerd's call to an image verifier. The decoder and the commands have no such flag. */
 const VERIFIER_FLAG = "-name";
 /** First argument of a call by the runtime entry (deploy/runc-gate). runc's own arguments follow. */
 const RUNTIME_GATE_COMMAND = "runtime-gate";
@@ -17,20 +17,21 @@ const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--
 async function main(args: readonly string[]): Promise<void> {
   keepOutOfCoreDumps();
   if (IS_COMPILED) refuseSteering(process.env);
-  const [first] = args;
+  const [first = "-"] = args;
+  const isCommand = !first.startsWith("-");
+  // Before --help and --version, whose exit code 0 would accept an image. A later containerd may put flags before the name.
+  if (!isCommand && args.includes(VERIFIER_FLAG)) {
+    const { runVerifier } = await import("./cli/verifier.ts");
+    return runVerifier(args);
+  }
   if (first === HELPER_COMMAND) {
     const { runHelper } = await import("./cli/helper.ts");
     return runHelper(args[1]);
-  }
-  if (first === VERIFIER_FLAG) {
-    const { runVerifier } = await import("./cli/verifier.ts");
-    return runVerifier(args);
   }
   if (first === RUNTIME_GATE_COMMAND) {
     const { runRuntimeGate } = await import("./cli/runtime-gate.ts");
     return runRuntimeGate(args.slice(1));
   }
-  const isCommand = first !== undefined && !first.startsWith("-");
   if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {
     return runCommand(args);
   }

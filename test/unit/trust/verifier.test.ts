@@ -214,10 +214,23 @@ describeWith([root], "a call of the image verifier", {}, () => {
         stdin,
       ],
       ["a name that is none", ["-name", "A//b", "-digest", digest, "-stdin-media-type", TYPE], stdin],
+      [
+        "a flag without a value",
+        ["-quiet", "-name", "a.b/c:1", "-digest", digest, "-stdin-media-type", TYPE],
+        stdin,
+      ],
       ["a word", ["-name", "a.b/c:1", "x", "-digest", digest, "-stdin-media-type", TYPE], stdin],
     ])("%s", async (_what, args, input) => {
       expect(await raw(args, input)).toMatch(/^trust: config: the verifier call is malformed/);
     });
+  });
+
+  test("a flag of a later containerd is passed over before the name, too", async () => {
+    const args = ["-name", `${registry.address}/a/app:1`, "-digest", registry.digest];
+    const input = JSON.stringify({ digest: registry.digest });
+    expect(await raw(["-operation", "pull", ...args, "-stdin-media-type", TYPE], input)).toMatch(
+      /^trust: accepted/,
+    );
   });
 
   test("64 KiB of standard input are read, and no more", async () => {
