@@ -40,6 +40,8 @@ export interface BlobStore {
    * @throws DecoderError NOT_FOUND when the store lacks the blob, IO
    */
   locate(descriptor: Descriptor): Promise<BlobLocation>;
+  /** Receives a small blob that was read whole and checked. Missing where reading it again costs no request. */
+  keep?(digest: string, bytes: Uint8Array): void;
 }
 
 /** Blobs that are made here, and parts of files that make up the rest of an image. */
@@ -217,7 +219,9 @@ export async function readSmall(store: BlobStore, descriptor: Descriptor, most: 
       `blob ${descriptor.digest} has ${descriptor.size} bytes; blobs of its kind may have at most ${most}`,
     );
   }
-  return await readWhole(readChecked(store, descriptor));
+  const bytes = await readWhole(readChecked(store, descriptor));
+  store.keep?.(descriptor.digest, bytes);
+  return bytes;
 }
 
 /** The first bytes of a blob, at most `most`. @throws DecoderError IO, SIZE_MISMATCH */

@@ -10,6 +10,7 @@ import { listReferrers } from "../registry/referrers-list.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
+import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { type BlobLocation, missingBlob } from "./blob.ts";
 import { forgetClient, shareClient } from "./remote-clients.ts";
 import type { ImageSource } from "./source.ts";
@@ -18,7 +19,7 @@ import type { TransportSettings } from "./transport.ts";
 /** Tags that are named when one is missing. */
 const SHOWN_TAGS = 20;
 
-/** An image in a registry. It reads manifests, and reads blobs only on demand. */
+/** An image in a registry. It reads manifests, and reads blobs only on demand. Each configuration is fetched once. */
 export class RegistrySource implements ImageSource {
   readonly root: IndexEntry;
   readonly isUncompressed = false;
@@ -27,6 +28,9 @@ export class RegistrySource implements ImageSource {
   readonly #client: RegistryClient;
   readonly #document: RemoteDocument;
   readonly #id = randomUUID();
+  /** Digest → configuration that was read. */
+  readonly #kept = new Map<string, Uint8Array>();
+  #keptBytes = 0;
   #remote: Promise<RemoteRepository> | undefined;
 
   private constructor(name: RegistryName, client: RegistryClient, document: RemoteDocument) {
@@ -72,12 +76,21 @@ export class RegistrySource implements ImageSource {
   }
 
   async locate({ digest, size, urls }: Descriptor): Promise<BlobLocation> {
+    const bytes = this.#kept.get(digest);
+    if (bytes !== undefined) return { kind: "memory", bytes };
     // What is elsewhere too need not be here. Those addresses are never asked: the registry is (CVE-2020-15157).
     const mayBeElsewhere = Array.isArray(urls) && urls.length > 0;
     if (mayBeElsewhere && !(await this.#client.hasBlob(digest)))
       throw missingBlob(digest, this.#client.target);
     this.#remote ??= this.#client.remote(this.#id);
     return { kind: "remote", remote: await this.#remote, digest, size };
+  }
+
+  /** Keeps as many bytes as one configuration may have: those of a real image have some KiB. */
+  keep(digest: string, bytes: Uint8Array): void {
+    if (this.#kept.has(digest) || this.#keptBytes + bytes.length > SYSTEM_LIMITS.imageConfigBytes) return;
+    this.#kept.set(digest, bytes);
+    this.#keptBytes += bytes.length;
   }
 
   /** Asks, after all else, whether something refers to this image by its digest. Errors count as no. */

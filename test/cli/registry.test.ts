@@ -85,6 +85,17 @@ describeWith([ours], "docker://", {}, () => {
     await succeed(["verify", "-q", "--key", bob.privateKey, at("app:v1")]);
   });
 
+  test.each([
+    ["verify", (_to: string) => ["verify", "-q", "--key", ann.privateKey, at("app:v1")]],
+    ["decrypt", (to: string) => ["decrypt", "-q", "--key", ann.privateKey, at("app:v1"), to]],
+  ])("%s fetches each blob once", async (name, args) => {
+    await publish();
+    await succeed(args(`docker-archive:${join(folder, `${name}.tar`)}:app:v1`));
+    const blobs = registry.log.filter((line) => line.startsWith("GET /v2/app/blobs/"));
+    expect(blobs).toHaveLength(2);
+    expect(new Set(blobs).size).toBe(2);
+  });
+
   test("sets the tag once, after everything else", async () => {
     await publish("one:v1");
     await succeed(rewrap("-q", at("one:v1"), at("two:v1")));
