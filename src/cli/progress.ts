@@ -10,7 +10,7 @@ interface Stream {
 }
 
 const REDRAW_MS = 100;
-const CLEAR_LINE = "\r\u001b[K";
+export const CLEAR_LINE = "\r\u001b[K";
 const BAR_COLUMNS = 32;
 /** A shorter bar shows nothing. */
 const LEAST_BAR_COLUMNS = 5;

@@ -1,11 +1,12 @@
-import { writeSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
 import type { RegistryAccess } from "../registry/open.ts";
 import { printable } from "../text.ts";
 import type { TransportSettings } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
+import { CLEAR_LINE } from "./progress.ts";
 import { grouped } from "./shared-options.ts";
+import { StandardStream } from "./standard-stream.ts";
 
 /** How docker:// images are reached, in skopeo's words. */
 
@@ -52,7 +53,7 @@ function sided(side: Side, operand: string): Options {
 
 /** @param side of a command that has two. @throws DecoderError USAGE */
 export function transportSettings(args: Arguments, side?: Side): TransportSettings {
-  return { registry: registryAccess(args, side), onNote: note };
+  return { registry: registryAccess(args, side), onNote: noteOnce };
 }
 
 function registryAccess(args: Arguments, side: Side | undefined): RegistryAccess {
@@ -85,7 +86,17 @@ function toBoolean(text: string, option: string): boolean {
   throw new DecoderError("USAGE", `--${option} is true or false, not "${text}"`);
 }
 
-/** A line beside the results, which may be an image on standard output. */
+const noted = new Set<string>();
+
+/** A registry may say the same to several clients of one command. */
+export function noteOnce(text: string): void {
+  if (noted.has(text)) return;
+  noted.add(text);
+  note(text);
+}
+
+/** A line beside the results, which may be an image on standard output. On a terminal, it replaces the bar. */
 export function note(text: string): void {
-  writeSync(2, `ctd-decoder: note: ${printable(text)}\n`);
+  const stream = new StandardStream(2);
+  stream.show(`${stream.isTTY ? CLEAR_LINE : ""}ctd-decoder: note: ${printable(text)}\n`);
 }

@@ -7,6 +7,7 @@ import { parseTagged } from "../transport/file-reference.ts";
 import type { SigningKey } from "../trust/sign/cosign-key.ts";
 import type { SignRequest, SignResult } from "../trust/sign/sign-image.ts";
 import type { SignatureStore } from "../trust/sign/signature-store.ts";
+import { noteOnce } from "./registry-options.ts";
 
 const LAYOUT = "oci:";
 const REGISTRY = "docker://";
@@ -55,7 +56,7 @@ export function signedPlace(
         import("../registry/open.ts"),
       ]);
       return new RegistrySignatures(
-        openClient(name, access, { access: "push", ...(signal && { signal }) }),
+        openClient(name, access, { access: "push", onWarning: noteOnce, ...(signal && { signal }) }),
         name,
       );
     },

@@ -3,12 +3,14 @@ import { Worker } from "node:worker_threads";
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import { IS_COMPILED } from "../process/runtime.ts";
 import { sizeOf } from "../transport/blob.ts";
+import { type RemoteWarning, showWarning } from "../transport/remote-clients.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
 
 export type ToWorker = { readonly kind: "job"; readonly job: LayerJob } | { readonly kind: "end" };
 
 export type FromWorker =
   | { readonly kind: "bytes"; readonly count: number }
+  | ({ readonly kind: "warning" } & RemoteWarning)
   | { readonly kind: "done"; readonly output: LayerOutput }
   | {
       readonly kind: "failed";
@@ -169,6 +171,7 @@ class LayerThread {
 
   #receive(message: FromWorker): void {
     if (message.kind === "bytes") this.#onBytes(message.count);
+    else if (message.kind === "warning") showWarning(message);
     else if (message.kind === "done") this.#answer.resolve(message.output);
     else this.#answer.reject(failure(message));
   }

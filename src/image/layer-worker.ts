@@ -1,11 +1,13 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
-import { abortRemoteRequests, closeRemoteClients } from "../transport/remote-clients.ts";
+import { abortRemoteRequests, closeRemoteClients, passWarningsTo } from "../transport/remote-clients.ts";
 import { type LayerJob, runJob } from "./layer-jobs.ts";
 import type { FromWorker, ToWorker } from "./layer-pool.ts";
 
 /** Becomes 1 when the pool closes: the job is then given up. */
 const stopped = workerData as Int32Array;
+
+passWarningsTo((warning) => post({ kind: "warning", ...warning }));
 
 /** A thread of the pool. It does one job at a time. */
 let running = Promise.resolve();

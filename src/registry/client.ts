@@ -6,13 +6,14 @@ import { digestOf } from "../spec/digester.ts";
 import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { ACCEPT, identify, type RemoteDocument, readCapped } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";
+import type { HttpResponse } from "./http.ts";
 import { isTag } from "./name.ts";
 import { refusal } from "./refusal.ts";
 import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
 import type { Attempted } from "./retry.ts";
 import { Session, type SessionOptions, type SessionRequest } from "./session.ts";
 
-export interface ClientOptions extends Omit<SessionOptions, "target"> {
+export interface ClientOptions extends Omit<SessionOptions, "target" | "onAnswer"> {
   /** "library/alpine" */
   readonly repository: string;
   /** "push" asks for the right to read and to write from the first request on. */
@@ -43,7 +44,8 @@ export class RegistryClient {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.target = `${options.host.name}/${options.repository}`;
-    this.session = new Session({ ...options, target: this.target });
+    const onAnswer = (response: HttpResponse) => this.#readWarnings(response.header("warning"));
+    this.session = new Session({ ...options, target: this.target, onAnswer });
   }
 
   /**
@@ -200,9 +202,7 @@ export class RegistryClient {
   }
 
   async send(request: SessionRequest): Promise<Attempted> {
-    const attempted = await this.session.send(request);
-    this.#warn(attempted.response.header("warning"));
-    return attempted;
+    return await this.session.send(request);
   }
 
   /** @throws DecoderError when the answer is none of those that were expected */
@@ -240,13 +240,15 @@ export class RegistryClient {
     });
   }
 
-  #warn(header: string | undefined): void {
-    for (const [, quoted = ""] of (header ?? "").matchAll(WARNING)) {
-      const text = quoted.replace(/\\(.)/g, "$1");
-      if (this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) continue;
-      this.#warned.add(text);
-      this.#options.onWarning?.(text);
-    }
+  /** Passes a registry's warning on, once. */
+  warn(text: string): void {
+    if (this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) return;
+    this.#warned.add(text);
+    this.#options.onWarning?.(text);
+  }
+
+  #readWarnings(header: string | undefined): void {
+    for (const [, quoted = ""] of (header ?? "").matchAll(WARNING)) this.warn(quoted.replace(/\\(.)/g, "$1"));
   }
 }
 

@@ -72,7 +72,10 @@ export function hostOf(registry: string, access: RegistryAccess): RegistryHost {
 }
 
 /** The client of another thread. */
-export function openRemote(remote: RemoteRepository, signal: AbortSignal): RegistryClient {
+export function openRemote(
+  remote: RemoteRepository,
+  own: Pick<ClientOptions, "signal" | "onWarning">,
+): RegistryClient {
   const { search, id: _id, ...options } = remote;
-  return new RegistryClient({ ...options, signal, findCredential: async () => searchOf(search) });
+  return new RegistryClient({ ...options, ...own, findCredential: async () => searchOf(search) });
 }

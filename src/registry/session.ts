@@ -23,6 +23,8 @@ export interface SessionOptions {
   /** At each request, the first one included. */
   readonly attempts?: number;
   readonly signal?: AbortSignal;
+  /** Called with each answer to a request, whatever its status. */
+  readonly onAnswer?: (response: HttpResponse) => void;
 }
 
 export interface SessionRequest {
@@ -144,6 +146,7 @@ export class Session {
     let url = await this.#address(request.to);
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#exchange(request, url);
+      this.#options.onAnswer?.(response);
       const location = response.header("location");
       if (!REDIRECTS.has(response.status) || location === undefined || !mayRedirect(request, response))
         return response;

@@ -7,7 +7,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { certify } from "../support/certificates.ts";
 import { command, type KeyPairFiles, ONE_ERROR, rsaKeys, succeed } from "../support/cli.ts";
 import { sha256, tar } from "../support/images.ts";
-import { putPlatforms } from "../support/layouts.ts";
+import { putManifest, putPlatforms, tagRoot } from "../support/layouts.ts";
 import { describeWith, openssl, ours } from "../support/peers.ts";
 import { end, fail, TestRealm, TestRegistry, type TestRegistryOptions } from "../support/registry.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -432,6 +432,43 @@ describeWith([ours], "docker://", {}, () => {
       proxy.closeAllConnections();
       await new Promise((resolve) => proxy.close(resolve));
     }
+  });
+
+  test("shows each warning once, whichever request it answers and whichever thread sent that", async () => {
+    const layout = join(folder, "two-layers");
+    const layers = ["a", "b"].map(async (text) => {
+      const bytes = await tar({ file: Buffer.alloc(1 << 20, text) });
+      return { bytes, compression: "none", diffId: sha256(bytes) } as const;
+    });
+    tagRoot(layout, putManifest(layout, await Promise.all(layers)));
+    registry.intercept = ({ method, url = "", headers }, response) => {
+      // Large layers are sent by threads, all else by the first thread.
+      const kind = Number(headers["content-length"]) > 1 << 20 ? /blobs/g : /uploads|mount=|manifests|blobs/g;
+      response.setHeader("Warning", `299 - "${method} ${url.match(kind)?.join(" ")}\u009b2J"`);
+      return false;
+    };
+    const warningsOf = async (args: readonly string[]) => {
+      const { exit, stderr } = await command(args);
+      expect(exit).toBe(0);
+      return stderr.split("\n").filter((line) => line.startsWith("ctd-decoder: note: "));
+    };
+    const notes = (...kinds: readonly string[]) => kinds.map((it) => `ctd-decoder: note: ${it} 2J`);
+    const first = await warningsOf(encrypt("--compression", "none", `oci:${layout}`, at("one:v1")));
+    expect(first.sort()).toEqual(
+      notes(
+        "HEAD blobs",
+        "HEAD manifests",
+        "PATCH blobs",
+        "PATCH blobs uploads",
+        "POST blobs uploads",
+        "PUT blobs uploads",
+        "PUT manifests",
+      ),
+    );
+    const second = await warningsOf(rewrap("-q", at("one:v1"), at("two:v1")));
+    expect(second.sort()).toEqual(
+      notes("GET manifests", "HEAD blobs", "HEAD manifests", "POST blobs uploads mount=", "PUT manifests"),
+    );
   });
 
   test("writes an index after its manifests", async () => {

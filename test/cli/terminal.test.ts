@@ -4,6 +4,7 @@ import { type KeyPairFiles, rsaKeys, succeed } from "../support/cli.ts";
 import { diffId, tar } from "../support/images.ts";
 import { putManifest, tagRoot } from "../support/layouts.ts";
 import { describeWith, ours, run, script } from "../support/peers.ts";
+import { TestRegistry } from "../support/registry.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -111,6 +112,21 @@ describeWith([ours, script], "on a terminal", {}, () => {
     const seen = screen(await onTerminal(80, args));
     expect(seen.filter((line) => line.startsWith("verifying"))).toEqual([]);
     expect(seen.filter((line) => line.startsWith("ctd-decoder: error: "))).toHaveLength(1);
+  });
+
+  test("a registry's warning replaces the progress bar", async () => {
+    const registry = await TestRegistry.start();
+    registry.intercept = ({ method }, response) => {
+      if (method === "PATCH") response.setHeader("Warning", '299 - "soon"');
+      return false;
+    };
+    try {
+      const args = ["rewrap", "-r", `jwe:${keys.publicKey}`, "--key", keys.privateKey, `oci:${encrypted}`];
+      const seen = screen(await onTerminal(80, [...args, `docker://${registry.host}/app:v1`]));
+      expect(seen).toContain("ctd-decoder: note: soon");
+    } finally {
+      await registry.stop();
+    }
   });
 
   test("a call of the decoder explains itself and lists the commands", async () => {
