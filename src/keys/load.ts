@@ -82,7 +82,6 @@ function remember(
 }
 
 function sharedPasswords(payload: Parameters): Secret[] {
-  if (payload.size === 0) return [];
   const all = [...KEY_PARAMETERS.values()].flatMap((name) => (name ? (payload.get(name) ?? []) : []));
   const distinct: Secret[] = [];
   for (const password of all) {
