@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, pbkdf2, randomBytes, scrypt } from "node:crypto";
 import { promisify } from "node:util";
 import type { PieceBudget } from "../budget.ts";
-import type { Bytes } from "../encoding/bytes.ts";
+import { type Bytes, concat } from "../encoding/bytes.ts";
 import {
   type DerElement,
   readChildren,
@@ -200,7 +200,7 @@ export function decryptCbc(cipher: BlockCipher, key: Buffer, iv: Uint8Array, dat
     const decipher = createDecipheriv(cipher.name, key, iv);
     parts.push(decipher.update(data));
     parts.push(decipher.final());
-    return new Uint8Array(Buffer.concat(parts));
+    return concat(...parts);
   } catch {
     return null;
   } finally {

@@ -32,8 +32,7 @@ export const CURVE_BYTES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-38
 
 /** Complete DER elements. */
 const NULL = new Uint8Array([TAG.NULL, 0]);
-const VERSION_0 = new Uint8Array([TAG.INTEGER, 1, 0]);
-const VERSION_1 = new Uint8Array([TAG.INTEGER, 1, 1]);
+const version = (number: number) => Uint8Array.of(TAG.INTEGER, 1, number);
 
 /** A parsed key, or why it can't be used. */
 export type KeyResult = AsymmetricKey | Unusable;
@@ -85,7 +84,7 @@ function fromPkcs1(der: Bytes, labels: KeyLabels): KeyResult | null {
   const algorithm = writeElement(TAG.SEQUENCE, writeOid(RSA_ENCRYPTION), NULL);
   return rsaKey(
     der,
-    writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, der)),
+    enclose(TAG.SEQUENCE, version(0), algorithm, writeElement(TAG.OCTET_STRING, der)),
     labels,
   );
 }
@@ -129,24 +128,29 @@ export function ecKey(
     return { reason: `a ${curve} key whose private number is too long` };
   }
   padded.set(digits, length - digits.length);
-  const parts = [VERSION_1, writeElement(TAG.OCTET_STRING, padded)];
+  const parts = [version(1), enclose(TAG.OCTET_STRING, padded)];
   if (point !== null) {
     parts.push(writeElement(TAG.CONTEXT_1, writeElement(TAG.BIT_STRING, Uint8Array.of(0), point)));
   }
   const algorithm = writeElement(TAG.SEQUENCE, writeOid(EC_PUBLIC_KEY), writeOid(curveOidOf(curve)));
-  const sec1 = writeElement(TAG.SEQUENCE, ...parts);
-  const pkcs8 = writeElement(TAG.SEQUENCE, VERSION_0, algorithm, writeElement(TAG.OCTET_STRING, sec1));
-  padded.fill(0);
-  sec1.fill(0);
+  const sec1 = enclose(TAG.OCTET_STRING, enclose(TAG.SEQUENCE, ...parts));
+  const pkcs8 = enclose(TAG.SEQUENCE, version(0), algorithm, sec1);
   return { type: "ec", curve, pkcs8: new Secret(pkcs8), ...labels };
 }
 
 /** Builds an RSA key from the numbers n to qInv of RFC 8017 A.1.2, big-endian. */
 export function rsaKeyFromNumbers(numbers: readonly Uint8Array[], labels: KeyLabels): KeyResult {
-  const integers = numbers.map(writeInteger);
-  const pkcs1 = writeElement(TAG.SEQUENCE, VERSION_0, ...integers);
-  for (const integer of integers) integer.fill(0);
-  return fromPkcs1(pkcs1, labels) ?? { reason: "an RSA key with malformed numbers" };
+  const pkcs1 = enclose(TAG.SEQUENCE, version(0), ...numbers.map(writeInteger));
+  const key = fromPkcs1(pkcs1, labels);
+  pkcs1.fill(0);
+  return key ?? { reason: "an RSA key with malformed numbers" };
+}
+
+/** Writes an element, and zeroes what it was made of: copies of a private key. */
+function enclose(tag: number, ...contents: readonly Uint8Array[]): Bytes {
+  const element = writeElement(tag, ...contents);
+  for (const content of contents) content.fill(0);
+  return element;
 }
 
 function curveOidOf(curve: Curve): string {

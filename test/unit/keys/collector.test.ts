@@ -6,6 +6,7 @@ import { KeyCollector } from "../../../src/keys/collector.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
 import { rsaPair } from "../../support/rsa.ts";
+import { watchCopies } from "../../support/secrets.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -96,6 +97,15 @@ describe("what is no private key is skipped with its reason", () => {
     ["text", "hello", "not a key of a known kind"],
     ["text with an SSH key in it", "x ssh-rsa AAAA", "not a key of a known kind"],
     ["binary", Uint8Array.of(1, 2, 3), "not a key of a known kind"],
+    ...[
+      [0xee, 0xbb, 0xbf],
+      [0xef, 0xba, 0xbf],
+      [0xef, 0xbb, 0xbe],
+    ].map((mark): [string, Uint8Array, string] => [
+      `a token's key file after ${Buffer.from(mark).toString("hex")}, which is not a byte order mark`,
+      Buffer.concat([Buffer.from(mark), Buffer.from("pkcs11: {}\n")]),
+      "not a key of a known kind",
+    ]),
     ["text that begins like DER", "0123", "not a key of a known kind"],
     ["a public key, PEM", pem(EC.publicKey, "spki"), "a public key"],
     ["a public key, DER", der(EC.publicKey, "spki"), "a public key"],
@@ -245,6 +255,28 @@ test("no more keys than the limit", async () => {
   await collector.add(bytes(JWK), "another", []);
   expect(collector.keys).toHaveLength(4096);
   expect(collector.skipped).toMatchObject([{ origin: "the last and one more" }, { origin: "another" }]);
+});
+
+/** A key whose password is "x", and its private number. */
+const ENCRYPTED = {
+  pem: String(EC.privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-128-cbc", passphrase: "x" })),
+  secret: Buffer.from(String(EC.privateKey.export({ format: "jwk" }).d), "base64url"),
+};
+
+test("a key above the limit is not left in memory", async () => {
+  const collector = new KeyCollector(false);
+  const jwks = (count: number) => bytes(`{"keys":[${Array(count).fill(JWK).join()}]}`);
+  for (const count of [1024, 1024, 1024, 1023]) await collector.add(jwks(count), "others", []);
+  const copies = watchCopies();
+  await collector.add(bytes(`${pem(RSA.privateKey, "pkcs8")}${ENCRYPTED.pem}`), "file", [secret("x")]);
+  expect(collector.keys).toHaveLength(4096);
+  expect(copies.holding(ENCRYPTED.secret)).toEqual([]);
+});
+
+test("an encrypted key is in memory once", async () => {
+  const copies = watchCopies();
+  const { keys } = await collect(ENCRYPTED.pem, ["x"]);
+  expect(copies.holding(ENCRYPTED.secret)).toEqual([keys[0]?.pkcs8.bytes]);
 });
 
 test("once deriving keys has taken 10 s of processor time, no other is derived", async () => {

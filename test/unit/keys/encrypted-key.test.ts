@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { createCipheriv, createHash, createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { PieceBudget } from "../../../src/budget.ts";
@@ -7,6 +7,7 @@ import { type PemBlock, parsePem } from "../../../src/encoding/pem.ts";
 import * as encryptedKey from "../../../src/keys/encrypted-key.ts";
 import { Secret } from "../../../src/secret.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
+import { watchCopies } from "../../support/secrets.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -196,4 +197,16 @@ test("a key that is encrypted here opens with its password, here and in node:cry
   expect(Buffer.from((await decryptPkcs8(encrypted, right())) as Uint8Array)).toEqual(PLAIN.pkcs8);
   const read = { key: Buffer.from(encrypted), format: "der", type: "pkcs8", passphrase: PASSWORD } as const;
   expect(createPrivateKey(read).equals(EC)).toBe(true);
+});
+
+test("after a decryption, nothing but its result holds the plaintext, and the key is zeroed", () => {
+  const cipher = { name: "aes-128-cbc", keyBytes: 16, ivBytes: 16 };
+  const [key, iv, plaintext] = [Buffer.alloc(16, 7), Buffer.alloc(16, 9), Buffer.from("secret".repeat(4))];
+  const encrypting = createCipheriv(cipher.name, key, iv);
+  const data = Buffer.concat([encrypting.update(plaintext), encrypting.final()]);
+  const copies = watchCopies();
+  const decrypted = encryptedKey.decryptCbc(cipher, key, iv, data);
+  expect(decrypted).toEqual(new Uint8Array(plaintext));
+  expect(copies.holding(Buffer.from("secret"))).toEqual([decrypted]);
+  expect(key).toEqual(Buffer.alloc(16));
 });

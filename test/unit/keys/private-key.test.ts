@@ -12,6 +12,7 @@ import {
   rsaKeyFromNumbers,
 } from "../../../src/keys/private-key.ts";
 import { rsaPair } from "../../support/rsa.ts";
+import { watchCopies } from "../../support/secrets.ts";
 
 const LABELS = { origin: "a file" };
 const CURVES = ["P-256", "P-384", "P-521"] as const;
@@ -156,7 +157,22 @@ describe("what wraps no layer key is told apart from what is no key", () => {
   });
 });
 
-test("an encrypted key is known by its structure", () => {
+describe("an encrypted key is known by its structure", () => {
+  const algorithm = writeElement(TAG.SEQUENCE, writeOid("2a864886f70d01050d"));
+  const data = writeElement(TAG.OCTET_STRING, Uint8Array.of(1));
+  const NULL = writeElement(TAG.NULL);
+  test.each<[string, boolean, readonly Uint8Array[]]>([
+    ["algorithm and data", true, [algorithm, data]],
+    ["more behind them", false, [algorithm, data, NULL]],
+    ["the algorithm alone", false, [algorithm]],
+    ["data of another type", false, [algorithm, NULL]],
+    ["an algorithm of another type", false, [writeElement(TAG.CONTEXT_0, writeOid("2a03")), data]],
+  ])("%s: %s", (_what, isOne, fields) => {
+    expect(isEncryptedPkcs8(writeElement(TAG.SEQUENCE, ...fields))).toBe(isOne);
+  });
+});
+
+test("what node:crypto encrypts is an encrypted key", () => {
   const cipher = { cipher: "aes-256-cbc", passphrase: "x", format: "der", type: "pkcs8" } as const;
   expect(isEncryptedPkcs8(new Uint8Array(ec("P-256").export(cipher)))).toBe(true);
   expect(isEncryptedPkcs8(der(RSA, "pkcs8"))).toBe(false);
@@ -164,4 +180,41 @@ test("an encrypted key is known by its structure", () => {
   expect(
     isEncryptedPkcs8(writeElement(TAG.SEQUENCE, writeElement(TAG.SEQUENCE), writeElement(TAG.OCTET_STRING))),
   ).toBe(false);
+});
+
+describe("no copy of the private number is left but the key's own", () => {
+  const jwk = RSA.export({ format: "jwk" });
+  const rsaNumbers = () =>
+    [jwk.n, jwk.e, jwk.d, jwk.p, jwk.q, jwk.dp, jwk.dq, jwk.qi].map(
+      (number) => decodeBase64Url(number ?? "") ?? new Uint8Array(),
+    );
+
+  test("RSA", () => {
+    const secret = Buffer.from(jwk.d ?? "", "base64url");
+    const copies = watchCopies();
+    const numbers = rsaNumbers();
+    const key = keyOf(rsaKeyFromNumbers(numbers, LABELS));
+    for (const number of numbers) number.fill(0);
+    expect(copies.holding(secret)).toEqual([key.pkcs8.bytes]);
+    expect(exported(key)).toEqual(jwk);
+  });
+
+  test.each(CURVES)("%s", (curve) => {
+    const scalar = decodeBase64Url(ec(curve).export({ format: "jwk" }).d ?? "") ?? new Uint8Array();
+    const secret = Buffer.from(scalar);
+    const copies = watchCopies();
+    const key = keyOf(ecKey(curve, scalar, null, LABELS));
+    scalar.fill(0);
+    expect(copies.holding(secret)).toEqual([key.pkcs8.bytes]);
+  });
+
+  test("PKCS#1, whose own bytes are left alone", () => {
+    const secret = Buffer.from(jwk.d ?? "", "base64url");
+    const pkcs1 = der(RSA, "pkcs1");
+    const copies = watchCopies();
+    const key = keyOf(parsePrivateKey(pkcs1, LABELS));
+    expect(pkcs1).toEqual(der(RSA, "pkcs1"));
+    pkcs1.fill(0);
+    expect(copies.holding(secret)).toEqual([key.pkcs8.bytes]);
+  });
 });
