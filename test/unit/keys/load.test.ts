@@ -56,6 +56,22 @@ test("the directory's keys come first, then the payload's", async () => {
   });
 });
 
+test("the advice is what to do about the folder", async () => {
+  const adviceFor = async (name: string, files: Readonly<Record<string, string>>) => {
+    const keysPath = directory(name, files);
+    mkdirSync(keysPath, { recursive: true });
+    return (await loadKeys({ ...LENIENT, keysPath })).advice;
+  };
+  expect(await adviceFor("advice-0", {})).toMatch(/advice-0 is empty or can't be read/);
+  expect(await adviceFor("advice-1", { "a.txt": "hello" })).toMatch(/^put this node's private key into/);
+  expect(await adviceFor("advice-2", { "a.txt": "hello", "b.txt": "" })).toMatch(/^put this node's private/);
+});
+
+test("a value of the payload that is one byte long is skipped with its reason", async () => {
+  const { skipped } = await loadKeys(LENIENT, new Map([["privkeys", [new Uint8Array(), bytes("x")]]]));
+  expect(skipped).toEqual([{ origin: "payload privkeys[1]", reason: "not a key of a known kind" }]);
+});
+
 test("what can't be used is skipped, and stands in no parameter", async () => {
   const keysPath = directory("mixed", { "a.txt": "hello", "b.pem": pem() });
   const { keys, parameters, skipped } = await loadKeys({ ...LENIENT, keysPath });

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { loadKeys } from "../../../src/keys/load.ts";
 import { addNamedKeys } from "../../../src/keys/named.ts";
+import { Secret } from "../../../src/secret.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -19,6 +20,8 @@ beforeAll(() => {
   );
   writeFileSync(path("odd:name.pem"), privateKey.export(pkcs8));
   writeFileSync(path("public.pem"), publicKey.export({ format: "pem", type: "spki" }));
+  const spki = publicKey.export({ format: "pem", type: "spki" });
+  writeFileSync(path("bundle.pem"), `${privateKey.export(pkcs8)}${spki}`);
   writeFileSync(path("password"), "se:cret\r\n");
 });
 
@@ -29,6 +32,7 @@ async function named(...specs: string[]) {
 test.each([
   ["a plain key", () => "plain.pem"],
   ["a name with a colon", () => "odd:name.pem"],
+  ["a key before its public half", () => "bundle.pem"],
   ["a password on the command line", () => "locked.pem:pass=se:cret"],
   ["a password in a file, without its line end", () => `locked.pem:file=${path("password")}`],
 ])("%s", async (_, spec) => {
@@ -87,4 +91,49 @@ test("keys that are named come before those of the folder", async () => {
   });
   const { keys } = await addNamedKeys([path("plain.pem")], base);
   expect(keys.map(({ origin }) => origin.split("/").at(-1))).toEqual(["plain.pem", "odd:name.pem"]);
+});
+
+describe("the user is asked for a password", () => {
+  /** Names a key, and answers with these passwords. @returns how often it was asked, and the keys or the error's code */
+  async function asked(spec: string, ...answers: string[]) {
+    const files: string[] = [];
+    const base = await loadKeys({ strictKeys: false, allowExternalSymlinks: false });
+    const result = addNamedKeys([path(spec)], base, async (file) => {
+      const answer = answers[files.push(file) - 1];
+      return answer === undefined ? undefined : new Secret(new Uint8Array(Buffer.from(answer)));
+    });
+    const outcome = await result.then(
+      ({ keys }) => keys.length,
+      ({ code }) => code,
+    );
+    expect(files).toEqual(files.map(() => path(spec)));
+    return [files.length, outcome];
+  }
+
+  test("up to three times", async () => {
+    expect(await asked("locked.pem", "se:cret")).toEqual([1, 1]);
+    expect(await asked("locked.pem", "a", "b", "se:cret")).toEqual([3, 1]);
+    expect(await asked("locked.pem", "a", "b", "c", "se:cret")).toEqual([3, "BAD_KEY"]);
+  });
+
+  test("not again after no answer", async () => {
+    expect(await asked("locked.pem")).toEqual([1, "BAD_KEY"]);
+    expect(await asked("locked.pem", "a")).toEqual([2, "BAD_KEY"]);
+  });
+
+  test.each([
+    ["that was named wrongly", "locked.pem:pass=wrong", "BAD_KEY"],
+    ["that was named", "locked.pem:pass=se:cret", 1],
+    ["of a plain key", "plain.pem", 1],
+    ["of a public key", "public.pem", "BAD_KEY"],
+  ])("never for one %s", async (_what, spec, outcome) => {
+    expect(await asked(spec, "se:cret")).toEqual([0, outcome]);
+  });
+});
+
+test("the advice for a missing key is kept", async () => {
+  const { advice, ...base } = await loadKeys({ strictKeys: false, allowExternalSymlinks: false });
+  expect(await addNamedKeys([], { ...base, advice: "do this" })).toMatchObject({ advice: "do this" });
+  expect(await addNamedKeys([], base)).not.toHaveProperty("advice");
+  expect(await named()).toMatchObject({ advice });
 });

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { passwordLookup } from "../../../src/keys/passwords.ts";
+import { passwordIn, passwordLookup } from "../../../src/keys/passwords.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -51,4 +51,10 @@ test("a path that is missing is an error at once", () => {
   expect(() => passwordLookup(join(folder, "missing"))).toThrow(
     expect.objectContaining({ code: "BAD_KEY", hint: expect.stringContaining("--key-passwords-path") }),
   );
+});
+
+test("the text that a password was read from is zeroed", () => {
+  const text = new Uint8Array(Buffer.from("secret\n"));
+  expect(Buffer.from(passwordIn(text).bytes).toString()).toBe("secret");
+  expect(text).toEqual(new Uint8Array(7));
 });

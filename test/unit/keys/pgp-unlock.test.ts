@@ -32,6 +32,22 @@ test.each([
   else expect(unusable?.reason).toMatch(refused);
 });
 
+test("a keyring's lock is found in each of its forms", async () => {
+  const userIDs = [{ name: "Dev" }];
+  const { privateKey } = await generateKey({ userIDs, passphrase: "x", format: "object" });
+  const binary = privateKey.write();
+  // RFC 9580 §4.2: the legacy header of the first packet, with a length of two octets.
+  const first = Buffer.from(privateKey.keyPacket.write());
+  const header = Uint8Array.of(0x95, first.length >> 8, first.length);
+  const legacy = Buffer.concat([header, binary.subarray(Buffer.from(binary).indexOf(first))]);
+  const bytes = (data: string | Uint8Array) => new Uint8Array(Buffer.from(data as string));
+  for (const data of [binary, legacy, privateKey.armor()]) {
+    expect(await keyringLock({ data: bytes(data), origin: "ring", passphrases: [] })).toMatchObject({
+      isLocked: true,
+    });
+  }
+});
+
 test("once deriving a keyring's keys has taken 10 s of processor time, no other is derived", async () => {
   const { privateKey } = await generateKey({
     userIDs: [{ name: "Dev" }],
@@ -52,6 +68,18 @@ test("once deriving a keyring's keys has taken 10 s of processor time, no other 
   // It has two keys. Whether the second one is locked, too, is not found out.
   expect(await lock(10_000)).toMatchObject({ isLocked: true });
   expect(await lock(10_001)).toBeUndefined();
+});
+
+test("each passphrase is announced before it is tried", async () => {
+  const { packet, settings } = argon2Key(1, 16);
+  const passphrases = ["a", "b", "c"].map((text) => new Secret(new Uint8Array(Buffer.from(text))));
+  const tried: number[] = [];
+  const announce = () => void tried.push(settings.length);
+  packet.decrypt = async () => {
+    if (settings.push({}) < 2) throw new Error("wrong");
+  };
+  expect(await unlockPacket(packet, passphrases, announce)).toBeUndefined();
+  expect(tried).toEqual([0, 1]);
 });
 
 test("openpgp.js may use 2^18 KiB", async () => {

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { parseKeyFile, readPin } from "../../../../src/keys/token/key-file.ts";
 import { parsePkcs11Uri } from "../../../../src/keys/token/uri.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -125,6 +125,17 @@ describe("a PIN", () => {
     ["a device", "/dev/zero"],
   ])("is not read from %s", (_what, source) => {
     expect(() => pin(`pin-source=${encodeURIComponent(source)}`)).toThrow(badKey);
+  });
+
+  test("is zeroed where it was read", () => {
+    writeFileSync(file, "s3cret");
+    const from = vi.spyOn(Buffer, "from");
+    onTestFinished(() => from.mockRestore());
+    expect(pin(`pin-source=${encodeURIComponent(file)}`)).toBe("s3cret");
+    const read = from.mock.calls.flatMap(([source]: unknown[]) =>
+      source instanceof ArrayBuffer ? [source] : [],
+    );
+    expect(read.map((memory) => new Uint8Array(memory))).toEqual([new Uint8Array(6)]);
   });
 
   test("is not waited for at a FIFO", () => {
