@@ -77,6 +77,14 @@ describe("a key file", () => {
     expect(() => parse(`pkcs11: {uri: 'pkcs11:object=k'}\nmodule: {env: {${name}: /tmp/x}}`)).toThrow(badKey);
   });
 
+  test.each(["MODULE_LD_PATH", "PIN_TMPDIR", "TMPDIR_OF_MODULE", "MY_NODE_OPTIONS"])(
+    "can set %s, which only the module reads",
+    (name) => {
+      const { environment } = parse(`pkcs11: {uri: 'pkcs11:object=k'}\nmodule: {env: {${name}: x}}`);
+      expect(environment).toEqual({ [name]: "x" });
+    },
+  );
+
   test.each(["pkcs11: {uri: 'pkcs11:?pin-value=s3cret", "s3cret", "pkcs11: {uri: s3cret}", "a: *s3cret"])(
     "is not quoted by the error: %s",
     (yaml) => {
@@ -106,6 +114,7 @@ describe("a PIN", () => {
     ["1234\n", "1234"],
     ["1234\r\n", "1234"],
     [" 12 34 \n\n", " 12 34 \n"],
+    ["12\n34\n", "12\n34"],
     ["pässword", "pässword"],
   ])("is a file's %j", (content, expected) => {
     writeFileSync(file, content);
