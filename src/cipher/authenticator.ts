@@ -69,12 +69,10 @@ export function inlineAuthenticator(key: Secret, withSha256 = false): Authentica
   };
 }
 
-const FILE_CHUNK_BYTES = 1024 * 1024;
-
 /** Whether a file holds the ciphertext that these options belong to; false also when it can't be read. */
 export function isAuthenticFile(file: FileInput, options: LayerOptions): boolean {
   const hasher = new CiphertextHasher(options.key.bytes, false);
-  const buffer = new Uint8Array(FILE_CHUNK_BYTES);
+  const buffer = new Uint8Array(CHUNK_BYTES);
   const input = file.again();
   try {
     for (let count = input.read(buffer); count > 0; count = input.read(buffer))

@@ -79,7 +79,7 @@ export class FolderLock {
   /** Never throws. */
   async release(): Promise<void> {
     const found = await stat(this.#path).catch(() => undefined);
-    if (found?.ino === this.#inode) await rm(this.#path, { force: true }).catch(() => undefined);
+    if (found?.ino === this.#inode) await rm(this.#path).catch(() => undefined);
   }
 }
 

@@ -1,8 +1,9 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { releaseLayer } from "../../../src/cipher/release.ts";
 import { DecoderError } from "../../../src/errors.ts";
+import { openBelow } from "../../support/descriptors.ts";
 import { sha256 } from "../../support/images.ts";
 import { encryptLayer, flipBit, plainBytes, release } from "../../support/layer.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -17,17 +18,6 @@ const WAYS = [
   { way: "stream", release: "stream" },
 ] as const;
 const SIZES = [0, 1, 15, 16, 17, LIMIT - 1, LIMIT, LIMIT + 1, WITHHELD, WITHHELD + 1, 2 * WITHHELD, 300_001];
-/** Nameless files in the folder that this process has open. */
-function openSpools(): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`);
-      return target.startsWith(`${folder}/`) && target.endsWith(" (deleted)") ? [target] : [];
-    } catch {
-      return []; // It was that of reading the folder.
-    }
-  });
-}
 /** Told such a size, a second thread authenticates, however long the layer is. */
 const LARGE = WORKER_BYTES + 1;
 /** Of one read; 1 only where it doesn't take too long. */
@@ -164,5 +154,5 @@ test("a large layer leaves nothing behind, whether it is authentic or not", asyn
   const forged = { ...call, options: layer.options({ hmac: flipBit(layer.hmac, 9) }) };
   expect(await release(folder, forged)).toMatchObject({ code: "AUTHENTICATION" });
   expect(readdirSync(folder).sort()).toEqual(["ciphertext", "plaintext"]);
-  expect(openSpools()).toEqual([]);
+  expect(openBelow(folder)).toEqual([]);
 });

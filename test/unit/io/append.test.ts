@@ -3,6 +3,7 @@ import { readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { appendLine } from "../../../src/io/append.ts";
+import { openBelow } from "../../support/descriptors.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -22,6 +23,7 @@ describe("a line", () => {
     const path = file(what.slice(0, 12), before);
     appendLine(path, "line");
     expect(readFileSync(path, "utf8")).toBe(after);
+    expect(openBelow(folder)).toEqual([]);
     if (before === undefined) expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 

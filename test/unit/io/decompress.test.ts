@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, constants as zlib, zstdCompressSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
@@ -111,6 +111,15 @@ describe("what is too large", () => {
     expect((await expand(data, 65_536, zeros.length)).written).toHaveLength(zeros.length);
     expect((await expand(data, 65_536, zeros.length - 1)).code).toBe("LIMIT");
   });
+});
+
+test.each(WHOLE)("%s is released while more arrives", async (_name, data) => {
+  const path = join(folder, "early");
+  const fd = openSync(path, "w");
+  descriptors.push(fd);
+  const expander = new Expander(new Output(fd, "the plaintext"), 1 << 30);
+  await expander.write(data.subarray(0, data.length - 100));
+  expect(statSync(path).size).toBeGreaterThan(100_000);
 });
 
 test("an output that fails is told", async () => {

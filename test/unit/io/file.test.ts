@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeSystemError } from "../../../src/errors.ts";
 import { readPieces, readSmallFile } from "../../../src/io/file.ts";
+import { openBelow } from "../../support/descriptors.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -25,6 +26,15 @@ test("a file is read whole, through a symlink too, up to the limit", () => {
   expect(Buffer.from(readSmallFile(join(folder, "link"), 11)).toString()).toBe("0123456789");
   writeFileSync(join(folder, "empty"), "");
   expect(readSmallFile(join(folder, "empty"), 10)).toHaveLength(0);
+});
+
+test("no file stays open, whether it is read or refused", () => {
+  readSmallFile(file, 10);
+  readPieces(file, () => {});
+  expect(() => readPieces(file, () => expect.fail("no"))).toThrow("no");
+  expect(refusal(file, 9)).toBe("it is larger than 9 bytes");
+  expect(refusal(folder)).toBe("it is a directory");
+  expect(openBelow(folder)).toEqual([]);
 });
 
 test("the memory is its own: zeroing it leaves nothing of the file", () => {

@@ -17,6 +17,13 @@ describe("memory", () => {
     expect(pooled.byteLength).toBe(10);
   });
 
+  it("is freed from 96 KiB on", () => {
+    const [kept, freed] = [new Uint8Array(96 * KiB), new Uint8Array(96 * KiB + 1)];
+    free(kept);
+    free(freed);
+    expect([kept.byteLength, freed.byteLength]).toEqual([96 * KiB, 0]);
+  });
+
   it("of parts is freed with the last one", () => {
     const bytes = new Uint8Array(150 * KiB);
     const last = bytes.subarray(64 * KiB);
