@@ -28,7 +28,7 @@ function packetType(first: number): number {
 
 /** The offset of the next packet. The end of the data after a malformed header or an indefinite length, which keys don't have. */
 function nextPacket(data: Bytes, at: number): number {
-  const [header = 0, first = 0, second = 0] = data.subarray(at, at + 3);
+  const [header = 0, first = 0, second = 0] = data.subarray(at);
   if (header < 0x80) return data.length;
   const number = (from: number, octets: number) =>
     data.subarray(from, from + octets).reduce((value, octet) => value * 256 + octet, 0);

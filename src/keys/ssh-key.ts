@@ -40,8 +40,8 @@ function privateKeyIn(fields: Fields, labels: KeyLabels): KeyResult {
   if (checks[0] !== checks[1]) return MALFORMED;
   const type = fields.text();
   if (type === "ssh-rsa") {
-    const [n, e, d, qi, p, q] = Array.from({ length: 6 }, () => fields.bytes());
-    if (!n || !e || !d || !qi || !p || !q) return MALFORMED;
+    const next = () => fields.bytes();
+    const [n, e, d, qi, p, q] = [next(), next(), next(), next(), next(), next()];
     // RFC 8017 §3.2: the CRT exponents, which OpenSSH leaves out.
     const numbers = [n, e, d, p, q, exponent(d, p), exponent(d, q), qi];
     return rsaKeyFromNumbers(numbers, labels);

@@ -47,10 +47,14 @@ const JWKS = `{"keys":[${JWK},${JSON.stringify(RSA.privateKey.export({ format: "
 /** A public key, a signature, a user ID and an attribute, with lengths in each form (RFC 9580 §4.2). */
 const PUBLIC_PACKETS = Buffer.concat([
   Uint8Array.of(0x99, 0, 1, 4),
+  Uint8Array.of(0x99, 1, 44),
+  Buffer.alloc(300, 0x95),
   Uint8Array.of(0x88, 2, 0x95, 0x95),
   Uint8Array.of(0xcd, 3, 0x95, 0x95, 0x95),
   Uint8Array.of(0xd1, 192, 8),
   Buffer.alloc(200, 0x95),
+  Uint8Array.of(0xd1, 193, 8),
+  Buffer.alloc(456, 0x95),
   Uint8Array.of(0xce, 255, 0, 0, 0, 2, 0x95, 0x95),
 ]);
 
@@ -143,6 +147,16 @@ describe("what is no private key is skipped with its reason", () => {
     ],
     ["a public keyring", Uint8Array.of(0x99, 1, 0, 4), "a public OpenPGP key"],
     ["a public keyring of several packets", PUBLIC_PACKETS, "a public OpenPGP key"],
+    [
+      "a public keyring with a length of an indefinite form",
+      Buffer.concat([Uint8Array.of(0x99, 0, 1, 4), Uint8Array.of(0xce, 224), Buffer.alloc(9000, 0x95)]),
+      "a public OpenPGP key",
+    ],
+    [
+      "DER that begins like a public key",
+      Uint8Array.of(0x30, 9, 2, 1, 5, 2, 1, 5, 2, 1, 5),
+      "DER, but neither a private key nor a certificate",
+    ],
     ["JSON that mentions pkcs11", '{"kid":"a pkcs11: b"}', "JSON, but not a JWK or a JWK set"],
   ])("%s", async (_what, data, reason) => {
     expect(await kinds(data)).toBe(reason);

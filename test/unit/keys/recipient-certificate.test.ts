@@ -116,6 +116,7 @@ describe("a certificate is refused", () => {
     const pem = make();
     expect(await refusal(pem)).toMatch(message);
     expect(await refusal(pem, { ...STRICT, [rule]: true })).toBeUndefined();
+    expect(await refusal(pem, LENIENT)).toBeUndefined();
     expect(await refusal(pem, { ...LENIENT, [rule]: false })).toMatch(message);
   });
 
@@ -127,10 +128,22 @@ describe("a certificate is refused", () => {
     expect(await refusal(made({ extensions }), LENIENT)).toMatch(/^holds a malformed X\.509 certificate/);
   });
 
+  test("that is malformed, even beside a valid one", async () => {
+    const malformed = pemOf("CERTIFICATE", Buffer.of(0x30, 0));
+    expect(await refusal(malformed + made(), LENIENT)).toMatch(/^holds a malformed X\.509 certificate/);
+  });
+
   test("whose base64 is broken, even beside a valid one", async () => {
     const broken = made().replace(/\n/, "\n!");
     expect(await refusal(broken + authority(), LENIENT)).toMatch(/"CERTIFICATE" that is not valid base64/);
   });
+});
+
+/** basicConstraints with this octet as cA (X.690 §8.2.2: zero is false, and every other value is true). */
+const constraints = (octet: number): ExtensionSpec => ({ ...isCa(), value: Buffer.of(0x30, 3, 1, 1, octet) });
+
+test.each([0x01, 0x80, 0xff])("a CA may be marked with %i, as BER allows", async (octet) => {
+  expect(await refusal(made({ extensions: [constraints(octet)] }))).toMatch(/^is the certificate of a CA/);
 });
 
 describe("a certificate is accepted", () => {
@@ -142,6 +155,7 @@ describe("a certificate is accepted", () => {
       () => made({ publicKey: EC.publicKey, extensions: [KEY_AGREEMENT] }),
     ],
     ["with as many extensions as the limit", () => made({ extensions: [...Array(64).keys()].map(filler) })],
+    ["that says that it is not a CA's", () => made({ extensions: [constraints(0)] })],
     ["that is self-signed", () => made({ issuer: "node-1" })],
   ])("%s", async (_what, make) => {
     expect(await refusal(make())).toBeUndefined();

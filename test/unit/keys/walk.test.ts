@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DecoderError } from "../../../src/errors.ts";
 import { walkKeys } from "../../../src/keys/walk.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -217,6 +217,32 @@ describe.skipIf(process.platform !== "linux")("what is exchanged while it is loo
   });
 });
 
+describe("a link that can't be resolved", () => {
+  /** Reads a folder with one link. Resolving it fails so many times, in this way. */
+  function readAfter(failures: number, code: string) {
+    const root = tree({ "..data/key": "1" });
+    symlinkSync("..data/key", join(root, "key"));
+    const native = realpathSync.native;
+    let attempts = 0;
+    const spy = vi.spyOn(realpathSync, "native").mockImplementation(((path: string) => {
+      if (path.endsWith("key") && attempts++ < failures) throw Object.assign(new Error(), { code });
+      return native(path);
+    }) as typeof native);
+    const { found, skipped } = walk(root);
+    spy.mockRestore();
+    return { attempts, found: found.length, skipped: skipped.length };
+  }
+
+  test("is tried three times while its volume is replaced", () => {
+    expect(readAfter(2, "ENOENT")).toEqual({ attempts: 3, found: 1, skipped: 0 });
+    expect(readAfter(5, "ENOENT")).toEqual({ attempts: 3, found: 0, skipped: 1 });
+  });
+
+  test("for another reason is tried once", () => {
+    expect(readAfter(5, "EACCES")).toEqual({ attempts: 1, found: 0, skipped: 1 });
+  });
+});
+
 describe("limits", () => {
   test("a file larger than any key is skipped", () => {
     const root = tree({ fits: "x".repeat(1_048_576), large: "x".repeat(1_048_577) });
@@ -236,7 +262,10 @@ describe("limits", () => {
     const names = Array.from({ length: 1024 + 5 }, (_, i) => [`k${i}`, String(i)]);
     const { found, skipped } = walk(tree(Object.fromEntries(names)));
     expect(found).toHaveLength(1024);
-    expect(skipped).toHaveLength(1);
+    const reason = "more than 1024 files; the others are not read";
+    expect(skipped).toEqual([[".", reason]]);
+    const inside = names.map(([name, content]) => [`sub/${name}`, content]);
+    expect(walk(tree(Object.fromEntries(inside))).skipped).toEqual([["sub", reason]]);
   });
 });
 

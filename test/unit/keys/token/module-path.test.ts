@@ -9,7 +9,7 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 const folder = temporaryFolder();
 const at = (path: string) => join(folder, path);
 
-for (const directory of ["lib/sub", "library", "distribution", "other", "home"])
+for (const directory of ["lib/sub", "library", "distribution", "other", "home", "similar", "prefixed"])
   mkdirSync(at(directory), { recursive: true });
 const files = [
   "lib/libhsm2.a",
@@ -22,6 +22,10 @@ const files = [
   "lib/my-hsm.so",
   "lib/readme",
   "other/libhsm2.so",
+  "similar/ahsm.so",
+  "similar/hsm.so",
+  "prefixed/ahsm.so",
+  "prefixed/libhsm.so",
 ];
 for (const file of files) writeFileSync(at(file), "");
 symlinkSync("../other/libhsm2.so", at("distribution/libhsm2.so"));
@@ -88,7 +92,11 @@ describe("a module-path", () => {
   test.each(["lib/absent.so", "lib/libdangling.so", "nowhere/x.so"])(
     "that isn't there is refused: %s",
     (path) => {
-      expect(() => find(byPath(path), policy(["lib/", "nowhere/"]))).toThrow(failure);
+      const refused = expect.objectContaining({
+        code: "PKCS11",
+        message: expect.stringMatching(/ was not found$/),
+      });
+      expect(() => find(byPath(path), policy(["lib/", "nowhere/"]))).toThrow(refused);
     },
   );
 
@@ -124,6 +132,13 @@ describe("a module-name", () => {
       expect(() => find(`module-name=${encodeURIComponent(name)}`, policy(all, ["lib"]))).toThrow(failure);
     },
   );
+
+  test.each([
+    ["similar", "similar/hsm.so"],
+    ["prefixed", "prefixed/libhsm.so"],
+  ])("is the file of exactly this name, in %s, before one that contains it", (directory, path) => {
+    expect(find("module-name=hsm", policy([`${directory}/`], [directory]))).toBe(at(path));
+  });
 
   test("is looked for in the directories in order, absent ones left out", () => {
     expect(find("module-name=hsm2", policy(all, ["nowhere", "other", "lib"]))).toBe(at("other/libhsm2.so"));

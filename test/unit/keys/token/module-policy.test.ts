@@ -149,6 +149,14 @@ describe("the payload's policy", () => {
   );
 });
 
+test("a payload's policy of one byte is refused, whatever this machine allows", () => {
+  expect(() => loadPolicies({ OCICRYPT_CONFIG: "internal" }, payload("x"))).toThrow(failure);
+});
+
+test("a payload's policy may have 16 KiB", () => {
+  expect(loadPolicies({}, payload(`${lists("/p/")}#`.padEnd(16_384)))).toHaveLength(1);
+});
+
 test("without any, nothing is allowed", () => {
   expect(() => loadPolicies({}, none)).toThrow(failure);
   expect(() => loadPolicies({}, payload(null))).toThrow(failure);
