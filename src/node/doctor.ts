@@ -198,7 +198,7 @@ async function testKeys(options: TestOptions, findings: Finding[]): Promise<read
   const { keys, keysPath, decoder, program, searchPath, settings } = options;
   if (decoder === undefined || program === undefined) {
     findings.push({
-      severity: "error",
+      severity: "warning",
       message: "no decoder is installed and configured, so none was tested",
       hint: INSTALL,
     });

@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -185,18 +184,6 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     expect(exit).toBe(1);
     expect(stdout.toString()).toMatch(/runs ".*\/none" .*is not an executable\n.*ctd-decoder install/);
     expect(stdout.toString()).toMatch(/no decoder is .*tested\n.*ctd-decoder install/);
-  });
-
-  test("a node without a configuration is not healthy, even with keys", async () => {
-    const node = await newNode();
-    rmSync(join(node, "config.toml"));
-    const { exit, report } = await doctor(node);
-    expect(exit).toBe(1);
-    expect(report.findings).toContainEqual({
-      severity: "error",
-      message: "no decoder is installed and configured, so none was tested",
-      hint: "run `ctd-decoder install`: it installs the decoder and configures containerd",
-    });
   });
 
   test("a decoder that cannot decrypt is reported", async () => {
