@@ -38,6 +38,10 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
 /** Folder → unit tests of another room that are the main ones of its files. */
 const TESTED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "src/containerd/nri": ["test/unit/tenants/nri-gate.test.ts"],
+  "src/containerd/store": [
+    "test/unit/node/containerd-images.test.ts",
+    "test/unit/tenants/layer-keys.test.ts",
+  ],
 };
 
 /** "types" is the compiler, which refuses some changes. */
