@@ -49,16 +49,20 @@ export async function fetchSignatures(
     if (failure !== undefined) throw failure;
     const place = join(folder, attachmentTag(digest));
     const files = found.flatMap((it) => fileOf(it, place));
-    if (files.length === 0)
-      throw new DecoderError("NOT_FOUND", `${image} has no signature and no attestation`);
-    for (const { path, bytes } of files) write(place, path, bytes);
     const ignored = found.flatMap((it) =>
       it.form === "unreadable" ? [{ where: it.where, reason: it.problem }] : [],
     );
+    if (files.length === 0) throw nothingToKeep(image, ignored);
+    for (const { path, bytes } of files) write(place, path, bytes);
     return { image, digest, files: files.map(({ path }) => path), ignored };
   } finally {
     await target.close();
   }
+}
+
+function nothingToKeep(image: string, [first]: FetchReport["ignored"]): DecoderError {
+  const why = first === undefined ? "" : ` that can be kept: ${first.where}: ${first.reason}`;
+  return new DecoderError("NOT_FOUND", `${image} has no signature and no attestation${why}`);
 }
 
 function fileOf(found: FoundSignature, place: string): { path: string; bytes: Uint8Array }[] {

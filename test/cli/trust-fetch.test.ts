@@ -1,4 +1,13 @@
-import { cpSync, lstatSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { command, ONE_ERROR, succeed } from "../support/cli.ts";
@@ -53,6 +62,20 @@ describeWith([ours], "trust fetch", {}, () => {
     expect(readFileSync(at("victim"), "utf8")).toBe("precious");
     expect([lstatSync(path).isFile(), readFileSync(path)]).toEqual([true, content]);
     expect(readdirSync(join(path, ".."))).toHaveLength(files.length);
+  });
+
+  test("an image whose signatures can't be read is an error that says why", async () => {
+    const damaged = at("damaged");
+    cpSync(signed, damaged, { recursive: true });
+    const blobs = join(damaged, "blobs/sha256");
+    for (const name of readdirSync(blobs))
+      if (/^\{"(?:critical|mediaType":"[^"]*bundle)/.test(readFileSync(join(blobs, name), "utf8")))
+        rmSync(join(blobs, name));
+    const { exit, stderr } = await command(["trust", "fetch", `oci:${damaged}:v1`, at("unread")]);
+    expect([exit, existsSync(at("unread"))]).toEqual([1, false]);
+    expect(stderr).toMatch(
+      /has no signature and no attestation that can be kept: sha256-[0-9a-f]{64}\.sig layer 0: .*is missing/,
+    );
   });
 
   test("an image without signatures is an error, and so is a folder that can't be written", async () => {

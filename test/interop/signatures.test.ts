@@ -109,6 +109,12 @@ function noServices(): string {
   return path;
 }
 
+/** Attests an SPDX document. */
+async function attest(cosign: Peer, args: readonly string[]): Promise<void> {
+  const always = ["--yes", "--allow-insecure-registry", "--type", "spdxjson"];
+  await output(cosign, ["attest", ...always, ...args], { env: peerEnvironment });
+}
+
 /** Debian 12's skopeo is built without sigstore's signatures. */
 async function skopeoAccepts(name: string, requirement: object): Promise<boolean> {
   const at = (file: string) => join(folder, `${file}-${repositories++}`);
@@ -326,23 +332,7 @@ describeWith([ours, registry, skopeo, skopeoNew, cosign2, cosign3], "signatures 
     const [name, key] = [await pushed(), await cosignKeys(cosign)];
     const sbom = join(folder, "sbom.json");
     writeFileSync(sbom, JSON.stringify({ spdxVersion: "SPDX-2.3", large: 12345678901234567000n.toString() }));
-    await output(
-      cosign,
-      [
-        "attest",
-        "--yes",
-        "--allow-insecure-registry",
-        ...args(),
-        "--type",
-        "spdxjson",
-        "--predicate",
-        sbom,
-        "--key",
-        key.privateKey,
-        name,
-      ],
-      { env: peerEnvironment },
-    );
+    await attest(cosign, [...args(), "--predicate", sbom, "--key", key.privateKey, name]);
     const predicate = await succeed(["trust", "attest", "--type", "spdx", "--key", key.publicKey, name]);
     expect(JSON.parse(predicate)).toMatchObject({ spdxVersion: "SPDX-2.3" });
     expect((await command(["trust", "check", "--key", key.publicKey, name])).exit).toBe(1);
@@ -350,6 +340,37 @@ describeWith([ours, registry, skopeo, skopeoNew, cosign2, cosign3], "signatures 
       (await command(["trust", "attest", "--type", "cyclonedx", "--key", key.publicKey, name])).exit,
     ).toBe(1);
   });
+
+  // The largest that fit into an attestation of 16 MiB, which holds them as base64.
+  test.each([
+    ["cosign 2", cosign2, () => ["--tlog-upload=false"], ".att.json"],
+    ["cosign 3", cosign3, () => ["--signing-config", noServices()], ".sigstore.json"],
+  ] as const)(
+    "an SBOM of 12 MB by %s: read, copied, and no hindrance",
+    async (_what, cosign, args, ending) => {
+      const [name, key] = [await pushed(), await cosignKeys(cosign)];
+      const [sbom, store] = [join(folder, "large.json"), join(folder, `store-${cosign.name}`)];
+      writeFileSync(sbom, JSON.stringify({ spdxVersion: "SPDX-2.3", large: "x".repeat(12_500_000) }));
+      await attest(cosign, [...args(), "--predicate", sbom, "--key", key.privateKey, name]);
+      const demand = ["--type", "spdx", "--key", key.publicKey];
+      expect(JSON.parse(await succeed(["trust", "attest", ...demand, name]))).toMatchObject({
+        spdxVersion: "SPDX-2.3",
+      });
+      expect(await succeed(["trust", "fetch", name, store])).toMatch(ending);
+      // The layout has the same image, without an attestation.
+      const fetched = ["--signature-store", store, `oci:${plain}:v1`];
+      expect(await succeed(["trust", "attest", ...demand, ...fetched])).toMatch("SPDX-2.3");
+
+      const signer = PAIRS[0]?.[1]() ?? { privateKey: "", publicKey: "" };
+      const check = ["trust", "check", "--key", signer.publicKey, name];
+      expect((await command(check)).stderr).toMatch(/no signature found/);
+      await succeed(["sign", "--key", signer.privateKey, name]);
+      const accepted = await succeed(check);
+      expect(
+        /ignored {2}referrer \S+: it has \d+ bytes, and a signature may have at most 1048576/.test(accepted),
+      ).toBe(cosign === cosign3);
+    },
+  );
 
   test("skopeo's, with its full reference", async () => {
     const [name, key] = [`${server.host}/by-skopeo:1.0`, await cosignKeys(cosign2)];

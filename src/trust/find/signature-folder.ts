@@ -1,17 +1,26 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
-import * as LIMITS from "../../system-limits.ts";
+import * as LIMITS from "../../limits.ts";
+import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { LAYOUT_FILE } from "../../transport/layout-index.ts";
 import type { FoundSignature } from "../found.ts";
 import { type Findings, joined, reading } from "./attachments.ts";
 import { LayoutStore } from "./layout-store.ts";
 import { findReferrers } from "./referrers.ts";
-import { attachmentTag, findByTag, readMaterial, SIGNATURE, type TagKind } from "./tag-signatures.ts";
+import {
+  attachmentTag,
+  checkSize,
+  findByTag,
+  mostBytes,
+  readMaterial,
+  SIGNATURE,
+  type TagKind,
+} from "./tag-signatures.ts";
 
 export const BUNDLE_SUFFIX = ".sigstore.json";
 export const SIMPLE_SUFFIX = ".sig.json";
@@ -34,7 +43,7 @@ export async function findInFolder(
     names = namesIn(place);
     return [];
   });
-  const most = kinds.includes("att") ? LIMITS.attestationBytes : LIMITS.signatureBytes;
+  const most = mostBytes(kinds);
   const found = filesFor(kinds, names).map((name) => {
     const path = join(place, name);
     return reading(path, async () => readFile(path, most));
@@ -61,7 +70,7 @@ function filesFor(kinds: readonly TagKind[], names: readonly string[]): readonly
     ...kinds.map((kind) => (kind === "sig" ? SIMPLE_SUFFIX : ENVELOPE_SUFFIX)),
   ];
   return suffixes.flatMap((suffix) =>
-    names.filter((name) => name.endsWith(suffix)).slice(0, LIMITS.signatures),
+    names.filter((name) => name.endsWith(suffix)).slice(0, SYSTEM_LIMITS.signatures),
   );
 }
 
@@ -83,8 +92,9 @@ function readFile(path: string, most: number): readonly FoundSignature[] {
 
 /** `{"payload": base64, "annotations": {…}}`: a layer of a signature's manifest. */
 function readAnnotated(path: string, kind: TagKind, most: number): FoundSignature {
-  const { payload, annotations } = parse(read(path, most), path);
+  const { payload, annotations } = parse(read(path, annotatedBytes(most)), path);
   const bytes = typeof payload === "string" ? decodeBase64(payload) : null;
+  checkSize(bytes?.length ?? 0, most);
   const isTexts = isObject(annotations) && Object.values(annotations).every((it) => typeof it === "string");
   if (bytes === null || !isTexts)
     return { form: "unreadable", where: path, problem: "it has no payload with annotations" };
@@ -92,6 +102,11 @@ function readAnnotated(path: string, kind: TagKind, most: number): FoundSignatur
   const material = readMaterial(texts);
   if (kind === "att") return { form: "envelope", where: path, envelope: bytes, ...material };
   return { form: "simple", where: path, payload: bytes, signature: texts[SIGNATURE] ?? "", ...material };
+}
+
+/** The size of a file that `trust fetch` writes: base64 of the payload, and annotations, which a manifest held. */
+function annotatedBytes(payloadBytes: number): number {
+  return Math.ceil(payloadBytes / 3) * 4 + LIMITS.manifestBytes;
 }
 
 function parse(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
@@ -106,8 +121,10 @@ function parse(bytes: Uint8Array, path: string): Readonly<Record<string, unknown
 
 function read(path: string, most: number): Uint8Array {
   try {
+    checkSize(statSync(path).size, most);
     return readSmallFile(path, most);
   } catch (cause) {
+    if (cause instanceof DecoderError) throw cause;
     throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
   }
 }

@@ -31,18 +31,32 @@ export function attachmentTag(digest: string, kind?: TagKind): string {
 /** Reads what is attached to an image. @throws DecoderError as ArtifactStore.blob */
 export type AttachmentReader = (layer: Descriptor) => Promise<Uint8Array>;
 
-/** @param kinds what is looked for: an attestation may be larger than a signature, but not all of them together */
+/** The size that one attachment may have: an attestation may be larger than a signature. */
+export function mostBytes(kinds: readonly TagKind[]): number {
+  return kinds.includes("att") ? LIMITS.attestationBytes : LIMITS.signatureBytes;
+}
+
+/** @throws DecoderError LIMIT, a clause about the attachment */
+export function checkSize(bytes: number, most: number): void {
+  if (bytes <= most) return;
+  const rule = most === LIMITS.signatureBytes ? "a signature may have at most" : "the most is";
+  throw new DecoderError("LIMIT", `it has ${bytes} bytes, and ${rule} ${most}`);
+}
+
+/** @param kinds what is looked for: attestations are also limited together */
 export function attachmentReader(store: ArtifactStore, kinds: readonly TagKind[]): AttachmentReader {
-  if (!kinds.includes("att")) return (layer) => store.blob(layer, LIMITS.signatureBytes);
-  let left = LIMITS.attestationsBytes;
+  const most = mostBytes(kinds);
+  let left = kinds.includes("att") ? LIMITS.attestationsBytes : Number.POSITIVE_INFINITY;
   return async (layer) => {
+    // What is not read takes nothing of what others may have.
+    checkSize(layer.size, most);
     if (layer.size > left)
       throw new DecoderError(
         "LIMIT",
         `the image has more than ${LIMITS.attestationsBytes} bytes of attestations`,
       );
     left -= layer.size;
-    return await store.blob(layer, LIMITS.attestationBytes);
+    return await store.blob(layer, most);
   };
 }
 

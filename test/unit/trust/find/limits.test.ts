@@ -14,6 +14,7 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
 const DIGEST = `sha256:${"ab".repeat(32)}`;
+const PLACE = DIGEST.replace(":", "-");
 const NAME = { registry: "registry.test", path: "app", tag: undefined, digest: undefined };
 const BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -37,10 +38,19 @@ const descriptors = (mediaType: string, count: number): Descriptor[] =>
 
 /** A folder with files of a size. */
 function writeFiles(inner: string, names: readonly string[], size: number): string {
-  const place = join(folder, String(number++));
-  mkdirSync(join(place, inner), { recursive: true });
-  for (const name of names) writeFileSync(join(place, inner, name), new Uint8Array(size));
-  return place;
+  const root = join(folder, String(number++));
+  mkdirSync(join(root, inner), { recursive: true });
+  for (const name of names) writeFileSync(join(root, inner, name), new Uint8Array(size));
+  return root;
+}
+
+/** A folder with a file as `trust fetch` writes it, of a payload of a size. */
+function writeAnnotated(name: string, size: number): string {
+  const root = writeFiles(PLACE, [], 0);
+  const annotations = { "dev.sigstore.cosign/chain": "x".repeat(10_000) };
+  const payload = Buffer.alloc(size).toString("base64");
+  writeFileSync(join(root, PLACE, name), JSON.stringify({ payload, annotations }));
+  return root;
 }
 
 /** Finds so many signatures of that size in some place. */
@@ -56,13 +66,13 @@ const byReference: Find = (count, size) => {
 
 const inFolder: Find = (count, size) => {
   const names = Array.from({ length: count }, (_, i) => `${i}.sigstore.json`);
-  return findInFolder(writeFiles(DIGEST.replace(":", "-"), names, size), DIGEST, []);
+  return findInFolder(writeFiles(PLACE, names, size), DIGEST, []);
 };
 
 const inLookaside: Find = (count, size) => {
   const names = Array.from({ length: count }, (_, i) => `signature-${i + 1}`);
-  const place = writeFiles(`${NAME.path}@${DIGEST.replace(":", "=")}`, names, size);
-  return findInLookaside(place, NAME, DIGEST);
+  const root = writeFiles(`${NAME.path}@${DIGEST.replace(":", "=")}`, names, size);
+  return findInLookaside(root, NAME, DIGEST);
 };
 
 describe.each([
@@ -90,9 +100,9 @@ test("files of one kind in a folder do not crowd out those of another", async ()
   const names = ["sig.json", "sigstore.json", "att.json", "txt"].flatMap((ending) =>
     Array.from({ length: 65 }, (_, i) => `${i}.${ending}`),
   );
-  const place = writeFiles(DIGEST.replace(":", "-"), names, 1);
-  expect((await findInFolder(place, DIGEST, ["sig"])).found).toHaveLength(128);
-  expect((await findInFolder(place, DIGEST, ["sig", "att"])).found).toHaveLength(192);
+  const root = writeFiles(PLACE, names, 1);
+  expect((await findInFolder(root, DIGEST, ["sig"])).found).toHaveLength(128);
+  expect((await findInFolder(root, DIGEST, ["sig", "att"])).found).toHaveLength(192);
 });
 
 describe.each([
@@ -131,12 +141,47 @@ describe.each([
   });
 });
 
-test("16 MiB of an attestation in a folder are read, and no more", async () => {
-  const isRead = async (size: number) => {
-    const place = writeFiles(DIGEST.replace(":", "-"), ["0.sigstore.json"], size);
-    const { found, failures } = await findInFolder(place, DIGEST, ["att"]);
-    return failures.length === 0 && found.length === 1;
-  };
-  expect(await isRead(16_777_216)).toBe(true);
-  expect(await isRead(16_777_217)).toBe(false);
+describe.each([
+  ["a bundle", (size: number) => writeFiles(PLACE, ["0.sigstore.json"], size)],
+  ["an envelope", (size: number) => writeAnnotated("0.att.json", size)],
+])("%s in a folder", (_what, write) => {
+  test("16 MiB of an attestation are read, and no more", async () => {
+    const isRead = async (size: number) => {
+      const { found, failures } = await findInFolder(write(size), DIGEST, ["att"]);
+      expect([found.length, failures]).toEqual([1, []]);
+      return found[0]?.form !== "unreadable";
+    };
+    expect(await isRead(16_777_216)).toBe(true);
+    expect(await isRead(16_777_217)).toBe(false);
+  });
+});
+
+test("1 MiB of a signature in a folder is read, and no more", async () => {
+  const forms = async (size: number) =>
+    (await findInFolder(writeAnnotated("0.sig.json", size), DIGEST, ["sig"])).found.map(({ form }) => form);
+  expect(await forms(1_048_576)).toEqual(["simple"]);
+  expect(await forms(1_048_577)).toEqual(["unreadable"]);
+});
+
+test("an attestation that is too large for a signature is no failure of its place", async () => {
+  const large = { ...descriptors(BUNDLE, 1)[0], size: 1_048_577 };
+  const store = storeOf({ subject: { digest: DIGEST }, layers: [large] }, 1_048_577, descriptors("", 1));
+  const attached = await findReferrers(store, DIGEST, ["sig"]);
+  const local = await findInFolder(writeFiles(PLACE, ["0.sigstore.json"], 1_048_577), DIGEST, ["sig"]);
+  for (const { found, failures } of [attached, local]) {
+    expect(failures).toEqual([]);
+    expect(found).toMatchObject([
+      { form: "unreadable", problem: "it has 1048577 bytes, and a signature may have at most 1048576" },
+    ]);
+  }
+});
+
+test("an attestation that is too large to be read leaves the others their room", async () => {
+  const layers = [20_000_000, 16_777_216, 16_777_216].map((size, i) => ({
+    mediaType: "application/vnd.dsse.envelope.v1+json",
+    size,
+    digest: sha256(Buffer.from(String(i))),
+  }));
+  const { found } = await findByTag(storeOf({ layers }, 1), DIGEST, "att");
+  expect(found.map(({ form }) => form)).toEqual(["unreadable", "envelope", "envelope"]);
 });
