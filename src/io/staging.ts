@@ -160,6 +160,10 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
+/** The disk or the user's quota of it is full. */
+const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
+const FULL_HINT = "free some space there, or use another disk; $TMPDIR names the folder of temporary files";
+
 async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -167,6 +171,7 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
     if (error instanceof DecoderError) throw error;
     throw new DecoderError("IO", `can't write ${shown(path)}: ${describeSystemError(error)}`, {
       cause: error,
+      ...(FULL.has(errnoOf(error) ?? "") && { hint: FULL_HINT }),
     });
   }
 }
