@@ -55,7 +55,7 @@ export class Spool {
   #failure(what: string, cause: unknown): DecoderError {
     return new DecoderError("IO", `${what} ${this.#directory}: ${describeSystemError(cause)}`, {
       cause,
-      hint: "choose another folder with --spool-dir, or keep larger layers in memory with --spool-memory",
+      hint: "choose another folder with $TMPDIR or the decoder's --spool-dir; its --spool-memory keeps larger layers in memory",
     });
   }
 }
