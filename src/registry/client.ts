@@ -201,8 +201,8 @@ export class RegistryClient {
     return `${this.#options.repository}/${below}`;
   }
 
-  async send(request: SessionRequest): Promise<Attempted> {
-    return await this.session.send(request);
+  send(request: SessionRequest): Promise<Attempted> {
+    return this.session.send(request);
   }
 
   /** @throws DecoderError when the answer is none of those that were expected */
