@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Spool } from "../../../src/io/spool.ts";
+import { openBelow } from "../../support/descriptors.ts";
 import { describeWith, PROJECT, root, run, strace } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -11,16 +12,7 @@ const folder = temporaryFolder();
 afterEach(() => vi.unstubAllEnvs());
 
 /** Where this process has a nameless file open below `place`. */
-function namelessFiles(place: string): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(`${place}/`) && path.endsWith("(deleted)") ? [path] : [];
-    } catch {
-      return [];
-    }
-  });
-}
+const namelessFiles = (place: string) => openBelow(place).filter((path) => path.endsWith("(deleted)"));
 
 test("what was written is read back from any place", () => {
   const spool = new Spool(folder);

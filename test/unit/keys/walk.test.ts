@@ -228,9 +228,12 @@ describe("a link that can't be resolved", () => {
       if (path.endsWith("key") && attempts++ < failures) throw Object.assign(new Error(), { code });
       return native(path);
     }) as typeof native);
-    const { found, skipped } = walk(root);
-    spy.mockRestore();
-    return { attempts, found: found.length, skipped: skipped.length };
+    try {
+      const { found, skipped } = walk(root);
+      return { attempts, found: found.length, skipped: skipped.length };
+    } finally {
+      spy.mockRestore();
+    }
   }
 
   test("is tried three times while its volume is replaced", () => {
