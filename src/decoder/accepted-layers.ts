@@ -1,4 +1,4 @@
-import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
+import type { FoundLayer } from "../containerd/payload.ts";
 import { meaningOf, storeOf } from "../containerd/store/lookup.ts";
 import { DecoderError } from "../errors.ts";
 import { requireTrusted } from "../trust/gate.ts";
@@ -29,7 +29,7 @@ export async function acceptedLayers(
   for (const group of groups) {
     for (const found of group) {
       try {
-        await check(found.descriptor, acceptance);
+        await check(found, acceptance);
         return [[found]];
       } catch (error) {
         if (!(error instanceof DecoderError) || error.code !== "UNTRUSTED") throw error;
@@ -41,7 +41,7 @@ export async function acceptedLayers(
 }
 
 async function check(
-  descriptor: LayerDescriptor,
+  { descriptor, blob }: FoundLayer,
   { policyFile, contentStore, trustCriAnnotations, environment }: Acceptance,
 ): Promise<void> {
   const { digest, annotations } = descriptor;
@@ -49,7 +49,8 @@ async function check(
   const layer = {
     digest,
     store: storeOf(digest, contentStore),
-    imageReference: trustCriAnnotations ? annotations[IMAGE_REFERENCE] : undefined,
+    // The image's author wrote the annotations of a manifest in the store.
+    imageReference: trustCriAnnotations && blob === undefined ? annotations[IMAGE_REFERENCE] : undefined,
   };
   const meaning = meaningOf(descriptor);
   await requireTrusted(layer, (it) => meaningOf(it) === meaning, policyFile, environment);

@@ -1,5 +1,5 @@
 import type { ReleaseMode } from "../cipher/release.ts";
-import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
+import type { FoundLayer } from "../containerd/payload.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { appendLine } from "../io/append.ts";
 import { kidOf } from "../keys/thumbprint.ts";
@@ -58,10 +58,11 @@ export class AuditLog {
     this.#options = options;
   }
 
-  authentic({ descriptor, tenancy = {} }: FoundLayer, { by }: OpenedLayer, bytes: number): void {
+  authentic(found: FoundLayer, { by }: OpenedLayer, bytes: number): void {
+    const { tenancy = {} } = found;
     this.#write({
       verdict: "authentic",
-      ...this.#layer(descriptor),
+      ...this.#layer(found),
       scheme: by.scheme,
       ...(by.recipient === undefined ? {} : { recipient: cut(by.recipient) }),
       ...keyFields(by.key),
@@ -72,7 +73,7 @@ export class AuditLog {
     });
   }
 
-  refused(error: unknown, layer: LayerDescriptor | undefined): void {
+  refused(error: unknown, layer: FoundLayer | undefined): void {
     if (this.#isWritten) return;
     const isKnown = error instanceof DecoderError;
     const verdict = isKnown ? { verdict: error.code, message: cut(error.message) } : { verdict: "INTERNAL" };
@@ -103,14 +104,15 @@ export class AuditLog {
     }
   }
 
-  #layer(descriptor: LayerDescriptor | undefined): Pick<AuditRecord, "layer" | "mediaType" | "image"> {
-    if (descriptor === undefined) return {};
-    const { digest, mediaType, annotations } = descriptor;
+  #layer(found: FoundLayer | undefined): Pick<AuditRecord, "layer" | "mediaType" | "image"> {
+    if (found === undefined) return {};
+    const { digest, mediaType, annotations } = found.descriptor;
     const [reference, manifest] = [annotations[IMAGE_REFERENCE], annotations[MANIFEST_DIGEST]];
     const image = {
       ...(reference === undefined ? {} : { reference: cut(reference) }),
       ...(manifest === undefined ? {} : { manifest: cut(manifest) }),
-      trusted: this.#options.trustCriAnnotations,
+      // The image's author wrote the annotations of a manifest in the content store.
+      trusted: this.#options.trustCriAnnotations && found.blob === undefined,
     };
     return {
       ...(digest === undefined ? {} : { layer: cut(digest) }),

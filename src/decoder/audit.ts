@@ -1,5 +1,5 @@
 import type { ReleaseMode } from "../cipher/release.ts";
-import type { FoundLayer, LayerDescriptor } from "../containerd/payload.ts";
+import type { FoundLayer } from "../containerd/payload.ts";
 import type { OpenedLayer } from "../layer/open.ts";
 
 export interface AuditOptions {
@@ -7,7 +7,7 @@ export interface AuditOptions {
   readonly auditLog?: string;
   /** Releases nothing if the line can't be written. */
   readonly auditRequired: boolean;
-  /** Whether containerd, not the image's author, wrote the descriptor's `containerd.io/snapshot/cri.` annotations. */
+  /** Whether containerd, not the image's author, wrote the `containerd.io/snapshot/cri.` annotations of a payload. */
   readonly trustCriAnnotations: boolean;
   /** Whether refusals also go to the system's log. */
   readonly journal: boolean;
@@ -22,7 +22,7 @@ export interface Audit {
    */
   authentic(found: FoundLayer, layer: OpenedLayer, bytes: number): void;
   /** @param layer the one that was refused, if it is known */
-  refused(error: unknown, layer: LayerDescriptor | undefined): void;
+  refused(error: unknown, layer: FoundLayer | undefined): void;
 }
 
 /** Names the audit log where no flag does. */

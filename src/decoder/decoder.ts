@@ -36,10 +36,10 @@ export async function decode(
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
-    const layer = seen[0]?.descriptor;
+    const [layer] = seen;
     audit.refused(error, layer);
     if (auditOptions.journal && environment[MEDIA_TYPE_VARIABLE])
-      (await import("./journal.ts")).reportRefusal(error, layer);
+      (await import("./journal.ts")).reportRefusal(error, layer?.descriptor);
     throw error;
   }
 }

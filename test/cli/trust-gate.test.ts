@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { boltDatabase } from "../support/bolt.ts";
@@ -74,13 +74,13 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
   }
 
   async function open(args: readonly string[] = [], { ciphertext, descriptor }: Encrypted = layer) {
+    return await call({ layer: ciphertext, payload: payload(descriptor) }, args);
+  }
+
+  async function call(given: Parameters<typeof decode>[1], args: readonly string[]) {
     const flags = ["--decryption-keys-path", dirname(node.privatePath("pkcs8.pem"))];
     const gate = ["--trust-policy", settings, "--content-store", store.folder];
-    const { exit, stdout, stderr } = await decode(ours, {
-      layer: ciphertext,
-      payload: payload(descriptor),
-      args: [...flags, ...gate, ...args],
-    });
+    const { exit, stdout, stderr } = await decode(ours, { ...given, args: [...flags, ...gate, ...args] });
     return { exit, bytes: stdout.length, stderr };
   }
 
@@ -157,6 +157,24 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     const annotated = { ...layer, descriptor: { ...layer.descriptor, annotations } };
     expect(await open([], annotated)).toEqual(refused(/was not pulled/));
     expect(await open(["--trust-cri-annotations"], annotated)).toEqual(opened);
+  });
+
+  test("a name in a manifest's annotations is believed only if containerd passes it", async () => {
+    policy({ "registry.k8s.io": [{ type: "insecureAcceptAnything" }] });
+    const annotations = {
+      ...layer.descriptor.annotations,
+      "containerd.io/snapshot/cri.image-ref": "registry.k8s.io/pause:3.10",
+    };
+    const descriptor = { ...layer.descriptor, annotations };
+    store.addManifest([descriptor]);
+    rmSync(store.path(manifest));
+    const args = ["--trust-cri-annotations"];
+    expect(await open(args, { ...layer, descriptor })).toEqual(opened);
+    const log = join(folder, "audit.log");
+    expect(await call({ layer: layer.ciphertext }, [...args, "--audit-log", log])).toEqual(
+      refused(/was not pulled/),
+    );
+    expect(JSON.parse(readFileSync(log, "utf8"))).toMatchObject({ image: { trusted: false } });
   });
 
   test("a document that only mentions a manifest does not cover it", async () => {

@@ -49,7 +49,7 @@ describe("the verdict", () => {
   });
 
   test("of a refusal names the layer, if it is known", () => {
-    start().refused(new DecoderError("NO_KEY", "no key here"), found("sha256:first").descriptor);
+    start().refused(new DecoderError("NO_KEY", "no key here"), found("sha256:first"));
     start().refused(new DecoderError("NO_PAYLOAD", "none"), undefined);
     expect(lines()).toMatchObject([
       { verdict: "NO_KEY", message: "no key here", layer: "sha256:first" },
