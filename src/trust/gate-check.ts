@@ -6,6 +6,7 @@ import { verdictBasis } from "./node-basis.ts";
 import { checkOnNode, type NodeImage } from "./node-check.ts";
 import { formatImageName, pulledName } from "./policy/image-name.ts";
 import { type LoadedPolicy, loadPolicy } from "./policy/read-policy.ts";
+import { portFor } from "./policy/wildcard.ts";
 import { readGateSettings, type TrustSettings } from "./settings.ts";
 import { Verdicts } from "./verdicts.ts";
 
@@ -102,9 +103,9 @@ class Gate {
     const name = fullName(text);
     if (name === undefined) return false;
     const { registry, repository } = name;
-    const ports = this.#policy.policy.registries.filter((it) => it.startsWith(`${registry}:`));
+    const ports = this.#policy.policy.registries.flatMap((it) => portFor(registry, it) ?? []);
     let isAcceptedUnsigned = true;
-    for (const it of [registry, ...ports]) {
+    for (const it of [registry, ...ports.map((port) => `${registry}:${port}`)]) {
       const answer = await this.#ask({ registry: it, repository, digest });
       if (answer === "signed") return true;
       isAcceptedUnsigned &&= answer === "unsigned";

@@ -236,13 +236,20 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     }
   });
 
-  test.each(["accept", "reject"])(
-    "Kubewarden's settings name ports, and %s other images",
-    async (unmatched) => {
-      const entry = { image: "127.0.0.1:5000/*", pubKeys: [signer.publicKey] };
+  test.each([
+    ["127.0.0.1:5000/*", "accept"],
+    ["127.0.0.1:5000/*", "reject"],
+    ["*.0.0.1:5000/*", "accept"],
+    ["127.0.0.1:*", "accept"],
+    ["127.0.0.1:5*/test*", "accept"],
+    ["127.0.0.1:????/test*", "accept"],
+  ])(
+    "Kubewarden's pattern %s demands a signature for its ports, where settings %s other images",
+    async (image, unmatched) => {
+      const entry = { image, pubKeys: [signer.publicKey] };
       writeFileSync(join(folder, "policy.json"), JSON.stringify({ signatures: [entry] }));
       settings = writeSettings(join(folder, "settings"), { ...inFolder(), verdict_dir: verdicts, unmatched });
-      expect(await open()).toEqual(refused(/127\.0\.0\.1:5000\/test: /));
+      expect(await open()).toEqual(refused(/127\.0\.0\.1:\d+\/test: /));
       sign(manifest);
       expect(await open()).toEqual(opened);
     },

@@ -41,14 +41,32 @@ function closure(positions: readonly number[], parts: readonly string[], passed 
   return [...all];
 }
 
-/** The registries that some patterns name, with their ports. */
+/** The registries that some patterns name, with their ports. Wildcards stay in those that have a port. */
 export function registriesIn(patterns: readonly string[]): readonly string[] {
-  const hosts = patterns.flatMap((pattern) => REGISTRY.exec(pattern)?.[1] ?? []);
+  const hosts = patterns.flatMap((pattern) => REGISTRY.exec(pattern)?.[0] ?? []);
   return [...new Set(hosts)];
 }
 
-/** Docker's rule for whether the first part of a name is a registry. */
-const REGISTRY = /^([\w-]+(?:\.[\w-]+)*:\d+|[\w-]+(?:\.[\w-]+)+|localhost)\//;
+/** Docker's rule for whether the first part of a name is a registry. A star of a port may stand for the path as well. */
+const REGISTRY =
+  /^(?:[\w*?-]+(?:\.[\w*?-]+)*:(?:[\d?]+(?=\/)|[\d?]*\*[\d?*]*)|[\w-]+(?:\.[\w-]+)+(?=\/)|localhost(?=\/))/;
+
+/**
+ * A port that a registry of a policy names for a host: one that its wildcards match. Undefined if it is of another host, or
+ * names no port, and for a host that has a port.
+ * @param registry `registry.example.com:5000`, `*.example.com:5000`, `registry.example.com:*`
+ */
+export function portFor(host: string, registry: string): string | undefined {
+  const colon = registry.lastIndexOf(":");
+  if (colon < 0 || /:\d+$/.test(host) || !matchesWildcard(registry.slice(0, colon), host, "everything"))
+    return undefined;
+  return (
+    registry
+      .slice(colon + 1)
+      .replaceAll("?", "0")
+      .replaceAll("*", "") || "0"
+  );
+}
 
 /**
  * The ways in which people write an image's name: with and without its tag, and for Docker Hub as its tools shorten it. Of

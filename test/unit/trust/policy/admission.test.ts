@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import type { ImagePlace } from "../../../../src/trust/policy/policy.ts";
 import { parsePolicy } from "../../../../src/trust/policy/read-policy.ts";
-import { matchesWildcard } from "../../../../src/trust/policy/wildcard.ts";
+import { matchesWildcard, portFor } from "../../../../src/trust/policy/wildcard.ts";
 
 const SETTINGS = { trustedRoot: undefined, unmatched: "reject", scopeIsIdentity: false } as const;
 const KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n";
@@ -242,7 +242,10 @@ test.each([
   ["shop/app:1", []],
   ["*.registry.test/app", []],
   ["registry.test*/app", []],
-  ["registry.test:5*/app", []],
+  ["registry.test:5*/app", ["registry.test:5*"]],
+  ["registry.test:5000*", ["registry.test:5000*"]],
+  ["*.registry.test:5000/app", ["*.registry.test:5000"]],
+  ["nginx:1.25", []],
 ])("the pattern %s names the registries %j", async (pattern, registries) => {
   const entry = { image: pattern, keyless: [{ issuer: "i", subject: "s" }] };
   expect((await read(JSON.stringify({ signatures: [entry, entry] }))).registries).toEqual(registries);
@@ -254,6 +257,20 @@ test.each([
     spec,
   };
   expect((await read(JSON.stringify(policy))).registries).toEqual(registries);
+});
+
+test.each([
+  ["registry.test:5000", "registry.test", "5000"],
+  ["*.test:5000", "registry.test", "5000"],
+  ["registry.test:*", "registry.test", "0"],
+  ["registry.test:5*", "registry.test", "5"],
+  ["*:5???", "registry.test", "5000"],
+  ["*:5000", "registry.test:443", undefined],
+  ["other.test:5000", "registry.test", undefined],
+  ["registry.test", "registry.test", undefined],
+  ["[::1]:5000", "[::1]", "5000"],
+])("the registry %s names for the host %s the port %s", (registry, host, port) => {
+  expect(portFor(host, registry)).toBe(port);
 });
 
 describe("patterns", () => {
