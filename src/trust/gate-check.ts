@@ -1,6 +1,6 @@
 import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
-import { parseName, type RegistryName, repositoryName } from "../registry/name.ts";
+import { formatName, parseName, type RegistryName, repositoryName } from "../registry/name.ts";
 import * as LIMITS from "../system-limits.ts";
 import { verdictBasis } from "./node-basis.ts";
 import { checkOnNode, type NodeImage } from "./node-check.ts";
@@ -93,35 +93,46 @@ class Gate {
     const names = metadata.exists ? metadata.namesOf(digest) : [];
     if (names.length === 0 && imageReference === undefined)
       this.#reasons.add(`${digest} was not pulled, so that its name is not known`);
-    for (const text of names) if (await this.#isAccepted(text, digest)) return true;
+    for (const text of names) {
+      const name = fullName(text);
+      if (name && (await this.#isAccepted([name.registry, ...this.#withPorts(name)], name, digest)))
+        return true;
+    }
     const named = imageReference === undefined ? undefined : fullName(imageReference);
-    return named !== undefined && (await this.#ask({ ...named, digest })) !== "refused";
+    return named !== undefined && (await this.#isAccepted([named.registry], named, digest));
   }
 
   /** containerd's label of a pulled blob leaves the port out: the image may be of any port that the policy names. */
-  async #isAccepted(text: string, digest: string): Promise<boolean> {
-    const name = fullName(text);
-    if (name === undefined) return false;
-    const { registry, repository } = name;
+  #withPorts({ registry }: RegistryName): readonly string[] {
     const ports = this.#policy.policy.registries.flatMap((it) => portFor(registry, it) ?? []);
+    return ports.map((port) => `${registry}:${port}`);
+  }
+
+  /**
+   * Whether a signature is found under one of the names that the image may have, or none of them needs one. The gate does not
+   * know the tag: the image is asked about by its digest, and by each tag that the policy names.
+   */
+  async #isAccepted(
+    registries: readonly string[],
+    { repository }: RegistryName,
+    digest: string,
+  ): Promise<boolean> {
     let isAcceptedUnsigned = true;
-    for (const it of [registry, ...ports.map((port) => `${registry}:${port}`)]) {
-      const answer = await this.#ask({ registry: it, repository, digest });
-      if (answer === "signed") return true;
-      isAcceptedUnsigned &&= answer === "unsigned";
+    for (const registry of registries) {
+      const name = { registry, repository };
+      const tags = this.#policy.policy.tagsOf?.(repositoryName(name)) ?? [];
+      for (const it of [{ ...name, digest }, ...tags.map((tag) => ({ ...name, tag }))]) {
+        const answer = await this.#ask({ name: it, digest });
+        if (answer === "signed") return true;
+        isAcceptedUnsigned &&= answer === "unsigned";
+      }
     }
     return isAcceptedUnsigned;
   }
 
-  /** Images of one repository differ only in their tags, which the gate does not know to be right. */
-  async #ask({
-    registry,
-    repository,
-    digest,
-  }: NodeImage["name"] & { readonly digest: string }): Promise<Answer> {
-    const question = `${registry}/${repository}@${digest}`;
-    const answer =
-      this.#asked.get(question) ?? (await this.#judge({ name: { registry, repository, digest }, digest }));
+  async #ask(image: NodeImage): Promise<Answer> {
+    const question = `${formatName(image.name)} ${image.digest}`;
+    const answer = this.#asked.get(question) ?? (await this.#judge(image));
     this.#asked.set(question, answer);
     return answer;
   }

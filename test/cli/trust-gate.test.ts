@@ -236,6 +236,18 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     }
   });
 
+  test("an image that may have a tag for which signatures are demanded needs one", async () => {
+    const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub") };
+    const accept = [{ type: "insecureAcceptAnything" }];
+    policy({ "127.0.0.1": accept, [`${NAME}:prod`]: [signed], [`${NAME}:other/app`]: [signed] });
+    expect(await open()).toEqual(refused(/127\.0\.0\.1\/test: /));
+    storeSignature(signatures, signer, { digest: manifest, reference: `${NAME}:prod` });
+    expect(await open()).toEqual(opened);
+    policy({ "127.0.0.1": accept, [`${NAME}s:prod`]: [signed] });
+    rmSync(signatures, { recursive: true });
+    expect(await open()).toEqual(opened);
+  });
+
   test.each([
     ["127.0.0.1:5000/*", "accept"],
     ["127.0.0.1:5000/*", "reject"],

@@ -1,5 +1,6 @@
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
+import { isTag } from "../../registry/name.ts";
 import * as LIMITS from "../../system-limits.ts";
 import type { Requirement } from "../requirement.ts";
 import { type ContainersRule, readRequirement } from "./containers-requirement.ts";
@@ -48,6 +49,14 @@ class ContainersPolicy implements Policy {
   get registries(): readonly string[] {
     const scopes = [...(this.#transports.get("docker")?.keys() ?? [])];
     return [...new Set(scopes.map((scope) => scope.split("/", 1)[0] ?? ""))].filter((it) => it !== "");
+  }
+
+  tagsOf(repository: string): readonly string[] {
+    const scopes = [...(this.#transports.get("docker")?.keys() ?? [])];
+    const tags = scopes.flatMap((it) =>
+      it.startsWith(`${repository}:`) ? it.slice(repository.length + 1) : [],
+    );
+    return tags.filter(isTag);
   }
 
   get rules(): readonly PolicyRule[] {
