@@ -92,7 +92,9 @@ export function connectionError(error: unknown, url: URL, certificate?: PeerCert
     });
   }
   const words = SYSTEM_TEXT.get(code ?? "") ?? code ?? "the connection failed";
-  return new DecoderError("REGISTRY", `can't reach ${shownUrl(url)}: ${words}`, { cause: error });
+  // EPIPE as a cause means that the reader of our own output is gone, and nothing would be printed.
+  const cause = isCutOff(error) ? cutOff() : error;
+  return new DecoderError("REGISTRY", `can't reach ${shownUrl(url)}: ${words}`, { cause });
 }
 
 function certificateError(
