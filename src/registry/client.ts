@@ -144,7 +144,24 @@ export class RegistryClient {
       isEncrypted,
     });
     await response.discard();
+    this.checkStored(response, digestOf(bytes), what);
     return response.header("oci-subject") !== undefined;
+  }
+
+  /** Compares what a registry says that it has stored. @throws DecoderError DIGEST_MISMATCH */
+  checkStored(response: HttpResponse, digest: string, what: string): void {
+    const stored = response.header("docker-content-digest");
+    // Some registries store other algorithms' blobs under their SHA-256.
+    if (
+      stored === undefined ||
+      stored === digest ||
+      parseDigest(stored)?.algorithm !== parseDigest(digest)?.algorithm
+    )
+      return;
+    throw new DecoderError(
+      "DIGEST_MISMATCH",
+      `${this.#options.host.name} stored ${what} under another digest than it has`,
+    );
   }
 
   /** The first tags of the repository, for hints. Empty when they can't be had. */

@@ -1,6 +1,5 @@
 import { formatBytes } from "../encoding/units.ts";
 import { DecoderError } from "../errors.ts";
-import { parseDigest } from "../spec/digest.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { RegistryClient } from "./client.ts";
 import { isPassing } from "./connection-error.ts";
@@ -149,18 +148,7 @@ export class Upload {
       throw await this.#client.refusal(attempted, { what: this.#name, action: "push" });
     }
     await response.discard();
-    const stored = response.header("docker-content-digest");
-    // Some registries store other algorithms' blobs under their SHA-256.
-    if (
-      stored === undefined ||
-      stored === digest ||
-      parseDigest(stored)?.algorithm !== parseDigest(digest)?.algorithm
-    )
-      return;
-    throw new DecoderError(
-      "DIGEST_MISMATCH",
-      `${this.#location.host} stored ${this.#name} under another digest than it has`,
-    );
+    this.#client.checkStored(response, digest, this.#name);
   }
 
   /**

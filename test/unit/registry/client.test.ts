@@ -126,6 +126,23 @@ describe("manifests", () => {
     expect(registry.manifests.get("app v2")).toEqual({ bytes, mediaType: OCI_MANIFEST });
   });
 
+  it("must be stored under their own digest", async () => {
+    const bytes = Buffer.from(JSON.stringify(MANIFEST));
+    const storedAs = (digest: string) => {
+      registry.intercept = (_request, response) => {
+        response.setHeader("Docker-Content-Digest", digest);
+        end(response, 201);
+        return true;
+      };
+      return client().putManifest("v2", bytes, OCI_MANIFEST);
+    };
+    await storedAs(sha256(bytes));
+    await storedAs(`sha512:${"0".repeat(128)}`);
+    await expect(storedAs(sha256(Buffer.from("other")))).rejects.toEqual(
+      failing("DIGEST_MISMATCH", /^127\.0\.0\.1:\d+ stored the manifest under another digest than it has$/),
+    );
+  });
+
   it.each([
     [400, "MANIFEST_INVALID", "REGISTRY"],
     [403, "DENIED", "UNAUTHORIZED"],
