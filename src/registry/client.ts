@@ -88,7 +88,7 @@ export class RegistryClient {
 
   /** A small blob whole, checked against its digest. @throws DecoderError LIMIT beyond `most` bytes */
   async blob(digest: string, most: number): Promise<Uint8Array> {
-    const response = await this.requestBlob(digest, {});
+    const response = await this.requestBlob(digest, {}, most + 1);
     const bytes = await readCapped(response, most, `blob ${digest} of ${this.target}`);
     if (digestOf(bytes, checkedDigest(digest).algorithm) === digest) return bytes;
     throw new DecoderError(
@@ -97,10 +97,14 @@ export class RegistryClient {
     );
   }
 
-  /** The answer to a request for a blob or a part of it: 200 or 206. */
+  /**
+   * The answer to a request for a blob or a part of it: 200 or 206.
+   * @param readsAhead of a small blob, see `SessionRequest`
+   */
   async requestBlob(
     digest: string,
     headers: Readonly<Record<string, string>>,
+    readsAhead?: number,
   ): Promise<Attempted["response"]> {
     checkedDigest(digest);
     const attempted = await this.send({
@@ -108,6 +112,7 @@ export class RegistryClient {
       to: this.path(`blobs/${digest}`),
       headers,
       scopes: this.scopes,
+      ...(readsAhead !== undefined && { readsAhead }),
     });
     return await this.expect(attempted, [200, 206], { what: `blob ${digest}` });
   }
@@ -254,6 +259,7 @@ export class RegistryClient {
       to: this.path(`manifests/${reference}`),
       headers: { Accept: ACCEPT },
       scopes: this.scopes,
+      ...(method === "GET" && { readsAhead: LIMITS.manifestBytes + 1 }),
     });
   }
 

@@ -157,6 +157,23 @@ class Answer implements HttpResponse {
   }
 }
 
+/** An answer whose body has been read, as far as `most` bytes. @throws what reading it throws */
+export async function readAhead(response: HttpResponse, most: number): Promise<HttpResponse> {
+  const bytes = await response.read(most);
+  return {
+    status: response.status,
+    url: response.url,
+    header: (name) => response.header(name),
+    body: only(bytes),
+    read: async (size) => bytes.subarray(0, size),
+    discard: async () => undefined,
+  };
+}
+
+async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 async function* bodyOf(

@@ -24,6 +24,7 @@ export async function listReferrers(
     to: client.path(`referrers/${digest}${filter}`),
     headers: { Accept: ACCEPT },
     scopes: client.scopes,
+    readsAhead: LIMITS.manifestBytes + 1,
   });
   const { response } = attempted;
   const isList = response.status === 200 && plainType(response.header("content-type")) !== "text/html";
@@ -46,6 +47,7 @@ async function allPages(client: RegistryClient, first: Attempted["response"]): P
       to: next,
       headers: { Accept: ACCEPT },
       scopes: client.scopes,
+      readsAhead: LIMITS.manifestBytes + 1,
     });
     response = await client.expect(attempted, [200], { what: "more referrers" });
   }

@@ -22,7 +22,11 @@ export interface Attempted {
   readonly attempts: number;
 }
 
-/** Sends a request until it is answered for good, or as often as `options` allow. @throws what the last attempt threw */
+/**
+ * Sends a request until it is answered for good, or as often as `options` allow. Retries can be nested: an error that outlasted
+ * all attempts is no longer a passing one.
+ * @throws what the last attempt threw
+ */
 export async function retrying(send: () => Promise<HttpResponse>, options: RetryOptions): Promise<Attempted> {
   for (let attempt = 1; ; attempt += 1) {
     const isLast = attempt >= options.attempts;
@@ -33,10 +37,21 @@ export async function retrying(send: () => Promise<HttpResponse>, options: Retry
       await response.discard();
       await pause(wait, options.signal);
     } catch (error) {
-      if (isLast || !isPassing(error)) throw error;
+      if (!isPassing(error)) throw error;
+      if (isLast) throw withCount(error, attempt);
       await pause(backoff(attempt), options.signal);
     }
   }
+}
+
+/** An error that came at each of several attempts. */
+export function withCount(error: unknown, times: number): unknown {
+  if (!(error instanceof DecoderError) || times < 2) return error;
+  const { code, message, hint } = error;
+  return new DecoderError(code, `${message}, ${times} times`, {
+    cause: error,
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 /** The seconds that a server asks to wait (RFC 9110 §10.2.3), from now on, or undefined when it does not say. */

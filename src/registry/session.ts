@@ -5,7 +5,7 @@ import { Authorizer } from "./authorizer.ts";
 import type { Challenge } from "./challenge.ts";
 import { isNotTls, isRefused } from "./connection-error.ts";
 import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
-import { exchange, type HttpResponse } from "./http.ts";
+import { exchange, type HttpResponse, readAhead } from "./http.ts";
 import type { HttpRequest, Method, RequestBody } from "./http-request.ts";
 import { isLoopback, isSameOrigin, shownUrl } from "./origin.ts";
 import { type Attempted, retrying } from "./retry.ts";
@@ -37,6 +37,8 @@ export interface SessionRequest {
   readonly answerMs?: number;
   /** Instead of the session's own. */
   readonly signal?: AbortSignal;
+  /** Bytes of a 200's body that `send` reads before it returns, so that it also repeats a request whose answer breaks off. */
+  readonly readsAhead?: number;
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -64,11 +66,11 @@ export class Session {
     this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
     this.#agents = new Agents({ api: this.#api, tls: host.tls, environment });
     const tokens = new TokenServer(
-      (request) =>
-        exchange(
-          this.#withSignal({ ...request, headers: { ...request.headers, "User-Agent": USER_AGENT } }),
-          this.#agents,
-        ),
+      async (request) => {
+        const headers = { ...request.headers, "User-Agent": USER_AGENT };
+        const send = () => exchange(this.#withSignal({ ...request, headers }), this.#agents);
+        return (await this.#retrying(send)).response;
+      },
       (realm) => this.#checkSecrecy(realm),
     );
     this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens, challenge);
@@ -86,8 +88,12 @@ export class Session {
 
   /** Sends a request as often as it takes. @throws DecoderError REGISTRY, UNAUTHORIZED, CONFIG, INTERRUPTED */
   async send(request: SessionRequest): Promise<Attempted> {
-    const { attempts = LIMITS.registryAttempts, signal } = this.#options;
-    return await retrying(() => this.sendOnce(request), { attempts, ...(signal && { signal }) });
+    const { readsAhead } = request;
+    return await this.#retrying(async () => {
+      const response = await this.sendOnce(request);
+      if (readsAhead === undefined || response.status !== 200) return response;
+      return await readAhead(response, readsAhead);
+    });
   }
 
   /** Sends a request once, apart from redirects and from 401s that can be answered. */
@@ -136,6 +142,11 @@ export class Session {
       });
     }
     return url;
+  }
+
+  async #retrying(send: () => Promise<HttpResponse>): Promise<Attempted> {
+    const { attempts = LIMITS.registryAttempts, signal } = this.#options;
+    return await retrying(send, { attempts, ...(signal && { signal }) });
   }
 
   #isChallenge({ status, url }: HttpResponse): boolean {

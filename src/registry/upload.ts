@@ -6,7 +6,7 @@ import { isPassing } from "./connection-error.ts";
 import { Deadline } from "./deadline.ts";
 import type { HttpResponse } from "./http.ts";
 import type { StreamedBody } from "./http-request.ts";
-import { backoff, PASSING, pause } from "./retry.ts";
+import { backoff, PASSING, pause, withCount } from "./retry.ts";
 
 const OCTETS = { "Content-Type": "application/octet-stream" };
 
@@ -215,12 +215,6 @@ export async function uploading<T>(
       await pause(backoff(attempt), client.session.signal);
     }
   }
-}
-
-function withCount(error: unknown, times: number): unknown {
-  if (!(error instanceof DecoderError) || times < 2) return error;
-  const { code, message, hint, cause } = error;
-  return new DecoderError(code, `${message}, ${times} times`, { cause, ...(hint !== undefined && { hint }) });
 }
 
 function locationOf(client: RegistryClient, response: HttpResponse): URL | undefined {

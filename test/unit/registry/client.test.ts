@@ -115,6 +115,26 @@ describe("manifests", () => {
     expect(sent).toBeLessThan(64 << 20);
   });
 
+  it.each<[string, (asking: RegistryClient) => Promise<unknown>]>([
+    ["to be read", (asking) => asking.manifest("v1")],
+    ["to be resolved", (asking) => asking.find("v1")],
+    ["as a list of referrers", (asking) => listReferrers(asking, sha256(Buffer.from("image")))],
+  ])("%s are asked for again where the answer breaks off", async (_title, ask) => {
+    registry.addManifest("app", "v1", MANIFEST, OCI_MANIFEST);
+    let cuts = 0;
+    registry.intercept = ({ method }, response) => {
+      // Without a digest in the answer to HEAD, the manifest itself is read.
+      if (method === "HEAD") response.writeHead(200).end();
+      if (method === "HEAD" || cuts === 1) return method === "HEAD";
+      cuts += 1;
+      response.writeHead(200, { "Content-Type": OCI_MANIFEST, "Content-Length": 100 });
+      response.write("{", () => response.destroy());
+      return true;
+    };
+    await ask(client());
+    expect(cuts).toBe(1);
+  });
+
   it("that are not there are NOT_FOUND to read and undefined to find", async () => {
     await expect(client().manifest("v9")).rejects.toEqual(failing("NOT_FOUND", /app has no tag v9/));
     expect(await client().find("v9")).toBeUndefined();
@@ -262,6 +282,16 @@ describe("blobs", () => {
     await expect(client().blob(blob.digest, 1000)).rejects.toEqual(failing("LIMIT", /1000/));
     registry.blobs.set(`app ${blob.digest}`, Buffer.from("other"));
     await expect(client().blob(blob.digest, 1000)).rejects.toEqual(failing("DIGEST_MISMATCH", /other bytes/));
+  });
+
+  it("that are small are asked for again where the answer breaks off", async () => {
+    registry.intercept = (_request, response) => {
+      if (registry.seen.length > 1) return false;
+      response.writeHead(200, { "Content-Length": bytes.length });
+      response.write(bytes.subarray(1000), () => response.destroy());
+      return true;
+    };
+    expect(await client().blob(blob.digest, 1 << 20)).toEqual(bytes);
   });
 
   it("are asked for as they are, not compressed", async () => {

@@ -243,6 +243,27 @@ describe("a token", () => {
     };
   }
 
+  it("is asked for again while its server is not ready", async () => {
+    const { registry, realm } = await protectedRegistry();
+    realm.intercept = (_request, response) => {
+      response.setHeader("Retry-After", "0");
+      if (realm.seen.length < 5) end(response, 503);
+      return realm.seen.length < 5;
+    };
+    await client(registry.host).manifest("v1");
+    expect(realm.seen).toHaveLength(5);
+  });
+
+  it("is asked for no more often than any request, although another one waits for it", async () => {
+    const { registry, realm } = await protectedRegistry();
+    realm.intercept = ({ socket }) => Boolean(socket.destroy());
+    await expect(client(registry.host, { retries: 1 }).manifest("v1")).rejects.toMatchObject({
+      code: "REGISTRY",
+      message: `can't reach ${realm.url}: the connection broke, 2 times`,
+    });
+    expect(realm.seen).toHaveLength(2);
+  });
+
   it("is asked for as the API's root says where another 401 says nothing", async () => {
     const { registry, realm } = await protectedRegistry();
     hideChallenge(registry);
