@@ -23,7 +23,7 @@ export interface ImageDestination {
   /**
    * Adds the root and puts the image in place under its name.
    * @throws DecoderError EXISTS when the name has since been taken, IO; nothing has changed then. UNCERTAIN when it was
-   *   interrupted while a registry was setting the tag
+   *   interrupted, or a registry stopped answering, while the tag was being set
    */
   commit(root: IndexEntry, bytes: Uint8Array): Promise<void>;
   /** Removes what was not put in place. Never throws. */

@@ -106,7 +106,7 @@ export class RegistryDestination implements ImageDestination {
     await this.#client.putManifest(digest, bytes, mediaType);
   }
 
-  async commit({ mediaType }: Descriptor, bytes: Uint8Array): Promise<void> {
+  async commit({ digest, mediaType }: Descriptor, bytes: Uint8Array): Promise<void> {
     const { tag } = this.#name;
     const found = await this.#client.find(tag);
     if (found !== this.#expected) {
@@ -118,13 +118,29 @@ export class RegistryDestination implements ImageDestination {
     try {
       await this.#client.putManifest(tag, bytes, mediaType);
     } catch (error) {
-      if (!(error instanceof DecoderError) || error.code !== "INTERRUPTED") throw error;
-      throw new DecoderError(
-        "UNCERTAIN",
-        `interrupted while the tag was being set: check whether ${this.#text} is the old image or the new one`,
-        { cause: error },
-      );
+      if (!(error instanceof DecoderError)) throw error;
+      if (error.code === "INTERRUPTED") throw this.#uncertain("interrupted", error);
+      // The registry may have set the tag, although its answer was lost.
+      if (error.code === "REGISTRY" && (await this.#tagAfter(error)) === digest) return;
+      throw error;
     }
+  }
+
+  /** What the tag leads to after it could not be set. @throws DecoderError UNCERTAIN if the registry does not say */
+  async #tagAfter(error: DecoderError): Promise<string | undefined> {
+    try {
+      return await this.#client.find(this.#name.tag);
+    } catch {
+      throw this.#uncertain(`${error.message},`, error);
+    }
+  }
+
+  #uncertain(why: string, cause: DecoderError): DecoderError {
+    return new DecoderError(
+      "UNCERTAIN",
+      `${why} while the tag was being set: check whether ${this.#text} is the old image or the new one`,
+      { cause },
+    );
   }
 
   async close(): Promise<void> {

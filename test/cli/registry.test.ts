@@ -377,6 +377,38 @@ describeWith([ours], "docker://", {}, () => {
     );
   });
 
+  test("a tag that is set although no answer says so is set", async () => {
+    registry.intercept = (request, response) => {
+      if (request.method !== "PUT" || request.url !== "/v2/app/manifests/v1") return false;
+      response.writeHead = () => response;
+      response.end = () => response.destroy();
+      return false;
+    };
+    const { exit, stderr } = await command(
+      encrypt("--retry-times", "0", "--compression", "none", `rootfs:${files}`, at("app:v1")),
+    );
+    expect([exit, stderr]).toEqual([0, expect.not.stringContaining("error")]);
+    await succeed(["verify", "-q", "--key", ann.privateKey, at("app:v1")]);
+  });
+
+  test("a tag that may be set is not called unchanged by an error", async () => {
+    await publish();
+    let isSet = false;
+    registry.intercept = ({ method }, response) => {
+      isSet ||= method === "PUT";
+      if (isSet) response.destroy();
+      return isSet;
+    };
+    const { exit, stderr } = await command(
+      rewrap("-q", "--force", "--retry-times", "0", at("app:v1"), at("app:v1")),
+    );
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(ONE_ERROR);
+    expect(stderr).toMatch(
+      /the connection broke, while the tag was being set: check whether \S+app:v1 is the old/,
+    );
+  });
+
   test("a forged layer is not committed, even if the registry has accepted all bytes", async () => {
     await publish();
     const [name, manifest] = [...registry.manifests].find(([key]) => key === "app v1") ?? [];
