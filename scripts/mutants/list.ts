@@ -349,8 +349,8 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     reason: "two already show that a selector is ambiguous",
   },
   {
-    file: "src/keywrap/pgp/framing.ts",
-    line: 'if (end < 0) throw malformed("its ASCII armour has no end");',
+    file: "src/encoding/armour.ts",
+    line: 'if (end < 0) throw bad("its ASCII armour has no end");',
     from: "<",
     to: "<=",
     reason: "the end comes after the beginning, so that it is not at 0",

@@ -1,10 +1,11 @@
+import { unarmour } from "../../encoding/armour.ts";
 import { DecoderError } from "../../errors.ts";
 import type { PgpKeyring } from "../../keys/keyset.ts";
 import * as LIMITS from "../../limits.ts";
 import { SecretKeyPacket, SecretSubkeyPacket } from "../../openpgp/openpgp.ts";
 import type { Attempt } from "../scheme.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
-import { type Packet, readPackets, TAG, unarmour } from "./framing.ts";
+import { type Packet, readPackets, TAG } from "./framing.ts";
 import { SecretKey } from "./secret-key.ts";
 import { firstNumber, type SessionKeyPacket } from "./session-key-packet.ts";
 

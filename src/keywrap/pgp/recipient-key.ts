@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
+import { unarmour } from "../../encoding/armour.ts";
 import type { Bytes } from "../../encoding/bytes.ts";
 import { DecoderError } from "../../errors.ts";
 import { badRecipient, readRecipientFile } from "../../keys/recipient.ts";
 import { type Key, type PublicKey, readKeys } from "../../openpgp/openpgp.ts";
 import type { WrapSettings } from "../scheme.ts";
-import { unarmour } from "./framing.ts";
 import { exportFromGpg } from "./gpg.ts";
 
 /**

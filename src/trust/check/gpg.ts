@@ -1,3 +1,4 @@
+import { unarmour } from "../../encoding/armour.ts";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/openpgp.ts";
@@ -19,7 +20,6 @@ const CONFIG = {
   minRSABits: LIMITS.rsaBitsMin - 1,
   maxDecompressedMessageSize: SYSTEM_LIMITS.signatureBytes,
 };
-const ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
 /**
  * Verifies an OpenPGP signed message by a key that is valid today; GnuPG's trust in it does not matter.
@@ -94,11 +94,9 @@ async function checkToday(key: Key, keyId: string): Promise<void> {
 
 /** @throws DecoderError BAD_KEY */
 export async function readKeyring({ name, bytes }: TrustFile): Promise<Key[]> {
-  const text = Buffer.from(bytes).toString("latin1");
   try {
-    return text.includes(ARMOR)
-      ? await readKeys({ armoredKeys: text, config: CONFIG })
-      : await readKeys({ binaryKeys: new Uint8Array(bytes), config: CONFIG });
+    // OpenPGP.js reads the first block of a text only. Others may hold more keys, or a revocation.
+    return await readKeys({ binaryKeys: unarmour(new Uint8Array(bytes)), config: CONFIG });
   } catch {
     throw new DecoderError("BAD_KEY", `${name} is not an OpenPGP keyring`, {
       hint: "gpg --export KEYID writes one",

@@ -1,5 +1,5 @@
 import { deflateSync } from "node:zlib";
-import { createMessage, generateKey, type PrivateKey, sign } from "openpgp";
+import { createMessage, generateKey, type PrivateKey, revokeKey, sign } from "openpgp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { verifyGpgMessage } from "../../../../src/trust/check/gpg.ts";
 import { trustFile } from "./demand.ts";
@@ -37,6 +37,17 @@ describe("an OpenPGP signature", () => {
       expect(Buffer.from(content)).toEqual(PAYLOAD);
       expect(fingerprint).toBe(dev.getFingerprint());
     }
+  });
+
+  test("by a key in the second block of a keyring's text holds, unless another block revokes it", async () => {
+    const blocks = [other.toPublic().armor(), dev.toPublic().armor()];
+    const judged = (texts: readonly string[]) =>
+      verifyGpgMessage(message, [trustFile("ring.asc", texts.join(""))]);
+    const message = await signed(dev);
+    expect((await judged(blocks)).fingerprint).toBe(dev.getFingerprint());
+    const { publicKey } = await revokeKey({ key: dev, format: "object" });
+    const certificate = (await publicKey.getRevocationCertificate()) ?? "";
+    await expect(judged([...blocks, certificate])).rejects.toThrow(/is expired or revoked/);
   });
 
   test("by a key that the policy does not name does not hold", async () => {

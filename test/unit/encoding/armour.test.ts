@@ -1,7 +1,7 @@
 import { armor, enums } from "openpgp";
 import { describe, expect, test } from "vitest";
-import { unarmour } from "../../../../src/keywrap/pgp/framing.ts";
-import { bytes } from "./messages.ts";
+import { unarmour } from "../../../src/encoding/armour.ts";
+import { bytes } from "../keywrap/pgp/messages.ts";
 
 const content = bytes([0x95, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 const text = (armoured: string) => bytes(Buffer.from(armoured));
