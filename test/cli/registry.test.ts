@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -375,6 +376,23 @@ describeWith([ours], "docker://", {}, () => {
       "ctd-decoder: interrupted while the tag was being set: " +
         `check whether ${at("app:v1")} is the old image or the new one\n`,
     );
+  });
+
+  test("interrupted, sign does not claim that nothing was stored", async () => {
+    await publish();
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const key = join(folder, "signer.pem");
+    writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+    const second = Promise.withResolvers<void>();
+    registry.intercept = ({ method, url = "" }) => {
+      const isSecond = method === "PUT" && url.startsWith("/v2/app/manifests/sha256:");
+      if (isSecond) second.resolve();
+      return isSecond;
+    };
+    expect(await stopped(["sign", "--key", key, at("app:v1")], second.promise, "SIGINT")).toBe(
+      "ctd-decoder: interrupted; signatures may have been stored: run the command again to complete them\n",
+    );
+    expect([...registry.manifests.keys()]).toContainEqual(expect.stringMatching(/^app sha256-\w+\.sig$/));
   });
 
   test("a tag that is set although no answer says so is set", async () => {

@@ -62,7 +62,11 @@ export const SIGN: Command = {
       annotations: Object.fromEntries(annotations(args)),
       isRecursive: args.flag("recursive"),
     };
-    const result = await ui.work("signing", (_progress, signal) => signPlace(place, request, signal));
+    const result = await ui.work(
+      "signing",
+      (_progress, signal) => signPlace(place, request, signal),
+      "signatures may have been stored: run the command again to complete them",
+    );
     ui.result(result, () => {
       const lines = result.signed.map(({ digest, added }) =>
         added.length === 0 ? `${digest} was signed already` : `${digest} signed`,
