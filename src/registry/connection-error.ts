@@ -8,6 +8,7 @@ const SYSTEM_TEXT: ReadonlyMap<string, string> = new Map([
   ["ECONNRESET", "the connection broke"],
   ["EPIPE", "the connection broke"],
   ["ETIMEDOUT", "it took too long"],
+  ["ETIME", "it took too long"],
   ["ENOTFOUND", "the host is unknown"],
   ["EAI_AGAIN", "the host's name could not be resolved"],
   ["EHOSTUNREACH", "there is no route to the host"],
@@ -42,6 +43,11 @@ export interface PeerCertificate {
 /** An error as Node makes it, for a time-out of ours. */
 export function timedOut(): Error {
   return Object.assign(new Error("timed out"), { code: "ETIMEDOUT" });
+}
+
+/** An error in Node's form, for a server that is never idle and never done. It would be as slow again. */
+export function tooSlow(): Error {
+  return Object.assign(new Error("too slow"), { code: "ETIME" });
 }
 
 /** An error as Node makes it, for a connection that ended early without one. */

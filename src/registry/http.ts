@@ -2,7 +2,7 @@ import { DecoderError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { Agents } from "./agent.ts";
 import type { Connection } from "./connection.ts";
-import { connectionError, isCertificateError, isCutOff, timedOut } from "./connection-error.ts";
+import { connectionError, isCertificateError, isCutOff, timedOut, tooSlow } from "./connection-error.ts";
 import { readBody } from "./http-body.ts";
 import { type ResponseHead, readHead } from "./http-head.ts";
 import { type HttpRequest, Outgoing } from "./http-request.ts";
@@ -125,7 +125,7 @@ class Answer implements HttpResponse {
 
   async read(most: number): Promise<Uint8Array> {
     // A server that sends a byte each minute is never idle.
-    const timer = setTimeout(() => this.#connection.destroy(timedOut()), LIMITS.registryDocumentMs);
+    const timer = setTimeout(() => this.#connection.destroy(tooSlow()), LIMITS.registryDocumentMs);
     const chunks: Uint8Array[] = [];
     let size = 0;
     try {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Agents } from "../../../src/registry/agent.ts";
+import { isPassing } from "../../../src/registry/connection-error.ts";
 import { exchange } from "../../../src/registry/http.ts";
 import type { HttpRequest } from "../../../src/registry/http-request.ts";
 import { FakeTimers } from "../../support/fake-timers.ts";
@@ -253,6 +254,8 @@ describe("a server may take", () => {
       await timers.started(2 + bytes);
     }
     expect(await timers.endOf(document, 50_000)).toEqual(late);
+    // The next answer would take as long.
+    await expect(document).rejects.not.toSatisfy(isPassing);
   });
 
   it("a second for the rest of a body that is not wanted", async () => {
