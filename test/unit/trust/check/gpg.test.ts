@@ -1,5 +1,5 @@
 import { deflateSync } from "node:zlib";
-import { createMessage, generateKey, type PrivateKey, revokeKey, sign } from "openpgp";
+import { createMessage, generateKey, type PrivateKey, reformatKey, revokeKey, sign } from "openpgp";
 import { beforeAll, describe, expect, test } from "vitest";
 import { verifyGpgMessage } from "../../../../src/trust/check/gpg.ts";
 import { trustFile } from "./demand.ts";
@@ -76,6 +76,21 @@ describe("an OpenPGP signature", () => {
     const message = await createMessage({ binary: PAYLOAD });
     const then = (await sign({ message, signingKeys: old, format: "binary", date })) as Uint8Array;
     await expect(verifyGpgMessage(then, [ring(old)])).rejects.toMatchObject({ code: "UNTRUSTED" });
+  });
+
+  test("by a key whose expiry was changed since holds as long as the key is valid now", async () => {
+    const date = new Date(Date.now() - 48 * HOUR_MS);
+    const old = await newKey({ date, keyExpirationTime: 3600 });
+    const message = await createMessage({ binary: PAYLOAD });
+    const then = (await sign({ message, signingKeys: old, format: "binary", date })) as Uint8Array;
+    const judged = async (seconds: number) => {
+      const [userIDs, since] = [[{ name: "Dev" }], new Date(Date.now() - HOUR_MS)];
+      const renewal = { privateKey: old, userIDs, date: since, keyExpirationTime: seconds };
+      const { privateKey } = await reformatKey({ ...renewal, format: "object" });
+      return await verifyGpgMessage(then, [ring(privateKey)]);
+    };
+    expect((await judged(50 * 3600)).fingerprint).toBe(old.getFingerprint());
+    await expect(judged(48 * 3600)).rejects.toThrow(/is expired or revoked/);
   });
 
   test.each([
