@@ -7,6 +7,10 @@ const UNSUPPORTED = /\\[1-9]|\\k<|\(\?(?!:|<[^=!])|\[\[?:/;
 /** RE2's flags for the whole expression; `i` is the one that JavaScript has. */
 const IGNORE_CASE = "(?i)";
 
+/** RE2 takes a backslash before all of ASCII's punctuation, JavaScript only before its own syntax. */
+const ESCAPED = /\\([\s\S])/g;
+const NOT_SYNTAX = /[!"#%&',:;<=>@_`~-]/;
+
 /**
  * An expression that must match a whole text. RE2 searches for a part; anchoring keeps `https://example.com/` from
  * matching `https://evil.test/?https://example.com/`.
@@ -15,7 +19,10 @@ const IGNORE_CASE = "(?i)";
  */
 export function wholeMatch(text: string, option: string): LinearRegExp {
   const isFolded = text.startsWith(IGNORE_CASE);
-  const body = isFolded ? text.slice(IGNORE_CASE.length) : text;
+  const expression = isFolded ? text.slice(IGNORE_CASE.length) : text;
+  const body = expression.replace(ESCAPED, (written, character: string) =>
+    NOT_SYNTAX.test(character) ? `\\x${character.charCodeAt(0).toString(16)}` : written,
+  );
   if (text.length > LIMITS.policyRegexpChars)
     throw bad(option, `it has more than ${LIMITS.policyRegexpChars} characters`);
   if (UNSUPPORTED.test(body))

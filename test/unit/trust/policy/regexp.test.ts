@@ -9,6 +9,14 @@ test("an expression matches all of a text", () => {
   expect(wholeMatch("(?i)ABC", "x").test("abc")).toBe(true);
 });
 
+test("a backslash may precede any punctuation, as in Go", () => {
+  expect(wholeMatch("a\\-b\\@c\\_\\:", "x").test("a-b@c_:")).toBe(true);
+  const inClass = wholeMatch("[a\\-c\\@]+", "x");
+  expect(inClass.test("a-c@")).toBe(true);
+  expect(inClass.test("b")).toBe(false);
+  expect(wholeMatch("\\\\-", "x").test("\\-")).toBe(true);
+});
+
 test.each([
   ["(a)\\1", "backreferences"],
   ["(?=a)", "look-around"],
@@ -20,6 +28,7 @@ test.each([
   [")(", "not a valid"],
   ["a)|(b", "not a valid"],
   ["a\\z", "not a valid"],
+  ["a\\é", "not a valid"],
   ["a".repeat(513), "513|512"],
   ["a{4097}", "steps"],
   ["((a{100}){100}){100}", "steps"],
