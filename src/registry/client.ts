@@ -30,6 +30,10 @@ const SHOWN_WARNINGS = 8;
 /** RFC 7234 §5.5. Code 299 is the one that OCI registries send. */
 const WARNING = /(?:^|,)[ \t]*299 \S+ "((?:[^"\\]|\\.)*)"/g;
 
+/** Tags and digests. No character of them has a meaning in a path. */
+const REFERENCE = /^\w[\w.:-]*$/;
+const SHOWN_CHARS = 160;
+
 /** How a request is named when it is refused. */
 type Purpose = { readonly what: string; readonly action?: "read" | "push"; readonly isEncrypted?: boolean };
 
@@ -135,7 +139,7 @@ export class RegistryClient {
   async putManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<boolean> {
     const attempted = await this.send({
       method: "PUT",
-      to: this.path(`manifests/${reference}`),
+      to: this.#manifestPath(reference),
       headers: { "Content-Type": mediaType },
       body: { bytes },
       scopes: this.scopes,
@@ -223,6 +227,15 @@ export class RegistryClient {
     return `${this.#options.repository}/${below}`;
   }
 
+  /** @throws DecoderError BAD_DESCRIPTOR for what an index may call a digest, and what leads elsewhere: "sha256:/../../x" */
+  #manifestPath(reference: string): string {
+    if (REFERENCE.test(reference)) return this.path(`manifests/${reference}`);
+    throw new DecoderError(
+      "BAD_DESCRIPTOR",
+      `not a tag or digest: ${JSON.stringify(reference.slice(0, SHOWN_CHARS))}`,
+    );
+  }
+
   send(request: SessionRequest): Promise<Attempted> {
     return this.session.send(request);
   }
@@ -256,7 +269,7 @@ export class RegistryClient {
   async manifestRequest(method: "GET" | "HEAD", reference: string): Promise<Attempted> {
     return await this.send({
       method,
-      to: this.path(`manifests/${reference}`),
+      to: this.#manifestPath(reference),
       headers: { Accept: ACCEPT },
       scopes: this.scopes,
       ...(method === "GET" && { readsAhead: LIMITS.manifestBytes + 1 }),

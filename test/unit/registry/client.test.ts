@@ -135,6 +135,17 @@ describe("manifests", () => {
     expect(cuts).toBe(1);
   });
 
+  it.each(["sha256:/../../../other/manifests/v1", "v1?x", "v1#", "%2e%2e", "..", ""])(
+    "are not asked for as %j",
+    async (reference) => {
+      const bytes = Buffer.from(JSON.stringify(MANIFEST));
+      const refused = failing("BAD_DESCRIPTOR", /^not a tag or digest: "/);
+      await expect(client().manifest(reference)).rejects.toEqual(refused);
+      await expect(client().putManifest(reference, bytes, OCI_MANIFEST)).rejects.toEqual(refused);
+      expect(registry.seen).toEqual([]);
+    },
+  );
+
   it("that are not there are NOT_FOUND to read and undefined to find", async () => {
     await expect(client().manifest("v9")).rejects.toEqual(failing("NOT_FOUND", /app has no tag v9/));
     expect(await client().find("v9")).toBeUndefined();
