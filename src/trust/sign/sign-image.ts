@@ -95,11 +95,14 @@ export async function signImage(store: SignatureStore, request: SignRequest): Pr
 
 async function childrenOf(image: Descriptor, store: SignatureStore): Promise<Descriptor[]> {
   const manifests = parseJsonObject(await store.manifest(image))?.["manifests"] ?? [];
-  return descriptors(manifests, `the index ${image.digest}`).map(({ mediaType, digest, size }) => ({
-    mediaType,
-    digest,
-    size,
-  }));
+  const entries = descriptors(manifests, `the index ${image.digest}`);
+  if (entries.length > LIMITS.indexEntries) {
+    throw new DecoderError(
+      "LIMIT",
+      `index ${image.digest} has ${entries.length} manifests; it may have at most ${LIMITS.indexEntries}`,
+    );
+  }
+  return entries.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
 }
 
 function badAnnotation(): DecoderError {
@@ -119,7 +122,8 @@ async function newSimple(
   const layers =
     before === undefined ? [] : descriptors(parseJsonObject(before)?.["layers"], `the tag ${tag}`);
   const added = signSimple(image, key);
-  for (const layer of layers) if (await isSame(layer, added, key)) return undefined;
+  for (const layer of layers.slice(0, LIMITS.signatures))
+    if (await isSame(layer, added, key)) return undefined;
   if (layers.length >= LIMITS.signatures)
     throw new DecoderError(
       "LIMIT",
@@ -158,7 +162,8 @@ async function newBundle(
   const both = [...listed, ...(await store.referrers(image.descriptor.digest))];
   const known = [...new Map(both.map((it) => [it.digest, it])).values()];
   const artifact = bundleArtifact(image, key);
-  for (const it of known) if (await isSameBundle(it, artifact, store, key)) return undefined;
+  for (const it of known.slice(0, LIMITS.referrers))
+    if (await isSameBundle(it, artifact, store, key)) return undefined;
   if (known.length >= LIMITS.referrers)
     throw new DecoderError(
       "LIMIT",

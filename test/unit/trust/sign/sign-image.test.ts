@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
+import type { Descriptor } from "../../../../src/spec/descriptor.ts";
 import { parseTagged } from "../../../../src/transport/file-reference.ts";
 import { readSigningKey } from "../../../../src/trust/sign/cosign-key.ts";
 import { LayoutSignatures } from "../../../../src/trust/sign/layout-store.ts";
@@ -11,6 +12,7 @@ import { temporaryFolder } from "../../../support/temporary.ts";
 import { newSigner } from "../../../support/trust.ts";
 
 const NAME = "registry.example.com/app:v1";
+const REF_NAME = "org.opencontainers.image.ref.name";
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 const [ann, bob] = [newKey(), newKey()];
 let folder: string;
@@ -47,7 +49,7 @@ async function counts(): Promise<{ simple: number; bundles: number }> {
 function putTagged(tag: string, mediaType: string, document: object): void {
   const entry = writeBlob(folder, mediaType, Buffer.from(JSON.stringify(document)));
   const known = index();
-  const annotations = { "org.opencontainers.image.ref.name": tag };
+  const annotations = { [REF_NAME]: tag };
   known.manifests.push({ ...entry, annotations });
   writeFileSync(join(folder, "index.json"), JSON.stringify(known));
 }
@@ -135,6 +137,37 @@ test("63 referrers leave room for one, and 64 do not", async () => {
     message: expect.stringMatching(/has 64 referrers, which is the most/),
   });
   expect(state()).toEqual(before);
+});
+
+test("a list of more than 64 is not searched for the key's own signature", async () => {
+  await sign();
+  const [simple, bundle] = [await tagOf(".sig"), await tagOf("")];
+  const { manifests } = JSON.parse(Buffer.from((await store().tagged(bundle)) ?? "").toString());
+  const layers = [...layersWith(63), ...layersOf(folder, simple)];
+  const retag = (tag: string, document: object) => {
+    const known = index().manifests.filter((it: Descriptor) => it.annotations?.[REF_NAME] !== tag);
+    writeFileSync(join(folder, "index.json"), JSON.stringify({ ...index(), manifests: known }));
+    putTagged(tag, OCI_INDEX, document);
+  };
+  retag(simple, { layers });
+  retag(bundle, { manifests: [...layersWith(63), ...manifests] });
+  expect((await sign()).signed[0]?.added).toEqual([]);
+  retag(bundle, { manifests: [...layersWith(64), ...manifests] });
+  await expect(sign()).rejects.toMatchObject({ message: expect.stringMatching(/has 65 referrers/) });
+  retag(simple, { layers: [...layersWith(1), ...layers] });
+  await expect(sign()).rejects.toMatchObject({ message: expect.stringMatching(/has 65 signatures/) });
+});
+
+test("1,024 images of an index are signed, and no more", async () => {
+  const entries = (count: number) => layersWith(count).map((it) => ({ ...it, digest: "sha1:1" }));
+  const failed = async (count: number) => {
+    const index = Buffer.from(JSON.stringify({ manifests: entries(count) }));
+    const large = Object.assign(store(), { manifest: async () => index });
+    const request = { name: NAME, key: ann, annotations: {}, isRecursive: true };
+    return await signImage(large, request).catch(({ message }) => message);
+  };
+  expect(await failed(1024)).toMatch(/signatures are for sha256 digests, not for sha1:1$/);
+  expect(await failed(1025)).toMatch(/^index sha256:\w+ has 1025 manifests; it may have at most 1024$/);
 });
 
 test("a referrer that the registry lists twice counts once", async () => {
