@@ -21,6 +21,7 @@ interface ProviderRow {
 }
 
 const CONNECT_MS = 3000;
+const MAX_PORT = 65_535;
 
 /** Checks that each key provider of a configuration is reachable: its command exists, or its address accepts connections. */
 export async function reportProviders(path: string, searchPath: string): Promise<ProviderReport> {
@@ -65,7 +66,7 @@ async function look(value: unknown, searchPath: string): Promise<Omit<ProviderRo
 async function unreachable(address: string): Promise<string | undefined> {
   const [, unixPath] = /^unix:(?:\/\/)?(\/.*)$/.exec(address) ?? [];
   const [, host = "", port] = /^(?:dns:\/\/\/)?\[?(.*?)\]?:(\d{1,5})$/.exec(address) ?? [];
-  if (unixPath === undefined && port === undefined) return "has an address that is not host:port";
+  if (unixPath === undefined && !(Number(port) <= MAX_PORT)) return "has an address that is not host:port";
   return await new Promise((resolve) => {
     const socket = unixPath === undefined ? connect(Number(port), host) : connect(unixPath);
     const done = (problem?: string) => {
