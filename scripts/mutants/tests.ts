@@ -26,13 +26,20 @@ const EXECUTABLE_TESTS: Readonly<Record<string, readonly string[]>> = {
   layer: ["test/cli/commands.test.ts", "test/vectors/vectors.test.ts"],
   node: [
     "test/cli/doctor.test.ts",
+    "test/cli/doctor-running.test.ts",
     "test/cli/config.test.ts",
     "test/cli/install-trust.test.ts",
     "test/cli/install-tenants.test.ts",
     "test/cli/install.test.ts",
   ],
   process: ["test/interop/pkcs11.test.ts"],
-  trust: ["test/cli/trust-gate.test.ts"],
+  trust: [
+    "test/cli/trust-gate.test.ts",
+    "test/cli/verifier-call.test.ts",
+    "test/cli/trust-explain.test.ts",
+    "test/cli/trust-fetch.test.ts",
+    "test/cli/trust-audit.test.ts",
+  ],
 };
 
 /** Folder → unit tests of another room that are the main ones of its files. */

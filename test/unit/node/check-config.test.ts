@@ -86,6 +86,11 @@ describe("what is wrong with processors", () => {
       /^error: no stream processor accepts \S+tar\+gzip\+encrypted$/,
     ],
     [
+      "a missing type that tools hardly write",
+      changed([`"${TAR.replace("layer", "layer.nondistributable")}+zstd+encrypted",`, ""]),
+      /^note: no stream processor accepts 1 rarer types, such as \S+nondistributable\S+$/,
+    ],
+    [
       "a type twice",
       changed([`"${TAR}+encrypted",`, `"${TAR}+encrypted", "${TAR}+gzip+encrypted",`]),
       /^error: \S+tar\+gzip\+encrypted is accepted by \S+ and \S+: containerd picks one of them at random$/,

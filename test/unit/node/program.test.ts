@@ -58,6 +58,20 @@ test.each([
   });
 });
 
+test.each([
+  [0x03, "x86"],
+  [0x28, "arm"],
+  [0x3e, "x64"],
+  [0xb7, "arm64"],
+  [0xf3, "riscv64"],
+])("machine %i is %s", async (machine, name) => {
+  // Its own machine's program has no code: that is another complaint.
+  const isOwn = name === process.arch.replace("ia32", "x86");
+  const problem = check(elf(machine)).catch(({ message }: Error) => message);
+  const built = `it is built for ${name}, `;
+  expect((await problem)?.includes(built)).toBe(!isOwn);
+});
+
 test("a program of the system that is missing is named", () => {
   expect(programOf("sh", { PATH: "/bin" })).toBe("/bin/sh");
   expect(() => programOf("sh", { PATH: folder })).toThrow("there is no sh on PATH");
