@@ -108,26 +108,35 @@ class Gate {
     return ports.map((port) => `${registry}:${port}`);
   }
 
-  /**
-   * Whether a signature is found under one of the names that the image may have, or none of them needs one. The gate does not
-   * know the tag: the image is asked about by its digest, and by each tag that the policy names.
-   */
+  /** Whether a signature is found under one of the names that the image may have, or none of them needs one. */
   async #isAccepted(
     registries: readonly string[],
     { repository }: RegistryName,
     digest: string,
   ): Promise<boolean> {
-    let isAcceptedUnsigned = true;
+    const answers: Answer[] = [];
     for (const registry of registries) {
-      const name = { registry, repository };
-      const tags = this.#policy.policy.tagsOf?.(repositoryName(name)) ?? [];
-      for (const it of [{ ...name, digest }, ...tags.map((tag) => ({ ...name, tag }))]) {
-        const answer = await this.#ask({ name: it, digest });
+      for await (const answer of this.#answers({ registry, repository }, digest)) {
         if (answer === "signed") return true;
-        isAcceptedUnsigned &&= answer === "unsigned";
+        answers.push(answer);
       }
     }
-    return isAcceptedUnsigned;
+    return !answers.includes("refused");
+  }
+
+  /**
+   * The tag is not known. The image is asked about by its digest. Where that needs no signature, a tag that the policy names may
+   * need one. Where it does, such a tag's signature does not replace it.
+   */
+  async *#answers(
+    name: Pick<RegistryName, "registry" | "repository">,
+    digest: string,
+  ): AsyncGenerator<Answer> {
+    const answer = await this.#ask({ name: { ...name, digest }, digest });
+    yield answer;
+    if (answer !== "unsigned") return;
+    for (const tag of this.#policy.policy.tagsOf?.(repositoryName(name)) ?? [])
+      yield await this.#ask({ name: { ...name, tag }, digest });
   }
 
   async #ask(image: NodeImage): Promise<Answer> {

@@ -243,6 +243,9 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     expect(await open()).toEqual(refused(/127\.0\.0\.1\/test: /));
     storeSignature(signatures, signer, { digest: manifest, reference: `${NAME}:prod` });
     expect(await open()).toEqual(opened);
+    writeFileSync(join(folder, "other.pub"), newSigner().publicKey);
+    policy({ [NAME]: [{ ...signed, keyPath: join(folder, "other.pub") }], [`${NAME}:prod`]: [signed] });
+    expect(await open()).toEqual(refused(/127\.0\.0\.1\/test: /));
     policy({ "127.0.0.1": accept, [`${NAME}s:prod`]: [signed] });
     rmSync(signatures, { recursive: true });
     expect(await open()).toEqual(opened);
