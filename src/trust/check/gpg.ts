@@ -32,7 +32,7 @@ export async function verifyGpgMessage(
   message: Uint8Array,
   keyrings: readonly TrustFile[],
 ): Promise<VerifiedGpgMessage> {
-  const keys = (await Promise.all(keyrings.map(readKeyring))).flat();
+  const keys = await joined((await Promise.all(keyrings.map(readKeyring))).flat());
   const { data, signatures } = await verified(message, keys);
   const [signature, another] = signatures;
   // containers/image takes messages with one signature only.
@@ -54,6 +54,20 @@ export async function verifyGpgMessage(
     );
   }
   return { content: data, fingerprint: key.getFingerprint(), until: until < NEVER ? until : undefined };
+}
+
+/** Joins the copies of each key as gpg does. A revocation in one of them counts, whichever comes first. */
+async function joined(copies: readonly Key[]): Promise<readonly Key[]> {
+  const keys = new Map<string, Key>();
+  for (const copy of copies) {
+    const fingerprint = copy.getFingerprint();
+    const known = keys.get(fingerprint);
+    keys.set(
+      fingerprint,
+      known === undefined ? copy.toPublic() : await known.update(copy, new Date(), CONFIG),
+    );
+  }
+  return [...keys.values()];
 }
 
 const NEVER = Number.POSITIVE_INFINITY;

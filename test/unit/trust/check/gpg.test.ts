@@ -50,6 +50,23 @@ describe("an OpenPGP signature", () => {
     await expect(judged([...blocks, certificate])).rejects.toThrow(/is expired or revoked/);
   });
 
+  test("by a key that a later copy revokes or renews is judged by both copies", async () => {
+    const message = await signed(dev);
+    const { publicKey } = await revokeKey({ key: dev, format: "object" });
+    const revoked = trustFile("revoked.gpg", publicKey.write());
+    for (const keyrings of [
+      [ring(dev), revoked],
+      [revoked, ring(dev)],
+    ])
+      await expect(verifyGpgMessage(message, keyrings)).rejects.toThrow(/is expired or revoked/);
+    const date = new Date(Date.now() - 48 * HOUR_MS);
+    const old = await newKey({ date, keyExpirationTime: 47 * 3600 });
+    const userIDs = [{ name: "Dev", email: "dev@example.test" }];
+    const { privateKey } = await reformatKey({ privateKey: old, userIDs, format: "object" });
+    const { fingerprint } = await verifyGpgMessage(await signed(privateKey), [ring(old), ring(privateKey)]);
+    expect(fingerprint).toBe(old.getFingerprint());
+  });
+
   test("by a key that the policy does not name does not hold", async () => {
     await expect(verifyGpgMessage(await signed(other), [ring(dev)])).rejects.toMatchObject({
       code: "UNTRUSTED",
