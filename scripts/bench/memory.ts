@@ -25,7 +25,10 @@ cat "$layer" | sh -c 'echo $$ >&2; exec "$@"' sh "$@" 3<"$payload"
  * waits for its reader, so that it covers all the work.
  * @returns MiB
  */
-export async function peakMemory(decoder: CommandLine, layer: LayerFiles): Promise<number> {
+export async function peakMemory(
+  decoder: CommandLine,
+  layer: Pick<LayerFiles, "path" | "payload" | "bytes">,
+): Promise<number> {
   const child = spawn("sh", ["-c", SCRIPT, "sh", layer.path, layer.payload, ...decoder], {
     stdio: ["ignore", "pipe", "pipe"],
     env: ENVIRONMENT,

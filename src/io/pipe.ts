@@ -56,15 +56,18 @@ export async function* stoppable(
   chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const stopped = Promise.withResolvers<never>();
-  stopped.promise.catch(() => undefined);
-  const stop = () => stopped.reject(new DecoderError("INTERRUPTED", "interrupted"));
+  let giveUp = (): void => undefined;
+  const stop = () => giveUp();
   signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
   const iterator = chunks[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), stopped.promise]);
+      // Races with one promise for all chunks would keep every chunk in memory until the signal aborts.
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        giveUp = () => reject(new DecoderError("INTERRUPTED", "interrupted"));
+        if (signal?.aborted) giveUp();
+        iterator.next().then(resolve, reject);
+      });
       if (next.done) return;
       yield next.value;
     }
