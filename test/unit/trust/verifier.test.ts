@@ -203,7 +203,13 @@ describeWith([root], "a call of the image verifier", {}, () => {
   describe("what is malformed refuses", () => {
     const digest = UNKNOWN;
     const stdin = JSON.stringify({ digest });
+    const sha512 = `sha512:${"0".repeat(128)}`;
     test.each<[string, string[], string]>([
+      [
+        "a digest of another algorithm",
+        ["-name", "a.b/c:1", "-digest", sha512, "-stdin-media-type", TYPE],
+        JSON.stringify({ digest: sha512 }),
+      ],
       ["no name", ["-digest", digest, "-stdin-media-type", TYPE], stdin],
       ["no digest", ["-name", "a.b/c:1", "-stdin-media-type", TYPE], stdin],
       ["another media type", ["-name", "a.b/c:1", "-digest", digest, "-stdin-media-type", "x"], stdin],

@@ -197,6 +197,14 @@ describe("certificate timestamps", () => {
     });
   });
 
+  test("one of several trusted logs is enough", async () => {
+    const root = store.trustedRoot();
+    const others = new Sigstore().trustedRoot();
+    const ctlogs = [...others.ctlogs, ...root.ctlogs];
+    expect(await check({}, keyless({ ...root, ctlogs }))).toMatchObject({ counts: true });
+    expect(await check({}, keyless({ ...root, ctlogs: ctlogs.reverse() }))).toMatchObject({ counts: true });
+  });
+
   test("a log entry is for one certificate", async () => {
     const other = { certificate: { extensions: LEAF_EXTENSIONS } };
     const moved = signed(other);

@@ -20,6 +20,17 @@ function write(name: string, content: string | Uint8Array): string {
   return path;
 }
 
+/** A bundle without an entry of a log. */
+const bundle = (bytes: Uint8Array) =>
+  JSON.stringify({
+    mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+    verificationMaterial: { publicKey: { hint: "" }, tlogEntries: [] },
+    messageSignature: {
+      messageDigest: { algorithm: "SHA2_256", digest: sha256(bytes).toString("base64") },
+      signature: sign("sha256", bytes, KEY.privateKey).toString("base64"),
+    },
+  });
+
 describe("a file's signature", () => {
   const file = write("program", CONTENT);
   const signature = sign("sha256", CONTENT, KEY.privateKey);
@@ -60,6 +71,20 @@ describe("a file's signature", () => {
     expect(error.code).toMatch(new RegExp(code));
   });
 
+  test("without an entry of a log, the bundle with one is advised, unless there is a bundle", async () => {
+    const logged = { ...leaf, log: { ...leaf.log, need: "required" as const } };
+    const hintOf = async (files: Parameters<typeof verifyFile>[1], by: typeof leaf = logged) => {
+      const error = await verifyFile(file, files, by).catch((it) => it);
+      expect(error).toMatchObject({ code: "UNTRUSTED" });
+      return error.hint;
+    };
+    const files = { signature: write("unlogged.sig", signature) };
+    expect(await hintOf(files)).toMatch(/its bundle, with the entry/);
+    expect(await hintOf({ bundle: write("unlogged.bundle", bundle(CONTENT)) })).toBeUndefined();
+    const foreign = sign("sha256", CONTENT, newKey().privateKey);
+    expect(await hintOf({ signature: write("foreign.sig", foreign) }, leaf)).toBeUndefined();
+  });
+
   test.each<[what: string, most: number, files: (path: string) => Parameters<typeof verifyFile>[1]]>([
     ["a bundle", 16_777_216, (bundle) => ({ bundle })],
     ["a signature", 16_777_216, (signature) => ({ signature })],
@@ -81,15 +106,6 @@ describe("a file's signature", () => {
   });
 
   test("in a bundle over the file's digest counts, and over another's does not", async () => {
-    const bundle = (bytes: Uint8Array) =>
-      JSON.stringify({
-        mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
-        verificationMaterial: { publicKey: { hint: "" }, tlogEntries: [] },
-        messageSignature: {
-          messageDigest: { algorithm: "SHA2_256", digest: sha256(bytes).toString("base64") },
-          signature: sign("sha256", bytes, KEY.privateKey).toString("base64"),
-        },
-      });
     await expect(verifyFile(file, { bundle: write("b1", bundle(CONTENT)) }, leaf)).resolves.toMatchObject({
       file,
     });

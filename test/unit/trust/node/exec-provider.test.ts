@@ -61,6 +61,19 @@ describe("kubelet's credential providers", () => {
     expect(await ask()).toBeUndefined();
   });
 
+  test.each([
+    ["mid*m*id.example.test", "midmid.example.test", true],
+    ["mid*m*id.example.test", "mid-m-id.example.test", true],
+    ["mid*m*id.example.test", "midid.example.test", false],
+    ["a*b*b.example.test", "ab.example.test", false],
+    ["ab*b.example.test", "ab.example.test", false],
+    ["*.a*.example.test", "x.y.example.test", false],
+  ])("an answer for %s is one for %s: %s", async (pattern, registry, isMatch) => {
+    provide(answer({ [pattern]: PAIR }));
+    writeFileSync(CONFIG, readFileSync(CONFIG, "utf8").replace("*.dkr.example.test", "*.example.test"));
+    expect((await ask(`${registry}/app`)) !== undefined).toBe(isMatch);
+  });
+
   test("the next one is asked if one has no credentials for the image", async () => {
     const second = join(folder, "second-provider");
     writeFileSync(second, `#!/bin/sh\n${answer({ "*.dkr.example.test": PAIR })}\n`, { mode: 0o755 });

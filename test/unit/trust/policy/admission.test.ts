@@ -135,6 +135,16 @@ kind: ClusterImagePolicy
 metadata: { name: shop }
 spec: ${spec}
 `;
+  test("without its tag, an image counts as one that a policy for all tags accepts without signature", async () => {
+    const pass = (glob: string) =>
+      policy(`{ images: [{ glob: "${glob}" }], authorities: [{ static: { action: pass } }] }`);
+    const name = docker(`ghcr.io/shop/app@sha256:${"0".repeat(64)}`);
+    const kindOf = async (...globs: string[]) =>
+      (await read(globs.map(pass).join("---"))).requirementFor(name).requirement.kind;
+    expect(await kindOf("ghcr.io/shop/app:v*")).toBe("reject");
+    expect(await kindOf("ghcr.io/shop/app:v*", "ghcr.io/shop/**")).not.toBe("reject");
+  });
+
   test("any authority of every matching policy", async () => {
     const two = [
       policy(

@@ -113,6 +113,12 @@ test("another tool's signatures stay, and its damaged ones stop nothing", async 
 
 test.each([
   ["that is not a list", { layers: "all" }, "BAD_IMAGE", /is not what signatures can be added to/],
+  [
+    "of things that are no descriptors",
+    { layers: [1] },
+    "BAD_IMAGE",
+    /is not what signatures can be added to/,
+  ],
   ["of 64 signatures", { layers: layersWith(64) }, "LIMIT", /has 64 signatures, which is the most/],
 ])("a tag %s is left as it is", async (_what, document, code, message) => {
   putTagged(await tagOf(".sig"), "application/vnd.oci.image.manifest.v1+json", document);
