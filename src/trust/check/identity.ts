@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { readChildren, readElement, readOid, readOnly, TAG } from "../../encoding/der.ts";
 import * as LIMITS from "../../system-limits.ts";
 import type { CertificateIdentity, SubjectDemand, TextDemand, WorkflowClaim } from "../requirement.ts";
@@ -145,8 +146,9 @@ function matches(text: string, demand: TextDemand): boolean {
   return text.length <= LIMITS.identityChars && demand.regexp.test(text);
 }
 
-/** RFC 6125 §6.4: case does not count, and `*` stands for the whole first label. */
+/** RFC 6125 §6.4: case does not count, and `*` stands for the whole first label. A DNS name is not an IP address. */
 function matchesHost(pattern: string, host: string): boolean {
+  if (isIP(host) !== 0) return false;
   const [name, wanted] = [pattern.toLowerCase(), host.toLowerCase()];
   if (!name.startsWith("*.")) return name === wanted;
   const dot = wanted.indexOf(".");
