@@ -37,9 +37,10 @@ export const sumsBytes = 16 * MiB;
 export const sums = 65_536;
 /** A file with an Ed25519 signature. Ed25519 hashes it twice, so it is held in memory. */
 export const ed25519FileBytes = 256 * MiB;
-/** Manifests, indexes and configurations of one image, and the nesting of indexes. */
+/** Manifests, indexes and configurations of one image, and the nesting of indexes. A manifest of 40 layers has 400 values. */
 export const imageDocuments = 2048;
 export const imageDocumentsBytes = 64 * MiB;
+export const imageDocumentsValues = 524_288;
 export const imageConfigBytes = 8 * MiB;
 export const indexEntries = 1024;
 export const indexDepth = 8;
@@ -132,8 +133,9 @@ export const sealRecords = 64;
 export const sealRecordBytes = 16 * KiB;
 /** One message of NRI. containerd/ttrpc, PROTOCOL.md, has the same limit. */
 export const ttrpcBytes = 4 * MiB;
-/** Nesting of JSON. A manifest has five levels. */
+/** Nesting of JSON. A manifest has five levels. Then the values of one document, each of which takes up to 200 bytes of memory. */
 export const jsonDepth = 64;
+export const jsonValues = 131_072;
 /** YAML: uses of an alias, since each multiplies the text, and documents of a file. */
 export const yamlAliases = 16;
 export const yamlDocuments = 256;

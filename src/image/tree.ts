@@ -1,3 +1,4 @@
+import { mostValues } from "../encoding/json-values.ts";
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import {
@@ -114,6 +115,7 @@ class TreeReader {
   readonly #options: TreeOptions;
   #documents = 0;
   #bytes = 0;
+  #values = 0;
 
   constructor(source: ImageSource, options: TreeOptions) {
     this.#source = source;
@@ -197,6 +199,13 @@ class TreeReader {
       throw new DecoderError(
         "LIMIT",
         `the image's manifests have more than ${LIMITS.imageDocumentsBytes} bytes in all`,
+      );
+    }
+    this.#values += mostValues(bytes);
+    if (this.#values > LIMITS.imageDocumentsValues) {
+      throw new DecoderError(
+        "LIMIT",
+        `the image's manifests have more than ${LIMITS.imageDocumentsValues} values in all`,
       );
     }
     return bytes;

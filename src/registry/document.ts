@@ -1,4 +1,5 @@
 import { parseJsonObject } from "../encoding/json.ts";
+import { checkValues } from "../encoding/json-values.ts";
 import { DecoderError } from "../errors.ts";
 import { parseDigest } from "../spec/digest.ts";
 import { digestOf } from "../spec/digester.ts";
@@ -36,7 +37,7 @@ interface Received {
 /**
  * Says what a document is. The digest is computed: a header is only compared with it.
  * @param wanted the digest that was asked for
- * @throws DecoderError BAD_IMAGE, DIGEST_MISMATCH
+ * @throws DecoderError BAD_IMAGE, DIGEST_MISMATCH, LIMIT
  */
 export function identify(bytes: Uint8Array, received: Received, wanted?: string): RemoteDocument {
   const { name } = received;
@@ -59,6 +60,7 @@ function mediaTypeOf(bytes: Uint8Array, { contentType, name }: Received): string
   if (type === "text/html") {
     throw new DecoderError("BAD_IMAGE", `${name} is a web page, perhaps a proxy's or a log-in`);
   }
+  checkValues(bytes, name);
   const document = parseJsonObject(bytes);
   if (SCHEMA_1.test(type) || document?.["schemaVersion"] === 1) {
     throw new DecoderError(

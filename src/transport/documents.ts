@@ -1,5 +1,6 @@
 import { isObject } from "../encoding/json.ts";
 import { type JsonStyle, parseJson } from "../encoding/json-document.ts";
+import { checkValues } from "../encoding/json-values.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
@@ -45,8 +46,9 @@ export function parseIndex(bytes: Uint8Array, name: string): Document<Index> {
   return { value: (value["manifests"] ? value : { ...value, manifests }) as unknown as Index, style };
 }
 
-/** @throws DecoderError BAD_IMAGE for what is not a JSON object */
+/** @throws DecoderError BAD_IMAGE for what is not a JSON object, LIMIT */
 export function parseObject(bytes: Uint8Array, name: string): Document<Record<string, unknown>> {
+  checkValues(bytes, name);
   let document: { value: unknown; style: JsonStyle };
   try {
     document = parseJson(bytes);
@@ -57,7 +59,7 @@ export function parseObject(bytes: Uint8Array, name: string): Document<Record<st
   return { value: document.value, style: document.style };
 }
 
-/** The media type of a manifest or index that stands alone. @throws DecoderError BAD_IMAGE */
+/** The media type of a manifest or index that stands alone. @throws DecoderError BAD_IMAGE, LIMIT */
 export function mediaTypeOf(bytes: Uint8Array, name: string): string {
   const { mediaType, layers, manifests } = parseObject(bytes, name).value;
   if (typeof mediaType === "string") return mediaType;

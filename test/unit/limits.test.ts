@@ -89,6 +89,10 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
     "an index of the greatest length with a manifest and a configuration for each entry",
   ],
   imageDocumentsBytes: [67_108_864, "16 manifests of the greatest length"],
+  imageDocumentsValues: [
+    524_288,
+    "a thousand manifests of 40 layers; they are held in memory, at 200 bytes each",
+  ],
   imageConfigBytes: [8_388_608, "an environment and a history have some KiB"],
   indexEntries: [1024, "each platform has an entry, and one for attestations"],
   indexDepth: [8, "recursion uses the stack"],
@@ -163,6 +167,7 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
   metadataBytes: [268_435_456, "1,000 images have 10 MiB of metadata; a pull waits for it"],
   ttrpcBytes: [4_194_304, "ttrpc's own limit"],
   helperMessageBytes: [1_048_576, "a request holds one packet's recipient"],
+  jsonValues: [131_072, "a manifest of a thousand layers has 10,000; memory of 25 MiB"],
   jsonDepth: [64, "recursion uses the stack; a manifest has five levels"],
   yamlAliases: [16, "each use multiplies the text"],
   yamlDocuments: [256, "a file of policies, one each"],

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { mostValues } from "../../../src/encoding/json-values.ts";
 import { readTree } from "../../../src/image/tree.ts";
 import type { Descriptor } from "../../../src/spec/descriptor.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
@@ -77,6 +78,24 @@ test("64 MiB of documents are read, and no more", async () => {
   };
   expect(await outcome(0)).toBe("read");
   expect(await outcome(1)).toBe("LIMIT");
+});
+
+test("524,288 values are read, and no more", async () => {
+  const image = new Documents();
+  const config = { mediaType: OCI_CONFIG, digest: sha256(json({})), size: 2 };
+  const manifest = (values: number) => {
+    const bytes = (count: number) =>
+      json({ schemaVersion: 2, config, layers: [], more: Array(count).fill(0) });
+    return image.add(OCI_MANIFEST, bytes(values - mostValues(bytes(1)) + 1));
+  };
+  const large = manifest(131_072);
+  const outcome = async (values: number) => {
+    const root = image.index([large, large, large, manifest(values)]);
+    return await outcomeOf(image.source(root));
+  };
+  // With the index's own 20.
+  expect(await outcome(131_052)).toBe("read");
+  expect(await outcome(131_053)).toBe("LIMIT");
 });
 
 test("indexes may be nested 8 deep, and no deeper", async () => {

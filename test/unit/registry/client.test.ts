@@ -146,6 +146,13 @@ describe("manifests", () => {
     },
   );
 
+  it("of too many values are not parsed", async () => {
+    registry.addManifest("app", "v1", { ...MANIFEST, more: Array(131_072).fill(0) }, OCI_MANIFEST);
+    await expect(client().manifest("v1")).rejects.toEqual(
+      failing("LIMIT", /app's tag v1 has more than 131072 values$/),
+    );
+  });
+
   it("that are not there are NOT_FOUND to read and undefined to find", async () => {
     await expect(client().manifest("v9")).rejects.toEqual(failing("NOT_FOUND", /app has no tag v9/));
     expect(await client().find("v9")).toBeUndefined();

@@ -56,3 +56,8 @@ test("1,024 layers or manifests are looked at, and of more not one", () => {
   expect(() => parseIndex(index(...nulls(1024)), "i")).toThrow(failing("BAD_IMAGE"));
   expect(() => parseIndex(index(...nulls(1025)), "i")).toThrow(failing("LIMIT"));
 });
+
+test("a document of more than 131,072 values is not parsed", () => {
+  const large = manifest({ more: Array(131_072).fill(0) });
+  expect(() => parseManifest(large, "m")).toThrow("m has more than 131072 values");
+});

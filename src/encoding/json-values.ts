@@ -1,0 +1,22 @@
+import { DecoderError } from "../errors.ts";
+import * as LIMITS from "../system-limits.ts";
+
+/** Bounds the memory of JSON before it is parsed: an empty object has two bytes, and takes some hundred when parsed. */
+
+const [COMMA, LIST, OBJECT] = [0x2c, 0x5b, 0x7b];
+
+/** An upper bound of the values in JSON: each but the outermost follows a comma, or begins a list or an object. */
+export function mostValues(bytes: Uint8Array): number {
+  let count = 1;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === COMMA || byte === LIST || byte === OBJECT) count += 1;
+  }
+  return count;
+}
+
+/** @param name of the document, for messages. @throws DecoderError LIMIT */
+export function checkValues(bytes: Uint8Array, name: string): void {
+  if (bytes.length <= LIMITS.jsonValues || mostValues(bytes) <= LIMITS.jsonValues) return;
+  throw new DecoderError("LIMIT", `${name} has more than ${LIMITS.jsonValues} values`);
+}
