@@ -167,13 +167,25 @@ const CASES: readonly Case[] = [
     /deep/,
   ],
   [
-    "JSON nested a million deep",
+    "JSON nested 100,000 deep",
     () => {
       const layout = fresh();
-      tagRoot(layout, writeBlob(layout, OCI_MANIFEST, Buffer.from(`{"config":${"[".repeat(1_000_000)}`)));
+      tagRoot(layout, writeBlob(layout, OCI_MANIFEST, Buffer.from(`{"config":${"[".repeat(100_000)}`)));
       return `oci:${layout}`;
     },
     /not JSON/,
+  ],
+  [
+    "JSON of a million values",
+    () => {
+      const layout = fresh();
+      tagRoot(
+        layout,
+        writeBlob(layout, OCI_MANIFEST, Buffer.from(`{"config":[${"{},".repeat(1_000_000)}1]}`)),
+      );
+      return `oci:${layout}`;
+    },
+    /the image's manifests have more than 524288 values in all/,
   ],
   [
     "a picture",
