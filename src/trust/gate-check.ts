@@ -79,7 +79,10 @@ class Gate {
 
   async #hasVerdict(digest: string): Promise<boolean> {
     for (const text of this.#verdicts.namesOf(digest)) {
-      const place = { transport: "docker", name: pulledName(parseName(text)) } as const;
+      const known = fullName(text);
+      // A verdict for any tag is for nothing that is a name.
+      if (known === undefined) continue;
+      const place = { transport: "docker", name: pulledName(known) } as const;
       const { requirement } = this.#policy.policy.requirementFor(place);
       const basis = verdictBasis(this.#policy.bytes, requirement, this.#settings);
       if ((await this.#verdicts.read(formatImageName(place.name), digest, basis)) !== undefined) return true;
@@ -135,7 +138,7 @@ class Gate {
     const answer = await this.#ask({ name: { ...name, digest }, digest });
     yield answer;
     if (answer !== "unsigned") return;
-    for (const tag of this.#policy.policy.tagsOf?.(repositoryName(name)) ?? [])
+    for (const tag of this.#policy.policy.tagsOf(repositoryName(name)))
       yield await this.#ask({ name: { ...name, tag }, digest });
   }
 

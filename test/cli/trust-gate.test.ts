@@ -251,6 +251,49 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     expect(await open()).toEqual(opened);
   });
 
+  test.each([`${NAME}:prod`, `${NAME}:1.?`, "127.*:prod"])(
+    "Kubewarden's pattern %s demands a signature of an image whose tag is not known",
+    async (image) => {
+      const text = JSON.stringify({ signatures: [{ image, pubKeys: [signer.publicKey] }] });
+      await expectGuarded(text);
+    },
+  );
+
+  test.each([`${NAME}:prod`, `${NAME}:1*`, NAME])(
+    "the glob %s demands a signature of an image whose tag is not known",
+    async (glob) => {
+      const policyOf = (images: readonly object[], authority: object) => {
+        const spec = { images, authorities: [authority] };
+        const [apiVersion, kind] = ["policy.sigstore.dev/v1beta1", "ClusterImagePolicy"];
+        return `---\n${JSON.stringify({ apiVersion, kind, metadata: { name: "p" }, spec })}\n`;
+      };
+      const guarded = policyOf([{ glob }], { key: { data: signer.publicKey } });
+      await expectGuarded(guarded);
+      await expectGuarded(
+        `${policyOf([{ glob: "127.0.0.1/**" }], { static: { action: "pass" } })}${guarded}`,
+      );
+    },
+  );
+
+  /** Under a policy that accepts other images, of an image whose tag and port containerd has not recorded yet. */
+  async function expectGuarded(text: string): Promise<void> {
+    const labels = { "containerd.io/distribution.source.127.0.0.1": "test" };
+    const content = { blob: { [manifest]: { labels } } };
+    store.describe(boltDatabase({ v1: { "k8s.io": { content } } }));
+    for (const it of [signatures, verdicts]) rmSync(it, { recursive: true, force: true });
+    writeFileSync(join(folder, "policy.yaml"), text);
+    settings = writeSettings(join(folder, "settings"), {
+      ...inFolder(),
+      policy: join(folder, "policy.yaml"),
+      verdict_dir: verdicts,
+      unmatched: "accept",
+    });
+    expect(await open()).toEqual(refused(/127\.0\.0\.1\/test: /));
+    sign(manifest);
+    expect(await open()).toEqual(opened);
+    expect(await open()).toEqual(opened);
+  }
+
   test.each([
     ["127.0.0.1:5000/*", "accept"],
     ["127.0.0.1:5000/*", "reject"],

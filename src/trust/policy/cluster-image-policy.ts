@@ -13,7 +13,7 @@ import {
 } from "./policy.ts";
 import { predicateTypeUri } from "./predicate-types.ts";
 import { wholeMatch } from "./regexp.ts";
-import { anyTagForms, matchesWildcard, registriesIn, taggedForms } from "./wildcard.ts";
+import { ANY_TAG, anyTagForms, matchesWildcard, registriesIn, taggedForms } from "./wildcard.ts";
 
 interface ClusterRule {
   readonly name: string;
@@ -51,6 +51,10 @@ class ClusterImagePolicies implements Policy {
 
   get registries(): readonly string[] {
     return registriesIn(this.#rules.flatMap(({ globs }) => globs));
+  }
+
+  tagsOf(): readonly string[] {
+    return [ANY_TAG];
   }
 
   get rules(): readonly PolicyRule[] {

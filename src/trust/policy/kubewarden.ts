@@ -3,7 +3,7 @@ import type { SignedBy, Signer, TrustFile } from "../requirement.ts";
 import { Fields } from "./fields.ts";
 import { allOf, exactly, keylessSigner, materialsOf, unnamedLeaf } from "./keyless.ts";
 import type { Decision, ImagePlace, Policy, PolicyRule } from "./policy.ts";
-import { matchesWildcard, registriesIn, writtenForms } from "./wildcard.ts";
+import { ANY_TAG, matchesWildcard, registriesIn, writtenForms } from "./wildcard.ts";
 
 /** Settings that the formats of admission controllers leave to their users. */
 export interface AdmissionSettings {
@@ -56,6 +56,10 @@ class KubewardenPolicy implements Policy {
 
   get registries(): readonly string[] {
     return registriesIn(this.#entries.map(({ image }) => image));
+  }
+
+  tagsOf(): readonly string[] {
+    return [ANY_TAG];
   }
 
   get rules(): readonly PolicyRule[] {

@@ -13,8 +13,8 @@ export interface Policy {
   readonly rules: readonly PolicyRule[];
   /** Registries that it names, with their ports. */
   readonly registries: readonly string[];
-  /** Tags with a rule of their own. Patterns need none: they match a name by digest whatever its tag is. */
-  tagsOf?(repository: string): readonly string[];
+  /** Tags of a repository that may have a rule of their own; `ANY_TAG` of wildcard.ts where patterns name them. */
+  tagsOf(repository: string): readonly string[];
 }
 
 export type FileReader = (path: string) => TrustFile;

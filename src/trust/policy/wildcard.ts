@@ -3,8 +3,8 @@ import { formatImageName, type ImageName, repositoryOf } from "./image-name.ts";
 /** How far `*` reaches in a format's patterns; `**` reaches everywhere, and `?` takes one character in both. */
 type StarReach = "everything" | "one path component";
 
-/** In a text: any tag. A pattern matches the text if it matches with one of them. */
-const ANY_TAG = "\0";
+/** In a text, where no name has it: any tag. A pattern matches the text if it matches with one of them. */
+export const ANY_TAG = "*";
 /** A part of a pattern that may stand for a part of a tag. */
 const TAG_PART = /^(?:[\w.?-]|\*+)$/;
 
@@ -79,7 +79,8 @@ export function writtenForms(name: ImageName): readonly string[] {
 /** Those of the forms that can only be this image: a missing tag means "latest". */
 export function taggedForms(name: ImageName): readonly string[] {
   const full = formatImageName(name);
-  return withShortForms(name.tag === LATEST ? [full, repositoryOf(name)] : [full], name);
+  const isLatest = name.tag === LATEST || name.tag === ANY_TAG;
+  return withShortForms(isLatest ? [full, repositoryOf(name)] : [full], name);
 }
 
 /** The forms of a name by digest that have a tag as well, whatever it is. */
