@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { leasedDigests } from "../../../../src/containerd/store/leases.ts";
 import { Bolt } from "../../../../src/containerd/store/metadata.ts";
 import { fixture } from "../../../support/content-store.ts";
+import { openBelow } from "../../../support/descriptors.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -237,3 +238,9 @@ function* everyEntry(database: Uint8Array) {
     closeSync(fd);
   }
 }
+
+test("the database is closed again", () => {
+  leases(fixture("one-pull"));
+  leases(Buffer.alloc(100_000, "SQLite format 3\0"));
+  expect(openBelow(folder)).toEqual([]);
+});

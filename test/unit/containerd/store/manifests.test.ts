@@ -104,3 +104,11 @@ test("blobs are looked at for 3 s, and manifests are read for another 3 s", () =
     false,
   ]);
 });
+
+test.each([100, 16 * 1024, 16 * 1024 + 1, 100_000])("a document of %i bytes is read whole", (size) => {
+  const path = join(mkdtempSync(join(folder, "json-")), "blob");
+  const text = `{"a":"${"x".repeat(size - 8)}"}`;
+  writeFileSync(path, text);
+  expect(text).toHaveLength(size);
+  expect(readJson(path)?.toString()).toBe(text);
+});

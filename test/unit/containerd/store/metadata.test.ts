@@ -63,3 +63,22 @@ test.each([
   changed.writeUInt32LE(size, 16 + 8);
   expect(read(changed).isWhole).toBe(isWhole);
 });
+
+test.each([0, 1, 2, 5])("a page that continues in %i pages after it is read to its end", (more) => {
+  const names = Array.from({ length: more * 4 + 1 }, (_, i) => String(100 + i));
+  // Four names to a page of 4 KiB.
+  const bytes = boltDatabase(Object.fromEntries(names.map((name) => [name, Buffer.alloc(960, name)])));
+  expect(bytes.readUInt32LE(2 * 4096 + 12)).toBe(more);
+  expect(read(bytes)).toEqual({ names, isWhole: true });
+});
+
+test.each([
+  ["its magic number", 0],
+  ["its version", 4],
+])("a page of meta data with another %s does not count", (_what, at) => {
+  const changed = database();
+  changed.writeUInt32LE(1, 16 + at);
+  // The second meta page names no page of data.
+  changed.fill(0, 4096, 2 * 4096);
+  expect(read(changed)).toEqual({ names: [], isWhole: undefined });
+});

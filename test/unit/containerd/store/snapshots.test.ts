@@ -106,3 +106,24 @@ describe("metadata that can't be read whole gives no answer:", () => {
     expect(() => ask(metadataWithout(bucket))).toThrow(expect.objectContaining({ code: "CONTENT_STORE" }));
   });
 });
+
+test("snapshots of one key in two namespaces are told apart", () => {
+  const other = `sha256:${"b".repeat(64)}`;
+  const snapshots = (parent: string) => ({
+    overlayfs: { id: { parent }, [parent]: { name: "1" } },
+  });
+  const database = boltDatabase({
+    v1: { default: { snapshots: snapshots(other) }, "k8s.io": { snapshots: snapshots(CHAIN) } },
+  });
+  const metadata = metadataOf(database);
+  expect(metadata.chainsBelow("k8s.io", "id")).toEqual([CHAIN]);
+  expect(metadata.chainsBelow("default", "id")).toEqual([other]);
+  expect(metadata.chainsBelow("moby", "id")).toBeUndefined();
+});
+
+test("a blob that was unpacked has the digest of its tar, and one with a label of another form has none", () => {
+  const labelled = (label: string) => ({ labels: { "containerd.io/uncompressed": label } });
+  const blob = { [LAYER]: labelled(CHAIN), [CHAIN]: labelled("tar"), other: labelled(CHAIN) };
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { content: { blob } } } }));
+  expect(metadata.unpackedBlobs()).toEqual([{ diffId: CHAIN, digest: LAYER }]);
+});
