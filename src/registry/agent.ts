@@ -39,6 +39,8 @@ export class Agents {
   /** Origin → connections. The most recently used one is taken first, because servers close connections that wait long. */
   readonly #idle = new Map<string, Connection[]>();
   readonly #open = new Set<Connection>();
+  /** Origins whose connections are used once. */
+  readonly #unkept = new Set<string>();
   readonly #contexts = new Map<string, Promise<SecureContext>>();
   /** Aborts the connections that are being made. */
   #making = new AbortController();
@@ -67,11 +69,20 @@ export class Agents {
 
   /** Keeps a connection whose last answer was read to its end. */
   keep(url: URL, connection: Connection): void {
-    if (this.#isClosed || !connection.isIdle || !this.#open.has(connection)) return this.end(connection);
+    const isKept = !this.#isClosed && !this.#unkept.has(url.origin);
+    if (!isKept || !connection.isIdle || !this.#open.has(connection)) return this.end(connection);
     connection.wasKept = true;
     const idle = this.#idle.get(url.origin);
     if (idle === undefined) this.#idle.set(url.origin, [connection]);
     else idle.push(connection);
+  }
+
+  /**
+   * Keeps no more connections to an origin that ended one when it was used again. It may do so each time, and an upload's body
+   * can't be sent again.
+   */
+  keepNone({ origin }: URL): void {
+    this.#unkept.add(origin);
   }
 
   end(connection: Connection): void {

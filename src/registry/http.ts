@@ -60,8 +60,10 @@ export async function exchange(request: HttpRequest, agents: Agents): Promise<Ht
     throwIfAborted(signal);
     // The source of the body failed, not the connection.
     if (outgoing.fault !== undefined) throw outgoing.fault.error;
-    if (connection?.wasKept && isCutOff(error) && (request.method === "GET" || request.method === "HEAD"))
-      return await exchange(request, agents);
+    if (connection?.wasKept && isCutOff(error)) {
+      agents.keepNone(url);
+      if (request.method === "GET" || request.method === "HEAD") return await exchange(request, agents);
+    }
     const certificate = isCertificateError(error) ? await agents.certificateOf(url) : undefined;
     throw connectionError(error, url, certificate);
   }

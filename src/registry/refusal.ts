@@ -104,7 +104,7 @@ function notFound({ target, what, search, action }: Refused, said: string): Deco
 
 function tooMany(response: HttpResponse, { host, search }: Refused, said: string): DecoderError {
   const seconds = retryAfter(response);
-  const again = seconds === undefined ? "try again later" : `try again in ${seconds} s`;
+  const again = seconds ? `try again in ${seconds} s` : "try again later";
   return new DecoderError("REGISTRY", `${host} allows no more requests for now${said}`, {
     hint: search.credential === undefined ? `${again}; logged-in users may have more` : again,
   });

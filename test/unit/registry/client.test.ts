@@ -393,6 +393,18 @@ describe("uploads", () => {
     expect(registry.blobs.get(`app ${digest}`)).toEqual(bytes);
   });
 
+  it("arrive where no connection takes a second request, although the registry says so of none", async () => {
+    const used = new Set<object>();
+    registry.intercept = ({ socket }) => {
+      const isSecond = used.has(socket);
+      used.add(socket);
+      if (isSecond) socket.destroy();
+      return isSecond;
+    };
+    await uploading(client(), "layer 0", send);
+    expect(registry.blobs.get(`app ${digest}`)).toEqual(bytes);
+  });
+
   it("are given up after three breaks, with what was sent", async () => {
     registry.intercept = (request) => {
       if (request.method !== "PATCH") return false;
@@ -663,6 +675,17 @@ describe("answers that pass", () => {
       hint: "try again in 3600 s; logged-in users may have more",
     });
     expect(registry.seen).toHaveLength(1);
+  });
+
+  it("come with the wait that is asked for, if there is any", async () => {
+    registry.intercept = (_request, response) => {
+      response.setHeader("Retry-After", "0");
+      fail(response, 429, "TOOMANYREQUESTS");
+      return true;
+    };
+    await expect(client().manifest("v1")).rejects.toMatchObject({
+      hint: "try again later; logged-in users may have more",
+    });
   });
 
   it("a connection that breaks is made again", async () => {
