@@ -51,6 +51,8 @@ const USER_AGENT = "ctd-decoder";
  * credentials go to the registry's own origin and to its token server, and nowhere else.
  */
 export class Session {
+  /** At each request, the first one included. */
+  attempts: number;
   readonly #options: SessionOptions;
   readonly #agents: Agents;
   readonly #authorizer: Authorizer;
@@ -61,6 +63,7 @@ export class Session {
   constructor(options: SessionOptions) {
     const { host, environment, findCredential, target, challenge } = options;
     this.#options = options;
+    this.attempts = options.attempts ?? LIMITS.registryAttempts;
     this.#api = new URL(host.api);
     if (host.plainHttp === "only") this.#api.protocol = "http:";
     this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
@@ -145,8 +148,8 @@ export class Session {
   }
 
   async #retrying(send: () => Promise<HttpResponse>): Promise<Attempted> {
-    const { attempts = LIMITS.registryAttempts, signal } = this.#options;
-    return await retrying(send, { attempts, ...(signal && { signal }) });
+    const { signal } = this.#options;
+    return await retrying(send, { attempts: this.attempts, ...(signal && { signal }) });
   }
 
   #isChallenge({ status, url }: HttpResponse): boolean {

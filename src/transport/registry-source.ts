@@ -96,6 +96,8 @@ export class RegistrySource implements ImageSource {
   /** Asks, after all else, whether something refers to this image by its digest. Errors count as no. */
   async hasReferrers(): Promise<boolean> {
     const { digest } = this.root;
+    // The image is done. A note is not worth a wait.
+    this.#client.session.attempts = 1;
     try {
       if ((await listReferrers(this.#client, digest)).length > 0) return true;
       // cosign's own tag, which is older than the specification's.
@@ -118,6 +120,8 @@ async function withTags(
   client: RegistryClient,
 ): Promise<unknown> {
   if (!(error instanceof DecoderError) || error.code !== "NOT_FOUND" || digest !== undefined) return error;
+  // A hint is not worth a wait.
+  client.session.attempts = 1;
   // The tags of signatures and referrers would hide those of images.
   const tags = (await client.tags()).filter((it) => !/^sha\d+-/.test(it));
   if (tags.length === 0 || tag === undefined) return error;

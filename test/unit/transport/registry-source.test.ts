@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { OCI_CONFIG, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
 import { readSmall } from "../../../src/transport/blob.ts";
 import { parseSource } from "../../../src/transport/reference.ts";
-import { TestRegistry } from "../../support/registry.ts";
+import { end, TestRegistry } from "../../support/registry.ts";
 
 const MIB = 1 << 20;
 
@@ -22,6 +22,28 @@ it("keeps at most 8 MiB of what was read whole", async () => {
       ({ digest }) => registry.log.filter((line) => line === `GET /v2/app/blobs/${digest}`).length,
     );
     expect(gets).toEqual([1, 1, 2]);
+  } finally {
+    await registry.stop();
+  }
+});
+
+it("asks once for what only a note or a hint needs", async () => {
+  const registry = await TestRegistry.start();
+  try {
+    registry.addManifest("app", "v1", { schemaVersion: 2, layers: [] }, OCI_MANIFEST);
+    registry.intercept = ({ url = "" }, response) => {
+      const isExtra = /referrers|tags\/list/.test(url);
+      response.setHeader("Retry-After", "0");
+      if (isExtra) end(response, 503);
+      return isExtra;
+    };
+    const source = await parseSource(`docker://${registry.host}/app:v1`).open();
+    expect(await source.hasReferrers?.()).toBe(false);
+    await source.close();
+    await expect(parseSource(`docker://${registry.host}/app:v9`).open()).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
+    expect(registry.log.filter((line) => /referrers|tags/.test(line))).toHaveLength(2);
   } finally {
     await registry.stop();
   }
