@@ -98,14 +98,14 @@ export const systemCertificateFiles = 1024;
 export const registryConnectMs = 30_000;
 export const registryAnswerMs = 60_000;
 export const registryCommitMs = 300_000;
-/** Time without a byte in either direction, and for a whole document such as a manifest or token. */
+/** Time without a byte in either direction, and for a whole document such as a manifest or token, or for `progressBytes`. */
 export const registryIdleMs = 60_000;
 export const registryDocumentMs = 300_000;
 /** Attempts at one request, the longest wait between two, and the longest wait that a server may request. */
 export const registryAttempts = 5;
 export const retryWaitMs = 30_000;
 export const retryAfterMs = 60_000;
-/** Progress after which an interrupted download starts counting its attempts afresh. */
+/** Progress of a download after which its attempts and its time are counted afresh. */
 export const progressBytes = MiB;
 /** Bytes that are read again and dropped when a server ignores Range. */
 export const rangeSkipBytes = 64 * MiB;

@@ -185,12 +185,18 @@ async function* bodyOf(
 ): AsyncGenerator<Uint8Array> {
   const chunks = readBody(connection, framing);
   let isComplete = false;
+  let [bytes, waitedMs] = [0, 0];
   try {
     for (;;) {
       // The time that the caller takes between two chunks does not count.
+      const start = performance.now();
       const idle = setTimeout(() => connection.destroy(timedOut()), LIMITS.registryIdleMs);
       const { done, value: chunk } = await chunks.next().finally(() => clearTimeout(idle));
       if (done) break;
+      bytes += chunk.length;
+      waitedMs += performance.now() - start;
+      if (bytes >= LIMITS.progressBytes) [bytes, waitedMs] = [0, 0];
+      else if (waitedMs > LIMITS.registryDocumentMs) throw tooSlow();
       for (let at = 0; at < chunk.length; at += CHUNK_BYTES) yield chunk.subarray(at, at + CHUNK_BYTES);
     }
     isComplete = true;

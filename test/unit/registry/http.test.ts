@@ -258,6 +258,34 @@ describe("a server may take", () => {
     await expect(document).rejects.not.toSatisfy(isPassing);
   });
 
+  it("five minutes for each MiB of a body, byte by byte", async () => {
+    const size = 1 << 20;
+    let other: Socket | undefined;
+    answer = (socket) => {
+      other = socket;
+      socket.write(okOf(2 * size));
+    };
+    const { body } = await send();
+    const clock = vi.spyOn(performance, "now").mockReturnValue(0);
+    onTestFinished(() => void clock.mockRestore());
+    const next = async (chunk: Uint8Array, milliseconds: number) => {
+      const arrival = body.next();
+      clock.mockReturnValue(clock() + milliseconds);
+      other?.write(chunk);
+      return (await arrival).value?.length;
+    };
+    expect(await next(Buffer.alloc(1), 299_999)).toBe(1);
+    // The time between two chunks does not count.
+    clock.mockReturnValue(clock() + 300_000);
+    expect(await next(Buffer.alloc(1), 1)).toBe(1);
+    let rest = size - 2;
+    while (rest > 0) rest -= (await next(Buffer.alloc(Math.min(rest, 1000)), 0)) ?? rest;
+    expect(await next(Buffer.alloc(1), 300_000)).toBe(1);
+    const tooLong = next(Buffer.alloc(1), 1);
+    await expect(tooLong).rejects.toEqual(late.reason);
+    await expect(tooLong).rejects.not.toSatisfy(isPassing);
+  });
+
   it("a second for the rest of a body that is not wanted", async () => {
     answer = (socket) => socket.write(okOf(5));
     const response = await send();
