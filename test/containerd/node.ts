@@ -180,9 +180,11 @@ export class Node {
 
   /** Runs a pulled image in a container, with the command that the image is made for, and returns what it prints. */
   async runImage(reference: string): Promise<string> {
-    const { exit, stdout, stderr } = await this.runContainer(reference);
+    // ctr itself loses what a container prints that ends before ctr has opened its pipes (containerd/containerd#770).
+    const log = join(this.folder, `output-${randomUUID()}`);
+    const { exit, stderr } = await this.runContainer(reference, "--log-uri", `file://${log}`);
     if (exit !== 0) throw new Error(`the container did not run: ${stderr}`);
-    return stdout.toString();
+    return readFileSync(log, "utf8");
   }
 
   /** Like `runImage`, with more of ctr's options, whatever comes of it. */
