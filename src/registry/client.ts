@@ -258,6 +258,7 @@ export class RegistryClient {
     return await refusal(attempted, {
       host: this.#options.host.name,
       target: this.target,
+      isElsewhere: attempted.response.url.host !== new URL(this.session.host.api).host,
       what,
       action,
       search: challenge === undefined ? { lookedIn: [], unreadable: [] } : await this.search(),

@@ -11,6 +11,8 @@ interface Refused {
   readonly host: string;
   /** "127.0.0.1:5000/app" */
   readonly target: string;
+  /** Whether another server answered, to which the registry's leads. It got no credentials. */
+  readonly isElsewhere: boolean;
   /** What was to be had or done: "tag v9", "blob sha256:…". */
   readonly what: string;
   readonly action: "read" | "push";
@@ -28,7 +30,11 @@ const SHOWN_CHARS = 512;
 /** @returns NOT_FOUND, UNAUTHORIZED or REGISTRY */
 export async function refusal({ response, attempts }: Attempted, refused: Refused): Promise<DecoderError> {
   const said = saidBy(await bodyOf(response), response);
-  const { status } = response;
+  const { status, url } = response;
+  if (refused.isElsewhere && (status === 401 || status === 403)) {
+    const where = `${url.host}, to which ${refused.host} leads for ${refused.what}`;
+    return new DecoderError("REGISTRY", `${where}, answered ${status}${said}`);
+  }
   if (status === 401) return unauthorized(refused);
   if (status === 404) return notFound(refused, said);
   if (status === 403) return forbidden(refused, said);

@@ -335,6 +335,29 @@ describe("blobs", () => {
     }
   });
 
+  it.each([401, 403])(
+    "that another server refuses with %i are not refused by the registry",
+    async (status) => {
+      const store = await TestRegistry.start();
+      store.intercept = (_request, response) => {
+        fail(response, status, "AccessDenied", "expired");
+        return true;
+      };
+      registry.intercept = (_request, response) => {
+        response.writeHead(307, { Location: `${store.origin}/signed?x=1` }).end();
+        return true;
+      };
+      try {
+        await expect(client().blob(blob.digest, 1 << 20)).rejects.toMatchObject({
+          code: "REGISTRY",
+          message: `${store.host}, to which ${registry.host} leads for blob ${blob.digest}, answered ${status}: AccessDenied: expired`,
+        });
+      } finally {
+        await store.stop();
+      }
+    },
+  );
+
   it("are not followed in circles", async () => {
     registry.intercept = (request, response) => {
       response.writeHead(302, { Location: request.url }).end();
