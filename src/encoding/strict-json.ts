@@ -1,5 +1,6 @@
 /** JSON that has one meaning to every reader: UTF-8, no name twice in an object (RFC 8259 §4), bounded nesting. */
 import * as LIMITS from "../system-limits.ts";
+import { jsonFault } from "./json-fault.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Of a text that is known to be JSON: its strings and its punctuation. */
@@ -7,13 +8,13 @@ const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/gs;
 
 /** @throws SyntaxError, a clause for messages: `it has the name "a" twice`; it quotes nothing else of the input */
 export function parseStrictJson(bytes: Uint8Array): unknown {
-  let text: string;
+  let text: string | undefined;
   let value: unknown;
   try {
     text = UTF8.decode(bytes);
     value = JSON.parse(text);
   } catch {
-    throw new SyntaxError("it is not JSON");
+    throw new SyntaxError(text === undefined ? "it is not JSON" : `it is not JSON (${jsonFault(text)})`);
   }
   refuseRepeatedNames(text);
   return value;

@@ -300,7 +300,7 @@ const TRUST: readonly Failure[] = [
     message: /can't read the policy none/,
   },
   { run: ["trust lint"], code: "USAGE", message: /FILE is missing/ },
-  { run: ["trust lint", "bad.json"], code: "CONFIG", message: /not JSON/ },
+  { run: ["trust lint", "bad.json"], code: "CONFIG", message: /not JSON \(line \d+, column \d+\)/ },
   { run: ["trust fetch", NOWHERE], code: "USAGE", message: /DIR is missing/ },
   { run: ["trust fetch", NOWHERE, "signatures"], code: "REGISTRY", message: /the connection was refused/ },
   { run: ["trust audit", "image"], code: "USAGE", message: /unexpected argument/ },
