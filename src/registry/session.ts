@@ -56,6 +56,9 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #agents: Agents;
   readonly #authorizer: Authorizer;
+  readonly #closing = new AbortController();
+  /** Ends the waits between attempts, which would keep the process alive. */
+  readonly #ending: AbortSignal;
   #api: URL;
   /** Whether https is still to be tried before plain HTTP is settled on. */
   #mayFallBack: boolean;
@@ -64,6 +67,8 @@ export class Session {
     const { host, environment, findCredential, target, challenge } = options;
     this.#options = options;
     this.attempts = options.attempts ?? LIMITS.registryAttempts;
+    const signals = options.signal === undefined ? [] : [options.signal];
+    this.#ending = AbortSignal.any([this.#closing.signal, ...signals]);
     this.#api = new URL(host.api);
     if (host.plainHttp === "only") this.#api.protocol = "http:";
     this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
@@ -129,6 +134,7 @@ export class Session {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     await this.#agents.close();
   }
 
@@ -148,8 +154,7 @@ export class Session {
   }
 
   async #retrying(send: () => Promise<HttpResponse>): Promise<Attempted> {
-    const { signal } = this.#options;
-    return await retrying(send, { attempts: this.attempts, ...(signal && { signal }) });
+    return await retrying(send, { attempts: this.attempts, signal: this.#ending });
   }
 
   #isChallenge({ status, url }: HttpResponse): boolean {

@@ -781,6 +781,23 @@ describe("what a registry says", () => {
     server.close();
   });
 
+  it("is not asked for again once the client is closed", async () => {
+    const asked = Promise.withResolvers<void>();
+    registry.intercept = (_request, response) => {
+      response.setHeader("Retry-After", "1");
+      response.on("finish", asked.resolve);
+      end(response, 503);
+      return true;
+    };
+    const closing = client();
+    const manifest = closing.manifest("v1");
+    manifest.catch(() => undefined);
+    await asked.promise;
+    await closing.close();
+    await expect(manifest).rejects.toMatchObject({ code: expect.stringMatching(/INTERRUPTED|REGISTRY/) });
+    expect(registry.seen).toHaveLength(1);
+  });
+
   it("can be stopped being waited for", async () => {
     registry.intercept = () => true;
     const controller = new AbortController();
