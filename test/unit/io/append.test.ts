@@ -18,6 +18,7 @@ describe("a line", () => {
     ["to a file of its own, which only the owner may read", undefined, "line\n"],
     ["to an empty file", "", "line\n"],
     ["after others", "one\ntwo\n", "one\ntwo\nline\n"],
+    ["behind one that was cut after its first byte", "{", "{\nline\n"],
     ["after one that was cut short, which it ends", 'one\n{"verdict":"au', 'one\n{"verdict":"au\nline\n'],
   ])("is appended %s", (what, before, after) => {
     const path = file(what.slice(0, 12), before);

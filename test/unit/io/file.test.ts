@@ -68,3 +68,15 @@ test("a file is read from its first byte to its last, whole or in pieces", () =>
   expect(pieces.map(({ length }) => length)).toEqual([262_144, 262_144, 75_712]);
   expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
 });
+
+test.each([
+  [0, []],
+  [1, [1]],
+  [262_145, [262_144, 1]],
+])("a file of %i bytes has pieces of %j", (size, lengths) => {
+  const path = join(folder, "sized");
+  writeFileSync(path, Buffer.alloc(size));
+  const pieces: number[] = [];
+  readPieces(path, ({ length }) => pieces.push(length));
+  expect(pieces).toEqual(lengths);
+});

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { getEventListeners } from "node:events";
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -62,6 +63,16 @@ test("what is stopped ends at once, even while it waits", async () => {
   await expect(reading).rejects.toMatchObject({ code: "INTERRUPTED" });
   expect(seen).toEqual(["first"]);
   closeSync(write);
+});
+
+test("what ended does not wait for the signal any more", async () => {
+  const { signal } = new AbortController();
+  async function* chunks() {
+    yield Buffer.from("x");
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+  }
+  for await (const chunk of stoppable(chunks(), signal)) expect(chunk.toString()).toBe("x");
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("what was stopped before gives nothing", async () => {

@@ -4,6 +4,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -46,6 +47,13 @@ test("a folder that a dead process left is removed with its files, and a live on
   expect(staging.newFile()).toBe(join(staging.path, "part-1"));
   await staging.remove();
   expect([dead, alive, staging.path].map((path) => existsSync(path ?? ""))).toEqual([false, true, false]);
+});
+
+test("a folder that another process removes meanwhile stops nothing", async () => {
+  const parent = newPath();
+  mkdirSync(join(parent, `.ctd-decoder-${hostName()}-${2 ** 22 + 1}-abcdef`), { recursive: true });
+  const staging = await Staging.create(parent, async (leftover) => rmdirSync(leftover));
+  expect(readdirSync(parent).map((name) => join(parent, name))).toEqual([staging.path]);
 });
 
 test("a path exists if something has the name, even a link that leads nowhere", async () => {
