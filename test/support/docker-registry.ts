@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createPrivateKey, randomUUID, sign } from "node:crypto";
+import { createPrivateKey, randomInt, randomUUID, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createSocket } from "node:net";
@@ -67,12 +67,22 @@ export async function startDockerRegistry(
   return { host, stop: () => ended(child) };
 }
 
+/** Below the ports that Linux gives to connections and to servers without a port of their own (ip(7), ip_local_port_range). */
+const PORTS = { first: 20_000, end: 32_768 };
+
+/** A port for a program that can't choose one itself. Nothing else takes it before the program listens. */
 export async function freePort(): Promise<number> {
-  const socket = createSocket();
-  await new Promise<void>((resolve) => socket.listen(0, "127.0.0.1", resolve));
-  const { port } = socket.address() as AddressInfo;
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.end);
+    const socket = createSocket();
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(false));
+      socket.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => socket.close(resolve));
+    return port;
+  }
 }
 
 async function answering(url: string, child: ChildProcess): Promise<void> {
