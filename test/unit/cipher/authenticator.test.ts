@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { isAuthenticFile, isSameHmac } from "../../../src/cipher/authenticator.ts";
+import { CHUNK_BYTES, isAuthenticFile, isSameHmac } from "../../../src/cipher/authenticator.ts";
 import { LayerDecryptor } from "../../../src/cipher/decrypt.ts";
 import { FileInput } from "../../../src/io/file-input.ts";
 import { encryptLayer, flipBit, openWhole, plainBytes, release } from "../../support/layer.ts";
@@ -59,4 +59,11 @@ test.each([0, 16, 31, 33])("an HMAC of %i bytes is never the same", (length) => 
   const hmac = new Uint8Array(length);
   hmac.set(layer.hmac.subarray(0, length));
   expect(isSameHmac(layer.hmac, { hmac })).toBe(false);
+});
+
+test.each([0, 1, CHUNK_BYTES, CHUNK_BYTES + 1])("a file of %i bytes is authenticated to its last", (size) => {
+  const { ciphertext, options } = encryptLayer(plainBytes(size));
+  const sized = join(folder, "sized");
+  writeFileSync(sized, ciphertext);
+  expect(isAuthenticFile(FileInput.open(sized, "the blob"), options())).toBe(true);
 });

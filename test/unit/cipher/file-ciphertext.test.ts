@@ -88,3 +88,9 @@ test("a piece after one that is not whole is a defect of the caller's", () => {
   const { ciphertext } = readOnce(plainBytes(1000));
   expect(() => ciphertext.append(Buffer.alloc(1))).toThrow(/^bug: /);
 });
+
+test("nothing is read again once it is closed, because its key is zeroed", () => {
+  const { ciphertext } = readOnce(plainBytes(1000));
+  ciphertext.close();
+  expect(readAgain(ciphertext)).toEqual({ bytes: Buffer.alloc(0), code: "IO" });
+});

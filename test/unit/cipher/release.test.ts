@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
+import type { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
 import { releaseLayer } from "../../../src/cipher/release.ts";
@@ -155,4 +157,24 @@ test("a large layer leaves nothing behind, whether it is authentic or not", asyn
   expect(await release(folder, forged)).toMatchObject({ code: "AUTHENTICATION" });
   expect(readdirSync(folder).sort()).toEqual(["ciphertext", "plaintext"]);
   expect(openBelow(folder)).toEqual([]);
+});
+
+test("the thread of a layer that can't be read to its end ends", async () => {
+  const started = once(process, "worker");
+  let reads = 0;
+  const input = {
+    size: undefined,
+    read: (buffer: Uint8Array) => {
+      if (reads++ === 3) throw new DecoderError("IO", "can't read it");
+      return buffer.length;
+    },
+  };
+  const policy = { mode: "verified", spoolMemory: 1 << 20, spoolDirectory: folder } as const;
+  const output = { write: () => expect.fail("nothing is authentic") };
+  const layer = encryptLayer(plainBytes(1000)).options();
+  const released = releaseLayer({ input, output }, layer, { size: LARGE, digest: undefined }, policy);
+  const [worker] = (await started) as [Worker];
+  const exited = once(worker, "exit");
+  await expect(released).rejects.toMatchObject({ code: "IO", message: "can't read it" });
+  expect(await exited).toEqual([0]);
 });
