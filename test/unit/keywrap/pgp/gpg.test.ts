@@ -36,3 +36,8 @@ test("gpg may export 1 MiB of keys, and no more", async () => {
   expect(await sizeOf(1_048_576)).toBe(1_048_576);
   await expect(sizeOf(1_048_577)).rejects.toThrow("selects too many keys");
 });
+
+test("the first line of gpg's complaint is shown", async () => {
+  const complaint = exported("echo 'gpg: no keyring' >&2; echo 'gpg: more' >&2; exit 2");
+  await expect(complaint).rejects.toThrow(/is not a file, and gpg failed: no keyring$/);
+});

@@ -1,8 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { createServer } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { unwrap } from "../../../../src/keywrap/provider/unwrap.ts";
 import { prepare } from "../../../../src/keywrap/provider/wrap.ts";
 import { describeWith, openssl, output } from "../../../support/peers.ts";
@@ -143,6 +145,28 @@ describeWith([openssl], "a provider by gRPC with TLS", {}, () => {
   test("its certificate has the IP address, which is never sent as a server name", async () => {
     expect(await roundTrip("127.0.0.1:ADDRESSED", trusting())).toBe(OPTIONS);
     expect(await failure("127.0.0.1:NAMED", trusting())).toMatch(/^PROVIDER: .*altnames/);
+  });
+
+  test("it hears the name that its certificate must have, unless that is an IP address", async () => {
+    const heard: unknown[] = [];
+    const pair = { cert: readFileSync(file("addressed.crt")), key: readFileSync(file("addressed.key")) };
+    const server = createServer({ ...pair, ALPNProtocols: ["h2"] }, (socket) => {
+      heard.push(socket.servername);
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const heardBy = async (host: string, tls: object) => {
+      expect(await failure(`${host}:${port}`, tls)).toMatch(/^PROVIDER: /);
+      return [...new Set(heard.splice(0))];
+    };
+    const skipping = { ...trusting(), "insecure-skip-verify": true };
+    expect(await heardBy("localhost", skipping)).toEqual(["localhost"]);
+    expect(await heardBy("127.0.0.1", { ...skipping, "server-name": "kms.internal" })).toEqual([
+      "kms.internal",
+    ]);
+    expect(await heardBy("127.0.0.1", skipping)).toEqual([false]);
   });
 
   test("its certificate has the configured server-name", async () => {
