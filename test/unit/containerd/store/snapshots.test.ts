@@ -127,3 +127,41 @@ test("a blob that was unpacked has the digest of its tar, and one with a label o
   const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { content: { blob } } } }));
   expect(metadata.unpackedBlobs()).toEqual([{ diffId: CHAIN, digest: LAYER }]);
 });
+
+test("metadata that changes is read eight times, until two readings agree", () => {
+  const named = (name: string) => ({
+    images: { [name]: { target: { digest: LAYER, mediatype: MANIFEST, size: Buffer.of(2) } } },
+  });
+  const root = mkdtempSync(join(folder, "root-"));
+  mkdirSync(join(root, "io.containerd.metadata.v1.bolt"));
+  const metadata = new ContainerdMetadata(join(root, "io.containerd.content.v1.content"));
+  const open = Bolt.open;
+  /** @param changes how many readings see another name than the one before */
+  function readingsOf(changes: number) {
+    let readings = 0;
+    const write = () => {
+      const name = `app:${Math.min(readings++, changes)}`;
+      writeFileSync(
+        join(root, "io.containerd.metadata.v1.bolt/meta.db"),
+        boltDatabase({ v1: { "k8s.io": named(name) } }),
+      );
+    };
+    const spy = vi.spyOn(Bolt, "open").mockImplementation((fd, pages) => {
+      write();
+      return open.call(Bolt, fd, pages);
+    });
+    write();
+    readings = 0;
+    try {
+      return [metadata.namesOf(LAYER), spy.mock.calls.length];
+    } catch (error) {
+      return [(error as { code?: string }).code, spy.mock.calls.length];
+    } finally {
+      spy.mockRestore();
+    }
+  }
+  expect(readingsOf(0)).toEqual([["app:0"], 2]);
+  expect(readingsOf(3)).toEqual([["app:3"], 5]);
+  expect(readingsOf(6)).toEqual([["app:6"], 8]);
+  expect(readingsOf(7)).toEqual(["CONTENT_STORE", 8]);
+});
