@@ -269,6 +269,9 @@ test("no more keys than the limit", async () => {
   await collector.add(bytes(JWK), "another", []);
   expect(collector.keys).toHaveLength(4096);
   expect(collector.skipped).toMatchObject([{ origin: "the last and one more" }, { origin: "another" }]);
+  // Nothing is looked at any more: this is no key.
+  await collector.add(bytes("text"), "text", []);
+  expect(collector.skipped.at(-1)).toEqual({ origin: "text", reason: "more than 4096 keys" });
 });
 
 /** A key whose password is "x", and its private number. */

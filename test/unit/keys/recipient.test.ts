@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCertificateFile } from "../../../src/keys/public-key.ts";
-import { readRecipientFile } from "../../../src/keys/recipient.ts";
+import { privateHalfHint, readRecipientFile } from "../../../src/keys/recipient.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const recipient = { scheme: "jwe", file: join(temporaryFolder(), "recipient") };
@@ -30,4 +30,12 @@ test("a PKCS#12 file in the place of a certificate is refused with the command t
   await expect(readCertificateFile(recipient)).rejects.toThrow(
     expect.objectContaining({ code: "BAD_RECIPIENT", hint: expect.stringContaining("openssl pkcs12 -in ") }),
   );
+});
+
+test("a public key in the place of its private half leads to that, if it is there", () => {
+  const file = join(temporaryFolder(), "node.pem");
+  expect(privateHalfHint(`${file}.pub`)).not.toContain("--key");
+  writeFileSync(file, "");
+  expect(privateHalfHint(`${file}.pub`)).toMatch(new RegExp(`: --key ${file}$`));
+  expect(privateHalfHint(file)).not.toContain("--key");
 });
