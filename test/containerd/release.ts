@@ -77,7 +77,7 @@ export function configOf(release: Release, folder: string, options: NodeOptions)
         ]
       : []),
     ...sandboxConfig(isV2, options),
-    ...(options.requiresNri ? nriConfig(folder) : []),
+    ...(isV2 ? nriConfig(folder, options) : []),
     "",
   ].join("\n");
 }
@@ -100,11 +100,13 @@ function sandboxConfig(isV2: boolean, { sandboxImage, podAnnotations = [] }: Nod
   ];
 }
 
-function nriConfig(folder: string): string[] {
+/** The usual socket is one for all nodes of a machine: the second node could not start. */
+function nriConfig(folder: string, { requiresNri }: NodeOptions): string[] {
   const section = "io.containerd.nri.v1.nri";
+  const own = [`[plugins."${section}"]`, `socket_path = "${folder}/nri.sock"`];
+  if (!requiresNri) return own;
   return [
-    `[plugins."${section}"]`,
-    `socket_path = "${folder}/nri.sock"`,
+    ...own,
     `[plugins."${section}".default_validator]`,
     "enable = true",
     `required_plugins = ["ctd-decoder"]`,
