@@ -59,13 +59,10 @@ export async function verifyGpgMessage(
 /** Joins the copies of each key as gpg does. A revocation in one of them counts, whichever comes first. */
 async function joined(copies: readonly Key[]): Promise<readonly Key[]> {
   const keys = new Map<string, Key>();
-  for (const copy of copies) {
+  // OpenPGP.js joins a private key with a public one only if both have the same subkeys.
+  for (const copy of copies.map((it) => it.toPublic())) {
     const fingerprint = copy.getFingerprint();
-    const known = keys.get(fingerprint);
-    keys.set(
-      fingerprint,
-      known === undefined ? copy.toPublic() : await known.update(copy, new Date(), CONFIG),
-    );
+    keys.set(fingerprint, (await keys.get(fingerprint)?.update(copy, new Date(), CONFIG)) ?? copy);
   }
   return [...keys.values()];
 }

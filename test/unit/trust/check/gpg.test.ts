@@ -67,6 +67,14 @@ describe("an OpenPGP signature", () => {
     expect(fingerprint).toBe(old.getFingerprint());
   });
 
+  test("by a key that a keyring also has as a private key with other subkeys holds", async () => {
+    const dev = await newKey({ subkeys: [{}, {}] });
+    const before = dev.toPublic();
+    before.subkeys.pop();
+    const keyring = trustFile("ring.asc", `${before.armor()}${dev.armor()}`);
+    expect((await verifyGpgMessage(await signed(dev), [keyring])).fingerprint).toBe(dev.getFingerprint());
+  });
+
   test("by a key that the policy does not name does not hold", async () => {
     await expect(verifyGpgMessage(await signed(other), [ring(dev)])).rejects.toMatchObject({
       code: "UNTRUSTED",
