@@ -83,6 +83,8 @@ export class Agents {
    */
   keepNone({ origin }: URL): void {
     this.#unkept.add(origin);
+    for (const connection of this.#idle.get(origin) ?? []) this.end(connection);
+    this.#idle.delete(origin);
   }
 
   end(connection: Connection): void {

@@ -428,6 +428,25 @@ describe("uploads", () => {
     expect(registry.blobs.get(`app ${digest}`)).toEqual(bytes);
   });
 
+  it("do not try the other kept connections of a registry that ended one", async () => {
+    registry.addManifest("app", "v1", MANIFEST, OCI_MANIFEST);
+    const used = new Set<object>();
+    let ended = 0;
+    registry.intercept = ({ socket }) => {
+      const isSecond = used.has(socket);
+      used.add(socket);
+      if (!isSecond) return false;
+      ended += 1;
+      socket.destroy();
+      return true;
+    };
+    const reader = client();
+    await Promise.all([1, 2, 3].map(() => reader.manifest("v1")));
+    expect(used.size).toBe(3);
+    await uploading(reader, "layer 0", send);
+    expect(ended).toBe(1);
+  });
+
   it("are given up after three breaks, with what was sent", async () => {
     registry.intercept = (request) => {
       if (request.method !== "PATCH") return false;
