@@ -46,6 +46,11 @@ test.each([
   expect(jsonFault(text)).toBe(place);
 });
 
+test("is found after a long string", () => {
+  const name = JSON.stringify("x".repeat(8 << 20));
+  expect(jsonFault(`{${name}}`)).toBe(`line 1, column ${name.length + 2}`);
+});
+
 test("in any sequence of tokens it is found where Node finds it, if Node says where", () => {
   const token = fc.constantFrom("{", "}", "[", "]", ",", ":", "1", '"a"', "null");
   const space = fc.constantFrom("", " ", "\n");
