@@ -13,7 +13,7 @@ const SPREAD = 0.2;
 interface RetryOptions {
   /** In all, the first one included. */
   readonly attempts: number;
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 /** An answer, and how many times it was asked for. */
@@ -76,11 +76,11 @@ export function backoff(attempt: number): number {
 }
 
 /** @throws DecoderError INTERRUPTED */
-export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   try {
-    await sleep(milliseconds, undefined, signal === undefined ? {} : { signal });
+    await sleep(milliseconds, undefined, { signal });
   } catch (cause) {
-    const reason: unknown = signal?.reason;
+    const reason: unknown = signal.reason;
     throw reason instanceof DecoderError ? reason : new DecoderError("INTERRUPTED", "interrupted", { cause });
   }
 }

@@ -57,8 +57,8 @@ export class Session {
   readonly #agents: Agents;
   readonly #authorizer: Authorizer;
   readonly #closing = new AbortController();
-  /** Ends the waits between attempts, which would keep the process alive. */
-  readonly #ending: AbortSignal;
+  /** Aborts when the session is stopped or closed. It ends the waits between attempts, which would keep the process alive. */
+  readonly signal: AbortSignal;
   #api: URL;
   /** Whether https is still to be tried before plain HTTP is settled on. */
   #mayFallBack: boolean;
@@ -68,7 +68,7 @@ export class Session {
     this.#options = options;
     this.attempts = options.attempts ?? LIMITS.registryAttempts;
     const signals = options.signal === undefined ? [] : [options.signal];
-    this.#ending = AbortSignal.any([this.#closing.signal, ...signals]);
+    this.signal = AbortSignal.any([this.#closing.signal, ...signals]);
     this.#api = new URL(host.api);
     if (host.plainHttp === "only") this.#api.protocol = "http:";
     this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
@@ -82,10 +82,6 @@ export class Session {
       (realm) => this.#checkSecrecy(realm),
     );
     this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens, challenge);
-  }
-
-  get signal(): AbortSignal | undefined {
-    return this.#options.signal;
   }
 
   /** The registry's server, with what was learnt of its TLS. */
@@ -154,7 +150,7 @@ export class Session {
   }
 
   async #retrying(send: () => Promise<HttpResponse>): Promise<Attempted> {
-    return await retrying(send, { attempts: this.attempts, signal: this.#ending });
+    return await retrying(send, { attempts: this.attempts, signal: this.signal });
   }
 
   #isChallenge({ status, url }: HttpResponse): boolean {

@@ -817,6 +817,22 @@ describe("what a registry says", () => {
     expect(registry.seen).toHaveLength(1);
   });
 
+  it("is not downloaded further once the client is closed", async () => {
+    registry.intercept = (_request, response) => {
+      response.writeHead(200, { "Content-Length": "1000" }).write("begin");
+      setTimeout(() => response.destroy(), 50);
+      return true;
+    };
+    const closing = client();
+    const chunks = download(closing, { digest: sha256(Buffer.from("x")), size: 1000 });
+    expect(await chunks.next()).toMatchObject({ value: Buffer.from("begin") });
+    const next = chunks.next();
+    next.catch(() => undefined);
+    await closing.close();
+    await expect(next).rejects.toEqual(failing("INTERRUPTED", /interrupted/));
+    expect(registry.seen).toHaveLength(1);
+  });
+
   it("can be stopped being waited for", async () => {
     registry.intercept = () => true;
     const controller = new AbortController();
