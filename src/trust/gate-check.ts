@@ -157,9 +157,10 @@ class Gate {
     const text = repositoryName(image.name);
     try {
       const verdict = await checkOnNode(image, this.#settings, this.#environment);
-      // What the policy rejects by name alone costs nothing. Strangers' names must not crowd out the right one.
+      // What the policy decides by name alone costs nothing. Strangers' names must not crowd out the right one.
+      if (verdict.accepted && verdict.signer === undefined) return "unsigned";
       if (verdict.fault !== "policy") this.#checks += 1;
-      if (verdict.accepted) return verdict.signer === undefined ? "unsigned" : "signed";
+      if (verdict.accepted) return "signed";
       this.#reasons.add(`${text}: ${verdict.reason} (${verdict.scope})`);
     } catch (error) {
       this.#checks += 1;

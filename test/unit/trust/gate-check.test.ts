@@ -49,6 +49,27 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
     await expect(check(65)).rejects.toMatchObject({ code: "UNTRUSTED" });
   });
 
+  test("are not counted where the policy accepts by name alone", async () => {
+    const place = join(folder, "tags");
+    const tags = Array.from({ length: 65 }, (_, i) => [
+      `${REFERENCE}:v${i}`,
+      [{ type: "insecureAcceptAnything" }],
+    ]);
+    const docker = { [REFERENCE]: [{ type: "insecureAcceptAnything" }], ...Object.fromEntries(tags) };
+    writeFileSync(
+      join(folder, "tags.json"),
+      JSON.stringify({ default: [{ type: "reject" }], transports: { docker } }),
+    );
+    const settings = writeSettings(place, {
+      policy: join(folder, "tags.json"),
+      verdict_dir: join(place, "verdicts"),
+      hosts_dir: join(place, "no-hosts"),
+      registries_d: join(place, "no-registries"),
+    });
+    const layer = { digest: digestOf(0), store: join(place, "no-store"), imageReference: REFERENCE };
+    await requireAccepted(layer, [[digestOf(1)]], settings, {});
+  });
+
   test("none begins after 60 s", async () => {
     const clock = vi.spyOn(performance, "now");
     try {
