@@ -90,3 +90,16 @@ test("a key beside the policy stands for the installed one, and the folder must 
   writeFileSync(join(found, "never-installed.pub"), CERTIFICATE);
   expect((await findingsOf(installed)).filter(({ severity }) => severity === "error")).toHaveLength(1);
 });
+
+test("a policy under which no pod could start is noticed", async () => {
+  const messagesOf = async (docker: object) => {
+    const path = join(folder, "bootstrap.json");
+    writeFileSync(path, JSON.stringify({ default: [{ type: "reject" }], transports: { docker } }));
+    const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
+    return findings.map(({ severity, message }) => `${severity}: ${message}`);
+  };
+  const rejected = expect.stringMatching(/^warning: registry\.k8s\.io is rejected/);
+  expect(await messagesOf({})).toContainEqual(rejected);
+  const accepted = { "registry.k8s.io": [{ type: "insecureAcceptAnything" }] };
+  expect(await messagesOf(accepted)).not.toContainEqual(rejected);
+});

@@ -514,3 +514,22 @@ describe("what Fulcio says of a GitHub workflow", () => {
     expect(await demanding(name, value, {})).toMatchObject({ counts: false });
   });
 });
+
+describe("a pinned certificate", () => {
+  const pinned = (...pems: readonly string[]) =>
+    keyless(store.trustedRoot(), {
+      label: "the certificate of the policy",
+      signer: { kind: "pinned-certificate", certificates: pems.map((it, i) => trustFile(`${i}.pem`, it)) },
+    });
+  const [one, another] = [signed(), signed()];
+
+  test("counts, and no other of the same key and name", async () => {
+    const [mine = "", theirs = ""] = [one.certificate, another.certificate];
+    expect(mine).not.toBe(theirs);
+    expect(await checkSignature(one, pinned(mine), IMAGE)).toMatchObject({ counts: true });
+    expect(await checkSignature(one, pinned(theirs, mine), IMAGE)).toMatchObject({ counts: true });
+    expect(reasonOf(await checkSignature(one, pinned(theirs), IMAGE))).toMatch(
+      /with another certificate than the certificate of the policy/,
+    );
+  });
+});

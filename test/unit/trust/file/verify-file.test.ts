@@ -2,6 +2,7 @@ import { sign } from "node:crypto";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { preAuthentication } from "../../../../src/trust/check/statement.ts";
 import { verifyFile } from "../../../../src/trust/file/verify-file.ts";
 import { newKey, pemOf, sha256, spkiOf } from "../../../support/sigstore.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -112,5 +113,53 @@ describe("a file's signature", () => {
     await expect(
       verifyFile(file, { bundle: write("b2", bundle(Buffer.from("another"))) }, leaf),
     ).rejects.toMatchObject({ code: "UNTRUSTED" });
+  });
+});
+
+describe("a file's attestation", () => {
+  const file = write("attested", CONTENT);
+  const [SPDX, SLSA] = ["https://spdx.dev/Document", "https://slsa.dev/provenance/v1"];
+  const SIGN = "https://sigstore.dev/cosign/sign/v1";
+
+  function attestation(predicateType: string, content: Uint8Array = CONTENT): string {
+    const subject = [{ name: "attested", digest: { sha256: sha256(content).toString("hex") } }];
+    const statement = { _type: "https://in-toto.io/Statement/v1", subject, predicateType, predicate: {} };
+    const payload = Buffer.from(JSON.stringify(statement));
+    const payloadType = "application/vnd.in-toto+json";
+    const sig = sign("sha256", preAuthentication({ payloadType, payload }), KEY.privateKey);
+    return JSON.stringify({
+      mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+      verificationMaterial: { publicKey: { hint: "" }, tlogEntries: [] },
+      dsseEnvelope: {
+        payload: payload.toString("base64"),
+        payloadType,
+        signatures: [{ sig: sig.toString("base64") }],
+      },
+    });
+  }
+
+  async function outcome(bundle: string, predicateType?: string) {
+    const asked =
+      predicateType === undefined
+        ? leaf
+        : { ...leaf, statement: { kind: "attestation" as const, predicateType } };
+    return await verifyFile(file, { bundle: write("attestation", bundle) }, asked).then(
+      ({ statement }) => JSON.parse(Buffer.from(statement ?? Buffer.from("{}")).toString()).predicateType,
+      ({ code, message }) => `${code}: ${message}`,
+    );
+  }
+
+  test("counts if it is of the type that is asked for", async () => {
+    expect(await outcome(attestation(SPDX), SPDX)).toBe(SPDX);
+    expect(await outcome(attestation(SLSA), SPDX)).toMatch(
+      /^UNTRUSTED: .*its predicate type is .*provenance/,
+    );
+    expect(await outcome(attestation(SIGN), SPDX)).toMatch(/^UNTRUSTED: .*a signature, not an attestation/);
+    expect(await outcome(attestation(SPDX, Buffer.from("another")), SPDX)).toMatch(/^UNTRUSTED: /);
+  });
+
+  test("is no signature", async () => {
+    expect(await outcome(attestation(SPDX))).toMatch(/^UNTRUSTED: .*an attestation .*, not a signature/);
+    expect(await outcome(attestation(SIGN))).toBeUndefined();
   });
 });

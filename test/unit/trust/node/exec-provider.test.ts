@@ -68,6 +68,8 @@ describe("kubelet's credential providers", () => {
     ["a*b*b.example.test", "ab.example.test", false],
     ["ab*b.example.test", "ab.example.test", false],
     ["*.a*.example.test", "x.y.example.test", false],
+    ["one.example.test/app", "one.example.test", true],
+    ["one.example.test/app", "tne.example.test", false],
   ])("an answer for %s is one for %s: %s", async (pattern, registry, isMatch) => {
     provide(answer({ [pattern]: PAIR }));
     writeFileSync(CONFIG, readFileSync(CONFIG, "utf8").replace("*.dkr.example.test", "*.example.test"));

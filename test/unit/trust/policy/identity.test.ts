@@ -31,6 +31,10 @@ describe("names", () => {
     ["reg.example/a:1", false],
     ["reg.example/", false],
     [`reg.example/a@${DIGEST}`, false],
+    ["!reg.test", false],
+    ["reg.test:5000x", false],
+    ["-reg.test/app", false],
+    ["reg..test", false],
   ])("%s as a prefix: %s", (text, is) => expect(isNamePrefix(text)).toBe(is));
 });
 
