@@ -81,3 +81,11 @@ test("a text that is written through a link keeps the file's mode and owner", as
   expect(accessTo(path("opt/real.toml"))).toEqual([0o640, USER, GROUP]);
   expect(node.linkOf(CONFIG)).toBe("../opt/real.toml");
 });
+
+test.each([0o600, 0o2750, 0o1777])("a text that is written anew keeps the mode %o", async (mode) => {
+  const { node, path } = linkedTo("/opt/config.toml");
+  writeFileSync(path("opt/config.toml"), "old");
+  chmodSync(path("opt/config.toml"), mode);
+  await rewrite(node, CONFIG, "new");
+  expect(statSync(path("opt/config.toml")).mode & 0o7777).toBe(mode);
+});

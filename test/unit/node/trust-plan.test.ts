@@ -108,3 +108,17 @@ test.each([
 test("without a new policy, the one on the node stays", async () => {
   expect((await plan(V2_2, false)).files).toEqual([]);
 });
+
+test("a key in the policy itself that is none is refused", async () => {
+  const withKey = (keyData: string) => {
+    const docker = {
+      "a.example": [{ type: "sigstoreSigned", keyData: Buffer.from(keyData).toString("base64") }],
+    };
+    const value = { default: [{ type: "reject" }], transports: { docker } };
+    writeFileSync(join(source, "policy.json"), JSON.stringify(value));
+  };
+  withKey(newSigner().publicKey);
+  await expect(plan()).resolves.toBeDefined();
+  withKey("junk");
+  await expect(plan()).rejects.toMatchObject({ name: "DecoderError", message: expect.stringMatching(/key/) });
+});
