@@ -3,14 +3,20 @@ import * as LIMITS from "../system-limits.ts";
 
 /** Bounds the memory of JSON before it is parsed: an empty object has two bytes, and takes some hundred when parsed. */
 
-const [COMMA, LIST, OBJECT] = [0x2c, 0x5b, 0x7b];
+const [COMMA, LIST, OBJECT, QUOTE, BACKSLASH] = [0x2c, 0x5b, 0x7b, 0x22, 0x5c];
 
-/** An upper bound of the values in JSON: each but the outermost follows a comma, or begins a list or an object. */
+/**
+ * An upper bound of the values in JSON: each but the outermost follows a comma, or begins a list or an object. Strings are
+ * skipped: a label of an image may hold whole documents.
+ */
 export function mostValues(bytes: Uint8Array): number {
   let count = 1;
+  let isString = false;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
-    if (byte === COMMA || byte === LIST || byte === OBJECT) count += 1;
+    if (byte === BACKSLASH) at += 1;
+    else if (byte === QUOTE) isString = !isString;
+    else if (!isString && (byte === COMMA || byte === LIST || byte === OBJECT)) count += 1;
   }
   return count;
 }
