@@ -102,7 +102,9 @@ class Gate {
         return true;
     }
     const named = imageReference === undefined ? undefined : fullName(imageReference);
-    return named !== undefined && (await this.#isAccepted([named.registry], named, digest));
+    if (named === undefined) return false;
+    const tags = named.tag === undefined ? [] : [named.tag];
+    return await this.#isAccepted([named.registry], named, digest, tags);
   }
 
   /** containerd's label of a pulled blob leaves the port out: the image may be of any port that the policy names. */
@@ -111,15 +113,19 @@ class Gate {
     return ports.map((port) => `${registry}:${port}`);
   }
 
-  /** Whether a signature is found under one of the names that the image may have, or none of them needs one. */
+  /**
+   * Whether a signature is found under one of the names that the image may have, or none of them needs one.
+   * @param tags undefined if the image may have any
+   */
   async #isAccepted(
     registries: readonly string[],
     { repository }: RegistryName,
     digest: string,
+    tags?: readonly string[],
   ): Promise<boolean> {
     const answers: Answer[] = [];
     for (const registry of registries) {
-      for await (const answer of this.#answers({ registry, repository }, digest)) {
+      for await (const answer of this.#answers({ registry, repository }, digest, tags)) {
         if (answer === "signed") return true;
         answers.push(answer);
       }
@@ -128,18 +134,18 @@ class Gate {
   }
 
   /**
-   * The tag is not known. The image is asked about by its digest. Where that needs no signature, a tag that the policy names may
-   * need one. Where it does, such a tag's signature does not replace it.
+   * The image is asked about by its digest. Where that needs no signature, one of its tags may need one. Where it does, a tag's
+   * signature does not replace it.
    */
   async *#answers(
     name: Pick<RegistryName, "registry" | "repository">,
     digest: string,
+    tags = this.#policy.policy.tagsOf(repositoryName(name)),
   ): AsyncGenerator<Answer> {
     const answer = await this.#ask({ name: { ...name, digest }, digest });
     yield answer;
     if (answer !== "unsigned") return;
-    for (const tag of this.#policy.policy.tagsOf(repositoryName(name)))
-      yield await this.#ask({ name: { ...name, tag }, digest });
+    for (const tag of tags) yield await this.#ask({ name: { ...name, tag }, digest });
   }
 
   async #ask(image: NodeImage): Promise<Answer> {

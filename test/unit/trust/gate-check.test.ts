@@ -70,6 +70,27 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
     await requireAccepted(layer, [[digestOf(1)]], settings, {});
   });
 
+  test("are made of no other tag than the one that containerd passes", async () => {
+    const place = join(folder, "known-tag");
+    const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub") };
+    const docker = { [REFERENCE]: [{ type: "insecureAcceptAnything" }], [`${REFERENCE}:prod`]: [signed] };
+    const policy = { default: [{ type: "reject" }], transports: { docker } };
+    writeFileSync(join(folder, "known-tag.json"), JSON.stringify(policy));
+    const settings = writeSettings(place, {
+      policy: join(folder, "known-tag.json"),
+      verdict_dir: join(place, "verdicts"),
+      hosts_dir: join(place, "no-hosts"),
+      registries_d: join(place, "no-registries"),
+    });
+    const opened = async (imageReference: string) => {
+      const layer = { digest: digestOf(0), store: join(place, "no-store"), imageReference };
+      await requireAccepted(layer, [[digestOf(1)]], settings, {});
+    };
+    await opened(`${REFERENCE}:dev`);
+    await expect(opened(`${REFERENCE}:prod`)).rejects.toMatchObject({ code: "UNTRUSTED" });
+    await opened(`${REFERENCE}@${digestOf(1)}`);
+  });
+
   test("none begins after 60 s", async () => {
     const clock = vi.spyOn(performance, "now");
     try {
