@@ -1,3 +1,5 @@
+import * as LIMITS from "../system-limits.ts";
+
 /** A token of RFC 8259 after its white space: punctuation, a string, or another scalar. */
 const TOKEN =
   /[ \t\n\r]*(?:([[\]{},:])|("[ !#-[\]-\u{10ffff}]*(?:\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4})[ !#-[\]-\u{10ffff}]*)*")|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-]))/uy;
@@ -6,25 +8,32 @@ const SPACE = /[ \t\n\r]*/y;
 /** What may come next. */
 type Expected = "value" | "value or ]" | "name" | "name or }" | ":" | ", or end";
 
-/** @param text that JSON.parse refused. @returns where it stops being JSON: "line 3, column 7", both from 1 */
-export function jsonFault(text: string): string {
-  const before = text.slice(0, faultAt(text)).split("\n");
+/**
+ * @param text that JSON.parse refused
+ * @returns where it stops being JSON: "line 3, column 7", both from 1; undefined if it has too many tokens before that
+ */
+export function jsonFault(text: string): string | undefined {
+  const at = faultAt(text);
+  if (at === undefined) return undefined;
+  const before = text.slice(0, at).split("\n");
   return `line ${before.length}, column ${(before.at(-1) ?? "").length + 1}`;
 }
 
-function faultAt(text: string): number {
+function faultAt(text: string): number | undefined {
   /** The ends of the open objects and arrays. */
   const open: ("}" | "]")[] = [];
   let expected: Expected | undefined = "value";
-  for (let at = 0; ; at = TOKEN.lastIndex) {
-    TOKEN.lastIndex = at;
-    const token = TOKEN.exec(text);
-    SPACE.lastIndex = at;
+  TOKEN.lastIndex = 0;
+  // A token takes far longer here than in JSON.parse, and an image's author may have written the text.
+  for (let tokens = 0; tokens < LIMITS.jsonValues; tokens += 1) {
+    SPACE.lastIndex = TOKEN.lastIndex;
     SPACE.exec(text);
+    const token = TOKEN.exec(text);
     if (token === null) return SPACE.lastIndex;
     expected = after(token[1] ?? (token[2] === undefined ? "scalar" : "string"), expected, open);
     if (expected === undefined) return SPACE.lastIndex;
   }
+  return undefined;
 }
 
 /** @returns what may come after the token; undefined when the token itself may not come */

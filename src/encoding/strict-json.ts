@@ -14,7 +14,8 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
     text = UTF8.decode(bytes);
     value = JSON.parse(text);
   } catch {
-    throw new SyntaxError(text === undefined ? "it is not JSON" : `it is not JSON (${jsonFault(text)})`);
+    const place = text === undefined ? undefined : jsonFault(text);
+    throw new SyntaxError(place === undefined ? "it is not JSON" : `it is not JSON (${place})`);
   }
   refuseRepeatedNames(text);
   return value;

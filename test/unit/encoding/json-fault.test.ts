@@ -51,6 +51,11 @@ test("is found after a long string", () => {
   expect(jsonFault(`{${name}}`)).toBe(`line 1, column ${name.length + 2}`);
 });
 
+test("is not looked for beyond 131,072 tokens", () => {
+  expect(jsonFault("[".repeat(131_071))).toBe("line 1, column 131072");
+  expect(jsonFault("[".repeat(131_072))).toBeUndefined();
+});
+
 test("in any sequence of tokens it is found where Node finds it, if Node says where", () => {
   const token = fc.constantFrom("{", "}", "[", "]", ",", ":", "1", '"a"', "null");
   const space = fc.constantFrom("", " ", "\n");
