@@ -12,7 +12,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import { exists, hostName, Staging, writeDurably } from "../../../src/io/staging.ts";
+import { exists, hostName, makeFolder, Staging, writeDurably } from "../../../src/io/staging.ts";
 import { describeWith, PROJECT, run, strace } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -66,6 +66,13 @@ test("a path exists if something has the name, even a link that leads nowhere", 
   expect(await exists(file)).toBe(true);
   expect(await exists(join(file, "below"))).toBe(false);
   await expect(exists(join(folder, "x".repeat(256)))).rejects.toMatchObject({ code: "IO" });
+});
+
+test("a folder is made with those above it, and may be there", async () => {
+  const path = join(newPath(), "one/two");
+  await makeFolder(path);
+  await makeFolder(path);
+  expect(readdirSync(path)).toEqual([]);
 });
 
 test("chunks of any sizes are written in their order", async () => {

@@ -38,6 +38,8 @@ test.each<[string, object]>([
   ["another format", { format: 2 }],
   ["files that are not a list", { files: {} }],
   ["one file of an unknown kind", { files: [FILE, { ...FILE, kind: "other" }] }],
+  ["a file that is a number", { files: [FILE, 1] }],
+  ["a file that is a list", { files: [[]] }],
   ["a relative path", { files: [{ ...FILE, path: "etc/x" }] }],
   ["a path that climbs", { files: [{ ...FILE, path: "/etc/../x" }] }],
   ["no hash", { files: [{ ...FILE, sha256: 0 }] }],

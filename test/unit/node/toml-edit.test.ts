@@ -49,6 +49,7 @@ describe("a processor is removed, and nothing else changes", () => {
   test.each([
     [`${table}[b]\n`, "[b]\n"],
     [`[stream_processors]\n  ${table}`, "[stream_processors]\n"],
+    [`[stream_processors."y"]\na = 1\n${table}`, '[stream_processors."y"]\na = 1\n'],
     [`a = 1\n\n${table}\n[stream_processors."y"]\n`, 'a = 1\n\n[stream_processors."y"]\n'],
     [`t = """\n${table}"""\n${table}`, `t = """\n${table}"""\n`],
   ])("%j", (before, after) => expect(removeProcessor(before, "x", parse)).toBe(after));
