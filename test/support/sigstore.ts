@@ -187,7 +187,12 @@ export class Sigstore {
   leaf(
     key: KeyObject,
     change: Partial<CertificateSpec> = {},
-    timestamp: { readonly log?: Pair; readonly at?: number } | null = {},
+    timestamp: {
+      readonly log?: Pair;
+      readonly at?: number;
+      /** Hash and signature as RFC 5246 §7.4.1.4.1 numbers them. */
+      readonly algorithms?: readonly [number, number];
+    } | null = {},
   ): Uint8Array<ArrayBuffer> {
     const spec: CertificateSpec = {
       subject: "",
@@ -198,12 +203,17 @@ export class Sigstore {
       ...change,
     };
     if (timestamp === null) return certificate(spec);
-    const { log = this.ctLog, at = SIGNED_AT } = timestamp;
-    const sct = { oid: SCT_LIST, value: this.#certificateTimestamps(tbsOf(spec), log, at) };
+    const { log = this.ctLog, at = SIGNED_AT, algorithms = [4, 3] } = timestamp;
+    const sct = { oid: SCT_LIST, value: this.#certificateTimestamps(tbsOf(spec), log, at, algorithms) };
     return certificate({ ...spec, extensions: [...spec.extensions, sct] });
   }
 
-  #certificateTimestamps(tbs: Uint8Array, log: Pair, at: number): Uint8Array {
+  #certificateTimestamps(
+    tbs: Uint8Array,
+    log: Pair,
+    at: number,
+    algorithms: readonly [number, number],
+  ): Uint8Array {
     const head = Buffer.alloc(12);
     head.writeBigUInt64BE(BigInt(at), 2);
     head.writeUInt16BE(1, 10);
@@ -218,7 +228,7 @@ export class Sigstore {
       Uint8Array.of(0),
       sha256(spkiOf(log.publicKey)),
       head.subarray(2, 10),
-      Uint8Array.of(0, 0, 4, 3, signature.length >> 8, signature.length & 0xff),
+      Uint8Array.of(0, 0, ...algorithms, signature.length >> 8, signature.length & 0xff),
       signature,
     ]);
     const list = Buffer.concat([uint16(sct.length + 2), uint16(sct.length), sct]);

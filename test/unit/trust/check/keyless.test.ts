@@ -189,6 +189,13 @@ describe("certificate timestamps", () => {
   test.each<[string, Change, RegExp]>([
     ["none", { sct: null }, /no signed certificate timestamp/],
     ["by another log", { sct: { log: newKey() } }, /of a trusted certificate log/],
+    ["with another hash", { sct: { algorithms: [5, 3] } }, /of a trusted certificate log/],
+    [
+      "with another algorithm than the log's key",
+      { sct: { algorithms: [4, 1] } },
+      /of a trusted certificate log/,
+    ],
+    ["with an unknown algorithm", { sct: { algorithms: [4, 9] } }, /of a trusted certificate log/],
     ["before the log was trusted", { sct: { at: Date.parse("2019-01-01") } }, /of a trusted certificate log/],
   ])("%s", async (_what, change, reason) => {
     expect(reasonOf(await check(change))).toMatch(reason);

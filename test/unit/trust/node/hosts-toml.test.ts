@@ -22,6 +22,22 @@ describe("the servers of a registry, as containerd has them", () => {
     ]);
   });
 
+  test("only a mirror is told whose images it is asked for", () => {
+    const namespacesOf = (registry: string, ...hosts: readonly string[]) => {
+      write(`apart/${registry}`, hosts.map((host) => `[host."https://${host}"]\n`).join(""));
+      return registryHosts([join(folder, "apart")], registry).map(({ name, query }) => [name, query]);
+    };
+    const asked = (ns: string) => ({ ns });
+    expect(namespacesOf("docker.io", "registry-1.docker.io", "mirror.example").slice(0, 2)).toEqual([
+      ["registry-1.docker.io", undefined],
+      ["mirror.example", asked("docker.io")],
+    ]);
+    expect(namespacesOf("reg.example", "reg.example", "registry-1.docker.io").slice(0, 2)).toEqual([
+      ["reg.example", undefined],
+      ["registry-1.docker.io", asked("reg.example")],
+    ]);
+  });
+
   test("mirrors in the file's order, then the server", () => {
     write(
       "reg.example_5000_",

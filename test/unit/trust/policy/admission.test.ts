@@ -145,6 +145,13 @@ spec: ${spec}
     expect(await kindOf("ghcr.io/shop/app:v*", "ghcr.io/shop/**")).not.toBe("reject");
   });
 
+  test("a document of another kind among them is refused", async () => {
+    const one = policy('{ images: [{ glob: "**" }], authorities: [{ static: { action: pass } }] }');
+    const other = "\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: shop }\n";
+    await expect(read(`${one}---${other}`)).rejects.toThrow(/^policy P: it is not one document$/);
+    await expect(read(`${other}---${one}`)).rejects.toThrow(/^policy P: it is not one document$/);
+  });
+
   test("any authority of every matching policy", async () => {
     const two = [
       policy(
