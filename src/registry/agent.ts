@@ -78,8 +78,8 @@ export class Agents {
   }
 
   /**
-   * Keeps no more connections to an origin that ended one when it was used again. It may do so each time, and an upload's body
-   * can't be sent again.
+   * Stops keeping connections to an origin that closed a kept one. It may close each of them, and an upload's body can't be sent
+   * twice.
    */
   keepNone({ origin }: URL): void {
     this.#unkept.add(origin);

@@ -12,6 +12,7 @@ import { refusal } from "./refusal.ts";
 import { connectionEnvironment, plainSearch, type RemoteRepository } from "./remote.ts";
 import type { Attempted } from "./retry.ts";
 import { Session, type SessionOptions, type SessionRequest } from "./session.ts";
+import { Warnings } from "./warnings.ts";
 
 export interface ClientOptions extends Omit<SessionOptions, "target" | "onAnswer"> {
   /** "library/alpine" */
@@ -23,12 +24,6 @@ export interface ClientOptions extends Omit<SessionOptions, "target" | "onAnswer
   /** Told of what a registry wants its users to read (RFC 7234 §5.5, code 299). */
   readonly onWarning?: (text: string) => void;
 }
-
-/** A registry may say something else with each answer. */
-const SHOWN_WARNINGS = 8;
-
-/** RFC 7234 §5.5. Code 299 is the one that OCI registries send. */
-const WARNING = /(?:^|,)[ \t]*299 \S+ "((?:[^"\\]|\\.)*)"/g;
 
 /** Tags and digests. No character of them has a meaning in a path. */
 const REFERENCE = /^\w[\w.:-]*$/;
@@ -43,12 +38,14 @@ export class RegistryClient {
   readonly target: string;
   readonly session: Session;
   readonly #options: ClientOptions;
-  readonly #warned = new Set<string>();
+  /** Also takes those of the same registry's answers to other threads. */
+  readonly warnings: Warnings;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.target = `${options.host.name}/${options.repository}`;
-    const onAnswer = (response: HttpResponse) => this.#readWarnings(response.header("warning"));
+    this.warnings = new Warnings(options.onWarning);
+    const onAnswer = (response: HttpResponse) => this.warnings.read(response.header("warning"));
     this.session = new Session({ ...options, target: this.target, onAnswer });
   }
 
@@ -275,17 +272,6 @@ export class RegistryClient {
       scopes: this.scopes,
       ...(method === "GET" && { readsAhead: LIMITS.manifestBytes + 1 }),
     });
-  }
-
-  /** Passes a registry's warning on, once. */
-  warn(text: string): void {
-    if (this.#warned.has(text) || this.#warned.size >= SHOWN_WARNINGS) return;
-    this.#warned.add(text);
-    this.#options.onWarning?.(text);
-  }
-
-  #readWarnings(header: string | undefined): void {
-    for (const [, quoted = ""] of (header ?? "").matchAll(WARNING)) this.warn(quoted.replace(/\\(.)/g, "$1"));
   }
 }
 

@@ -45,7 +45,7 @@ export function timedOut(): Error {
   return Object.assign(new Error("timed out"), { code: "ETIMEDOUT" });
 }
 
-/** An error in Node's form, for a server that is never idle and never done. It would be as slow again. */
+/** An error in Node's form, for a server that keeps sending but never finishes. A retry would be as slow. */
 export function tooSlow(): Error {
   return Object.assign(new Error("too slow"), { code: "ETIME" });
 }

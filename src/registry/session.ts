@@ -51,14 +51,13 @@ const USER_AGENT = "ctd-decoder";
  * credentials go to the registry's own origin and to its token server, and nowhere else.
  */
 export class Session {
-  /** At each request, the first one included. */
-  attempts: number;
   readonly #options: SessionOptions;
   readonly #agents: Agents;
   readonly #authorizer: Authorizer;
   readonly #closing = new AbortController();
   /** Aborts when the session is stopped or closed. It ends the waits between attempts, which would keep the process alive. */
   readonly signal: AbortSignal;
+  #attempts: number;
   #api: URL;
   /** Whether https is still to be tried before plain HTTP is settled on. */
   #mayFallBack: boolean;
@@ -66,7 +65,7 @@ export class Session {
   constructor(options: SessionOptions) {
     const { host, environment, findCredential, target, challenge } = options;
     this.#options = options;
-    this.attempts = options.attempts ?? LIMITS.registryAttempts;
+    this.#attempts = options.attempts ?? LIMITS.registryAttempts;
     const signals = options.signal === undefined ? [] : [options.signal];
     this.signal = AbortSignal.any([this.#closing.signal, ...signals]);
     this.#api = new URL(host.api);
@@ -129,6 +128,11 @@ export class Session {
     return this.#authorizer.challenge;
   }
 
+  /** Sends each further request once, such as those for a note or a hint, which is not worth a wait. */
+  stopRetrying(): void {
+    this.#attempts = 1;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#agents.close();
@@ -150,7 +154,7 @@ export class Session {
   }
 
   async #retrying(send: () => Promise<HttpResponse>): Promise<Attempted> {
-    return await retrying(send, { attempts: this.attempts, signal: this.signal });
+    return await retrying(send, { attempts: this.#attempts, signal: this.signal });
   }
 
   #isChallenge({ status, url }: HttpResponse): boolean {

@@ -59,7 +59,7 @@ export function parseObject(bytes: Uint8Array, name: string): Document<Record<st
   return { value: document.value, style: document.style };
 }
 
-/** The media type of a manifest or index that stands alone. @throws DecoderError BAD_IMAGE, LIMIT */
+/** The media type of a manifest or index, from its own fields. @throws DecoderError BAD_IMAGE, LIMIT */
 export function mediaTypeOf(bytes: Uint8Array, name: string): string {
   const { mediaType, layers, manifests } = parseObject(bytes, name).value;
   if (typeof mediaType === "string") return mediaType;

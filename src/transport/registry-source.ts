@@ -96,8 +96,7 @@ export class RegistrySource implements ImageSource {
   /** Asks, after all else, whether something refers to this image by its digest. Errors count as no. */
   async hasReferrers(): Promise<boolean> {
     const { digest } = this.root;
-    // The image is done. A note is not worth a wait.
-    this.#client.session.attempts = 1;
+    this.#client.session.stopRetrying();
     try {
       if ((await listReferrers(this.#client, digest)).length > 0) return true;
       // cosign's own tag, which is older than the specification's.
@@ -120,8 +119,7 @@ async function withTags(
   client: RegistryClient,
 ): Promise<unknown> {
   if (!(error instanceof DecoderError) || error.code !== "NOT_FOUND" || digest !== undefined) return error;
-  // A hint is not worth a wait.
-  client.session.attempts = 1;
+  client.session.stopRetrying();
   // The tags of signatures and referrers would hide those of images.
   const tags = (await client.tags()).filter((it) => !/^sha\d+-/.test(it));
   if (tags.length === 0 || tag === undefined) return error;

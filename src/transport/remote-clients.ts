@@ -34,7 +34,7 @@ export function shareClient(id: string, client: RegistryClient): void {
 
 /** Shows a warning of another thread, unless the client here has shown it. */
 export function showWarning({ id, text }: RemoteWarning): void {
-  clients.get(id)?.warn(text);
+  clients.get(id)?.warnings.add(text);
 }
 
 /** Sends the warnings of this thread's own clients elsewhere. */
