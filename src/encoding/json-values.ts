@@ -1,7 +1,6 @@
+/** Limits the values of JSON before it is parsed. An empty object is two bytes of text, but some hundred in memory. */
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
-
-/** Bounds the memory of JSON before it is parsed: an empty object has two bytes, and takes some hundred when parsed. */
 
 const [COMMA, LIST, OBJECT, QUOTE, BACKSLASH] = [0x2c, 0x5b, 0x7b, 0x22, 0x5c];
 

@@ -3,7 +3,7 @@ import { formatImageName, type ImageName, repositoryOf } from "./image-name.ts";
 /** How far `*` reaches in a format's patterns; `**` reaches everywhere, and `?` takes one character in both. */
 type StarReach = "everything" | "one path component";
 
-/** In a text, where no name has it: any tag. A pattern matches the text if it matches with one of them. */
+/** Any tag, in the text of a name. No real tag has this character. A pattern matches if it does so with at least one tag. */
 export const ANY_TAG = "*";
 /** A part of a pattern that may stand for a part of a tag. */
 const TAG_PART = /^(?:[\w.?-]|\*+)$/;
