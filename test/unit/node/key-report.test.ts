@@ -1,25 +1,17 @@
 import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { KeySet } from "../../../src/keys/keyset.ts";
 import { reportKeys } from "../../../src/node/key-report.ts";
+import { keySet } from "../../support/jwe.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
-const NONE: KeySet = {
-  keys: [],
-  certificates: [],
-  keyrings: [],
-  tokenKeys: [],
-  parameters: new Map(),
-  skipped: [],
-};
 
 test("rows of all kinds are in the order of their files, two of one file in that of their kinds", () => {
   const path = mkdtempSync(join(folder, "keys-"));
   const skipped = ["d", "a", "c", "b"].map((origin) => ({ origin, reason: `why ${origin}` }));
   const certificates = ["e", "c"].map((origin) => ({ origin, der: Uint8Array.of(0) }));
-  const { rows } = reportKeys(path, { ...NONE, skipped, certificates });
+  const { rows } = reportKeys(path, { ...keySet(), skipped, certificates });
   expect(rows.map(({ file, skipped: why }) => [file, why])).toEqual([
     ["a", "why a"],
     ["b", "why b"],
@@ -40,7 +32,7 @@ test.each([
   writeFileSync(join(path, "ring.gpg"), "");
   chmodSync(join(path, "ring.gpg"), mode);
   const { rows, findings } = reportKeys(path, {
-    ...NONE,
+    ...keySet(),
     keyrings: [{ origin: "ring.gpg", data: new Uint8Array(), passphrases: [] }],
   });
   expect(rows).toEqual([

@@ -5,6 +5,7 @@ import { DecoderError } from "../../../../src/errors.ts";
 import type { KeySet } from "../../../../src/keys/keyset.ts";
 import { TokenKeyring } from "../../../../src/keys/token/keyring.ts";
 import { Secret } from "../../../../src/secret.ts";
+import { keySet } from "../../../support/jwe.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -14,6 +15,8 @@ const [ONE = "", TWO = ""] = MODULES;
 const CONFIG = join(folder, "ocicrypt.conf");
 writeFileSync(CONFIG, `pkcs11: {module-directories: [${folder}], allowed-module-paths: [${ONE}, ${TWO}]}\n`);
 
+const SETTINGS = { environment: { OCICRYPT_CONFIG: CONFIG }, providerTimeoutMs: 1000, verbose: false };
+
 /** A key file. @param module its library */
 const keyFile = (origin: string, module: string, env: string = "{}") => {
   const yaml = `pkcs11: {uri: "pkcs11:object=k?module-path=${module}"}\nmodule: {env: ${env}}\n`;
@@ -21,13 +24,7 @@ const keyFile = (origin: string, module: string, env: string = "{}") => {
 };
 
 function keyring(...tokenKeys: KeySet["tokenKeys"]): TokenKeyring {
-  const keys: KeySet = {
-    ...{ keys: [], certificates: [], keyrings: [], skipped: [] },
-    tokenKeys,
-    parameters: new Map(),
-  };
-  const settings = { environment: { OCICRYPT_CONFIG: CONFIG }, providerTimeoutMs: 1000, verbose: false };
-  return TokenKeyring.of({ keys, settings });
+  return TokenKeyring.of({ keys: { ...keySet(), tokenKeys }, settings: SETTINGS });
 }
 
 const originsOf = (ring: TokenKeyring) => ring.byModule().map((group) => group.map(({ origin }) => origin));
@@ -91,13 +88,10 @@ test.each([
 });
 
 test("a set of keys has one keyring, whoever asks", () => {
-  const keys: KeySet = {
-    ...{ keys: [], certificates: [], keyrings: [], skipped: [], parameters: new Map() },
-    tokenKeys: [keyFile("a", ONE)],
-  };
-  const settings = { environment: { OCICRYPT_CONFIG: CONFIG }, providerTimeoutMs: 1000, verbose: false };
-  expect(TokenKeyring.of({ keys, settings })).toBe(TokenKeyring.of({ keys, settings }));
-  expect(TokenKeyring.of({ keys: { ...keys }, settings })).not.toBe(TokenKeyring.of({ keys, settings }));
+  const of = (keys: KeySet) => TokenKeyring.of({ keys, settings: SETTINGS });
+  const keys = { ...keySet(), tokenKeys: [keyFile("a", ONE)] };
+  expect(of(keys)).toBe(of(keys));
+  expect(of({ ...keys })).not.toBe(of(keys));
 });
 
 test("work runs one after the other, also after one that failed", async () => {
