@@ -183,23 +183,22 @@ export function dropInChanges(
   const verifier = verifierFor(options, config);
   const handlers: readonly RuntimeHandler[] = gate?.handlers ?? [];
   const processors = new Map([...wanted.processors, ...wanted.reduced]);
-  const hasVersion = config.files[0]?.version !== 1;
-  // containerd 2.3 refuses an import of a higher version; before, a lower one makes the whole configuration older.
-  const fileVersion = hasVersion ? config.version : undefined;
   if (node.exists(path)) {
     const before = readContainerdConfig(path, node);
     const present = runtimeHandlers(before, version);
     const isRight =
-      (before.files[0]?.version ?? 1) === (fileVersion ?? 1) &&
+      before.version === config.version &&
       hasSameMeaning(sectionOf(before.plugins), verifier === undefined ? {} : stanzaFields(verifier)) &&
       handlers.every((it) => present.some((other) => hasSameMeaning(it, other))) &&
       [...processors].every(([id, it]) => hasSameMeaning(before.processors.get(id), { ...it, file: path }));
     if (isRight) return [];
   }
   const tables = [
-    ...handlers.map((it) => renderHandler(fileVersion ?? 1, it)),
+    ...handlers.map((it) => renderHandler(config.version, it)),
     ...(verifier === undefined ? [] : [renderVerifier(verifier)]),
   ];
+  // containerd 2.3 refuses an import of a higher version; before, a lower one makes the whole configuration older.
+  const fileVersion = config.version === 1 ? undefined : config.version;
   const text = renderStanzaFile({ containerd: seriesOf(version), version: fileVersion, processors, tables });
   return [{ path, kind: "drop-in", content: { text } }];
 }

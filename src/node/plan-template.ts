@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import {
+  isTable,
   parseConfig,
   readConfigText,
   readContainerdConfig,
@@ -78,7 +79,8 @@ function planTemplate(node: NodeRoot, template: string, options: PlanOptions): C
   const reduced = [...wanted.reduced].filter(([, { accepts }]) => accepts.length > 0);
   const verifier = verifierFor(options, before);
   // TOML has each table once: an operator's own stays.
-  const isOwn = Object.keys(sectionOf(pluginsOf(parse(bare)))).length > 0;
+  const { plugins } = parse(bare);
+  const isOwn = isTable(plugins) && Object.keys(sectionOf(plugins)).length > 0;
   const stanza = verifier === undefined || isOwn ? "" : `\n${renderVerifier(verifier)}`;
   const block = `${renderProcessors(new Map([...wanted.processors, ...reduced]))}${stanza}`;
   const edited = `${bare}${bare === "" || bare.endsWith("\n") ? "" : "\n"}${BEGIN}\n${block}${END}\n`;
@@ -87,10 +89,6 @@ function planTemplate(node: NodeRoot, template: string, options: PlanOptions): C
     ? []
     : [{ path: template, kind: "template", content: { text: edited } }];
   return planOf(template, before, changes, { wanted, gate: undefined });
-}
-
-function pluginsOf({ plugins }: Table): Table {
-  return typeof plugins === "object" && plugins !== null ? (plugins as Table) : {};
 }
 
 /** An older installer may have appended its block to a template that had the same processors. */
@@ -123,7 +121,6 @@ function parseTemplate(template: string, text: string): Table {
   );
 }
 
-function hasProcessor(table: Table, id: string): boolean {
-  const all = table["stream_processors"];
-  return typeof all === "object" && all !== null && Object.hasOwn(all, id);
+function hasProcessor({ stream_processors: all }: Table, id: string): boolean {
+  return isTable(all) && Object.hasOwn(all, id);
 }

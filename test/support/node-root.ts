@@ -97,6 +97,12 @@ export function put(node: string, path: string, text: string): void {
   writeFileSync(join(node, path), text);
 }
 
+/** Puts a program on a node that exists and can be executed, no more. */
+export function putProgram(node: string, path: string): void {
+  put(node, path, "#!/bin/sh\n");
+  chmodSync(join(node, path), 0o755);
+}
+
 /** Everything below a folder: kind, mode, and content or target of each name. */
 export function snapshot(folder: string): Record<string, string> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();

@@ -1,8 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Job, prepare } from "../../../src/node/job.ts";
 import { NodeRoot } from "../../../src/node/node-root.ts";
+import { put as putFile, putProgram } from "../../support/node-root.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const CONFIG = "/etc/containerd/config.toml";
@@ -18,15 +19,7 @@ beforeEach(() => {
   node = new NodeRoot(mkdtempSync(join(base, "root-")));
 });
 
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(node.folder, path)), { recursive: true });
-  writeFileSync(join(node.folder, path), text);
-}
-
-function putProgram(path: string): void {
-  put(path, "#!/bin/sh\n");
-  chmodSync(join(node.folder, path), 0o755);
-}
+const put = (path: string, text: string) => putFile(node.folder, path, text);
 
 function planned(change: Partial<Parameters<typeof prepare>[1]> = {}): Promise<Job> {
   const options = { root: node.folder, binary: "/bin/true", version: V1_7, restart: false, isDryRun: true };
@@ -161,7 +154,8 @@ describe("a node of several tenants", () => {
   const tenants = { kubeconfig: "/kubelet.conf" };
   beforeEach(() => {
     put("/kubelet.conf", "");
-    for (const path of ["/bin/sh", "/usr/bin/runc", "/usr/bin/crun", "/opt/bin/runc"]) putProgram(path);
+    for (const path of ["/bin/sh", "/usr/bin/runc", "/usr/bin/crun", "/opt/bin/runc"])
+      putProgram(node.folder, path);
   });
 
   test("has a gate before each of its runtimes", async () => {
