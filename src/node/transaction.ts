@@ -64,11 +64,6 @@ export class Transaction {
     this.#created = missingFolders(node, [...paths, ...options.privateFolders.map((it) => `${it}/any`)]);
   }
 
-  /** The record after the transaction. */
-  get record(): InstallRecord {
-    return this.#record;
-  }
-
   /** Records what will change, and creates the folders. @param pendingSince when containerd needs a restart for the change */
   async begin(pendingSince: number | undefined): Promise<void> {
     const { before, changes, keysFolder, privateFolders, unit } = this.#options;
