@@ -1,0 +1,132 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, expect, test } from "vitest";
+import { findInLookaside, readRegistriesD } from "../../../../src/trust/find/lookaside.ts";
+import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
+import { temporaryFolder } from "../../../support/temporary.ts";
+
+const NAME = { registry: "a.test", path: "b/c", tag: "1", digest: undefined };
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+
+/** A registries.d folder with these files. */
+function folderOf(files: Readonly<Record<string, string>>): string {
+  const folder = temporaryFolder();
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+const read = (files: Readonly<Record<string, string>>) => readRegistriesD(folderOf(files));
+const named = (text: string) => parseImageName(text) ?? NAME;
+
+describe("registries.d", () => {
+  test("the most specific namespace decides, and default-docker last", async () => {
+    const { lookaside } = await read({
+      "a.yaml":
+        "default-docker:\n  lookaside: file:///default\ndocker:\n  a.test:\n    lookaside: file:///host\n",
+      "b.yaml": "docker:\n  a.test/b:\n    sigstore: file:///old\n  a.test/d:\n    lookaside: ''\n",
+      "c.yml": "docker:\n  a.test/b/c:\n    lookaside: file:///not-read\n",
+    });
+    expect(lookaside(named("a.test/b/c:1"))).toBe("file:///old");
+    expect(lookaside(named("a.test/d/c:1"))).toBe("file:///host");
+    expect(lookaside(named("other.test/c:1"))).toBe("file:///default");
+  });
+
+  test("lookaside comes before its old name", async () => {
+    const { lookaside } = await read({
+      "a.yaml": "docker:\n  a.test:\n    sigstore: file:///old\n    lookaside: file:///new\n",
+    });
+    expect(lookaside(NAME)).toBe("file:///new");
+  });
+
+  test("attachments are used, not used, or not decided", async () => {
+    const { lookaside, useSigstoreAttachments } = await read({
+      "a.yaml":
+        "docker:\n  a.test:\n    use-sigstore-attachments: true\n  b.test:\n    use-sigstore-attachments: false\n",
+    });
+    const all = ["a.test/c:1", "b.test/c:1", "c.test/c:1"].map((it) => useSigstoreAttachments(named(it)));
+    expect(all).toEqual([true, false, undefined]);
+    expect(lookaside(NAME)).toBeUndefined();
+  });
+
+  test("nothing is said by a folder that does not exist, or by files without content", async () => {
+    for (const registries of [
+      await readRegistriesD(join(temporaryFolder(), "none")),
+      await read({}),
+      await read({ "a.yaml": "", "b.yaml": "# a comment\n\n  # another", "c.yaml": "docker: {}\n" }),
+    ])
+      expect([registries.lookaside(NAME), registries.useSigstoreAttachments(NAME)]).toEqual([
+        undefined,
+        undefined,
+      ]);
+  });
+
+  test.each([
+    [
+      "a namespace that is given twice",
+      { "a.yaml": "docker: {a.test: {}}", "b.yaml": "docker: {a.test: {}}" },
+      /b\.yaml: a\.test is given twice/,
+    ],
+    [
+      "a default that is given twice",
+      { "a.yaml": "default-docker: {}", "b.yaml": "default-docker: {}" },
+      /b\.yaml: default-docker is given twice/,
+    ],
+    ["a list", { "a.yaml": "- docker" }, /a\.yaml: it is not a mapping/],
+    ["a list of namespaces", { "a.yaml": "docker: [a.test]" }, /a\.yaml: docker is not a mapping/],
+    ["a namespace that is a text", { "a.yaml": "docker: {a.test: x}" }, /a\.yaml: a\.test is not a mapping/],
+    ["what is not YAML", { "a.yaml": "docker: [" }, /a\.yaml: it is .*/],
+    ["what is not YAML after a comment", { "a.yaml": "# a comment\n[" }, /a\.yaml: it is .*/],
+    ["what is not YAML before a comment", { "a.yaml": "[\n# a comment" }, /a\.yaml: it is .*/],
+  ])("%s is refused", async (_what, files, message) => {
+    await expect(read(files)).rejects.toMatchObject({
+      code: "CONFIG",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("a file in the folder's place is refused", async () => {
+    const path = join(folderOf({ file: "" }), "file");
+    await expect(readRegistriesD(path)).rejects.toMatchObject({ code: "CONFIG" });
+  });
+});
+
+describe("a lookaside", () => {
+  function place(...contents: readonly string[]): string {
+    const root = temporaryFolder();
+    const inner = join(root, `b/c@${DIGEST.replace(":", "=")}`);
+    mkdirSync(inner, { recursive: true });
+    for (const [i, text] of contents.entries())
+      if (text) writeFileSync(join(inner, `signature-${i + 1}`), text);
+    return root;
+  }
+
+  const textsIn = async (lookaside: string) => {
+    const { found, failures } = await findInLookaside(lookaside, NAME, DIGEST);
+    expect(failures).toEqual([]);
+    return found.map((it) => it.form === "gpg" && Buffer.from(it.message).toString());
+  };
+
+  test("is read until a number is missing, by its path or its URL", async () => {
+    const root = place("one", "two", "", "four");
+    expect(await textsIn(root)).toEqual(["one", "two"]);
+    expect(await textsIn(pathToFileURL(root).href)).toEqual(["one", "two"]);
+    expect(await textsIn(place())).toEqual([]);
+  });
+
+  test("is the folder of containers/image if no file names one", async () => {
+    expect(await findInLookaside(undefined, NAME, DIGEST)).toEqual({ found: [], failures: [] });
+  });
+
+  test("of another scheme, or with what can't be read, is a failure", async () => {
+    const { found, failures } = await findInLookaside("https://a.test/sigstore", NAME, DIGEST);
+    expect(found).toEqual([]);
+    expect(failures).toMatchObject([{ code: "CONFIG", hint: expect.stringContaining("file:") }]);
+    const root = place();
+    mkdirSync(join(root, `b/c@${DIGEST.replace(":", "=")}`, "signature-1"));
+    expect(await findInLookaside(root, NAME, DIGEST)).toMatchObject({
+      found: [],
+      failures: [{ code: "IO" }],
+    });
+  });
+});
