@@ -128,7 +128,9 @@ test("a registry that can't be asked is an error, even when something else was f
     fail(response, 403, "DENIED");
     return true;
   };
-  onTestFinished(() => void (registry.intercept = () => false));
+  onTestFinished(() => {
+    registry.intercept = () => false;
+  });
   await expect(fetch()).rejects.toMatchObject({ code: "UNAUTHORIZED" });
   expect(existsSync(folder)).toBe(false);
 });
