@@ -1,4 +1,5 @@
 import { decodeBase64 } from "../encoding/base64.ts";
+import { equalConstantTime } from "../encoding/bytes.ts";
 import { goField, isObject, type JsonObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
@@ -86,7 +87,7 @@ function agreedNonce(open: Bytes | null, wrapped: Bytes | null): Bytes {
   const nonce = wrapped ?? open;
   if (nonce === null)
     throw new DecoderError("BAD_OPTIONS", "the layer has no nonce, neither wrapped nor public");
-  if (open !== null && Buffer.compare(open, nonce) !== 0) {
+  if (open !== null && !equalConstantTime(open, nonce)) {
     throw new DecoderError(
       "BAD_OPTIONS",
       "the public nonce differs from the wrapped one: the annotations were changed",

@@ -1,4 +1,4 @@
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, concat } from "./bytes.ts";
 
 /** The part of the Protocol Buffers encoding that messages of bytes and text fields need. */
 
@@ -39,8 +39,8 @@ export function decodeFields(message: Bytes): ReadonlyMap<number, Bytes> | null 
 }
 
 /** Writes one bytes or text field. */
-export function encodeField(number: number, value: Uint8Array): Buffer {
-  return Buffer.concat([varint(number * 8 + LENGTH_DELIMITED), varint(value.length), value]);
+export function encodeField(number: number, value: Uint8Array): Bytes {
+  return concat(varint(number * 8 + LENGTH_DELIMITED), varint(value.length), value);
 }
 
 function skip(message: Uint8Array, at: number, type: number): number | null {
@@ -61,10 +61,10 @@ export function readVarint(message: Uint8Array, start: number): { value: number;
   return null;
 }
 
-export function varint(value: number): Buffer {
+export function varint(value: number): Bytes {
   const bytes: number[] = [];
   let rest = value;
   for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
   bytes.push(rest);
-  return Buffer.from(bytes);
+  return Uint8Array.from(bytes);
 }

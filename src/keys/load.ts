@@ -1,4 +1,4 @@
-import type { Bytes } from "../encoding/bytes.ts";
+import { type Bytes, equalConstantTime } from "../encoding/bytes.ts";
 import * as LIMITS from "../limits.ts";
 import { Secret } from "../secret.ts";
 import { KeyCollector, type ParameterName } from "./collector.ts";
@@ -86,7 +86,7 @@ function sharedPasswords(payload: Parameters): Secret[] {
   const distinct: Secret[] = [];
   for (const password of all) {
     if (password === null || password.length === 0 || distinct.length === LIMITS.sharedPasswords) continue;
-    if (!distinct.some((other) => Buffer.compare(other.bytes, password) === 0))
+    if (!distinct.some((other) => equalConstantTime(other.bytes, password)))
       distinct.push(new Secret(password.slice()));
   }
   return distinct;

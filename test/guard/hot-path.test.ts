@@ -7,6 +7,7 @@ import { describeWith, ours, PROJECT } from "../support/peers.ts";
 /** What a decoder call loads today, with a small margin. Raise them only on purpose. */
 const MODULES = 46;
 const CODE_BYTES = 55_000;
+const COMMENT = /\/\*[\s\S]*?\*\/|\/\/.*/g;
 /** The size of the executable without its runtime, mostly bytecode of the commands. */
 const ADDED_BYTES = 15_000_000;
 
@@ -19,6 +20,14 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
     expect(modules).toContain("keywrap/jwe/unwrap.ts");
     expect(modules.length).toBeLessThanOrEqual(MODULES);
     expect(bytes).toBeLessThanOrEqual(CODE_BYTES);
+  });
+
+  test("none of them names Buffer, which loads 86 functions", () => {
+    const { modules } = checkHotPath(metafile);
+    const code = modules.map((module) =>
+      readFileSync(`${PROJECT}src/${module}`, "utf8").replace(COMMENT, ""),
+    );
+    expect(modules.filter((_, i) => /\bBuffer\b/.test(code[i] ?? ""))).toEqual([]);
   });
 
   test.each([

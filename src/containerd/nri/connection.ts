@@ -18,7 +18,7 @@ const INTERNAL = 13;
 const MESSAGE_CHARS = 512;
 
 /** Answers one of containerd's calls. */
-export type Handler = (payload: Bytes) => Buffer | Promise<Buffer>;
+export type Handler = (payload: Bytes) => Uint8Array | Promise<Uint8Array>;
 
 /** A plugin's connection to containerd's NRI: ttrpc both ways over one socket. */
 export class NriConnection {
@@ -88,7 +88,7 @@ export class NriConnection {
     this.#send(PLUGIN, stream, RESPONSE, await this.#answerTo(data));
   }
 
-  async #answerTo(data: Bytes): Promise<Buffer> {
+  async #answerTo(data: Bytes): Promise<Uint8Array> {
     const call = readCall(data);
     const handler = call && this.#handlers.get(call.method);
     if (!handler) return encodeFailure(UNIMPLEMENTED, "not a method of this plugin");
@@ -112,7 +112,7 @@ export class NriConnection {
       );
   }
 
-  #send(connection: number, stream: number, type: number, data: Buffer): void {
+  #send(connection: number, stream: number, type: number, data: Uint8Array): void {
     const header = Buffer.alloc(TTRPC.headerBytes);
     header.writeUInt32BE(data.length, 0);
     header.writeUInt32BE(stream, 4);

@@ -78,11 +78,11 @@ export function encodeCall(service: string, method: string, payload: Uint8Array)
 }
 
 /** google.rpc.Status: 1 code, 2 message. */
-export function encodeFailure(code: number, message: string): Buffer {
+export function encodeFailure(code: number, message: string): Bytes {
   return encodeField(1, Buffer.concat([encodeNumber(1, code), encodeField(2, Buffer.from(message))]));
 }
 
-export function encodeAnswer(payload: Uint8Array): Buffer {
+export function encodeAnswer(payload: Uint8Array): Bytes {
   return encodeField(2, payload);
 }
 

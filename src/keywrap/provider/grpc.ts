@@ -47,7 +47,7 @@ export async function callGrpc(
   const message = encodeField(MESSAGE_FIELD, request);
   try {
     const deadline = Date.now() + settings.providerTimeoutMs;
-    const answer = await unaryCall(client, SERVICE + method, message, deadline);
+    const answer = await unaryCall(client, SERVICE + method, Buffer.from(message.buffer), deadline);
     const json = decodeFields(answer)?.get(MESSAGE_FIELD);
     if (json === undefined)
       throw providerError(provider.name, "gave an answer that is not a key provider message");

@@ -51,12 +51,12 @@ describe("decoding", () => {
 describe("encoding", () => {
   test.each([0, 1, 127, 128, 16_383, 16_384, 3_000_000])("a field of %i bytes reads back", (length) => {
     const value = new Uint8Array(length).fill(0x61);
-    const message = new Uint8Array(encodeField(1, value));
+    const message = encodeField(1, value);
     expect(decodeFields(message)?.get(1)).toEqual(value);
   });
 
   test("is the shortest form", () => {
-    expect(encodeField(1, bytes("6869")).toString("hex")).toBe("0a026869");
-    expect(encodeField(16, new Uint8Array(300)).subarray(0, 4).toString("hex")).toBe("8201ac02");
+    expect(encodeField(1, bytes("6869")).toHex()).toBe("0a026869");
+    expect(encodeField(16, new Uint8Array(300)).subarray(0, 4).toHex()).toBe("8201ac02");
   });
 });
