@@ -3,7 +3,7 @@ import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { RegistryClient } from "./client.ts";
-import { isPassing } from "./connection-error.ts";
+import { cutOff, isPassing } from "./connection-error.ts";
 import type { HttpResponse } from "./http.ts";
 import { contentLength, contentRangeStart } from "./ranges.ts";
 import { backoff, pause } from "./retry.ts";
@@ -80,6 +80,13 @@ async function* restOf(
     );
   }
   const length = contentLength(response.header("content-length"));
+  if (isPartial && length !== undefined && length < size - begins) {
+    // RFC 9110 §15.3.7 lets a server send less than was asked for. What follows is asked for next.
+    yield* exactly(response.body, { skip, most: length, name, size });
+    throw new DecoderError("REGISTRY", `${response.url.host} sent only a part of what was asked for`, {
+      cause: cutOff(),
+    });
+  }
   if (length !== undefined && length !== size - begins) {
     await response.discard();
     throw mismatch(name, begins + length, size);

@@ -253,6 +253,24 @@ describe("a download that breaks", () => {
     expect(requests).toBe(5);
   });
 
+  test("continues after answers that hold less than was asked for, and does not call the blob too small", async () => {
+    const size = 10 * MiB;
+    const less = (start: number, chunk: Uint8Array) =>
+      response(
+        { status: 206, body: bodyOf(chunk) },
+        {
+          "content-range": `bytes ${start}-${start + chunk.length - 1}/${size}`,
+          "content-length": String(chunk.length),
+        },
+      );
+    const answers = (chunk: Uint8Array) => (start: number) =>
+      start === 0 ? response({ body: breaking(CHUNK) }) : less(start, chunk);
+    expect(await bytesOf(size, answers(CHUNK))).toBe(size);
+    await expect(bytesOf(size, answers(CHUNK.subarray(1)))).rejects.toThrow(
+      /, 5 times: \S+ sent only a part of what was asked for$/,
+    );
+  });
+
   test("drops 64 MiB that come again, and no more", async () => {
     const again = async (extra: number) => {
       const start = [...Array<Uint8Array>(64).fill(CHUNK), Buffer.alloc(extra)];
