@@ -139,7 +139,7 @@ export class RegistryDestination implements ImageDestination {
     return new DecoderError(
       "UNCERTAIN",
       `${why} while the tag was being set: check whether ${this.#text} is the old image or the new one`,
-      { cause },
+      { cause, ...(cause.hint !== undefined && { hint: cause.hint }) },
     );
   }
 

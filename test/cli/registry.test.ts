@@ -427,6 +427,23 @@ describeWith([ours], "docker://", {}, () => {
     );
   });
 
+  test("a registry that refuses to set a tag and then falls silent says when to try again", async () => {
+    await publish();
+    registry.intercept = ({ method, url }, response) => {
+      const isAsked = method === "PUT" && url === "/v2/app/manifests/v1";
+      if (isAsked) {
+        registry.intercept = (_, later) => later.destroy() !== undefined;
+        response.writeHead(429, { "retry-after": "7" }).end();
+      }
+      return isAsked;
+    };
+    const { exit, stderr } = await command(
+      rewrap("-q", "--force", "--retry-times", "0", at("app:v1"), at("app:v1")),
+    );
+    expect([exit, stderr]).toEqual([1, expect.stringContaining("while the tag was being set: check")]);
+    expect(stderr).toMatch(/^ctd-decoder: hint: try again in 7 s; logged-in users may have more$/m);
+  });
+
   test("a forged layer is not committed, even if the registry has accepted all bytes", async () => {
     await publish();
     const [name, manifest] = [...registry.manifests].find(([key]) => key === "app v1") ?? [];
