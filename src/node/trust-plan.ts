@@ -8,7 +8,7 @@ import { fileBeside, filesOf, lintRules, materialFindings, materialsOf } from ".
 import type { Policy } from "../trust/policy/policy.ts";
 import { loadPolicy } from "../trust/policy/read-policy.ts";
 import { readTrustFile } from "../trust/policy/trust-file.ts";
-import { SETTINGS_FILE, SETTINGS_FOLDER } from "../trust/settings.ts";
+import { parseTime, SETTINGS_FILE, SETTINGS_FOLDER } from "../trust/settings.ts";
 import type { FileChange } from "./changes.ts";
 import { checkVerifier, LINK_NAME, withoutVerifier } from "./check-verifier.ts";
 import type { Finding } from "./finding.ts";
@@ -131,7 +131,7 @@ function settingsFile(policy: string, seconds: number): string {
 interface NodeSettings {
   readonly exists: boolean;
   readonly policy: string | undefined;
-  readonly deadlineSeconds: number;
+  readonly deadlineMs: number;
   readonly unmatched: "accept" | "reject";
   readonly scopeIsIdentity: boolean;
 }
@@ -141,21 +141,20 @@ function readSettings(node: NodeRoot): NodeSettings {
   const exists = node.exists(SETTINGS_FILE);
   const table = exists ? parseConfig(readConfigText(SETTINGS_FILE, node), SETTINGS_FILE) : {};
   const { policy, deadline, unmatched, bundle_identity: identity } = isTable(table) ? table : {};
-  const [, seconds] = /^(\d+)s?$/.exec(typeof deadline === "object" ? "" : String(deadline)) ?? [];
   return {
     exists,
     policy: typeof policy === "string" ? policy : undefined,
-    deadlineSeconds: seconds === undefined ? LIMITS.verifierMs / 1000 : Number(seconds),
+    deadlineMs: parseTime(deadline) ?? LIMITS.verifierMs,
     unmatched: unmatched === "accept" ? "accept" : "reject",
     scopeIsIdentity: identity === "scope",
   };
 }
 
 function* deadlineFindings(
-  { exists, deadlineSeconds }: NodeSettings,
+  { exists, deadlineMs }: NodeSettings,
   { timeoutMs }: ImageVerifierConfig,
 ): Generator<Finding> {
-  if (!exists || deadlineSeconds * 1000 < timeoutMs) return;
+  if (!exists || deadlineMs < timeoutMs) return;
   yield {
     severity: "error",
     message: `the deadline of ${SETTINGS_FILE} is not shorter than containerd's per_verifier_timeout: the reason of a refusal would be lost`,

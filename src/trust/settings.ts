@@ -131,14 +131,11 @@ class Reader {
     throw badFile(this.#path, `${name} is not a list of absolute paths`);
   }
 
-  /** "8s", "500ms", "24h", or a number of seconds. */
   milliseconds(name: string): number | undefined {
     const value = this.#value(name);
     if (value === undefined) return undefined;
-    const text = typeof value === "object" ? "" : String(value);
-    const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(text) ?? [];
-    const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
-    if (milliseconds > 0) return milliseconds;
+    const milliseconds = parseTime(value);
+    if (milliseconds !== undefined) return milliseconds;
     throw badFile(this.#path, `${name} is not a time such as "8s" or "24h"`);
   }
 
@@ -170,3 +167,11 @@ class Reader {
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** @param value "8s", "500ms", "24h", or a number of seconds. @returns milliseconds; undefined for anything else */
+export function parseTime(value: unknown): number | undefined {
+  const text = typeof value === "object" ? "" : String(value);
+  const [, digits, unit = "s"] = /^(\d{1,6})(ms|s|m|h)?$/.exec(text) ?? [];
+  const milliseconds = Number(digits) * (UNITS[unit] ?? Number.NaN);
+  return milliseconds > 0 ? milliseconds : undefined;
+}

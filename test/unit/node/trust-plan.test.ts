@@ -99,6 +99,8 @@ test.each([
   ["9s", true],
   ["10s", false],
   ["10", false],
+  ["9999ms", true],
+  ["1m", false],
 ])("an operator's deadline of %s beside containerd's 10 s: %s", async (deadline, isShorter) => {
   put(SETTINGS, `policy = "/etc/mine.json"\ndeadline = "${deadline}"\n`);
   if (isShorter) expect((await plan()).files.map(({ path }) => path)).toContain("/etc/mine.json");
