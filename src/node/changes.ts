@@ -16,6 +16,7 @@ import { basename, dirname, join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readPieces } from "../io/file.ts";
 import { moveDurably, writeDurably } from "../io/staging.ts";
+import { groupId, userId } from "../process/user.ts";
 import type { NodeRoot } from "./node-root.ts";
 
 export const FILE_KINDS = ["program", "drop-in", "config", "template", "entry", "trust", "link"] as const;
@@ -61,8 +62,9 @@ export async function stage(node: NodeRoot, change: FileChange): Promise<void> {
   if ("text" in content) await writeDurably(staged, [Buffer.from(content.text)], { mode: 0o600 });
   else await copyDurably(content.copyOf, staged);
   const before = fileBehind(node, change);
-  chmodSync(staged, modeOf(change, before));
+  // A new owner ends the set-user-ID and set-group-ID bits.
   if (before !== undefined) chownSync(staged, before.uid, before.gid);
+  chmodSync(staged, modeOf(change, before));
 }
 
 /** Moves a staged change to its path. @throws DecoderError IO */
@@ -162,7 +164,7 @@ export function restore(node: NodeRoot, name: string, path: string): void {
 /** Folders are skipped: an installation creates none here, and one must not stop a roll-back. */
 export function removeFile(node: NodeRoot, path: string): void {
   // unlink(2) fails on a read-only file system, even for a file that does not exist.
-  if (statOf(node, path)?.isDirectory() === false) rmSync(node.locate(path), { force: true });
+  if (statOf(node, path)?.isDirectory() === false) rmSync(node.locate(path));
 }
 
 /** State of the name itself, which may be a symbolic link; undefined if it does not exist. */
@@ -192,6 +194,8 @@ async function copyDurably(from: string, to: string): Promise<void> {
     await copyFile(from, to);
     const handle = await open(to, "r+");
     try {
+      // Node.js copies the owner, and Bun does not. The program must belong to root, whoever has downloaded it.
+      await handle.chown(userId(), groupId());
       await handle.sync();
     } finally {
       await handle.close();

@@ -7,6 +7,10 @@ export function userId(): number {
   return process.getuid?.() ?? statSync("/proc/self").uid;
 }
 
+export function groupId(): number {
+  return process.getgid?.() ?? statSync("/proc/self").gid;
+}
+
 export function homeFolder(environment: Readonly<Record<string, string | undefined>>): string {
   const home = environment["HOME"];
   if (home) return home;

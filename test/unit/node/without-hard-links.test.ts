@@ -1,5 +1,7 @@
 import {
   chmodSync,
+  chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -9,15 +11,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { keepAs } from "../../../src/node/changes.ts";
 import { NodeRoot } from "../../../src/node/node-root.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
+const code = vi.hoisted(() => ({ value: "EPERM" }));
 vi.mock("node:fs", async (original) => ({
   ...(await original<typeof import("node:fs")>()),
   linkSync: () => {
-    throw Object.assign(new Error("no hard links here"), { code: "EPERM" });
+    throw Object.assign(new Error("no hard links here"), { code: code.value });
   },
 }));
 
@@ -34,12 +37,28 @@ test("a link is kept as a link where a file system has no hard links", async () 
   expect(readlinkSync(join(root, "etc/kept"))).toBe(outside);
 });
 
-test("a file is copied with its mode where a file system has no hard links", async () => {
+test("a file is copied with its owner and mode where a file system has no hard links", async () => {
   const root = mkdtempSync(join(folder, "root-"));
   mkdirSync(join(root, "etc"));
   writeFileSync(join(root, "etc/config.toml"), "version = 2");
-  chmodSync(join(root, "etc/config.toml"), 0o640);
+  // Only root can give files away. A new owner ends the set-group-ID bit.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chownSync(join(root, "etc/config.toml"), 1234, 2345);
+  chmodSync(join(root, "etc/config.toml"), 0o2750);
   await keepAs(new NodeRoot(root), "/etc/config.toml", "/etc/kept");
   expect(readFileSync(join(root, "etc/kept"), "utf8")).toBe("version = 2");
-  expect(lstatSync(join(root, "etc/kept")).mode & 0o777).toBe(0o640);
+  const { mode, uid, gid } = lstatSync(join(root, "etc/kept"));
+  expect(mode & 0o7777).toBe(0o2750);
+  if (isRoot) expect([uid, gid]).toEqual([1234, 2345]);
+});
+
+test("a file is not copied if the disk fails", async () => {
+  code.value = "EIO";
+  onTestFinished(() => {
+    code.value = "EPERM";
+  });
+  const root = mkdtempSync(join(folder, "root-"));
+  writeFileSync(join(root, "x"), "");
+  await expect(keepAs(new NodeRoot(root), "/x", "/kept")).rejects.toMatchObject({ code: "EIO" });
+  expect(existsSync(join(root, "kept"))).toBe(false);
 });
