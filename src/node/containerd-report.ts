@@ -1,11 +1,11 @@
 import { statSync } from "node:fs";
 import type { ContainerdConfig } from "../containerd/config.ts";
 import { type RunningContainerd, runningContainerds } from "../containerd/process.ts";
-import { DecoderError } from "../errors.ts";
+import { attempt } from "./attempt.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
 import type { Finding } from "./finding.ts";
 import { NodeRoot } from "./node-root.ts";
-import { type InstallRecord, NOTHING_INSTALLED, readRecord } from "./record.ts";
+import { NOTHING_INSTALLED, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 
@@ -13,8 +13,9 @@ import { Service } from "./service.ts";
 export function findContainerd(
   configFile: string | undefined,
   findings: Finding[],
+  proc = "/proc",
 ): RunningContainerd | undefined {
-  const all = runningContainerds();
+  const all = runningContainerds(proc);
   const here = all.filter(({ sharesFiles }) => sharesFiles);
   const [first, ...others] = here.filter((it) => (configFile ?? it.configFile) === it.configFile);
   if (first === undefined) findings.push(notFound(all));
@@ -42,13 +43,16 @@ function notFound(all: readonly RunningContainerd[]): Finding {
 /** containerd reads its configuration once, at start: what changed since, or was installed without a restart. */
 export function* pendingRestart(
   running: RunningContainerd | undefined,
-  { files }: ContainerdConfig,
+  { files }: Pick<ContainerdConfig, "files">,
+  node = new NodeRoot("/"),
 ): Generator<Finding> {
-  const { pid, started } = running ?? {};
-  const node = new NodeRoot("");
+  if (running === undefined) return;
+  const { pid, started } = running;
   const service = new Service(node, unitOf(node, distributionOf(node, files[0]?.path)), {});
   const hint = `restart it by \`ctd-decoder install --restart\`, or \`${service.restartCommand}\``;
-  if (running !== undefined && isStillPending(recordOf(node), running))
+  // Other users than root may not read the record.
+  const record = attempt([], () => readRecord(node)) ?? NOTHING_INSTALLED;
+  if (isStillPending(record, running))
     yield {
       severity: "error",
       message: `containerd (process ${pid}) was not restarted since ctd-decoder was installed`,
@@ -56,7 +60,7 @@ export function* pendingRestart(
     };
   if (started === undefined) return;
   const changed = files.filter(
-    ({ path }) => (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > started.latest,
+    ({ path }) => (statSync(node.follow(path), { throwIfNoEntry: false })?.mtimeMs ?? 0) > started.latest,
   );
   if (changed.length === 0) return;
   yield {
@@ -64,14 +68,4 @@ export function* pendingRestart(
     message: `containerd (process ${pid}) started before ${changed.map(({ path }) => path).join(", ")} changed, and still uses the old configuration`,
     hint,
   };
-}
-
-/** Other users than root may not read the record. */
-function recordOf(node: NodeRoot): InstallRecord {
-  try {
-    return readRecord(node);
-  } catch (error) {
-    if (error instanceof DecoderError) return NOTHING_INSTALLED;
-    throw error;
-  }
 }

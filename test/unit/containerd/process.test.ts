@@ -1,52 +1,18 @@
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { bootTime, printedVersion, runningContainerds } from "../../../src/containerd/process.ts";
 import { parseContainerdVersion } from "../../../src/containerd/version.ts";
 import { containerd, describeWith } from "../../support/peers.ts";
+import { procFolder } from "../../support/proc.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
-
-interface Shown {
-  readonly comm?: string;
-  readonly args: readonly string[];
-  readonly env?: readonly string[];
-  /** The mount namespace. */
-  readonly mnt?: string;
-  /** After the boot, in hundredths of a second. */
-  readonly started?: number;
-}
-
-/** What /proc shows of processes. */
-function proc(processes: Readonly<Record<string, Shown>>): string {
-  const root = mkdtempSync(join(folder, "proc-"));
-  writeFileSync(join(root, "uptime"), "5000.25 9000.00\n");
-  const all: Readonly<Record<string, Shown>> = { ...processes, self: { comm: "me", args: [] } };
-  for (const [pid, { comm = "containerd", args, env = [], mnt = "mnt:[1]", started }] of Object.entries(
-    all,
-  )) {
-    mkdirSync(join(root, pid, "ns"), { recursive: true });
-    writeFileSync(join(root, pid, "comm"), `${comm}\n`);
-    writeFileSync(join(root, pid, "cmdline"), ["containerd", ...args].map((it) => `${it}\0`).join(""));
-    writeFileSync(join(root, pid, "environ"), env.map((it) => `${it}\0`).join(""));
-    if (started !== undefined) {
-      const fields = `S 1${" 0".repeat(17)} ${started} 4096`;
-      writeFileSync(join(root, pid, "stat"), `${pid} (a b) c) ${fields}\n`);
-    }
-    symlinkSync("/usr/bin/containerd (deleted)", join(root, pid, "exe"));
-    symlinkSync("/srv", join(root, pid, "cwd"));
-    symlinkSync("/", join(root, pid, "root"));
-    symlinkSync(mnt, join(root, pid, "ns/mnt"));
-  }
-  return root;
-}
 
 test("servers are found with their configuration and PATH, and nothing else is", () => {
   const now = Date.parse("2026-11-27T00:00:00Z");
   vi.spyOn(Date, "now").mockReturnValue(now);
   onTestFinished(() => void vi.restoreAllMocks());
-  const root = proc({
+  const root = procFolder(folder, {
     "10": { args: [], env: ["A=b", "PATH=/usr/bin:/bin"], started: 250 },
     "11": { args: ["--config", "/etc/other.toml", "--log-level", "debug"] },
     "12": { args: ["-c", "relative.toml", "-a", "/run/k3s/containerd/containerd.sock"], mnt: "mnt:[2]" },
