@@ -4,11 +4,8 @@ const CONTEXT = 3;
 export function lineDiff(path: string, before: string, after: string): string {
   if (before === after) return "";
   const [old, fresh] = [linesOf(before), linesOf(after)];
-  let start = 0;
-  while (start < old.length && old[start] === fresh[start]) start += 1;
-  let end = 0;
-  while (end < old.length - start && end < fresh.length - start && old.at(-1 - end) === fresh.at(-1 - end))
-    end += 1;
+  const start = sharedStart(old, fresh);
+  const end = sharedStart(old.slice(start).toReversed(), fresh.slice(start).toReversed());
   const from = Math.max(0, start - CONTEXT);
   const tail = Math.min(end, CONTEXT);
   const prefixed = (prefix: string, lines: readonly string[]) => lines.map((line) => prefix + line);
@@ -22,6 +19,12 @@ export function lineDiff(path: string, before: string, after: string): string {
     ...prefixed(" ", old.slice(old.length - end, old.length - end + tail)),
     "",
   ].join("\n");
+}
+
+/** How many lines are the same from the first one on. */
+function sharedStart(one: readonly string[], other: readonly string[]): number {
+  const different = one.findIndex((line, i) => line !== other[i]);
+  return different < 0 ? one.length : different;
 }
 
 function range(from: number, to: number): string {

@@ -33,4 +33,9 @@ test("it has the form of diff -u, with three lines around a change", () => {
   );
 });
 
+test("of an empty text it names line 0", () => {
+  expect(lineDiff("/x", "", "a\n")).toBe("--- /x\n+++ /x\n@@ -0,0 +1,1 @@\n+a\n");
+  expect(lineDiff("/x", "a\n", "")).toBe("--- /x\n+++ /x\n@@ -1,1 +0,0 @@\n-a\n");
+});
+
 test("equal texts have none", () => expect(lineDiff("x", "a\n", "a\n")).toBe(""));
