@@ -1,6 +1,7 @@
 import { sign } from "node:crypto";
 import { createMessage, generateKey, sign as signGpg } from "openpgp";
 import { describe, expect, test } from "vitest";
+import { ATOMIC_TYPE, COSIGN_TYPE, readPayload } from "../../../../src/trust/check/payload.ts";
 import { checkSignature } from "../../../../src/trust/check/signature.ts";
 import type { FoundSignature } from "../../../../src/trust/found.ts";
 import { newKey, pemOf, spkiOf } from "../../../support/sigstore.ts";
@@ -69,5 +70,44 @@ describe("the optional part of a payload", () => {
     const leaf = demand({ signer: { kind: "gpg", keyrings }, identity: { kind: "matchRepository" } });
     const found = { form: "gpg", where: "test", message: bytes as Uint8Array } as const;
     expect(await checkSignature(found, leaf, IMAGE)).toMatchObject({ counts: isTaken });
+  });
+});
+
+describe("a payload", () => {
+  const CRITICAL = {
+    identity: { "docker-reference": "a.test/b:1" },
+    image: { "docker-manifest-digest": DIGEST },
+    type: COSIGN_TYPE,
+  };
+  const read = (value: unknown) => readPayload(Buffer.from(JSON.stringify(value)), COSIGN_TYPE);
+
+  test("names an image and its digest", () => {
+    const expected = { digest: DIGEST, reference: "a.test/b:1" };
+    expect(read({ critical: CRITICAL })).toEqual({ ...expected, optional: undefined });
+    expect(read({ critical: CRITICAL, optional: null })).toEqual({ ...expected, optional: null });
+    expect(read({ critical: CRITICAL, optional: { a: 1 } })).toEqual({ ...expected, optional: { a: 1 } });
+  });
+
+  test.each<[unknown, string]>([
+    [[], "the payload is not an object"],
+    [{}, "the payload has no critical"],
+    [{ critical: CRITICAL, more: 1 }, 'the payload has the unknown member "more"'],
+    [{ critical: 1 }, "critical is not an object"],
+    [{ critical: { ...CRITICAL, type: undefined } }, "critical has no type"],
+    [{ critical: { ...CRITICAL, type: ATOMIC_TYPE } }, `its type is "${ATOMIC_TYPE}"`],
+    [{ critical: { ...CRITICAL, image: {} } }, "critical.image has no docker-manifest-digest"],
+    [
+      { critical: { ...CRITICAL, image: { "docker-manifest-digest": 1 } } },
+      "its docker-manifest-digest is not text",
+    ],
+    [{ critical: { ...CRITICAL, identity: { "docker-reference": 1 } } }, "its docker-reference is not text"],
+    [{ critical: CRITICAL, optional: [] }, "its optional part is not an object"],
+    [{ critical: CRITICAL, optional: "" }, "its optional part is not an object"],
+  ])("%j is malformed: %s", (value, problem) => {
+    expect(() => read(value)).toThrow(`its payload is malformed: ${problem}`);
+  });
+
+  test("that is not JSON is malformed", () => {
+    expect(() => readPayload(Buffer.from("{"), COSIGN_TYPE)).toThrow(/^its payload is malformed: /);
   });
 });
