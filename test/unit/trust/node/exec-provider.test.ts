@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { askExecProviders, readExecProviders } from "../../../../src/trust/node/exec-provider.ts";
@@ -57,7 +57,11 @@ describe("kubelet's credential providers", () => {
     const narrow = { username: "narrow", password: "n" };
     provide(answer({ "*.dkr.example.test": PAIR, "*.dkr.example.test/shop": narrow }));
     expect((await ask())?.username).toBe("narrow");
+    provide(answer({ "*.dkr.example.test/shop": narrow, "*.dkr.example.test": PAIR }));
+    expect((await ask())?.username).toBe("narrow");
     provide(answer({ "other.example.test": PAIR }));
+    expect(await ask()).toBeUndefined();
+    provide("echo '{}'");
     expect(await ask()).toBeUndefined();
   });
 
@@ -116,6 +120,11 @@ describe("kubelet's credential providers", () => {
   test.each([
     ["a failure", "exit 3", /ended with exit code 3/],
     ["no JSON", "echo s3cret", /its answer is malformed/],
+    ["a list", "echo '[]'", /its answer is malformed/],
+    ["a list of credentials", `echo '{"auth":[]}'`, /its answer is malformed/],
+    ["a text in place of a pair", answer({ "*.dkr.example.test": "s3cret" }), /its answer is malformed/],
+    ["no username", answer({ "*.dkr.example.test": { password: "s3cret" } }), /its answer is malformed/],
+    ["the end by a signal", "kill -9 $$", /: signal$/],
     ["no password", answer({ "*.dkr.example.test": { username: "s3cret" } }), /its answer is malformed/],
   ])("%s is an error that quotes nothing", async (_what, script, message) => {
     provide(script);
@@ -124,12 +133,59 @@ describe("kubelet's credential providers", () => {
     expect(JSON.stringify(error)).not.toContain("s3cret");
   });
 
-  test.each([
-    ["  - name: ../../bin/sh\n    matchImages: []\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"],
-    ["  - name: x\n    matchImages: []\n    apiVersion: credentialprovider.kubelet.k8s.io/v9\n"],
-    ["  - name: x\n    matchImages: y\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"],
-  ])("a configuration with %j is refused", async (provider) => {
-    provide("", provider);
-    await expect(ask()).rejects.toMatchObject({ code: "CONFIG" });
+  describe("are refused with a configuration", () => {
+    const API = "credentialprovider.kubelet.k8s.io/v1";
+    const RIGHT = { name: "x", matchImages: ["a.test"], apiVersion: API };
+
+    test.each<[unknown, string]>([
+      [1, "a provider is not a mapping"],
+      [{ ...RIGHT, name: undefined }, "a provider has no name"],
+      [{ ...RIGHT, name: "../../bin/sh" }, "a provider has no name"],
+      [{ ...RIGHT, name: "x/" }, "a provider has no name"],
+      [{ ...RIGHT, apiVersion: 1 }, "the apiVersion of x is not supported"],
+      [{ ...RIGHT, apiVersion: `${API}beta2` }, "the apiVersion of x is not supported"],
+      [{ ...RIGHT, apiVersion: `x${API}` }, "the apiVersion of x is not supported"],
+      [{ ...RIGHT, matchImages: "a.test" }, "x is malformed"],
+      [{ ...RIGHT, matchImages: ["a.test", {}] }, "x is malformed"],
+      [{ ...RIGHT, args: "get" }, "x is malformed"],
+      [{ ...RIGHT, env: { REGION: "north" } }, "env is not a list"],
+      [{ ...RIGHT, env: [1] }, "env is malformed"],
+      [{ ...RIGHT, env: [{ name: "REGION" }] }, "env is malformed"],
+      [{ ...RIGHT, env: [{ value: "north" }] }, "env is malformed"],
+    ])("of a provider %j: %s", async (provider, problem) => {
+      writeFileSync(CONFIG, JSON.stringify({ providers: [RIGHT, provider] }));
+      await expect(ask()).rejects.toMatchObject({
+        code: "CONFIG",
+        message: `can't use ${CONFIG}: ${problem}`,
+      });
+    });
+
+    test.each([
+      ["{}", /it has no list of providers$/],
+      ["[]", /it has no list of providers$/],
+      ["providers: {}", /it has no list of providers$/],
+      ["providers: [", /it is /],
+    ])("%j", async (text, problem) => {
+      writeFileSync(CONFIG, text);
+      await expect(ask()).rejects.toMatchObject({ code: "CONFIG", message: expect.stringMatching(problem) });
+    });
+
+    test("that is missing", async () => {
+      rmSync(CONFIG);
+      await expect(ask()).rejects.toMatchObject({
+        code: "CONFIG",
+        message: expect.stringMatching(/no such file/),
+      });
+    });
+  });
+
+  test.each(["v1", "v1beta1", "v1alpha1"])("may have the interface %s, and neither args nor env", async (version) => {
+    provide(answer({ "*.dkr.example.test": PAIR }));
+    const provider = {
+      ...{ name: "cloud-provider", matchImages: ["*.dkr.example.test"] },
+      apiVersion: `credentialprovider.kubelet.k8s.io/${version}`,
+    };
+    writeFileSync(CONFIG, JSON.stringify({ providers: [provider] }));
+    expect((await ask())?.username).toBe("AWS");
   });
 });

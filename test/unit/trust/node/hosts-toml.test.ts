@@ -82,15 +82,100 @@ describe("the servers of a registry, as containerd has them", () => {
   });
 
   test.each([
-    "x = ",
-    'ca = "missing.pem"',
-    'server = "ftp://x"',
-    'server = "https://user@x"',
-    "skip_verify = 1",
-    "host = 1",
-  ])("%j is refused", (text) => {
+    ["x = ", /it is /],
+    ['ca = "missing.pem"', /bad\.example\/missing\.pem: no such file/],
+    ['ca = "/missing/ca.pem"', /: \/missing\/ca\.pem: no such file/],
+    ["ca = 1", /ca is malformed/],
+    ['ca = ["a", 1]', /ca is malformed/],
+    ["client = 1", /client is malformed/],
+    ['server = "ftp://x"', /"ftp:\/\/x" is not the address of a registry/],
+    ['server = "xhttps://x"', /is not the address of a registry/],
+    ['server = "https://user@x"', /is not the address of a registry/],
+    ['server = "https://x/?y"', /is not the address of a registry/],
+    ['server = "https://"', /is not the address of a registry/],
+    ["skip_verify = 1", /skip_verify is neither true nor false/],
+    ["host = 1", /host is not a table/],
+    ['[host]\n"https://x" = 1', /https:\/\/x is not a table/],
+    ['[host."https://x"]\nheader = 1', /header is not a table/],
+    ['[host."https://x"]\ncapabilities = [1]', /capabilities is malformed/],
+    ['[host."https://x".header]\nx = 1', /header is malformed/],
+  ])("%j is refused", (text, message) => {
     write("bad.example", text);
-    expect(() => registryHosts([folder], "bad.example")).toThrow(/hosts\.toml/);
+    let error: unknown;
+    try {
+      registryHosts([folder], "bad.example");
+    } catch (it) {
+      error = it;
+    }
+    expect(error).toMatchObject({ code: "CONFIG", message: expect.stringMatching(message) });
+    expect((error as Error).message).toContain("/bad.example/hosts.toml: ");
+  });
+
+  test("each server has all that its table says, and nothing else", () => {
+    write(
+      "whole.example",
+      `server = "whole.example"
+ca = "ca.pem"
+[host."https://mirror.example/v2/"]
+  capabilities = "PULL"
+`,
+    );
+    writeFileSync(join(folder, "whole.example/ca.pem"), "a certificate");
+    expect(registryHosts([folder], "whole.example")).toEqual([
+      {
+        name: "mirror.example",
+        api: "https://mirror.example/v2/",
+        tls: { verify: true, authorities: [], pairs: [] },
+        plainHttp: "never",
+        plainSecrets: "never",
+        canPull: true,
+        query: { ns: "whole.example" },
+      },
+      {
+        name: "whole.example",
+        api: "https://whole.example/v2/",
+        tls: { verify: true, authorities: ["a certificate"], pairs: [] },
+        plainHttp: "never",
+        plainSecrets: "never",
+        canPull: true,
+      },
+    ]);
+  });
+
+  test("a server over plain HTTP gets the credentials of its own host", () => {
+    write("plain.example", 'server = "http://plain.example"\n');
+    expect(registryHosts([folder], "plain.example")).toMatchObject([
+      { api: "http://plain.example/v2/", plainHttp: "only", plainSecrets: "own host" },
+    ]);
+  });
+
+  test("without hosts.toml, the certificates in the folder are the registry's", () => {
+    const place = join(folder, "certified.example");
+    mkdirSync(place);
+    writeFileSync(join(place, "ca.crt"), "a certificate");
+    expect(registryHosts([folder], "certified.example")).toEqual([
+      {
+        name: "certified.example",
+        api: "https://certified.example/v2/",
+        tls: { verify: true, authorities: ["a certificate"], pairs: [] },
+        plainHttp: "never",
+        plainSecrets: "never",
+      },
+    ]);
+  });
+
+  test("a folder with the port counts before one that leaves it out, and any before another root's", () => {
+    const hostsIn = (...roots: readonly string[]) =>
+      registryHosts(
+        roots.map((it) => join(folder, it)),
+        "port.example:5000",
+      ).map(({ name }) => name);
+    write("one/port.example_5000_", '[host."https://escaped.example"]\n');
+    write("one/port.example:5000", '[host."https://plain.example"]\n');
+    write("two/port.example:5000", '[host."https://second.example"]\n');
+    expect(hostsIn("one", "two")).toEqual(["escaped.example", "port.example:5000"]);
+    expect(hostsIn("two", "one")).toEqual(["second.example", "port.example:5000"]);
+    expect(hostsIn("none", "two")).toEqual(["second.example", "port.example:5000"]);
   });
 });
 
