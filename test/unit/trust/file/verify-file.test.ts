@@ -3,10 +3,10 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { preAuthentication } from "../../../../src/trust/check/statement.ts";
-import { verifyFile } from "../../../../src/trust/file/verify-file.ts";
-import { newKey, pemOf, sha256, spkiOf } from "../../../support/sigstore.ts";
+import { verifyBytes, verifyFile } from "../../../../src/trust/file/verify-file.ts";
+import { hashedrekord, newKey, pemOf, Sigstore, sha256, spkiOf } from "../../../support/sigstore.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
-import { demand, trustFile } from "../check/demand.ts";
+import { demand, keyless, trustFile } from "../check/demand.ts";
 
 const folder = temporaryFolder();
 const KEY = newKey();
@@ -116,6 +116,94 @@ describe("a file's signature", () => {
   });
 });
 
+describe("the bundle of cosign 2", () => {
+  const file = write("old", CONTENT);
+  const signature = sign("sha256", CONTENT, KEY.privateKey).toString("base64");
+  const store = new Sigstore();
+  const pem = pemOf("CERTIFICATE", store.leaf(KEY.publicKey));
+  const entry = store.signedEntry(hashedrekord(CONTENT, Buffer.from(signature, "base64"), pem));
+  const rekorBundle = JSON.parse(entry);
+  const cert = Buffer.from(pem).toString("base64");
+  const by = keyless(store.trustedRoot());
+  let number = 0;
+
+  async function outcome(value: object | string, demanded = by, beside: object = {}) {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    const files = { bundle: write(`old-${number++}.bundle`, text), ...beside };
+    return await verifyFile(file, files, demanded).then(
+      ({ signer }) => signer,
+      ({ code, message }) => `${code}: ${message}`,
+    );
+  }
+
+  test("counts with its certificate, as PEM or base64 of it, and its log entry", async () => {
+    const counts = "certificate of dev@example.test (issuer https://issuer.example.test)";
+    expect(await outcome({ base64Signature: signature, cert, rekorBundle })).toBe(counts);
+    expect(await outcome({ base64Signature: signature, cert: pem, rekorBundle })).toBe(counts);
+    expect(await outcome({ base64Signature: signature, cert })).toMatch(/no transparency log entry/);
+    expect(await outcome({ base64Signature: signature, rekorBundle })).toMatch(/it has no certificate/);
+    const certificate = write("old.pem", pem);
+    expect(await outcome({ base64Signature: signature, rekorBundle }, by, { certificate })).toBe(counts);
+  });
+
+  test("counts by a key, which may stand in the certificate's place", async () => {
+    const publicKey = Buffer.from(pemOf("PUBLIC KEY", spkiOf(KEY.publicKey))).toString("base64");
+    for (const it of [{}, { cert: "" }, { cert: publicKey }])
+      expect(await outcome({ base64Signature: signature, ...it }, leaf)).toMatch(/^key sha256:/);
+  });
+
+  test("may hold an envelope", async () => {
+    const payload = Buffer.from(
+      JSON.stringify({
+        _type: "https://in-toto.io/Statement/v1",
+        subject: [{ digest: { sha256: sha256(CONTENT).toString("hex") } }],
+        predicateType: "https://sigstore.dev/cosign/sign/v1",
+      }),
+    );
+    const payloadType = "application/vnd.in-toto+json";
+    const sig = sign("sha256", preAuthentication({ payloadType, payload }), KEY.privateKey);
+    const envelope = JSON.stringify({
+      ...{ payloadType, payload: payload.toString("base64") },
+      signatures: [{ sig: sig.toString("base64") }],
+    });
+    expect(await outcome({ base64Signature: Buffer.from(envelope).toString("base64") }, leaf)).toMatch(/^key /);
+    const alone = { signature: write("old.envelope", envelope) };
+    expect(await verifyFile(file, alone, leaf)).toMatchObject({ signer: expect.stringMatching(/^key /) });
+  });
+
+  test.each<[object | string, RegExp]>([
+    [{ base64Signature: 1 }, /malformed: its members are not those of a bundle by cosign 2$/],
+    [{ base64Signature: "*" }, /malformed: its members are not those of a bundle by cosign 2$/],
+    [{ base64Signature: signature, cert: 1 }, /malformed: its members are not those of a bundle by cosign 2$/],
+    ["[]", /malformed: it is not a JSON object$/],
+    ["{", /malformed: .+/],
+  ])("is malformed as %j", async (value, message) => {
+    expect(await outcome(value, leaf)).toMatch(message);
+  });
+
+  test("and no other may be named with a certificate or a signature", async () => {
+    const other = { signature: write("beside.sig", signature) };
+    expect(await outcome({ base64Signature: signature }, leaf, other)).toMatch(/^key /);
+    const timestamp = write("beside.json", "{}");
+    for (const beside of [other, { certificate: timestamp }, { certificateChain: timestamp }, { timestamp }])
+      expect(await outcome(bundle(CONTENT), leaf, beside)).toMatch(/^USAGE: .*name the bundle alone$/);
+  });
+});
+
+test("bytes in memory are verified under their name", async () => {
+  const signature = write("memory.sig", sign("sha256", CONTENT, KEY.privateKey));
+  const verify = (bytes: Uint8Array) => verifyBytes({ name: "a release", bytes }, { signature }, leaf);
+  expect(await verify(CONTENT)).toMatchObject({ file: "a release", signer: expect.stringMatching(/^key /) });
+  await expect(verify(Buffer.from("another"))).rejects.toThrow("the signature of a release does not count: ");
+});
+
+test("a key that can't be used is an error of its own", async () => {
+  const signature = write("unused.sig", sign("sha256", CONTENT, KEY.privateKey));
+  const broken = demand({ signer: { kind: "keys", keys: [trustFile("key.pub", "junk")] } });
+  const file = write("unused", CONTENT);
+  await expect(verifyFile(file, { signature }, broken)).rejects.toMatchObject({ code: "BAD_KEY" });
+});
+
 describe("a file's attestation", () => {
   const file = write("attested", CONTENT);
   const [SPDX, SLSA] = ["https://spdx.dev/Document", "https://slsa.dev/provenance/v1"];
@@ -156,6 +244,17 @@ describe("a file's attestation", () => {
     );
     expect(await outcome(attestation(SIGN), SPDX)).toMatch(/^UNTRUSTED: .*a signature, not an attestation/);
     expect(await outcome(attestation(SPDX, Buffer.from("another")), SPDX)).toMatch(/^UNTRUSTED: /);
+  });
+
+  test("is nothing that a signature of the file stands for", async () => {
+    expect(await outcome(bundle(CONTENT), SPDX)).toMatch(
+      /^UNTRUSTED: the attestation of .* does not count: it is a signature, not an attestation$/,
+    );
+    const signature = write("attested.sig", sign("sha256", CONTENT, KEY.privateKey));
+    const statement = { kind: "attestation", predicateType: SPDX } as const;
+    await expect(verifyFile(file, { signature }, { ...leaf, statement })).rejects.toThrow(
+      "it is a signature, not an attestation",
+    );
   });
 
   test("is no signature", async () => {
