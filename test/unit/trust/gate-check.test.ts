@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, expect, test, vi } from "vitest";
@@ -43,6 +43,88 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
     const digests = Array.from({ length: images }, (_, i) => [digestOf(i + 1)]);
     await requireAccepted(layer, digests, settings, {});
   }
+
+  /** An image under these names in containerd's metadata, with a policy of one rule for all. */
+  function pulled(rule: object, names: Readonly<Record<string, string>>, more: object = {}) {
+    const place = join(folder, String(number++));
+    const store = new ContentStore(join(place, "root"));
+    const labels = Object.fromEntries(
+      Object.entries(names).map(([host, path]) => [`containerd.io/distribution.source.${host}`, path]),
+    );
+    store.describe(boltDatabase({ v1: { "k8s.io": { content: { blob: { [digestOf(1)]: { labels } } } } } }));
+    writeFileSync(join(place, "policy.json"), JSON.stringify({ default: [rule], ...more }));
+    const settings = writeSettings(join(place, "settings"), {
+      policy: join(place, "policy.json"),
+      signature_store: join(place, "signatures"),
+      verdict_dir: join(place, "verdicts"),
+      hosts_dir: join(place, "no-hosts"),
+      registries_d: join(place, "no-registries"),
+    });
+    const problem = async (imageReference?: string, digests: readonly string[] = [digestOf(1)]) =>
+      await requireAccepted({ digest: digestOf(0), store: store.folder, imageReference }, [digests], settings, {}).then(
+        () => "accepted",
+        ({ code, message }) => `${code}: ${message}`,
+      );
+    return { place, problem, signatures: join(place, "signatures") };
+  }
+
+  const signedRule = () => ({
+    ...{ type: "sigstoreSigned", keyPath: join(folder, "key.pub") },
+    signedIdentity: { type: "matchRepository" },
+  });
+
+  test("find an earlier verdict for any name, under any digest", async () => {
+    const { problem, signatures } = pulled(signedRule(), { "127.0.0.1:1": "app" });
+    storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
+    expect(await problem()).toBe("accepted");
+    rmSync(signatures, { recursive: true });
+    expect(await problem()).toBe("accepted");
+    expect(await problem(undefined, [digestOf(2), digestOf(1)])).toBe("accepted");
+    expect(await problem(undefined, [digestOf(2)])).toMatch(/^UNTRUSTED/);
+  });
+
+  test("find no verdict that another key gave", async () => {
+    const { place, problem, signatures } = pulled(signedRule(), { "127.0.0.1:1": "app" });
+    storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
+    expect(await problem()).toBe("accepted");
+    rmSync(signatures, { recursive: true });
+    writeFileSync(join(place, "other.pub"), newSigner().publicKey);
+    const rule = { ...signedRule(), keyPath: join(place, "other.pub") };
+    writeFileSync(join(place, "policy.json"), JSON.stringify({ default: [rule] }));
+    expect(await problem()).toMatch(/^UNTRUSTED/);
+  });
+
+  test("pass an image under any of its names, also after one that can't be asked about", async () => {
+    const { problem, signatures } = pulled(signedRule(), { "127.0.0.1:1": "other,app", "a.test": "NOT/a name" });
+    expect(await problem()).toMatch(/^UNTRUSTED: .*127\.0\.0\.1:1\/other: .*127\.0\.0\.1:1\/app: /);
+    storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
+    expect(await problem()).toBe("accepted");
+  });
+
+  test("say why an image is refused: for three names at most", async () => {
+    const { problem } = pulled({ type: "reject" }, { "a.test": "a,b,c,d" });
+    const why = ["a", "b", "c"].map((path) => `a.test/${path}: the policy rejects it (default)`).join("; ");
+    expect(await problem()).toBe(`UNTRUSTED: no image with this layer is trusted: ${why}`);
+    const unknown = `${digestOf(2)} was not pulled, so that its name is not known`;
+    expect(await problem(undefined, [digestOf(2)])).toBe(
+      `UNTRUSTED: no image with this layer is trusted: ${unknown}`,
+    );
+    // containerd has told the name, so that nothing is missing.
+    expect(await problem("b.test/x:1", [digestOf(2)])).toBe(
+      "UNTRUSTED: no image with this layer is trusted: b.test/x: the policy rejects it (default)",
+    );
+    // Neither is a whole name.
+    for (const name of [`sha256:${"a".repeat(64)}`, "NOT/a name"])
+      expect(await problem(name, [digestOf(2)])).toMatch(/no manifest in .* names .* with this key$/);
+  });
+
+  test("end with an error for a policy's key that can't be used", async () => {
+    const rule = { ...signedRule(), keyPath: join(folder, "junk.pub") };
+    writeFileSync(join(folder, "junk.pub"), "junk");
+    const { problem, signatures } = pulled(rule, { "127.0.0.1:1": "app" });
+    storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
+    expect(await problem()).toMatch(/^BAD_KEY: /);
+  });
 
   test("64 are made, and no more", async () => {
     await check(64);
