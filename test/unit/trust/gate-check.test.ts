@@ -61,7 +61,12 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
       registries_d: join(place, "no-registries"),
     });
     const problem = async (imageReference?: string, digests: readonly string[] = [digestOf(1)]) =>
-      await requireAccepted({ digest: digestOf(0), store: store.folder, imageReference }, [digests], settings, {}).then(
+      await requireAccepted(
+        { digest: digestOf(0), store: store.folder, imageReference },
+        [digests],
+        settings,
+        {},
+      ).then(
         () => "accepted",
         ({ code, message }) => `${code}: ${message}`,
       );
@@ -95,7 +100,10 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
   });
 
   test("pass an image under any of its names, also after one that can't be asked about", async () => {
-    const { problem, signatures } = pulled(signedRule(), { "127.0.0.1:1": "other,app", "a.test": "NOT/a name" });
+    const { problem, signatures } = pulled(signedRule(), {
+      "127.0.0.1:1": "other,app",
+      "a.test": "NOT/a name",
+    });
     expect(await problem()).toMatch(/^UNTRUSTED: .*127\.0\.0\.1:1\/other: .*127\.0\.0\.1:1\/app: /);
     storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
     expect(await problem()).toBe("accepted");

@@ -74,7 +74,9 @@ describeWith([root], "a layer that is about to be decrypted", {}, () => {
 
   test("is one of a signed manifest, or of one that was signed when it was checked", async () => {
     const digest = manifest(layer());
-    expect(await isTrusted()).toMatch(/^UNTRUSTED: no image with this layer is trusted: 127\.0\.0\.1:1\/app: /);
+    expect(await isTrusted()).toMatch(
+      /^UNTRUSTED: no image with this layer is trusted: 127\.0\.0\.1:1\/app: /,
+    );
     sign(digest);
     expect(await isTrusted()).toBe(true);
     await expectVerdict();

@@ -81,7 +81,11 @@ describe("the names in a certificate", () => {
     ["with a control character", names(name(EMAIL, "a\u001f")), /not printable ASCII/],
     ["with DEL", names(name(URI, "a\u007f")), /not printable ASCII/],
     ["of a user in IA5", names(userName(name(IA5, "a"))), /user name is malformed/],
-    ["of a user without a wrapper", names(userName(name(UTF8, "a"), FULCIO("07"), 0xa1)), /user name is malformed/],
+    [
+      "of a user without a wrapper",
+      names(userName(name(UTF8, "a"), FULCIO("07"), 0xa1)),
+      /user name is malformed/,
+    ],
     ["of a user that is not UTF-8", names(userName(writeElement(UTF8, Uint8Array.of(0xff)))), /not UTF-8/],
     ["of an issuer that is not text", { oid: FULCIO("08"), value: name(IA5, "a") }, /issuer is malformed/],
     [
@@ -91,7 +95,9 @@ describe("the names in a certificate", () => {
     ],
     ["of an issuer that is not UTF-8", { oid: FULCIO("01"), value: Uint8Array.of(0xff) }, /not UTF-8/],
   ])("are refused %s", (_what, extension, message) => {
-    expect(() => readWith(extension)).toThrow(expect.objectContaining({ code: "UNTRUSTED", message: expect.stringMatching(message) }));
+    expect(() => readWith(extension)).toThrow(
+      expect.objectContaining({ code: "UNTRUSTED", message: expect.stringMatching(message) }),
+    );
   });
 
   test("with 0x20 and 0x7e are printable", () => {
@@ -100,7 +106,8 @@ describe("the names in a certificate", () => {
 
   test("have one issuer, in the older or the newer form", () => {
     const [older, newer] = [oldOidcIssuer("https://i.test"), oidcIssuer("https://i.test")];
-    for (const all of [[older], [newer], [older, newer]]) expect(readWith(...all).issuer).toBe("https://i.test");
+    for (const all of [[older], [newer], [older, newer]])
+      expect(readWith(...all).issuer).toBe("https://i.test");
     expect(() => readWith(older, oidcIssuer("https://j.test"))).toThrow("names two different issuers");
   });
 
@@ -122,7 +129,7 @@ describe("a demand", () => {
       { kind: "other", text: "dev" },
     ],
     issuer: "https://i.test",
-    workflow: new Map([["ref", "main"]]),
+    workflow: new Map([["ref", "main"]] as const),
   } as const;
   const holds = (identity: CertificateIdentity, names: Parameters<typeof checkNames>[0] = NAMES) => {
     try {

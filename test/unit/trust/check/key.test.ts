@@ -1,11 +1,6 @@
 import { createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import {
-  ed25519Advice,
-  readPublicKey,
-  readPublicKeys,
-  verifyWith,
-} from "../../../../src/trust/check/key.ts";
+import { ed25519Advice, readPublicKey, readPublicKeys, verifyWith } from "../../../../src/trust/check/key.ts";
 import { bytesMessage } from "../../../../src/trust/check/message.ts";
 import { newKey, pemOf, spkiOf } from "../../../support/sigstore.ts";
 import { trustFile } from "./demand.ts";
@@ -60,7 +55,9 @@ describe("a file of public keys", () => {
       { algorithm: "rsa", ownHash: "sha256" },
     ]);
     expect(both[0]?.fingerprint).toBe(both[1]?.fingerprint);
-    expect(read(pem(generateKeyPairSync("ed25519")))).toMatchObject([{ algorithm: "ed25519", ownHash: "sha512" }]);
+    expect(read(pem(generateKeyPairSync("ed25519")))).toMatchObject([
+      { algorithm: "ed25519", ownHash: "sha512" },
+    ]);
   });
 
   const privateKey = newKey().privateKey.export({ type: "pkcs8", format: "pem" }).toString();

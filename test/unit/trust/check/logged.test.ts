@@ -94,18 +94,25 @@ test.each(OF_PEM)("an entry of the kind %s may name a certificate, and one only"
     "*",
   ];
   for (const other of others)
-    expect(await problem(of(other), logged)).toBe("UNTRUSTED: its log entry is of another key or certificate");
+    expect(await problem(of(other), logged)).toBe(
+      "UNTRUSTED: its log entry is of another key or certificate",
+    );
 });
 
-test.each(["hashedrekord", "dsse"])("an entry of %s in the second version may name a certificate", async (name) => {
-  const signature = v2({ x509Certificate: { rawBytes: base64(CERTIFICATE) } });
-  const body =
-    name === "dsse"
-      ? { dsseV002: { payloadHash: protobuf("sha256", PAYLOAD), signatures: [signature] } }
-      : { hashedRekordV002: { data: protobuf("sha256", SIGNED), signature } };
-  expect(await problem(bodyOf(`${name} 0.0.2`, body), { ...LOGGED, verifier: CERTIFICATE })).toBe("it holds");
-  expect(await problem(bodyOf(`${name} 0.0.2`, body))).toMatch(/another key or certificate/);
-});
+test.each(["hashedrekord", "dsse"])(
+  "an entry of %s in the second version may name a certificate",
+  async (name) => {
+    const signature = v2({ x509Certificate: { rawBytes: base64(CERTIFICATE) } });
+    const body =
+      name === "dsse"
+        ? { dsseV002: { payloadHash: protobuf("sha256", PAYLOAD), signatures: [signature] } }
+        : { hashedRekordV002: { data: protobuf("sha256", SIGNED), signature } };
+    expect(await problem(bodyOf(`${name} 0.0.2`, body), { ...LOGGED, verifier: CERTIFICATE })).toBe(
+      "it holds",
+    );
+    expect(await problem(bodyOf(`${name} 0.0.2`, body))).toMatch(/another key or certificate/);
+  },
+);
 
 test.each(KINDS)("an entry of the kind %s is of one content, signature and key", async (kind) => {
   const body = bodyOf(kind, SPECS[kind]());
@@ -123,25 +130,30 @@ test.each(KINDS)("an entry of the kind %s is of one content, signature and key",
   );
 });
 
-test.each(KINDS)("an entry of the kind %s without a part, or with one of another type, holds nothing", async (kind) => {
-  /** Every change of one member, at any depth. */
-  function* changes(value: unknown): Generator<unknown> {
-    if (typeof value !== "object" || value === null) return;
-    for (const [name, inner] of Object.entries(value)) {
-      const put = (it: unknown) =>
-        Array.isArray(value)
-          ? value.map((old, i) => (String(i) === name ? it : old))
-          : { ...value, [name]: it };
-      yield put(undefined);
-      yield put(1);
-      yield put("AAAA");
-      yield put([inner, inner]);
-      for (const it of changes(inner)) yield put(it);
+test.each(KINDS)(
+  "an entry of the kind %s without a part, or with one of another type, holds nothing",
+  async (kind) => {
+    /** Every change of one member, at any depth. */
+    function* changes(value: unknown): Generator<unknown> {
+      if (typeof value !== "object" || value === null) return;
+      for (const [name, inner] of Object.entries(value)) {
+        const put = (it: unknown) =>
+          Array.isArray(value)
+            ? value.map((old, i) => (String(i) === name ? it : old))
+            : { ...value, [name]: it };
+        yield put(undefined);
+        yield put(1);
+        yield put("AAAA");
+        yield put([inner, inner]);
+        for (const it of changes(inner)) yield put(it);
+      }
     }
-  }
-  for (const spec of changes(SPECS[kind]()))
-    expect(await problem(bodyOf(kind, spec as object))).toMatch(/^UNTRUSTED: its log entry is of (?:other|another) /);
-});
+    for (const spec of changes(SPECS[kind]()))
+      expect(await problem(bodyOf(kind, spec as object))).toMatch(
+        /^UNTRUSTED: its log entry is of (?:other|another) /,
+      );
+  },
+);
 
 test.each([
   ["sha1", "ab".repeat(20)],

@@ -47,5 +47,7 @@ test("a file that changes between two readings is noticed", async () => {
 test("a file that can't be read is an error, not a wrong signature", async () => {
   const missing = fileMessage(`${path}-missing`);
   await expect(missing.digest("sha256")).rejects.toMatchObject({ code: "IO" });
-  await expect(missing.verify(ec.publicKey, "sha256", new Uint8Array())).rejects.toMatchObject({ code: "IO" });
+  await expect(missing.verify(ec.publicKey, "sha256", new Uint8Array())).rejects.toMatchObject({
+    code: "IO",
+  });
 });

@@ -116,7 +116,9 @@ test.each<[string, FoundSignature, Partial<SignedBy>, RegExp, SignedBy?]>([
   ],
   [
     "of a file",
-    bundle({ messageSignature: { messageDigest: { algorithm: "SHA2_256", digest: "AA==" }, signature: "AA==" } }),
+    bundle({
+      messageSignature: { messageDigest: { algorithm: "SHA2_256", digest: "AA==" }, signature: "AA==" },
+    }),
     {},
     /a file's signature, not an image's/,
   ],

@@ -166,7 +166,9 @@ describe("the bundle of cosign 2", () => {
       ...{ payloadType, payload: payload.toString("base64") },
       signatures: [{ sig: sig.toString("base64") }],
     });
-    expect(await outcome({ base64Signature: Buffer.from(envelope).toString("base64") }, leaf)).toMatch(/^key /);
+    expect(await outcome({ base64Signature: Buffer.from(envelope).toString("base64") }, leaf)).toMatch(
+      /^key /,
+    );
     const alone = { signature: write("old.envelope", envelope) };
     expect(await verifyFile(file, alone, leaf)).toMatchObject({ signer: expect.stringMatching(/^key /) });
   });
@@ -174,7 +176,10 @@ describe("the bundle of cosign 2", () => {
   test.each<[object | string, RegExp]>([
     [{ base64Signature: 1 }, /malformed: its members are not those of a bundle by cosign 2$/],
     [{ base64Signature: "*" }, /malformed: its members are not those of a bundle by cosign 2$/],
-    [{ base64Signature: signature, cert: 1 }, /malformed: its members are not those of a bundle by cosign 2$/],
+    [
+      { base64Signature: signature, cert: 1 },
+      /malformed: its members are not those of a bundle by cosign 2$/,
+    ],
     ["[]", /malformed: it is not a JSON object$/],
     ["{", /malformed: .+/],
   ])("is malformed as %j", async (value, message) => {

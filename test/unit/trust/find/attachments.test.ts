@@ -19,7 +19,11 @@ describe("a manifest of signatures", () => {
   const parse = (value: unknown) => parseArtifactManifest(json(value), "the manifest");
 
   test("has layers, and perhaps a type and a subject", () => {
-    const annotated = [DESCRIPTOR, { ...DESCRIPTOR, annotations: { a: "b" } }, { ...DESCRIPTOR, annotations: null }];
+    const annotated = [
+      DESCRIPTOR,
+      { ...DESCRIPTOR, annotations: { a: "b" } },
+      { ...DESCRIPTOR, annotations: null },
+    ];
     expect(parse({ artifactType: "a", subject: { digest: "d" }, layers: annotated })).toEqual({
       artifactType: "a",
       subject: "d",
@@ -64,15 +68,16 @@ describe("a manifest of signatures", () => {
     );
   });
 
-  test.each([["[]", /^x is not a manifest$/], ["1", /^x is not a manifest$/], ["{", /^x is not a manifest: .+/]])(
-    "is an object: %s",
-    (text, message) => {
-      for (const parseAs of [parseArtifactManifest, parseArtifactIndex])
-        expect(() => parseAs(Buffer.from(text), "x")).toThrow(
-          expect.objectContaining({ code: "BAD_IMAGE", message: expect.stringMatching(message) }),
-        );
-    },
-  );
+  test.each([
+    ["[]", /^x is not a manifest$/],
+    ["1", /^x is not a manifest$/],
+    ["{", /^x is not a manifest: .+/],
+  ])("is an object: %s", (text, message) => {
+    for (const parseAs of [parseArtifactManifest, parseArtifactIndex])
+      expect(() => parseAs(Buffer.from(text), "x")).toThrow(
+        expect.objectContaining({ code: "BAD_IMAGE", message: expect.stringMatching(message) }),
+      );
+  });
 
   test("is an index in the place of one", () => {
     expect(parseArtifactIndex(json({ manifests: [DESCRIPTOR] }), "the index")).toEqual([DESCRIPTOR]);
@@ -107,7 +112,10 @@ test("a defect is neither unreadable nor a failure", async () => {
 });
 
 /** A store of these manifests, by reference. */
-function storeOf(manifests: Readonly<Record<string, object>>, referrers: readonly Descriptor[] = []): ArtifactStore {
+function storeOf(
+  manifests: Readonly<Record<string, object>>,
+  referrers: readonly Descriptor[] = [],
+): ArtifactStore {
   return {
     manifest: async (digest) => {
       const found = manifests[digest];
@@ -180,7 +188,12 @@ describe("what is under a tag", () => {
     "dev.sigstore.cosign/bundle": "entry",
     "dev.sigstore.cosign/rfc3161timestamp": "timestamp",
   };
-  const material = { certificate: "certificate", chain: "chain", rekorBundle: "entry", timestamp: "timestamp" };
+  const material = {
+    certificate: "certificate",
+    chain: "chain",
+    rekorBundle: "entry",
+    timestamp: "timestamp",
+  };
   const find = async (kind: "sig" | "att", ...layers: readonly object[]) => {
     const { found, failures } = await findByTag(storeOf({ [`${TAG}.${kind}`]: { layers } }), DIGEST, kind);
     expect(failures).toEqual([]);
@@ -191,11 +204,13 @@ describe("what is under a tag", () => {
     const empty = new Uint8Array();
     const where = (position: number) => `${TAG}.sig layer ${position}`;
     const simple = { ...DESCRIPTOR, mediaType: SIMPLE };
-    expect(await find("sig", { ...simple, annotations }, simple, { ...simple, mediaType: ENVELOPE })).toEqual([
-      { form: "simple", where: where(0), payload: empty, signature: "c2ln", ...material },
-      { form: "simple", where: where(1), payload: empty, signature: "" },
-      { form: "unreadable", where: where(2), problem: `its media type is "${ENVELOPE}"` },
-    ]);
+    expect(await find("sig", { ...simple, annotations }, simple, { ...simple, mediaType: ENVELOPE })).toEqual(
+      [
+        { form: "simple", where: where(0), payload: empty, signature: "c2ln", ...material },
+        { form: "simple", where: where(1), payload: empty, signature: "" },
+        { form: "unreadable", where: where(2), problem: `its media type is "${ENVELOPE}"` },
+      ],
+    );
     expect(await find("att", { ...simple, mediaType: ENVELOPE, annotations }, simple)).toEqual([
       { form: "envelope", where: `${TAG}.att layer 0`, envelope: empty, ...material },
       { form: "unreadable", where: `${TAG}.att layer 1`, problem: `its media type is "${SIMPLE}"` },

@@ -67,7 +67,9 @@ test("a folder without the image has nothing, and one that can't be read is a fa
   writeFileSync(join(folder, PLACE), "a file");
   expect(await findInFolder(folder, DIGEST, ["sig"])).toEqual({
     found: [],
-    failures: [expect.objectContaining({ code: "IO", message: expect.stringContaining(join(folder, PLACE)) })],
+    failures: [
+      expect.objectContaining({ code: "IO", message: expect.stringContaining(join(folder, PLACE)) }),
+    ],
   });
 });
 

@@ -19,7 +19,10 @@ async function providersFor(registry: string): Promise<ExecProviders> {
   const answer = { auth: { [registry]: { username: "provider", password: "secret" } } };
   writeFileSync(join(folder, "cloud"), `#!/bin/sh\necho '${JSON.stringify(answer)}'\n`, { mode: 0o755 });
   const apiVersion = "credentialprovider.kubelet.k8s.io/v1";
-  writeFileSync(CONFIG, JSON.stringify({ providers: [{ name: "cloud", matchImages: [registry], apiVersion }] }));
+  writeFileSync(
+    CONFIG,
+    JSON.stringify({ providers: [{ name: "cloud", matchImages: [registry], apiVersion }] }),
+  );
   return await readExecProviders(CONFIG, folder);
 }
 

@@ -179,13 +179,16 @@ describe("kubelet's credential providers", () => {
     });
   });
 
-  test.each(["v1", "v1beta1", "v1alpha1"])("may have the interface %s, and neither args nor env", async (version) => {
-    provide(answer({ "*.dkr.example.test": PAIR }));
-    const provider = {
-      ...{ name: "cloud-provider", matchImages: ["*.dkr.example.test"] },
-      apiVersion: `credentialprovider.kubelet.k8s.io/${version}`,
-    };
-    writeFileSync(CONFIG, JSON.stringify({ providers: [provider] }));
-    expect((await ask())?.username).toBe("AWS");
-  });
+  test.each(["v1", "v1beta1", "v1alpha1"])(
+    "may have the interface %s, and neither args nor env",
+    async (version) => {
+      provide(answer({ "*.dkr.example.test": PAIR }));
+      const provider = {
+        ...{ name: "cloud-provider", matchImages: ["*.dkr.example.test"] },
+        apiVersion: `credentialprovider.kubelet.k8s.io/${version}`,
+      };
+      writeFileSync(CONFIG, JSON.stringify({ providers: [provider] }));
+      expect((await ask())?.username).toBe("AWS");
+    },
+  );
 });
