@@ -1,9 +1,8 @@
-import { type ContainerdConfig, readContainerdConfig, USUAL_ROOT } from "../containerd/config.ts";
+import { readContainerdConfig, USUAL_ROOT } from "../containerd/config.ts";
 import { knownConfigFiles, printedVersion, type RunningContainerd } from "../containerd/process.ts";
 import {
   flagValue,
   GATE_FLAG,
-  GZIP_ID,
   KEYS_PATH,
   PROVIDER_CONFIG,
   PROVIDER_VARIABLE,
@@ -87,7 +86,8 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const check =
     config && checkConfig(config, { lookup: localLookup(searchPath), ...(version && { version }) });
   if (config !== undefined) findings.push(...pendingRestart(running, config));
-  const decoder = decoderOf(config);
+  // containerd has an entry of this ID even if no file has one.
+  const decoder = config?.processors.get(TAR_ID);
   const program = decoder && findExecutable(decoder.path, searchPath);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
@@ -167,10 +167,6 @@ async function reportImages(
   if (keys !== undefined && running !== undefined)
     findings.push(...(await unopenedImages({ ...options, ...(records && { records }) })));
   return info;
-}
-
-function decoderOf(config: ContainerdConfig | undefined): StreamProcessor | undefined {
-  return config?.processors.get(TAR_ID) ?? config?.processors.get(GZIP_ID);
 }
 
 /** Loads the keys as the configured decoder does. The configuration check reports args that it refuses. */
