@@ -132,7 +132,7 @@ function scopeFinding(scope: string): PolicyFinding[] {
   if (text.endsWith("/")) return warn("it never matches", "leave the last slash out");
   if (text.includes("*"))
     return warn("it never matches", "a wildcard stands for the first labels of a host only");
-  const host = text.split("/", 1)[0] ?? "";
+  const host = text.split("/")[0] ?? "";
   const isHost = /[.:]/.test(host) || host === "localhost";
   const name = isHost ? parseImageName(`${text.includes("/") ? text : `${text}/x`}`) : undefined;
   if (!isHost) return warn("it never matches", `write the registry's name, as in docker.io/library/${text}`);

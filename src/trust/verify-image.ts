@@ -24,21 +24,15 @@ export async function verifyImage(
   const local = await findLocally(image, wanted, places);
   let findings = local;
   const stores = usesAttachments(image, wanted, places.registries) ? places.stores : [];
-  if (findings.found.length > 0 && stores.length > 0) {
+  for (const store of stores) {
     const judgement = await judge(it, { found: findings.found, failures: [] });
     if (judgement.accepted) return judgement;
-  }
-  for (const [position, store] of stores.entries()) {
     const attached = await findAttached(image, wanted, store);
-    const isLast = position === stores.length - 1;
     // Signatures prove themselves, whichever mirror has them. The last server, the registry itself, has the last word.
     findings = {
       found: [...findings.found, ...attached.found],
       failures: [...local.failures, ...attached.failures],
     };
-    if (isLast) break;
-    const judgement = await judge(it, { ...findings, failures: [] });
-    if (judgement.accepted) return judgement;
   }
   return await judge(it, findings);
 }

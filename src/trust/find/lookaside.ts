@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isObject } from "../../encoding/json.ts";
@@ -87,7 +87,6 @@ function folderOf(lookaside: string): string {
 }
 
 function readOptional(path: string): Uint8Array | undefined {
-  if (!existsSync(path)) return undefined;
   try {
     return readSmallFile(path, LIMITS.signatureBytes);
   } catch (cause) {

@@ -48,7 +48,7 @@ class ContainersPolicy implements Policy {
 
   get registries(): readonly string[] {
     const scopes = [...(this.#transports.get("docker")?.keys() ?? [])];
-    return [...new Set(scopes.map((scope) => scope.split("/", 1)[0] ?? ""))].filter((it) => it !== "");
+    return [...new Set(scopes.map((scope) => scope.split("/")[0] ?? ""))].filter((it) => it !== "");
   }
 
   tagsOf(repository: string): readonly string[] {

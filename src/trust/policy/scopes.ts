@@ -19,7 +19,7 @@ function scopesOfName(name: ImageName): string[] {
   for (; scope.includes("/"); scope = scope.slice(0, scope.lastIndexOf("/"))) scopes.push(scope);
   scopes.push(scope);
   // containers/image cuts at the first colon, of an IPv6 address as well.
-  let domain = scope.split(":", 1)[0] ?? "";
+  let domain = scope.split(":")[0] ?? "";
   for (let dot = domain.indexOf("."); dot >= 0; dot = domain.indexOf(".")) {
     domain = domain.slice(dot + 1);
     scopes.push(`*.${domain}`);
