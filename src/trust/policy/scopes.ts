@@ -38,12 +38,7 @@ export function scopeProblem(transport: string, scope: string): string | undefin
   if (SCOPELESS.has(transport)) return `${transport} takes no scope but ""`;
   if (transport === "docker-daemon" && parseDigest(scope) !== undefined) return "a digest is not a scope";
   if (!FOLDERS.has(transport)) return undefined;
-  const isClean = scope.startsWith("/") && scope !== "/" && cleanPath(scope) === scope;
+  // Go's filepath.Clean leaves such a path as it is.
+  const isClean = scope.startsWith("/") && !scope.endsWith("/") && posix.normalize(scope) === scope;
   return isClean ? undefined : "it is not the absolute path of a folder below /";
-}
-
-/** Go's filepath.Clean of an absolute path. */
-function cleanPath(path: string): string {
-  const normal = posix.normalize(path);
-  return normal.length > 1 && normal.endsWith("/") ? normal.slice(0, -1) : normal;
 }

@@ -31,7 +31,7 @@ export function matchesWildcard(pattern: string, text: string, reach: StarReach)
   return reached.has(parts.length);
 }
 
-const STAR = /^\*/;
+const STAR = /\*/;
 
 /** @param passed what may be passed over: a star may match nothing */
 function closure(positions: readonly number[], parts: readonly string[], passed = STAR): readonly number[] {

@@ -71,6 +71,29 @@ describeWith([root], "the audit of a node's images", {}, () => {
     expect(await audited()).toEqual([[`a.b/c@${A}`, B, false]]);
   });
 
+  test("says why, and whether the policy could be applied", async () => {
+    metadata({ default: { "a.b/c:1": A, "x.y/z:1": B, "A//b": A, [`a.b/c@${A}`]: B } });
+    const images = await Array.fromAsync(auditImages(store, readTrustSettings(settings), {}));
+    expect(Object.fromEntries(images.map(({ name, judged, reason }) => [name, [judged, reason]]))).toEqual({
+      "a.b/c:1": [true, 'the policy accepts it without a signature (docker scope "a.b")'],
+      "x.y/z:1": [true, "the policy rejects it (default)"],
+      "A//b": [false, expect.stringContaining('"A//b"')],
+      [`a.b/c@${A}`]: [true, `its name has another digest than ${B}`],
+    });
+  });
+
+  test("takes only a whole digest for one", async () => {
+    const names = [`x${A}`, `${A}0`];
+    metadata({ default: Object.fromEntries(names.map((name) => [name, A])) });
+    expect((await audited()).map(([name]) => name).toSorted()).toEqual(names.toSorted());
+  });
+
+  test("is an error for a policy that can't be read, before the first image", async () => {
+    metadata({ default: { "a.b/c:1": A } });
+    const broken = { ...readTrustSettings(settings), policy: join(folder, "missing.json") };
+    await expect(auditImages(store, broken, {}).next()).rejects.toMatchObject({ code: "CONFIG" });
+  });
+
   test("is an error without containerd's metadata", async () => {
     const images = auditImages(join(folder, "elsewhere/store"), readTrustSettings(settings), {});
     await expect(images.next()).rejects.toMatchObject({ code: "CONTENT_STORE" });

@@ -56,6 +56,12 @@ test.each([
   [`${A}  bin/../../x`, /outside the folder/],
   [`${A}  a\n${sum("b")}  a`, /two different sums of one file/],
   [`SHA512 (a) = ${A}`, /line 1/],
+  [`xSHA256 (a) = ${A}`, /line 1/],
+  [`SHA256 (a) = ${A}x`, /line 1/],
+  [`SHA256 (a) = ${A} x`, /line 1/],
+  [`x${A}  a`, /line 1/],
+  [`x\\${A}  a\\n`, /line 1/],
+  [`\\${A}  x\\qa`, /line 1/],
 ])("refuses %j", (text, why) => {
   expect(() => read(text)).toThrow(why);
 });
@@ -71,4 +77,19 @@ test("compares files, whatever is wrong with some", () => {
   expect(compareSums(read(`${sum("a", "sha512")}  bin/tool`, "sha512"), "sha512", folder)).toEqual([
     { name: "bin/tool", result: "matches" },
   ]);
+});
+
+test("65,536 lines are read, with or without a last line feed, and no more", () => {
+  const lines = (count: number) => `${A}  a\n`.repeat(count);
+  expect(read(lines(65_536))).toHaveLength(1);
+  expect(read(lines(65_536).slice(0, -1))).toHaveLength(1);
+  expect(() => read(`${lines(65_536)}\n`)).toThrow("SUMS has more than 65536 lines");
+  expect(() => read(`${lines(65_535)}\n\n`)).toThrow(/more than 65536 lines/);
+});
+
+test("the other algorithm's sums are read in both forms", () => {
+  const hex = sum("a", "sha512");
+  expect(read(`${hex}  a\nSHA512 (b) = ${hex}`, "sha512").map(({ name }) => name)).toEqual(["a", "b"]);
+  for (const text of [`xSHA512 (b) = ${hex}`, `SHA512 (b) = ${hex}x`])
+    expect(() => read(text, "sha512")).toThrow(/line 1/);
 });

@@ -70,6 +70,14 @@ modifyImagesWithDigest: true
     expect(requirement.kind).toBe(isMatch ? "signed-by" : "reject");
   });
 
+  test("only an image of Docker Hub has a shorter name", async () => {
+    const text = JSON.stringify({ signatures: [{ image: "nginx*", keyless: [{ issuer: "i", subject: "s" }] }] });
+    const kindOf = async (name: string) => (await read(text)).requirementFor(docker(name)).requirement.kind;
+    expect(await kindOf("docker.io/library/nginx:1")).toBe("signed-by");
+    // Its registry has as many letters as docker.io.
+    expect(await kindOf("evil.test/library/nginx:1")).toBe("reject");
+  });
+
   test("what no entry matches is rejected", async () => {
     const { requirement } = (await read(settings)).requirementFor(docker("registry.example.com/x:1"));
     expect(requirement).toEqual({ kind: "reject" });

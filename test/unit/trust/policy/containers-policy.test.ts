@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { keysOf } from "../../../../src/trust/check/trust-files.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import type { ImagePlace } from "../../../../src/trust/policy/policy.ts";
-import { parsePolicy } from "../../../../src/trust/policy/read-policy.ts";
+import { loadPolicy, parsePolicy } from "../../../../src/trust/policy/read-policy.ts";
 import { leavesOf } from "../../../../src/trust/requirement-tree.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 import { newSigner } from "../../../support/trust.ts";
@@ -91,6 +91,15 @@ describe("a policy that is wrong anywhere is refused", () => {
     ["transports null", { default: REJECT, transports: null }],
     ["scopes null", { default: REJECT, transports: { docker: null } }],
     ["folder scope that is relative", { default: REJECT, transports: { oci: { images: REJECT } } }],
+    ["folder scope of everything", { default: REJECT, transports: { oci: { "/": REJECT } } }],
+    ["folder scope with a last slash", { default: REJECT, transports: { oci: { "/images/": REJECT } } }],
+    ["folder scope that leads up", { default: REJECT, transports: { dir: { "/images/../x": REJECT } } }],
+    ["folder scope with two slashes", { default: REJECT, transports: { dir: { "/images//x": REJECT } } }],
+    ["scope of an archive", { default: REJECT, transports: { "docker-archive": { "/x": REJECT } } }],
+    [
+      "scope that is a digest",
+      { default: REJECT, transports: { "docker-daemon": { [`sha256:${"0".repeat(64)}`]: REJECT } } },
+    ],
     ["no key", signed({})],
     ["two keys", signed({ keyPath: KEY, keyData: "AA==" })],
     ["empty keyPaths", signed({ keyPaths: [] })],
@@ -182,5 +191,74 @@ describe("what a requirement comes to", () => {
   test("what containers/image has never implemented rejects", async () => {
     const policy = await read({ default: [{ type: "signedBy", keyType: "X509Certificates", keyPath: KEY }] });
     expect(policy.requirementFor(docker("a/b:1")).requirement).toEqual({ kind: "reject" });
+  });
+});
+
+test.each<[string, unknown, string]>([
+  ["without a default", { transports: {} }, "policy P: default is missing"],
+  ["with a default that is empty", { default: [] }, "policy P: default: it is not a list of one or more"],
+  ["with transports that are a list", { default: REJECT, transports: [] }, "transports: it is not an object"],
+  [
+    "with scopes that are a list",
+    { default: REJECT, transports: { docker: [] } },
+    "transports.docker: it is not an object",
+  ],
+  [
+    "with a rule that is wrong",
+    { default: REJECT, transports: { docker: { "a.b": [{ type: "reject" }, { type: "x" }] } } },
+    'transports.docker["a.b"][1]: unknown requirement type "x"',
+  ],
+  [
+    "with a scope of an archive",
+    { default: REJECT, transports: { tarball: { "/x": REJECT } } },
+    'transports.tarball["/x"]: tarball takes no scope but ""',
+  ],
+  [
+    "with a folder that is not absolute",
+    { default: REJECT, transports: { "oci-archive": { x: REJECT } } },
+    "it is not the absolute path of a folder below /",
+  ],
+])("a policy %s is refused with its place", async (_what, policy, message) => {
+  await expect(read(policy)).rejects.toThrow(message);
+});
+
+test("scopes of every transport are read, as wide as they may be", async () => {
+  const daemon = { "docker-daemon": { "a/b:1": ACCEPT, "": REJECT } };
+  const policy = await read({
+    default: REJECT,
+    transports: { oci: { "/a": ACCEPT, "/a/b c": REJECT, "": REJECT }, tarball: { "": ACCEPT }, ...daemon },
+  });
+  const scopeOf = (path: string) => policy.requirementFor({ transport: "oci", path }).scope;
+  expect(scopeOf("/a")).toBe('oci scope "/a"');
+  expect(scopeOf("/a/x/y")).toBe('oci scope "/a"');
+  expect(scopeOf("/a/b c/x")).toBe('oci scope "/a/b c"');
+  expect(scopeOf("/ab")).toBe("every other oci image");
+  expect(policy.rules).toEqual([
+    { scope: 'oci scope "/a"', demands: ["insecureAcceptAnything"], materials: [] },
+    { scope: 'oci scope "/a/b c"', demands: ["reject"], materials: [] },
+    { scope: "every other oci image", demands: ["reject"], materials: [] },
+    { scope: "every other tarball image", demands: ["insecureAcceptAnything"], materials: [] },
+    { scope: 'docker-daemon scope "a/b:1"', demands: ["insecureAcceptAnything"], materials: [] },
+    { scope: "every other docker-daemon image", demands: ["reject"], materials: [] },
+    { scope: "default", demands: ["reject"], materials: [] },
+  ]);
+});
+
+test("registries and tags are those of the scopes", async () => {
+  const scopes = ["a.test/b:1", "a.test/b:2", "a.test/bc:3", "a.test:5000/b:4", "a.test/b:1@sha256:0", "*.test", ""];
+  const docker = Object.fromEntries(scopes.map((it) => [it, REJECT]));
+  const policy = await read({ default: REJECT, transports: { docker } });
+  expect(policy.registries).toEqual(["a.test", "a.test:5000", "*.test"]);
+  expect(policy.tagsOf("a.test/b")).toEqual(["1", "2"]);
+  expect(policy.tagsOf("a.test:5000/b")).toEqual(["4"]);
+  const none = await read({ default: REJECT });
+  expect([none.registries, none.tagsOf("a.test/b")]).toEqual([[], []]);
+});
+
+test("a policy that can't be read is an error with its path", async () => {
+  const path = join(folder, "missing.json");
+  await expect(loadPolicy(path, SETTINGS)).rejects.toMatchObject({
+    code: "CONFIG",
+    message: `can't read the policy ${path}: no such file or directory`,
   });
 });
