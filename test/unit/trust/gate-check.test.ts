@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, expect, test, vi } from "vitest";
@@ -124,6 +124,30 @@ describeWith([root], "the checks before a layer is decrypted", {}, () => {
     // Neither is a whole name.
     for (const name of [`sha256:${"a".repeat(64)}`, "NOT/a name"])
       expect(await problem(name, [digestOf(2)])).toMatch(/no manifest in .* names .* with this key$/);
+  });
+
+  test("of an image that comes up again count once", async () => {
+    const { problem, signatures } = pulled(signedRule(), {});
+    storeSignature(signatures, signer, { digest: digestOf(2), reference: REFERENCE });
+    const digests = [digestOf(2), ...Array.from({ length: 70 }, () => digestOf(1))];
+    expect(await problem(REFERENCE, digests)).toBe("accepted");
+  });
+
+  test("64 are made of images without a signature, and no more", async () => {
+    const { place, problem, signatures } = pulled(signedRule(), {});
+    mkdirSync(join(place, "no-registries"));
+    writeFileSync(
+      join(place, "no-registries/off.yaml"),
+      "default-docker:\n  use-sigstore-attachments: false\n",
+    );
+    storeSignature(signatures, signer, { digest: digestOf(1), reference: REFERENCE });
+    const after = (others: number) => [
+      digestOf(1),
+      ...Array.from({ length: others }, (_, i) => digestOf(i + 2)),
+    ];
+    expect(await problem(REFERENCE, after(64))).toMatch(/^UNTRUSTED: /);
+    rmSync(join(place, "verdicts"), { recursive: true, force: true });
+    expect(await problem(REFERENCE, after(63))).toBe("accepted");
   });
 
   test("end with an error for a policy's key that can't be used", async () => {

@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { lintPolicy } from "../../../src/trust/lint.ts";
-import { loadPolicy } from "../../../src/trust/policy/read-policy.ts";
+import { lintPolicy, lintRules, materialsOf } from "../../../src/trust/lint.ts";
+import { loadPolicy, parsePolicy } from "../../../src/trust/policy/read-policy.ts";
 import { newKey, pemOf, Sigstore, spkiOf } from "../../support/sigstore.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -102,4 +102,96 @@ test("a policy under which no pod could start is noticed", async () => {
   expect(await messagesOf({})).toContainEqual(rejected);
   const accepted = { "registry.k8s.io": [{ type: "insecureAcceptAnything" }] };
   expect(await messagesOf(accepted)).not.toContainEqual(rejected);
+});
+
+const rulesOf = async (policy: object) => {
+  const parsed = await parsePolicy(Buffer.from(JSON.stringify(policy)), "policy P", SETTINGS);
+  return lintRules(parsed);
+};
+
+test.each<[string, string | undefined, string?]>([
+  ["registry.test/shop", undefined],
+  ["registry.test:5000/shop/app:1", undefined],
+  ["localhost/shop", undefined],
+  ["localhost", undefined],
+  ["registry.test", undefined],
+  ["registry:5000", undefined],
+  ["*.registry.test", undefined],
+  ["https://registry.test", "it never matches", "leave the scheme out"],
+  ["registry.test/shop/", "it never matches", "leave the last slash out"],
+  ["registry.test/*", "it never matches", "a wildcard stands for the first labels of a host only"],
+  ["x*.registry.test", "it never matches", "a wildcard stands for the first labels of a host only"],
+  ["shop", "it never matches", "write the registry's name, as in docker.io/library/shop"],
+  ["shop/app", "it never matches", "write the registry's name, as in docker.io/library/shop/app"],
+  ["registry.test/Shop", "it never matches", "it is not the beginning of an image's name"],
+  ["registry.test/https://x", "it never matches", "it is not the beginning of an image's name"],
+])("the scope %s: %s", async (scope, problem, hint) => {
+  const reject = [{ type: "reject" }];
+  const accept = [{ type: "insecureAcceptAnything" }];
+  const docker = { [scope]: reject, "registry.k8s.io": accept };
+  const findings = await rulesOf({ default: reject, transports: { docker, oci: { "/shop": reject } } });
+  const message = `docker scope "${scope}": ${problem}`;
+  expect(findings).toEqual(problem === undefined ? [] : [{ severity: "warning", message, hint }]);
+});
+
+test("a policy that accepts what it does not name is noticed", async () => {
+  const accept = [{ type: "insecureAcceptAnything" }];
+  const signed = [{ type: "sigstoreSigned", keyPath: "/missing/key.pub" }];
+  const messages = async (policy: object) => (await rulesOf(policy)).map(({ message }) => message);
+  const unnamed = "images of registries that the policy does not name are accepted without a signature";
+  expect(await messages({ default: accept })).toEqual([unnamed]);
+  const bootstrap = "registry.k8s.io is rejected: a node can't pull the pause image, and starts no pod";
+  expect(await messages({ default: [{ type: "reject" }] })).toEqual([bootstrap]);
+  // A key that is missing is reported elsewhere.
+  expect(await messages({ default: signed })).toEqual([]);
+});
+
+test("a policy or key that others may write is noticed", async () => {
+  const found = mkdtempSync(join(folder, "open-"));
+  const [path, key] = [join(found, "policy.json"), join(found, "key.pub")];
+  writeFileSync(key, KEY);
+  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
+  const warnings = async () =>
+    (await lintPolicy(await loadPolicy(path, SETTINGS), path))
+      .filter(({ message }) => message.startsWith("can't use "))
+      .map(({ severity, message, hint }) => [severity, message, hint]);
+  expect(await warnings()).toEqual([]);
+  const hint = "the verifier and the gate refuse such files";
+  for (const file of [path, key]) {
+    chmodSync(file, 0o666);
+    const message = `can't use ${file}: others than root may write to ${file}`;
+    expect(await warnings()).toEqual([["warning", message, hint]]);
+    chmodSync(file, 0o644);
+  }
+});
+
+test("a file of several keys is noticed, since only the first counts", async () => {
+  const found = mkdtempSync(join(folder, "several-"));
+  const [path, key] = [join(found, "policy.json"), join(found, "key.pub")];
+  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
+  const several = async (count: number) => {
+    writeFileSync(key, KEY.repeat(count));
+    const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
+    return findings.filter(({ message }) => message.startsWith(key));
+  };
+  expect(await several(1)).toEqual([]);
+  expect(await several(2)).toEqual([
+    {
+      severity: "warning",
+      message: `${key} has 2 public keys, of which only the first counts`,
+      hint: "put each into a file of its own, and list them in keyPaths",
+    },
+  ]);
+});
+
+test("a file that has two uses is listed for each, and once for each", async () => {
+  const [a, b] = ["/a.pub", "/b.pub"];
+  const rule = { type: "sigstoreSigned", keyPaths: [a, b], rekorPublicKeyPath: a };
+  const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath: a };
+  const policy = await parsePolicy(Buffer.from(JSON.stringify({ default: [rule, gpg] })), "P", SETTINGS);
+  expect(materialsOf(policy)).toEqual([
+    { kind: "keys", path: a },
+    { kind: "keys", path: b },
+    { kind: "keyring", path: a },
+  ]);
 });

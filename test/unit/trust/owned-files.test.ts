@@ -54,6 +54,15 @@ describeWith([root], "files that only root can change", {}, () => {
     expect(problem("real/file")).toMatch(/others than root may write to/);
   });
 
+  test("another owner may be allowed, besides root", () => {
+    const check = (owner?: number) => () => checkWriters(join(place, "real/file"), owner);
+    check(SOMEBODY)();
+    chownSync(join(place, "real/file"), SOMEBODY, 0);
+    check(SOMEBODY)();
+    expect(check()).toThrow(/does not belong to root$/);
+    expect(check(SOMEBODY + 1)).toThrow(/does not belong to root$/);
+  });
+
   test("a sticky folder keeps root's files, and a sticky file keeps nothing", () => {
     chmodSync(join(place, "real"), 0o1777);
     expect(problem("real/file")).toBeUndefined();

@@ -67,6 +67,18 @@ describe("a trusted root", () => {
   });
 });
 
+describe("the times of a trusted root", () => {
+  const DAY = 24 * 3_600_000;
+  const severities = (now: number) => rootFindings(root(CURRENT), now).map(({ severity }) => severity);
+
+  it("include its authority's first and last moments", () => {
+    const [start, end] = [at("2022-01-01"), at("2026-03-31")];
+    expect([start - 1, start].map(severities)).toEqual([["error"], []]);
+    expect([end, end + 1].map(severities)).toEqual([["warning"], ["error"]]);
+    expect([end - 30 * DAY - 1, end - 30 * DAY].map(severities)).toEqual([[], ["warning"]]);
+  });
+});
+
 describe("a certificate of a policy", () => {
   const one = [parseCertificate(certificate("2026-01-01", "2026-02-01"))];
 
@@ -76,6 +88,12 @@ describe("a certificate of a policy", () => {
     ["2026-02-02", ["warning: ca.pem expired on 2026-02-01"]],
   ])("on %s", (day, expected) => {
     expect(messages(certificateFindings(one, "ca.pem", at(day)))).toEqual(expected);
+  });
+
+  it("counts from its beginning to its end", () => {
+    const [from, to] = [at("2026-01-01"), at("2026-02-01")];
+    const count = (now: number) => certificateFindings(one, "ca.pem", now).length;
+    expect([from - 1, from, to, to + 1].map(count)).toEqual([1, 0, 0, 1]);
   });
 
   it("is counted if there are several", () => {
@@ -96,6 +114,12 @@ describe("the clock", () => {
   it("is right if it is later than the files, or hours behind", () => {
     expect(clockFindings([known, missing], at("2026-05-06"))).toEqual([]);
     expect(clockFindings([known, missing], at("2026-05-05") - 23 * 3_600_000)).toEqual([]);
+  });
+
+  it("may be a day behind a file, and no more", () => {
+    const changed = at("2026-05-05");
+    const count = (now: number) => clockFindings([known], now).length;
+    expect([changed - 24 * 3_600_000, changed - 24 * 3_600_000 - 1].map(count)).toEqual([0, 1]);
   });
 
   it("is reported if it is days behind a file", () => {

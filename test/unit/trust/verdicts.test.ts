@@ -115,6 +115,53 @@ test("a verdict lists its files if it has 16 KiB with them, and no more", async 
   expect(await filesOf(16_384 - size + 2)).toMatchObject({ count: 0 });
 });
 
+test("a verdict that can't be written leaves no part of it", async () => {
+  await verdicts.write(VERDICT, basis());
+  const [file = ""] = readdirSync(place);
+  rmSync(join(place, file));
+  mkdirSync(join(place, file));
+  await expect(verdicts.write(VERDICT, basis())).rejects.toMatchObject({
+    code: "IO",
+    message: expect.stringContaining(`can't write a verdict to ${place}: `),
+  });
+  expect(readdirSync(place)).toEqual([file]);
+});
+
+test("a verdict is as it was written", async () => {
+  const files = [{ name: "/a", bytes: Buffer.from("a") }];
+  await verdicts.write(VERDICT, { ...basis(), files });
+  const [file = ""] = readdirSync(place);
+  const text = readFileSync(join(place, file), "utf8");
+  const whole = JSON.parse(text);
+  expect(whole).toEqual({
+    ...VERDICT,
+    at: "1970-01-01T00:16:40.000Z",
+    expires: "1970-01-01T00:16:41.000Z",
+    program: expect.any(String),
+    files: ["/a"],
+    hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+  expect(statSync(join(place, file)).mode & 0o777).toBe(0o600);
+  const wrong = [
+    ...Object.keys(VERDICT).map((name) => ({ [name]: 1 })),
+    ...["at", "expires", "program", "hash"].map((name) => ({ [name]: undefined })),
+    { files: "/a" },
+    { files: ["/a", 1] },
+    { digest: `sha256:${"b".repeat(64)}` },
+  ];
+  for (const change of wrong) {
+    writeFileSync(join(place, file), JSON.stringify({ ...whole, ...change }));
+    expect(verdicts.namesOf(DIGEST)).toEqual([]);
+    expect(await verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
+  }
+  for (const other of ["[]", "{", ""]) {
+    writeFileSync(join(place, file), other);
+    expect(verdicts.namesOf(DIGEST)).toEqual([]);
+  }
+  writeFileSync(join(place, file), text);
+  expect(verdicts.namesOf(DIGEST)).toEqual(["a.b/c:1"]);
+});
+
 test("a clock that was set back makes no verdict", async () => {
   await verdicts.write(VERDICT, basis());
   now -= 1;

@@ -73,7 +73,11 @@ test("a chain leads from the issuer to the root", () => {
 describe("a leaf", () => {
   test.each<[string, Change, string]>([
     ["of an authority", { extensions: [isCa(), purpose(CODE_SIGNING)] }, "certificate authority's"],
-    ["for another purpose", { extensions: [purpose(TIME_STAMPING)] }, "extended key usage is not code signing"],
+    [
+      "for another purpose",
+      { extensions: [purpose(TIME_STAMPING)] },
+      "extended key usage is not code signing",
+    ],
     ["without a purpose", { extensions: [] }, "extended key usage is not code signing"],
     ["for any purpose", { extensions: [purpose(ANY_PURPOSE)] }, "extended key usage is not code signing"],
     [
@@ -99,7 +103,10 @@ describe("a leaf", () => {
 
   test.each<[string, CertificateSpec["extensions"]]>([
     ["a usage for signatures", [purpose(CODE_SIGNING), usage(DIGITAL_SIGNATURE)]],
-    ["an extension that is not critical", [purpose(CODE_SIGNING), { oid: "2a03", value: Uint8Array.of(5, 0) }]],
+    [
+      "an extension that is not critical",
+      [purpose(CODE_SIGNING), { oid: "2a03", value: Uint8Array.of(5, 0) }],
+    ],
     ["a purpose that is critical", [{ ...purpose(CODE_SIGNING), isCritical: true }]],
   ])("may have %s", (_what, extensions) => {
     expect(outcome({ leaf: leafWith({ extensions }) })).toBe(LEADS);
@@ -167,7 +174,12 @@ describe("an issuer", () => {
 
   test("of the same name as another is passed over if it did not sign", () => {
     const other = make("middle", "root", [newKey(), ROOT], { extensions: CA });
-    const demand = { purpose: OID.codeSigning, intermediates: [other, middle], roots: [root], time: SIGNED_AT };
+    const demand = {
+      purpose: OID.codeSigning,
+      intermediates: [other, middle],
+      roots: [root],
+      time: SIGNED_AT,
+    };
     expect(verifyChain(leaf, demand)).toEqual([middle, root]);
     const stranger = make("root", "root", [newKey(), newKey()], { extensions: CA });
     expect(verifyChain(leaf, { ...demand, roots: [stranger, root] })).toEqual([middle, root]);

@@ -43,7 +43,8 @@ interface Made {
 /** Evidence with what is asked for beside it. */
 function evidence({ leaf = store.leaf(KEY.publicKey), loggedAt, stampedAt, chain }: Made = {}) {
   const verifier = leaf === null ? pemOf("PUBLIC KEY", spkiOf(KEY.publicKey)) : pem(leaf);
-  const stamp = stampedAt !== undefined && Buffer.from(store.timestamp(SIGNATURE, stampedAt)).toString("base64");
+  const stamp =
+    stampedAt !== undefined && Buffer.from(store.timestamp(SIGNATURE, stampedAt)).toString("base64");
   return plainEvidence(bytesMessage(MESSAGE), SIGNATURE, {
     ...(leaf !== null && { certificate: pem(leaf) }),
     ...(chain !== undefined && { chain }),
@@ -102,7 +103,9 @@ describe("a certificate with a trusted time", () => {
     const leaf = keyless(ROOT, { log: IGNORED });
     expect(await check({ loggedAt: SIGNED_AT }, leaf)).toEqual({ signer: BY_DEV });
     expect(await check({ stampedAt: SIGNED_AT }, leaf)).toEqual({ signer: BY_DEV });
-    expect(await check({ loggedAt: SIGNED_AT, stampedAt: SIGNED_AT }, keyless(ROOT))).toEqual({ signer: BY_DEV });
+    expect(await check({ loggedAt: SIGNED_AT, stampedAt: SIGNED_AT }, keyless(ROOT))).toEqual({
+      signer: BY_DEV,
+    });
     const late = /^UNTRUSTED: its certificate was valid from /;
     expect(await check({ loggedAt: SIGNED_AT, stampedAt: SIGNED_AT + HOUR }, leaf)).toMatch(late);
     expect(await check({ loggedAt: SIGNED_AT + HOUR, stampedAt: SIGNED_AT }, leaf)).toMatch(late);
@@ -111,7 +114,9 @@ describe("a certificate with a trusted time", () => {
   test("has each time that is demanded", async () => {
     const stamped = keyless(ROOT, { timestamps: "required" });
     expect(await check({ loggedAt: SIGNED_AT }, stamped)).toBe("UNTRUSTED: it has no timestamp");
-    expect(await check({ stampedAt: SIGNED_AT }, stamped)).toBe("UNTRUSTED: it has no transparency log entry");
+    expect(await check({ stampedAt: SIGNED_AT }, stamped)).toBe(
+      "UNTRUSTED: it has no transparency log entry",
+    );
     expect(await check({ loggedAt: SIGNED_AT, stampedAt: SIGNED_AT }, stamped)).toEqual({ signer: BY_DEV });
   });
 
@@ -166,7 +171,9 @@ describe("a key", () => {
     for (const more of [{ timestamps: "required" as const }, { log: REQUIRED }])
       expect(await check({ leaf: null }, by({ trustedRoot, ...more }))).toMatch(/^CONFIG: /);
     expect(await check({ leaf: null, loggedAt: SIGNED_AT }, by({ log: REQUIRED }))).toEqual({ signer });
-    expect(await check({ leaf: null }, by({ log: REQUIRED }))).toBe("UNTRUSTED: it has no transparency log entry");
+    expect(await check({ leaf: null }, by({ log: REQUIRED }))).toBe(
+      "UNTRUSTED: it has no transparency log entry",
+    );
   });
 
   test("of several is enough, and no other", async () => {
@@ -179,12 +186,16 @@ describe("a key", () => {
 
   test("is not a certificate where the signature says that one made it", async () => {
     const made = { ...evidence(), madeWith: "certificate" as const };
-    await expect(checkSigner(made, by())).rejects.toThrow("it is signed with a certificate, and a key is demanded");
+    await expect(checkSigner(made, by())).rejects.toThrow(
+      "it is signed with a certificate, and a key is demanded",
+    );
   });
 });
 
 test("a certificate is needed where one is demanded", async () => {
-  expect(await check({ leaf: null }, keyless(ROOT))).toBe("UNTRUSTED: it has no certificate, which is demanded");
+  expect(await check({ leaf: null }, keyless(ROOT))).toBe(
+    "UNTRUSTED: it has no certificate, which is demanded",
+  );
   const other = store.leaf(newKey().publicKey);
   expect(await check({ leaf: other }, keyless(ROOT))).toBe(
     "UNTRUSTED: its signature is not by its certificate's key",
@@ -199,7 +210,12 @@ describe("an authority of containers-policy.json", () => {
   const roots = trustFile("root.pem", pem(store.rootCertificate));
   const intermediates = trustFile("middle.pem", pem(store.intermediateCertificate));
   const by = (authority: CertificateAuthority, change: Partial<SignedBy> = {}) =>
-    keyless(ROOT, { signer: { kind: "certificate", identity, authority }, log: IGNORED, sct: "ignored", ...change });
+    keyless(ROOT, {
+      signer: { kind: "certificate", identity, authority },
+      log: IGNORED,
+      sct: "ignored",
+      ...change,
+    });
   const chain = pem(store.intermediateCertificate);
 
   test("fulcio needs a log's time, whether or not the policy demands it", async () => {
@@ -286,7 +302,9 @@ describe("a pinned certificate", () => {
     expect(await check({ leaf: stamping, loggedAt: SIGNED_AT }, pinned(stamping, { chain }))).toMatch(
       /is not code signing$/,
     );
-    expect(await check({ leaf: stamping, loggedAt: SIGNED_AT }, pinned(stamping))).toEqual({ signer: BY_DEV });
+    expect(await check({ leaf: stamping, loggedAt: SIGNED_AT }, pinned(stamping))).toEqual({
+      signer: BY_DEV,
+    });
   });
 
   test("ends with the first certificate of its chain", async () => {

@@ -95,7 +95,11 @@ describe("a trusted root", () => {
     ["with a log without a beginning", logKey({ validFor: undefined }), "its tlogs are malformed"],
     ["with a log's time that has no start", logKey({ validFor: {} }), "its tlogs are malformed"],
     ["with times that are no object", logKey({ validFor: 1 }), "its tlogs are malformed"],
-    ["with a start of another form", logKey({ validFor: { start: "2020-01-01" } }), "its tlogs are malformed"],
+    [
+      "with a start of another form",
+      logKey({ validFor: { start: "2020-01-01" } }),
+      "its tlogs are malformed",
+    ],
     [
       "with a start after something else",
       logKey({ validFor: { start: "x2020-01-01T00:00:00Z" } }),
@@ -106,10 +110,18 @@ describe("a trusted root", () => {
       logKey({ validFor: { start: "2020-01-01T00:00:00Z", end: "2020-99-01T00:00:00Z" } }),
       "its tlogs are malformed",
     ],
-    ["with an authority without certificates", authority({ certChain: undefined }), "certificateAuthorities are"],
+    [
+      "with an authority without certificates",
+      authority({ certChain: undefined }),
+      "certificateAuthorities are",
+    ],
     ["with an authority of none", chain([]), "its certificateAuthorities are malformed"],
     ["with a certificate that is no object", chain([1]), "its certificateAuthorities are malformed"],
-    ["with a certificate that is none", chain([{ rawBytes: "AA==" }]), "its certificateAuthorities are malformed"],
+    [
+      "with a certificate that is none",
+      chain([{ rawBytes: "AA==" }]),
+      "its certificateAuthorities are malformed",
+    ],
     ["with an authority's time that is none", authority({ validFor: 1 }), "its certificateAuthorities are"],
   ])("%s is refused", (_what, value, problem) => {
     expect(() => read(value)).toThrow(
@@ -123,7 +135,9 @@ describe("a trusted root", () => {
   });
 
   test("that is not JSON is refused", () => {
-    expect(() => readTrustedRoot(trustFile("root.json", "{"))).toThrow(/^root\.json is not a trusted root: .+/);
+    expect(() => readTrustedRoot(trustFile("root.json", "{"))).toThrow(
+      /^root\.json is not a trusted root: .+/,
+    );
   });
 });
 

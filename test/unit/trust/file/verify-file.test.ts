@@ -1,4 +1,4 @@
-import { sign } from "node:crypto";
+import { createHash, sign } from "node:crypto";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -64,6 +64,12 @@ describe("a file's signature", () => {
       /does not count|empty/,
     ],
     ["that no flag names", () => [file, {}, leaf], "USAGE", /no signature is named/],
+    [
+      "of a file that does not exist",
+      () => [join(folder, "gone"), {}, leaf],
+      "NOT_FOUND",
+      /can't read .*gone: /,
+    ],
     ["that does not exist", () => [file, { signature: join(folder, "none") }, leaf], "NOT_FOUND", /none/],
     ["of a folder", () => [folder, { signature: write("s4", signature) }, leaf], "USAGE|IO|BAD", /./],
   ])("%s does not count", async (_what, args, code, message) => {
@@ -112,7 +118,27 @@ describe("a file's signature", () => {
     });
     await expect(
       verifyFile(file, { bundle: write("b2", bundle(Buffer.from("another"))) }, leaf),
-    ).rejects.toMatchObject({ code: "UNTRUSTED" });
+    ).rejects.toThrow("its bundle is the signature of another file: the digest does not match");
+  });
+
+  test("in a bundle counts with each of SHA-2's digests, and no other", async () => {
+    const outcomeOf = async (algorithm: string, hash: string) => {
+      const value = JSON.parse(bundle(CONTENT));
+      value.messageSignature.messageDigest = {
+        algorithm,
+        digest: createHash(hash).update(CONTENT).digest("base64"),
+      };
+      return await verifyFile(file, { bundle: write("b3", JSON.stringify(value)) }, leaf).then(
+        () => "it counts",
+        ({ message }) => message,
+      );
+    };
+    for (const size of ["256", "384", "512"])
+      expect(await outcomeOf(`SHA2_${size}`, `sha${size}`)).toBe("it counts");
+    expect(await outcomeOf("SHA2_384", "sha256")).toMatch(/the digest does not match$/);
+    expect(await outcomeOf("SHA3_256", "sha3-256")).toMatch(
+      /its message digest is of an unsupported algorithm$/,
+    );
   });
 });
 

@@ -71,7 +71,9 @@ modifyImagesWithDigest: true
   });
 
   test("only an image of Docker Hub has a shorter name", async () => {
-    const text = JSON.stringify({ signatures: [{ image: "nginx*", keyless: [{ issuer: "i", subject: "s" }] }] });
+    const text = JSON.stringify({
+      signatures: [{ image: "nginx*", keyless: [{ issuer: "i", subject: "s" }] }],
+    });
     const kindOf = async (name: string) => (await read(text)).requirementFor(docker(name)).requirement.kind;
     expect(await kindOf("docker.io/library/nginx:1")).toBe("signed-by");
     // Its registry has as many letters as docker.io.

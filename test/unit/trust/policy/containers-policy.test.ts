@@ -245,7 +245,15 @@ test("scopes of every transport are read, as wide as they may be", async () => {
 });
 
 test("registries and tags are those of the scopes", async () => {
-  const scopes = ["a.test/b:1", "a.test/b:2", "a.test/bc:3", "a.test:5000/b:4", "a.test/b:1@sha256:0", "*.test", ""];
+  const scopes = [
+    "a.test/b:1",
+    "a.test/b:2",
+    "a.test/bc:3",
+    "a.test:5000/b:4",
+    "a.test/b:1@sha256:0",
+    "*.test",
+    "",
+  ];
   const docker = Object.fromEntries(scopes.map((it) => [it, REJECT]));
   const policy = await read({ default: REJECT, transports: { docker } });
   expect(policy.registries).toEqual(["a.test", "a.test:5000", "*.test"]);

@@ -62,7 +62,14 @@ describe.each([true, false])("signatures in a registry whose referrers API is th
   test("count, each by itself, and are not made twice", async () => {
     expect(await check()).toMatchObject({ accepted: false, fault: "unsigned", digest });
     expect((await sign()).signed).toEqual([{ digest, added: ["simple", "bundle"] }]);
-    const { accepted, signatures } = await check();
+    const { accepted, signatures, ...rest } = await check();
+    expect(rest).toEqual({
+      image: `${registry.host}/app:v1`,
+      digest,
+      reason: expect.stringMatching(/^signed by key /),
+      signer: expect.stringMatching(/^key /),
+      ignored: [],
+    });
     expect([accepted, signatures.map(({ verdict }) => verdict.counts)]).toEqual([true, [true, true]]);
     const before = registry.seen.length;
     expect((await sign()).signed).toEqual([{ digest, added: [] }]);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import type { Descriptor } from "../../../../src/spec/descriptor.ts";
@@ -82,6 +82,19 @@ test("an image that was replaced meanwhile is not signed", async () => {
   expect(state()).toEqual(before);
 });
 
+test("an image that is missing or damaged is not signed", async () => {
+  const before = state();
+  const path = blobPath(folder, await imageDigest());
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.subarray(1));
+  await expect(sign()).rejects.toMatchObject({ code: "SIZE_MISMATCH" });
+  writeFileSync(path, bytes.fill(0x20, 1, 2));
+  await expect(sign()).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
+  rmSync(path);
+  await expect(sign()).rejects.toMatchObject({ code: "NOT_FOUND" });
+  expect(index()).toEqual(before[0]);
+});
+
 test("the images of an index are signed only with isRecursive", async () => {
   const bytes = await tar({ hello: Buffer.from("hello") });
   folder = join(temporaryFolder(), "platforms");
@@ -119,6 +132,8 @@ test.each([
     "BAD_IMAGE",
     /is not what signatures can be added to/,
   ],
+  ["of objects that are no descriptors", { layers: [{}] }, "BAD_IMAGE", /is not what signatures/],
+  ["of digests that are no text", { layers: [{ digest: 1 }] }, "BAD_IMAGE", /is not what signatures/],
   ["of 64 signatures", { layers: layersWith(64) }, "LIMIT", /has 64 signatures, which is the most/],
 ])("a tag %s is left as it is", async (_what, document, code, message) => {
   putTagged(await tagOf(".sig"), "application/vnd.oci.image.manifest.v1+json", document);
