@@ -419,13 +419,6 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     reason: "an empty piece at the end adds nothing to the plaintext",
   },
   {
-    file: "src/node/refusals.ts",
-    line: "input: new Uint8Array(0),",
-    from: "0",
-    to: "1",
-    reason: "journalctl does not read its standard input",
-  },
-  {
     file: "src/node/provider-report.ts",
     line: "const CONNECT_MS = 3000;",
     from: "3000",

@@ -111,12 +111,12 @@ function* checkVersion(
     };
     return;
   }
-  if (file.version <= version) return;
+  if (file.version <= version || containerd.minor > REFUSES_HIGHER_IMPORTS) return;
   const higher = `${file.path} has version ${file.version}, higher than the version ${version} of the file that imports it`;
   const hint = `write version = ${version} in it`;
   if (containerd.minor === REFUSES_HIGHER_IMPORTS)
     yield { severity: "error", message: `${higher}: containerd 2.3 refuses that`, hint };
-  else if (containerd.minor < REFUSES_HIGHER_IMPORTS && plugins[OLD_SECTION] !== undefined)
+  else if (plugins[OLD_SECTION] !== undefined)
     yield {
       severity: "warning",
       message: `${higher}: containerd ${formatVersion(containerd)} then ignores [plugins."${OLD_SECTION}"]`,

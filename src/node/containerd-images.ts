@@ -13,6 +13,7 @@ import { parseIndex, parseManifest, parseObject } from "../transport/documents.t
 import { folderBlobs } from "../transport/layout.ts";
 import { blobName } from "../transport/layout-index.ts";
 import { type ImageSource, StoredImage } from "../transport/source.ts";
+import { attempt } from "./attempt.ts";
 
 const CONTENT = "io.containerd.content.v1.content";
 /** Names that the CRI adds to an image: its digest, and the digest of its configuration. */
@@ -57,14 +58,12 @@ export class ContainerdImages {
     for (const image of this.#metadata.images()) {
       if (ADDED_NAME.test(image.name) || seen.has(image.digest)) continue;
       seen.add(image.digest);
-      try {
+      // The content of an image may be removed once it is unpacked, or not be a container image.
+      const found = await attempt([], async () => {
         const source = await this.#source(image);
-        const chains = await chainsOf(source);
-        if (finished.has(chains.at(-1) ?? "")) yield { name: image.name, source, chains };
-      } catch (error) {
-        // The content of an image may be removed once it is unpacked, or be no container image.
-        if (!(error instanceof DecoderError)) throw error;
-      }
+        return { name: image.name, source, chains: await chainsOf(source) };
+      });
+      if (found !== undefined && finished.has(found.chains.at(-1) ?? "")) yield found;
     }
   }
 

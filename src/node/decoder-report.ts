@@ -20,7 +20,6 @@ export async function reportDecoder(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<DecoderReport> {
   const { end, output, errors } = await runCommand(path, ["--version"], {
-    input: new Uint8Array(0),
     environment,
     timeoutMs: LIMITS.nodeCommandMs,
     outputBytes: LIMITS.nodeOutputBytes,

@@ -55,7 +55,6 @@ export async function runOnNode(
 ): Promise<CommandResult> {
   const [program = "", ...args] = [...entering(node, environment), ...command];
   return await runCommand(program, args, {
-    input: new Uint8Array(0),
     environment,
     timeoutMs: LIMITS.programTrialMs,
     outputBytes: LIMITS.nodeOutputBytes,

@@ -31,7 +31,6 @@ export async function lastRefusals(
   const program = findExecutable("journalctl", environment["PATH"] ?? "");
   if (program === undefined) return [];
   const { output } = await runCommand(program, [...QUERY, OWN_USER], {
-    input: new Uint8Array(0),
     environment,
     timeoutMs: LIMITS.nodeCommandMs,
     outputBytes: LIMITS.journalBytes,

@@ -79,7 +79,6 @@ export class Service {
       ? [programOf(name, this.#environment), []]
       : [programOf("nsenter", this.#environment), ["--target", "1", "--mount", "--pid", "--", name]];
     return await runCommand(program, [...prefix, ...args], {
-      input: new Uint8Array(0),
       environment: this.#environment,
       timeoutMs,
       outputBytes: LIMITS.nodeOutputBytes,

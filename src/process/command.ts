@@ -3,8 +3,8 @@ import { closeSync, writeSync } from "node:fs";
 import { openNameless } from "../io/spool.ts";
 
 export interface CommandOptions {
-  /** The whole of the command's stdin. */
-  readonly input: Uint8Array;
+  /** The whole of the command's stdin; undefined: it is empty. */
+  readonly input?: Uint8Array;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs: number;
   /** The command is killed when it writes more than this to stdout. */
@@ -74,7 +74,8 @@ export async function runCommand(
 }
 
 function start(path: string, args: readonly string[], options: CommandOptions): ChildProcess {
-  const file = inputFile(options.input);
+  const { input = new Uint8Array(0) } = options;
+  const file = inputFile(input);
   try {
     const child = spawn(path, args, {
       detached: true,
@@ -83,7 +84,7 @@ function start(path: string, args: readonly string[], options: CommandOptions): 
     });
     // EPIPE: a program need not read all of its input. Its answer decides.
     child.stdin?.on("error", () => {});
-    child.stdin?.end(options.input);
+    child.stdin?.end(input);
     return child;
   } finally {
     if (file !== null) closeSync(file);

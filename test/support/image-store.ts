@@ -24,9 +24,9 @@ export class ImageStore {
     return this.#store.root;
   }
 
-  /** @returns the chains of its layers, the lowest first */
-  add(name: string, layers: readonly object[]): string[] {
-    const diffIds = layers.map((_, i) => sha256(Buffer.from(`${name} ${i}`)));
+  /** @param content images with the same content are the same. @returns the chains of its layers, the lowest first */
+  add(name: string, layers: readonly object[], content = name): string[] {
+    const diffIds = layers.map((_, i) => sha256(Buffer.from(`${content} ${i}`)));
     const chains: string[] = [];
     // OCI image-spec, "Layer ChainID": the digest of the chain below and the layer, with a space between them.
     for (const id of diffIds) {

@@ -176,6 +176,7 @@ describe("versions", () => {
     ["2.1.9", `[${OLD}]\nmax_concurrent_downloads = 5`, "warning"],
     ["2.2.2", `[${OLD}]\nmax_concurrent_downloads = 5`, "warning"],
     ["2.3.4", "", "error"],
+    ["2.3.4", `[${OLD}]\nmax_concurrent_downloads = 5`, "error"],
     ["2.4.0", "", undefined],
     ["1.7.24", "", "error"],
   ])("containerd %s with an import of version 3 in a version 2 file with %j", (version, text, severity) => {
@@ -194,6 +195,16 @@ describe("versions", () => {
     expect(check(old, "2.4.0", { "x.toml": stanza("2.x") }).payload).toBe(true);
   });
 
+  test("an import of version 2 makes all of containerd 2.2's configuration version 2", () => {
+    const text = `version = 3\nimports = ["x.toml"]\n[${OLD}]\nmax_concurrent_downloads = 5`;
+    for (const [version, isPassed] of [
+      ["2.1.9", true],
+      ["2.2.2", true],
+      ["2.3.0", false],
+    ] as const)
+      expect(check(text, version, { "x.toml": stanza("1.x") }).payload).toBe(isPassed);
+  });
+
   test("relative patterns, which containerd 1.6 does not follow", () => {
     const text = stanza("1.x").replace(
       "version = 2",
@@ -205,6 +216,14 @@ describe("versions", () => {
       ),
     ]);
     expect(check(text, "1.7.24").findings).toEqual([]);
+    const about = said(check(text, "2.1.9").findings).filter((it) => it.includes("conf.d"));
+    expect(about).toEqual([]);
+  });
+
+  test("an import of the same version is right for containerd 2.3", () => {
+    const imported = { "x.toml": "version = 3\n" };
+    const text = stanza("2.x").replace("version = 3", 'version = 3\nimports = ["x.toml"]');
+    expect(said(check(text, "2.3.0", imported).findings).filter((it) => it.includes("x.toml"))).toEqual([]);
   });
 
   test("who is to read a file is guessed from its version", () => {
@@ -224,6 +243,9 @@ describe("whether a payload comes", () => {
     ["2.1.9", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, true],
     ["2.1.6", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, false],
     ["2.0.11", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, false],
+    ["2.0.12", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, true],
+    ["2.1.7", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, true],
+    ["1.7.24", `${stanza("1.x")}[${IMAGES}.image_decryption]\nkey_model = ""`, true],
     ["2.2.1", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, false],
     ["2.2.2", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, true],
     ["2.3.0", `${stanza("2.x")}[${IMAGES}]\nuse_local_image_pull = true`, true],

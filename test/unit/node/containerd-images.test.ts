@@ -45,6 +45,21 @@ test("an image is unpacked if the chain of all its layers has a snapshot", async
   expect(await unpackedWith(`extract-1-a ${chains[2]}`)).toEqual([]);
 });
 
+test("an image with several names is unpacked once, under the name that it was pulled by", async () => {
+  const store = new ImageStore(mkdtempSync(join(folder, "root-")));
+  const names = [
+    "docker.io/library/sha256:1",
+    "docker.io/library/x:1",
+    "registry.example/x@sha256:00",
+    "sha256:00",
+  ];
+  const chains = names.map((name) => store.add(name, [PLAIN_LAYER], "same"));
+  store.write(chains.flat().slice(0, 1));
+  const found: string[] = [];
+  for await (const { name } of new ContainerdImages(store.root).unpacked()) found.push(name);
+  expect(found).toEqual(["docker.io/library/sha256:1"]);
+});
+
 test.each([
   ["nothing", () => undefined],
   ["a FIFO", (path: string) => execFileSync("mkfifo", [path])],

@@ -24,14 +24,14 @@ function write(path: string, text = ""): void {
 }
 
 test.each([
-  ["/var/lib/rancher/k3s/agent/etc/containerd/config.toml", "k3s"],
-  ["/var/lib/rancher/rke2/agent/etc/containerd/config.toml", "RKE2"],
-  ["/etc/k0s/containerd.toml", "k0s"],
-  ["/etc/containerd/config.toml", "containerd"],
-])("a node with %s runs %s", (configFile, name) => {
+  ["/var/lib/rancher/k3s/agent/etc/containerd/config.toml", "k3s", true],
+  ["/var/lib/rancher/rke2/agent/etc/containerd/config.toml", "RKE2", true],
+  ["/etc/k0s/containerd.toml", "k0s", false],
+  ["/etc/containerd/config.toml", "containerd", false],
+])("a node with %s runs %s, which renders it: %s", (configFile, name, isRendered) => {
   write(configFile);
-  expect(distributionOf(node, undefined)).toMatchObject({ name, configFile });
-  expect(distributionOf(new NodeRoot(folder), configFile)).toMatchObject({ name, configFile });
+  expect(distributionOf(node, undefined)).toMatchObject({ name, configFile, isRendered });
+  expect(distributionOf(new NodeRoot(folder), configFile)).toMatchObject({ name, configFile, isRendered });
 });
 
 test("its service is the one that it has", () => {

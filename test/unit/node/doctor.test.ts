@@ -178,6 +178,8 @@ exit 1`,
       putKey("../outside.pem");
       symlinkSync("../outside.pem", join(keysPath, "link.pem"));
       expect(files(await diagnosed())).toEqual(["a.pem", "bad.pem skipped", "link.pem skipped"]);
+      configure({ args: ["--no-such-flag"] });
+      expect(files(await diagnosed())).toEqual(["a.pem", "bad.pem skipped", "link.pem skipped"]);
       configure({ args: ["--allow-external-symlinks"] });
       expect(files(await diagnosed())).toEqual(["a.pem", "bad.pem skipped", "link.pem"]);
     });
