@@ -1,4 +1,11 @@
-import { createCipheriv, createHash, createPrivateKey, generateKeyPairSync } from "node:crypto";
+import {
+  createCipheriv,
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  pbkdf2Sync,
+  scryptSync,
+} from "node:crypto";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { PieceBudget } from "../../../src/budget.ts";
@@ -6,6 +13,7 @@ import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding
 import { type PemBlock, parsePem } from "../../../src/encoding/pem.ts";
 import * as encryptedKey from "../../../src/keys/encrypted-key.ts";
 import { Secret } from "../../../src/secret.ts";
+import { derPlaces, EDITS } from "../../support/der-edits.ts";
 import { describeWith, openssl, output } from "../../support/peers.ts";
 import { watchCopies } from "../../support/secrets.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -209,4 +217,121 @@ test("after a decryption, nothing but its result holds the plaintext, and the ke
   expect(decrypted).toEqual(new Uint8Array(plaintext));
   expect(copies.holding(Buffer.from("secret"))).toEqual([decrypted]);
   expect(key).toEqual(Buffer.alloc(16));
+});
+
+describe("the structure of an encrypted key", () => {
+  const OIDS = { aes: "60864801650304012a", pbkdf2: "2a864886f70d01050c", scrypt: "2b06010401da47040b" };
+  const sequence = (...parts: readonly Uint8Array[]) => writeElement(TAG.SEQUENCE, ...parts);
+  const number = (value: number) => writeInteger(Uint8Array.of(value >> 16, value >> 8, value));
+  const [salt, iv] = [Buffer.alloc(8, 1), Buffer.alloc(16, 2)];
+  /** With a key that stands for one of each derivation. */
+  function encryptedBy(derivation: Uint8Array, key: Uint8Array): Bytes {
+    const cipher = createCipheriv("aes-256-cbc", key, iv);
+    const data = Buffer.concat([cipher.update(PLAIN.pkcs8), cipher.final()]);
+    const encryption = sequence(writeOid(OIDS.aes), writeElement(TAG.OCTET_STRING, iv));
+    const algorithm = sequence(writeOid(encryptedKey.PBES2), sequence(derivation, encryption));
+    return sequence(algorithm, writeElement(TAG.OCTET_STRING, data));
+  }
+  const octets = writeElement(TAG.OCTET_STRING, salt);
+  const pbkdf2Of = (...fields: readonly Uint8Array[]) =>
+    sequence(writeOid(OIDS.pbkdf2), sequence(octets, ...fields));
+  const scryptOf = (N: number, r: number, p: number) =>
+    sequence(writeOid(OIDS.scrypt), sequence(octets, number(N), number(r), number(p)));
+  const PRF = sequence(writeOid("2a864886f70d0209"));
+  // 0.1.0 is the derivation, 0.1.1 the cipher, and 1 what is encrypted.
+  const forms: readonly [string, Bytes, object][] = [
+    [
+      "PBKDF2",
+      encryptedBy(pbkdf2Of(number(1), PRF), pbkdf2Sync(PASSWORD, salt, 1, 32, "sha256")),
+      {
+        "a malformed encrypted key, removed": "0 1",
+        "in an outdated way, emptied": "0 0.0",
+        "in an outdated way, removed": "0.0 0.1",
+        "in an outdated way, retagged": "0.0",
+        "key, doubled": "0",
+        "key, emptied": "0.1.0.1.0 0.1.1.1 1",
+        "key, removed": "0.1.0.1.2",
+        "key, retagged": "0.1.0.1.2",
+        "with a cipher that is not supported, doubled": "0.0 0.1.0 0.1.1.0",
+        "with a cipher that is not supported, emptied": "0.1 0.1.1 0.1.1.0",
+        "with a cipher that is not supported, removed": "0.1.0 0.1.1 0.1.1.0 0.1.1.1",
+        "with a cipher that is not supported, retagged": "0.1.1.0 0.1.1.1",
+        "with a key derivation that is not supported, doubled": "0.1.0.0 0.1.0.1.0",
+        "with a key derivation that is not supported, emptied":
+          "0.1.0 0.1.0.0 0.1.0.1 0.1.0.1.1 0.1.0.1.2 0.1.0.1.2.0",
+        "with a key derivation that is not supported, removed":
+          "0.1.0.0 0.1.0.1 0.1.0.1.0 0.1.0.1.1 0.1.0.1.2.0",
+        "with a key derivation that is not supported, retagged": "0.1.0.0 0.1.0.1.0 0.1.0.1.1 0.1.0.1.2.0",
+      },
+    ],
+    [
+      "scrypt",
+      encryptedBy(scryptOf(2, 1, 1), scryptSync(PASSWORD, salt, 32, { N: 2, r: 1, p: 1 })),
+      {
+        "a malformed encrypted key, removed": "0 1",
+        "in an outdated way, emptied": "0 0.0",
+        "in an outdated way, removed": "0.0 0.1",
+        "in an outdated way, retagged": "0.0",
+        "key, doubled": "0 0.1.0.1.1",
+        "key, emptied": "0.1.0.1.0 0.1.1.1 1",
+        "with a cipher that is not supported, doubled": "0.0 0.1.0 0.1.1.0",
+        "with a cipher that is not supported, emptied": "0.1 0.1.1 0.1.1.0",
+        "with a cipher that is not supported, removed": "0.1.0 0.1.1 0.1.1.0 0.1.1.1",
+        "with a cipher that is not supported, retagged": "0.1.1.0 0.1.1.1",
+        "with a key derivation that is not supported, doubled": "0.1.0.0 0.1.0.1.0",
+        "with a key derivation that is not supported, emptied":
+          "0.1.0 0.1.0.0 0.1.0.1 0.1.0.1.1 0.1.0.1.2 0.1.0.1.3",
+        "with a key derivation that is not supported, removed":
+          "0.1.0.0 0.1.0.1 0.1.0.1.0 0.1.0.1.1 0.1.0.1.2 0.1.0.1.3",
+        "with a key derivation that is not supported, retagged":
+          "0.1.0.0 0.1.0.1.0 0.1.0.1.1 0.1.0.1.2 0.1.0.1.3",
+      },
+    ],
+  ];
+  const outcome = async (der: Bytes) => {
+    const result = await decryptPkcs8(der, right());
+    if (!("reason" in result)) return Buffer.compare(result, PLAIN.pkcs8) === 0 ? "opens" : "garbage";
+    return result.reason
+      .replace(/ \(to convert it.*| that none of.*/, "")
+      .replace(/^an? (?:key )?encrypted /, "");
+  };
+
+  test.each(forms)("with %s matters wherever it is read", async (_form, der, expected) => {
+    expect(await outcome(der)).toBe("opens");
+    const found: Record<string, string> = {};
+    for (const place of derPlaces(der))
+      for (const [name, edit] of Object.entries(EDITS)) {
+        const result = await outcome(place.with(...edit(place.element)));
+        if (result === "opens") continue;
+        const before = found[`${result}, ${name}`];
+        found[`${result}, ${name}`] = before === undefined ? place.path : `${before} ${place.path}`;
+      }
+    expect(found).toEqual(expected);
+  });
+
+  test.each<[number, number, number, boolean]>([
+    [2, 1, 1, true],
+    [32_768, 1, 1, true],
+    [65_536, 1, 1, false],
+    [65_536, 2, 1, true],
+    [1, 1, 1, false],
+    [3, 1, 1, false],
+    [2, 0, 1, false],
+    [2, 1, 0, false],
+    [0, 1, 1, false],
+  ])("may have the scrypt cost N = %i, r = %i, p = %i: %s", async (N, r, p, isAllowed) => {
+    const result = await outcome(encryptedBy(scryptOf(N, r, p), Buffer.alloc(32)));
+    expect(result).toBe(isAllowed ? "key" : "with a key derivation that is not supported");
+  });
+
+  test("has PBKDF2's SHA-1 if it names no other", async () => {
+    const key = pbkdf2Sync(PASSWORD, salt, 2, 32, "sha1");
+    expect(await outcome(encryptedBy(pbkdf2Of(number(2)), key))).toBe("opens");
+    expect(await outcome(encryptedBy(pbkdf2Of(number(2), sequence(writeOid("2a03"))), key))).toBe(
+      "with a key derivation that is not supported",
+    );
+    expect(await outcome(encryptedBy(pbkdf2Of(number(0)), key))).toBe(
+      "with a key derivation that is not supported",
+    );
+  });
 });
