@@ -2,12 +2,13 @@ import { execFileSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { PieceBudget } from "../../../src/budget.ts";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
 import { KeyCollector } from "../../../src/keys/collector.ts";
 import { openPkcs12 } from "../../../src/keys/pkcs12.ts";
 import { Secret } from "../../../src/secret.ts";
+import { derPlaces, EDITS } from "../../support/der-edits.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = temporaryFolder();
@@ -144,4 +145,136 @@ test("every cut is refused", async () => {
   const whole = make("x", "-keypbe", "NONE", "-certpbe", "NONE");
   for (let length = 0; length < whole.length; length += 31)
     expect((await collect(whole.slice(0, length), "x")).keys).toEqual([]);
+});
+
+describe("the structure of a file", () => {
+  type Bytes = Uint8Array<ArrayBuffer>;
+  const CERTIFICATE = Uint8Array.of(1, 2, 3);
+  const tagged = (bytes: Uint8Array) => writeElement(TAG.CONTEXT_0, bytes);
+  const fileOf = (parts: Uint8Array) => sequence(integer(3), data(parts));
+  const PART = "2a864886f70d010706";
+  /** A key bag, a certificate bag, and a bag of another kind. */
+  const bags = () =>
+    sequence(
+      sequence(writeOid("2a864886f70d010c0a0101"), tagged(pkcs8)),
+      sequence(
+        writeOid("2a864886f70d010c0a0103"),
+        tagged(sequence(writeOid("2a864886f70d01091601"), tagged(octets(CERTIFICATE)))),
+      ),
+      sequence(writeOid("2a03"), tagged(octets(CERTIFICATE))),
+    );
+  /** An encrypted part, and a key that is encrypted by itself, in a cipher that nothing here has. */
+  const encryptedPart = (algorithm: Uint8Array) =>
+    sequence(
+      sequence(
+        writeOid(PART),
+        tagged(
+          sequence(
+            integer(0),
+            sequence(writeOid("2a864886f70d010701"), algorithm, writeElement(0x80, new Uint8Array(64))),
+          ),
+        ),
+      ),
+    );
+  const shrouded = (algorithm: Uint8Array) =>
+    sequence(
+      sequence(writeOid("2a864886f70d010c0a0102"), tagged(sequence(algorithm, octets(new Uint8Array(64))))),
+    );
+  const TRIPLE_DES = () =>
+    sequence(writeOid("2a864886f70d010c0103"), sequence(octets(new Uint8Array(8)), integer(1)));
+
+  async function outcome(file: Bytes): Promise<string> {
+    const passwords = [new Secret(new Uint8Array(Buffer.from("x")))];
+    const found = await openPkcs12(file, { passwords, budget: new PieceBudget({ cpuMs: 10_000 }) });
+    const short = (reason: string) => reason.replace(/ \(to convert.*/, "").replace(/^an? /, "");
+    if ("reason" in found) return short(found.reason);
+    const keys = found.keys.map((it) =>
+      "reason" in it ? short(it.reason) : `${it.length > 1000 ? "a" : "a cut"} key`,
+    );
+    return [...keys, ...found.certificates.map((it) => `certificate of ${it.length}`)].join(", ");
+  }
+
+  /** What becomes of each edit that matters. */
+  async function outcomes(der: Bytes, wrap: (it: Bytes) => Bytes) {
+    const whole = await outcome(wrap(der));
+    const found: Record<string, string> = { whole };
+    for (const place of derPlaces(der))
+      for (const [name, edit] of Object.entries(EDITS)) {
+        const result = await outcome(wrap(place.with(...edit(place.element))));
+        if (result === whole) continue;
+        const key = `${name}: ${result}`;
+        found[key] = found[key] === undefined ? place.path : `${found[key]} ${place.path}`;
+      }
+    return found;
+  }
+
+  test("is that of its parts", async () => {
+    expect(await outcomes(fileOf(sequence(data(bags()))), (it) => it)).toEqual({
+      "doubled: DER, but neither a private key nor a certificate": "0",
+      "doubled: PKCS#12 file in a form that is not supported": "1.0 1.1.0",
+      "emptied: DER, but neither a private key nor a certificate": "0",
+      "emptied: PKCS#12 file in a form that is not supported": "1 1.0 1.1 1.1.0",
+      "removed: DER, but neither a private key nor a certificate": "0 1",
+      "removed: PKCS#12 file in a form that is not supported": "1.0 1.1 1.1.0",
+      "retagged: DER, but neither a private key nor a certificate": "0 1",
+      "retagged: PKCS#12 file in a form that is not supported": "1.0 1.1 1.1.0",
+      whole: "a key, certificate of 3",
+    });
+  });
+
+  test("of each part is that of its bags", async () => {
+    expect(await outcomes(sequence(data(bags())), fileOf)).toEqual({
+      "doubled: PKCS#12 file encrypted in an outdated way": "0.0 0.1.0",
+      "doubled: a key, a key, certificate of 3, certificate of 3": "0",
+      "emptied: PKCS#12 file encrypted in an outdated way": "0 0.0 0.1 0.1.0",
+      "removed: PKCS#12 file encrypted in an outdated way": "0 0.0 0.1 0.1.0",
+      "retagged: PKCS#12 file encrypted in an outdated way": "0.0 0.1 0.1.0",
+      whole: "a key, certificate of 3",
+    });
+  });
+
+  test("of a bag of a certificate is read to its end", async () => {
+    const [, bag] = derPlaces(bags()).filter(({ path }) => /^\d$/.test(path));
+    const wrap = (it: Bytes) => fileOf(sequence(data(sequence(it))));
+    expect(await outcomes(bag?.element.whole.slice() ?? new Uint8Array(), wrap)).toEqual({
+      "doubled: PKCS#12 file encrypted in an outdated way": "0 1.0.0 1.0.1.0",
+      "emptied: PKCS#12 file encrypted in an outdated way": "0 1 1.0 1.0.1",
+      "emptied: certificate of 0": "1.0.1.0",
+      "removed: PKCS#12 file encrypted in an outdated way": "0 1 1.0 1.0.0 1.0.1 1.0.1.0",
+      "retagged: PKCS#12 file encrypted in an outdated way": "0 1.0.1.0",
+      whole: "certificate of 3",
+    });
+  });
+
+  test("of an encrypted part is read to its end", async () => {
+    expect(await outcomes(encryptedPart(TRIPLE_DES()), fileOf)).toEqual({
+      "doubled: PKCS#12 file encrypted in an outdated way":
+        "0.0 0.1.0 0.1.0.0 0.1.0.1.0 0.1.0.1.1 0.1.0.1.1.0 0.1.0.1.1.1.0",
+      "emptied: PKCS#12 file encrypted in an outdated way":
+        "0 0.0 0.1 0.1.0 0.1.0.1 0.1.0.1.1 0.1.0.1.1.0 0.1.0.1.1.1 0.1.0.1.1.1.1",
+      "removed: PKCS#12 file encrypted in an outdated way":
+        "0 0.0 0.1 0.1.0 0.1.0.0 0.1.0.1 0.1.0.1.0 0.1.0.1.1 0.1.0.1.1.0 0.1.0.1.1.1 0.1.0.1.1.1.0 0.1.0.1.1.1.1 0.1.0.1.2",
+      "retagged: PKCS#12 file encrypted in an outdated way":
+        "0.0 0.1 0.1.0 0.1.0.1.1.0 0.1.0.1.1.1.0 0.1.0.1.1.1.1 0.1.0.1.2",
+      whole: "encrypted key that none of the given passwords opens",
+    });
+  });
+
+  test("of an encrypted key is read to its end", async () => {
+    expect(await outcomes(shrouded(TRIPLE_DES()), (it) => fileOf(sequence(data(it))))).toEqual({
+      "doubled: PKCS#12 file encrypted in an outdated way": "0.0 0.1.0.0.0 0.1.0.0.1.0",
+      "doubled: PKCS#12 file in a form that is not supported": "0.1.0.0",
+      "doubled: encrypted key that none of the given passwords opens, encrypted key that none of the given passwords opens":
+        "0",
+      "emptied: PKCS#12 file encrypted in an outdated way":
+        "0 0.0 0.1 0.1.0.0 0.1.0.0.0 0.1.0.0.1 0.1.0.0.1.1",
+      "emptied: PKCS#12 file in a form that is not supported": "0.1.0",
+      "removed: PKCS#12 file encrypted in an outdated way":
+        "0 0.0 0.1 0.1.0 0.1.0.0.0 0.1.0.0.1 0.1.0.0.1.0 0.1.0.0.1.1",
+      "removed: PKCS#12 file in a form that is not supported": "0.1.0.0 0.1.0.1",
+      "retagged: PKCS#12 file encrypted in an outdated way": "0.0 0.1.0.0.0 0.1.0.0.1.0 0.1.0.0.1.1",
+      "retagged: PKCS#12 file in a form that is not supported": "0.1.0.1",
+      whole: "encrypted key that none of the given passwords opens",
+    });
+  });
 });
