@@ -58,6 +58,17 @@ const PUBLIC_PACKETS = Buffer.concat([
   Uint8Array.of(0xce, 255, 0, 0, 0, 2, 0x95, 0x95),
 ]);
 
+test.each([
+  ["ssh-ed25519 AAAAC3 a comment", /^a public key/],
+  ["ecdsa-sha2-nistp256 AAAAE2", /^a public key/],
+  ["sk-ssh-ed25519@openssh.com AAAAG", /^a public key/],
+  ["xssh-ed25519 AAAAC3", /^not a key of a known kind$/],
+  ["ssh-ed25519 BAAAC3", /^not a key of a known kind$/],
+  ["", /^not a key of a known kind$/],
+])("the text %j is %s", async (text, reason) => {
+  expect(await kinds(text)).toMatch(reason);
+});
+
 describe("private keys by what they are", () => {
   test.each([
     ["PKCS#1 PEM", pem(RSA.privateKey, "pkcs1"), "rsa"],

@@ -70,6 +70,20 @@ test.each([
   expect(failed.message).not.toContain("secret");
 });
 
+test("an empty file is refused, and one that only begins like a provider is a file", async () => {
+  writeFileSync(path("empty.pem"), "");
+  await expect(named(path("empty.pem"))).rejects.toThrow(
+    `the key ${path("empty.pem")} can't be used: it is empty`,
+  );
+  await expect(named("xprovider:kms")).rejects.toMatchObject({ code: "BAD_KEY" });
+  await expect(named("provider:")).rejects.toMatchObject({ code: "BAD_KEY" });
+});
+
+test("a name that begins with a colon is a file's", async () => {
+  const failed = await named(":nothing").catch((error) => error);
+  expect(failed.message).toMatch(/^can't read the key :nothing: /);
+});
+
 test("what a key provider is told", async () => {
   const { parameters, keys } = await named("provider:kms:region=x", "provider:other");
   expect(keys).toEqual([]);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { mayBeFor, unpadPkcs1 } from "../../../src/keys/rsa.ts";
+import { bitLength, mayBeFor, rsaSizeProblem, unpadPkcs1, withoutZeros } from "../../../src/keys/rsa.ts";
 
 const message = Uint8Array.from({ length: 20 }, (_, index) => index);
 const substitute = new Uint8Array(message.length).fill(0xee);
@@ -49,4 +49,34 @@ test.each([
   expect(mayBeFor({ modulus } as Parameters<typeof mayBeFor>[0], Uint8Array.from(ciphertext))).toBe(
     isPossible,
   );
+});
+
+test.each([
+  [[], [], 0],
+  [[0, 0], [], 0],
+  [[1], [1], 1],
+  [[0, 0x80], [0x80], 8],
+  [[0, 0, 1, 0], [1, 0], 9],
+  [[0x7f, 0xff], [0x7f, 0xff], 15],
+])("the number %j has the digits %j, and %i bits", (bytes, digits, bits) => {
+  const magnitude = withoutZeros(Uint8Array.from(bytes));
+  expect([...magnitude]).toEqual(digits);
+  expect(bitLength(magnitude)).toBe(bits);
+});
+
+test.each([
+  [2047, /^an RSA key of 2047 bits, fewer than the 2048 that RFC 7518 requires$/],
+  [2048, null],
+  [8192, null],
+  [8193, /^an RSA key of 8193 bits, more than 8192$/],
+])("a key of %i bits", (bits, problem) => {
+  if (problem === null) expect(rsaSizeProblem(bits)).toBeNull();
+  else expect(rsaSizeProblem(bits)).toMatch(problem);
+});
+
+test("a message of another length has other padding", () => {
+  expect(unpadPkcs1(block(100), new Uint8Array(message.length - 1).fill(0xee))).toEqual(
+    new Uint8Array(message.length - 1).fill(0xee),
+  );
+  expect(unpadPkcs1(block(8), substitute)).toEqual(message);
 });

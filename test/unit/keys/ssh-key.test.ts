@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { KeyCollector } from "../../../src/keys/collector.ts";
 import { parsePublicKey } from "../../../src/keys/public-key.ts";
+import { parseSshPrivateKey, parseSshPublicKey } from "../../../src/keys/ssh-key.ts";
 import { thumbprint, thumbprintOf } from "../../../src/keys/thumbprint.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -92,4 +93,91 @@ test.each([
     return collector.keys.length;
   };
   expect([await read(0), await read(1)]).toEqual([1, 0]);
+});
+
+const field = (content: Uint8Array | string) => {
+  const bytes = Buffer.from(content as string);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+};
+
+describe("the fields of a private key", () => {
+  const {
+    e = "",
+    n = "",
+    d = "",
+    p = "",
+    q = "",
+    qi = "",
+  } = generateKeyPairSync("rsa", {
+    modulusLength: 2048,
+  }).privateKey.export({ format: "jwk" });
+  const NUMBERS = [n, e, d, qi, p, q].map((it) => Buffer.from(it, "base64url"));
+  const count = (value: number) => Buffer.from([0, 0, 0, value]);
+
+  function reason({ cipher = "none", keys = 1, checks = [7, 7], type = "ssh-rsa", numbers = NUMBERS } = {}) {
+    const inner = Buffer.concat([...checks.map(count), field(type), ...numbers.map(field)]);
+    const body = [field(cipher), field("none"), field(""), count(keys), field("public"), field(inner)];
+    const bytes = new Uint8Array(Buffer.concat([Buffer.from("openssh-key-v1\0"), ...body]));
+    const key = parseSshPrivateKey(bytes, { origin: "key" });
+    return "reason" in key ? key.reason : key.type;
+  }
+
+  const without = (position: number) => NUMBERS.map((it, i) => (i === position ? Buffer.of(1) : it));
+  test("are those of one key", () => {
+    expect(reason()).toBe("rsa");
+    expect(reason({ keys: 2 })).toBe("an OpenSSH file with several keys");
+    expect(reason({ keys: 0 })).toBe("an OpenSSH file with several keys");
+    expect(reason({ cipher: "aes256-ctr" })).toMatch(/^an encrypted OpenSSH key/);
+    expect(reason({ checks: [7, 8] })).toBe("a malformed OpenSSH key");
+    expect(reason({ type: "ssh-dss" })).toMatch(/of a type that can't open layers/);
+    expect(reason({ type: "x-ecdsa-sha2-nistp256" })).toMatch(/of a type that can't open layers/);
+    expect(reason({ numbers: NUMBERS.slice(1) })).toBe("a malformed OpenSSH key");
+    // Neither 0 nor 1 is a prime number.
+    for (const position of [4, 5]) {
+      expect(reason({ numbers: without(position) })).toBe("a malformed OpenSSH key");
+      const zero = NUMBERS.map((it, i) => (i === position ? Buffer.of() : it));
+      expect(reason({ numbers: zero })).toBe("a malformed OpenSSH key");
+    }
+    const two = NUMBERS.map((it, i) => (i === 4 ? Buffer.of(2) : it));
+    expect(reason({ numbers: two })).toBe("rsa");
+  });
+});
+
+describe("a line of a public key", () => {
+  const point = (size: number, first = 4) => Buffer.concat([Buffer.of(first), Buffer.alloc(size - 1, 1)]);
+  const line = (type: string, ...fields: readonly (Buffer | string)[]) =>
+    `${type} ${Buffer.concat([type, ...fields].map(field)).toString("base64")}`;
+  const rsa = line("ssh-rsa", Buffer.of(1, 0, 1), Buffer.of(0, 0x80, 1));
+  const ec = (size: number, first = 4, curve = "nistp256") =>
+    line("ecdsa-sha2-nistp256", curve, point(size, first));
+
+  test("has its numbers", () => {
+    const expected = { kty: "RSA", e: "AQAB", n: "gAE" };
+    for (const text of [rsa, `${rsa} a comment`, `${rsa}\n`])
+      expect(parseSshPublicKey(text)).toEqual(expected);
+    expect(parseSshPublicKey(line("ssh-rsa", Buffer.of(3), Buffer.of(0x7f)))).toEqual({
+      ...{ kty: "RSA", e: "Aw", n: "fw" },
+    });
+    const half = Buffer.alloc(32, 1).toString("base64url");
+    expect(parseSshPublicKey(ec(65))).toEqual({ kty: "EC", crv: "P-256", x: half, y: half });
+  });
+
+  test.each([
+    ["text before it", `x${rsa}`],
+    ["text after it", `${rsa}*`],
+    ["another type", rsa.replace("ssh-rsa", "ssh-dss")],
+    ["another type inside", rsa.replace("ssh-rsa", "ecdsa-sha2-nistp256")],
+    ["another curve inside", ec(65, 4, "nistp1")],
+    ["a compressed point", ec(33, 2)],
+    ["a point of an even length", ec(64)],
+    ["no numbers", line("ssh-rsa")],
+    [
+      "a number that is cut off",
+      `ssh-rsa ${Buffer.concat([field("ssh-rsa"), Buffer.of(0, 0, 0, 9, 1)]).toString("base64")}`,
+    ],
+  ])("is none with %s", (_what, text) => {
+    expect(parseSshPublicKey(text)).toBeNull();
+  });
 });

@@ -195,3 +195,13 @@ test("a file that has two uses is listed for each, and once for each", async () 
     { kind: "keyring", path: a },
   ]);
 });
+
+test("a key that is missing is reported once", async () => {
+  const found = mkdtempSync(join(folder, "missing-"));
+  const [path, key] = [join(found, "policy.json"), join(found, "key.pub")];
+  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
+  const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
+  expect(findings.filter(({ message }) => message.includes(key))).toEqual([
+    { severity: "error", message: `${key} does not exist`, hint: "images of that scope are refused" },
+  ]);
+});

@@ -161,3 +161,19 @@ test("without any, nothing is allowed", () => {
   expect(() => loadPolicies({}, none)).toThrow(failure);
   expect(() => loadPolicies({}, payload(null))).toThrow(failure);
 });
+
+test.each([
+  ["module-directories: [/a/, [b]]", "has a module-directories that is not a list of absolute paths"],
+  ["allowed-module-paths: [/a/, b]", "has a allowed-module-paths that is not a list of absolute paths"],
+  ["module-directories: {a: b}", "has a module-directories that is not a list of absolute paths"],
+  ["- /a/", "is not a YAML mapping with the lists of modules"],
+])("a policy with %s is refused", (text, problem) => {
+  expect(() => loadPolicies({}, payload(text))).toThrow(
+    expect.objectContaining({ code: "PKCS11", message: `the payload's pkcs11-config ${problem}` }),
+  );
+});
+
+test("the first payload's policy that says something counts", () => {
+  const origin = "the payload's pkcs11-config";
+  expect(loadPolicies({}, payload(null, "", lists("/a/"), lists("/b/")))).toEqual([policy(origin, "/a/")]);
+});

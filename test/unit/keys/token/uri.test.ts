@@ -36,6 +36,8 @@ describe("what RFC 7512 says", () => {
     ["pkcs11:?pin-source=file:/run/pin", { ...nothing, pinSource: "file:/run/pin" }],
     ["pkcs11:?module-name=softhsm2", { ...nothing, moduleName: "softhsm2" }],
     ["pkcs11:?module-path=/usr/lib/x.so", { ...nothing, modulePath: "/usr/lib/x.so" }],
+    ["pkcs11:object=%EF%BB%BFa", { ...nothing, object: "\ufeffa" }],
+    ["pkcs11:slot-id=0", token({ slotId: 0 })],
     ["pkcs11:x-vendor=1;library-version=3?x-vendor=2", nothing],
   ])("%s", (uri, parsed) => {
     expect(parsePkcs11Uri(uri)).toEqual(parsed);

@@ -36,6 +36,11 @@ test.each([
   expect(() => wholeMatch(text, "--x")).toThrow(new RegExp(`--x can't be used: .*(?:${why})`));
 });
 
+test("a repetition of nothing has no steps", () => {
+  expect(wholeMatch("(?:){0,5000}a", "x").test("a")).toBe(true);
+  expect(wholeMatch("a(?:)*", "x").test("a")).toBe(true);
+});
+
 test("an expression may have 512 characters, and 4,096 steps when repetitions are written out", () => {
   for (const text of ["a".repeat(512), "a{4096}", "(?:ab?c){1024}"]) wholeMatch(text, "x");
 });
