@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { openRegularFile } from "./file.ts";
 
 /** O_NONBLOCK makes opening a FIFO without a reader fail instead of wait. */
@@ -14,23 +14,23 @@ const LINE_FEED = 0x0a;
 export function appendLine(path: string, line: string): void {
   const fd = openSync(path, FLAGS, MODE);
   try {
-    const bytes = Buffer.from(`${isLastLineCut(fd, path) ? "\n" : ""}${line}\n`);
+    const bytes = Buffer.from(`${isLastLineCut(path) ? "\n" : ""}${line}\n`);
     if (writeSync(fd, bytes) !== bytes.length) throw new Error("only a part of the line could be written");
   } finally {
     closeSync(fd);
   }
 }
 
-function isLastLineCut(fd: number, path: string): boolean {
-  const stat = fstatSync(fd);
-  if (!stat.isFile() || stat.size === 0) return false;
+function isLastLineCut(path: string): boolean {
   let reader: number | undefined;
   try {
-    reader = openRegularFile(path).fd;
+    const { fd, size } = openRegularFile(path);
+    reader = fd;
     const last = new Uint8Array(1);
-    return readSync(reader, last, 0, 1, stat.size - 1) === 1 && last[0] !== LINE_FEED;
+    // Before an empty file's start there is nothing to read.
+    return readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== LINE_FEED;
   } catch {
-    // This user may be able to write the log but not read it. The last line is then assumed whole.
+    // A FIFO has no last line. A log that this user may write but not read is assumed to end with a whole one.
     return false;
   } finally {
     if (reader !== undefined) closeSync(reader);

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 import { readNamedFile } from "../../../src/io/named-file.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -29,6 +29,14 @@ test("a file is read up to the limit, through a link too", async () => {
 
 test("the memory is its own: zeroing it leaves nothing of the file", async () => {
   expect((await readNamedFile(file, 100)).buffer.byteLength).toBe(10);
+});
+
+test("the buffer that it was read into is zeroed, since it may hold a key", async () => {
+  const slice = vi.spyOn(Uint8Array.prototype, "slice");
+  onTestFinished(() => slice.mockRestore());
+  await readNamedFile(file, 100);
+  const [buffer] = slice.mock.contexts;
+  expect(buffer).toEqual(new Uint8Array(101));
 });
 
 test("a pipe is read to its end, byte by byte if need be", async () => {
