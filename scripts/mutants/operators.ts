@@ -76,7 +76,7 @@ function replacement(node: Node, text: string): string | undefined {
       return guarded === undefined ? undefined : text.replace(guarded, "false");
     }
     case SyntaxKind.NumericLiteral: {
-      if (text.startsWith("0o")) return "0o777"; // a file's mode
+      if (text.startsWith("0o")) return text === "0o777" ? "0o700" : "0o777"; // a file's mode
       const number = Number(text.replaceAll("_", ""));
       return String(number > SMALL_NUMBER ? number * 1000 : number + 1);
     }

@@ -16,6 +16,7 @@ const CASES: readonly [source: string, changed: readonly string[]][] = [
   ["x = true;", ["x = false;"]],
   ["x = 3 + 1024;", ["x = 4 + 1024;", "x = 3 + 1024000;"]],
   ["x = 0o600;", ["x = 0o777;"]],
+  ["x = 0o777;", ["x = 0o700;"]],
   ["secret.destroy();", [";"]],
   ["await done(1);", [";", "await done(2);"]],
   ['open(path, "wx");', [";", 'open(path, "w");']],
