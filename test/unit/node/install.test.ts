@@ -1,6 +1,8 @@
+import { mkdtempSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { install, installKeys } from "../../../src/node/install.ts";
-import { Nodes, snapshot } from "../../support/node-root.ts";
+import { Nodes, put, snapshot } from "../../support/node-root.ts";
 import { busybox, describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -8,7 +10,8 @@ const CONFIG = "etc/containerd/config.toml";
 const DROP_IN = "/etc/containerd/ctd-decoder.toml";
 
 describeWith([busybox, root], "install", {}, () => {
-  const nodes = new Nodes(temporaryFolder());
+  const folder = temporaryFolder();
+  const nodes = new Nodes(folder);
   const options = (node: string, isDryRun: boolean) => ({
     root: node,
     binary: nodes.program,
@@ -44,6 +47,44 @@ describeWith([busybox, root], "install", {}, () => {
     expect(files.every(({ isChanged }) => !isChanged)).toBe(true);
     await install(options(node, false));
     expect(snapshot(node)).toEqual(installed);
+  });
+
+  test("that fails changes nothing", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const before = snapshot(node);
+    const binary = nodes.write("failing", "#!/bin/busybox sh\nexit 3\n");
+    for (const isDryRun of [true, false])
+      await expect(install({ ...options(node, isDryRun), binary })).rejects.toMatchObject({
+        code: "UNHEALTHY",
+      });
+    expect(snapshot(node)).toEqual(before);
+  });
+
+  test("copies keys, replaces an edited file, and removes what a killed one left", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const keys = nodes.make({ "a.pem": "a" });
+    const key = "etc/containerd/ocicrypt/keys/a.pem";
+    expect((await install({ ...options(node, true), keys })).keys?.copied).toEqual(["a.pem"]);
+    expect(snapshot(node)[key]).toBeUndefined();
+    expect((await install({ ...options(node, false), keys })).keys?.copied).toEqual(["a.pem"]);
+    expect(snapshot(node)[key]).toBe("600 a");
+    const left = "usr/local/bin/.ctd-decoder.ctd-decoder-new";
+    put(node, left, "");
+    put(node, DROP_IN, "version = 2\n");
+    const { findings, files } = await install(options(node, false));
+    expect(findings).toEqual([
+      { severity: "note", message: `the edited file was kept as ${DROP_IN}.edited` },
+    ]);
+    expect(files.map(({ isChanged }) => isChanged)).toEqual([true, false]);
+    expect(snapshot(node)[left]).toBeUndefined();
+    const { pendingSince } = JSON.parse(readFileSync(join(node, "var/lib/ctd-decoder/install.json"), "utf8"));
+    expect(pendingSince).toBeGreaterThan(0);
+  });
+
+  test("of an empty folder of keys makes the node's folder", async () => {
+    const [node, empty] = [nodes.make(), mkdtempSync(join(folder, "empty-"))];
+    await installKeys(node, empty, "/etc/keys", false);
+    expect(snapshot(node)["etc/keys"]).toBe("700 folder");
   });
 
   test("of keys alone copies nothing as a dry run", async () => {

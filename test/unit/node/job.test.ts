@@ -52,6 +52,25 @@ describe("a configuration that is a file", () => {
     expect(pathsOf(await planned())).toEqual(["/etc/containerd/conf.d/ctd-decoder.toml", PROGRAM]);
   });
 
+  test("that is right already needs no restart", async () => {
+    put(CONFIG, "version = 2\n");
+    const first = await planned();
+    expect(first.needsRestart).toBe(true);
+    for (const path of [CONFIG, DROP_IN]) put(path, textOf(first, path) ?? "");
+    expect((await planned()).needsRestart).toBe(false);
+  });
+
+  test("of a system that cannot be changed, or that rewrites it, is refused", async () => {
+    await expect(planned({ configFile: "/var/snap/microk8s/x.toml" })).rejects.toThrow(/^microk8s rewrites /);
+    put("/etc/os-release", "ID=talos\n");
+    await expect(planned()).rejects.toThrow(/^the node runs talos, /);
+  });
+
+  test("that k0s writes is checked as it will be", async () => {
+    put("/etc/k0s/x", "");
+    expect(pathsOf(await planned())).toEqual(["/etc/k0s/containerd.d/ctd-decoder.toml", PROGRAM]);
+  });
+
   test("whose later file overrides a processor is refused", async () => {
     put(CONFIG, 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n');
     put("/etc/containerd/conf.d/zz.toml", processor(TAR, 'path = "another"\n'));
@@ -94,6 +113,12 @@ describe("what an operator has configured", () => {
       args: OURS,
       env: ["OCICRYPT_KEYPROVIDER_CONFIG=/p", "LANG=C"],
     });
+  });
+
+  test("is replaced, with a warning, if it runs another program", async () => {
+    put(CONFIG, `version = 2\n${processor(TAR, 'path = "another"\nargs = ["--release", "stream"]\n')}`);
+    const { wanted, findings } = (await planned()).plan;
+    expect([wanted.processors.get(TAR)?.args, findings.length]).toEqual([OURS, 1]);
   });
 
   test("is replaced, with a warning, where the decoder would refuse it", async () => {
@@ -172,6 +197,19 @@ describe("a node of several tenants", () => {
     ]);
     expect(textOf(job, CONFIG)?.match(/BinaryName = "\/usr\/local\/bin\/(?:runc|crun)-gate"/g)).toHaveLength(
       3,
+    );
+  });
+
+  test("whose later file starts a runtime without the gate is refused", async () => {
+    const version = { major: 2, minor: 1, patch: 0 };
+    const section = (name: string, binary: string) =>
+      runtime(name, binary).replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime");
+    put(CONFIG, 'version = 3\nimports = ["/etc/containerd/conf.d/*.toml"]\n');
+    put("/etc/containerd/conf.d/aa.toml", `version = 3\n${section("runc", "/usr/bin/runc")}`);
+    expect((await planned({ version, tenants })).plan.gate?.entries).toHaveLength(1);
+    put("/etc/containerd/conf.d/zz.toml", `version = 3\n${section("runc", "/usr/bin/runc")}`);
+    await expect(planned({ version, tenants })).rejects.toThrow(
+      "a later file would override the runtime runc; nothing was changed",
     );
   });
 
