@@ -40,3 +40,15 @@ test.each([
   ]);
   expect(findings.map(({ message }) => message)).toEqual(messages);
 });
+
+test("keys that the decoder cannot use are no private key", () => {
+  const path = mkdtempSync(join(folder, "keys-"));
+  const { findings } = reportKeys(path, { ...keySet(), skipped: [{ origin: "a", reason: "why" }] });
+  expect(findings).toEqual([
+    {
+      severity: "error",
+      message: `there is no usable private key in ${path}`,
+      hint: expect.stringContaining("ctd-decoder keygen"),
+    },
+  ]);
+});

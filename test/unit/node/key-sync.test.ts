@@ -14,11 +14,13 @@ import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import {
   listCopies,
+  makeKeysFolder,
   removableCopies,
   removeAdded,
   removeCopies,
   syncKeys,
 } from "../../../src/node/key-sync.ts";
+import { withKeysLock } from "../../../src/node/lock.ts";
 import { NodeRoot } from "../../../src/node/node-root.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -170,4 +172,50 @@ test("no more than 1,024 keys are copied", async () => {
   give("1024.pem", "");
   await expect(sync()).rejects.toMatchObject({ code: "LIMIT" });
   expect(held()).toEqual([]);
+});
+
+test("a dry run does not set a mode right", async () => {
+  give("a.pem", "a");
+  await sync();
+  chmodSync(join(keys, "a.pem"), 0o4600);
+  await sync(true);
+  expect(statSync(join(keys, "a.pem")).mode & 0o7777).toBe(0o4600);
+  await sync();
+  expect(statSync(join(keys, "a.pem")).mode & 0o7777).toBe(0o600);
+});
+
+test("a copy that is gone is copied again, and a link in its place is kept", async () => {
+  give("a.pem", "a");
+  await sync();
+  rmSync(join(keys, "a.pem"));
+  expect(await sync()).toEqual({ ...NOTHING, copied: ["a.pem"] });
+  rmSync(join(keys, "a.pem"));
+  symlinkSync(join(source, "a.pem"), join(keys, "a.pem"));
+  expect(await sync()).toEqual({ ...NOTHING, kept: ["a.pem"] });
+});
+
+test("the list has all copies, and is written only if there are any", async () => {
+  writeFileSync(join(keys, STAGED), "a part");
+  await sync();
+  expect(held()).toEqual([]);
+  writeFileSync(join(keys, "same.pem"), "same");
+  give("same.pem", "same");
+  await sync();
+  expect(JSON.parse(read(LIST))).toMatchObject({ copies: [{ name: "same.pem", isOlder: true }] });
+  expect(read(LIST)).toMatch(/^\{\n {2}"copies": \[\n {4}\{\n {6}"name": "same\.pem",\n/);
+  rmSync(join(source, "same.pem"));
+  await sync();
+  expect(listCopies(node, "/keys")).toEqual([]);
+});
+
+test("a folder of keys and its lock are for root alone", async () => {
+  makeKeysFolder(node, "/a/keys");
+  expect(statSync(join(node.folder, "a/keys")).mode & 0o7777).toBe(0o700);
+  give("a.pem", "a");
+  await sync();
+  expect(statSync(join(keys, "..ctd-decoder")).mode & 0o7777).toBe(0o700);
+  writeFileSync(join(node.folder, "file"), "");
+  await expect(withKeysLock(join(node.folder, "file"), async () => 0)).rejects.toThrow(
+    /^cannot write to .*file: /,
+  );
 });

@@ -53,5 +53,6 @@ test("links without end are refused", () => {
 test("it knows itself by another path", () => {
   expect(root.isSameAs(join(folder, "etc/.."))).toBe(true);
   expect(root.isSameAs(join(folder, "etc"))).toBe(false);
+  expect(root.isSameAs(join(folder, "none"))).toBe(false);
   expect(new NodeRoot("/").isSameAs("/proc/self/root")).toBe(true);
 });

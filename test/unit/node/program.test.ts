@@ -32,6 +32,9 @@ test("a program that prints its version runs", async () => {
 test.each([
   ["another machine's", elf(0x28), /: it is built for arm, and the node is \w+; nothing was changed$/],
   ["another program", script("echo another 1.2"), /: it printed no version; /],
+  ["one that only mentions its name", script("echo not ctd-decoder 1.2"), /: it printed no version; /],
+  // The bytes of an ELF header's machine in a script, which is none.
+  ["a script", Buffer.from("#!/bin/sh\nexit 3 #(\0\n"), /: it printed no version; /],
   ["a failing one", script("echo ctd-decoder 1.2; exit 1"), /: it printed no version; /],
   ["one with a complaint", script("echo; echo 'no library' >&2; exit 1"), /: no library; /],
   [

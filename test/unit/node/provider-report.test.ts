@@ -44,3 +44,37 @@ test.each(["kms", "unix:relative", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
     expect(await problemAt(address)).toBe("has an address that is not host:port");
   },
 );
+
+test("a connection is closed once it is made", async () => {
+  const server = await listening(createServer(), 0);
+  const closed = new Promise((resolve) =>
+    server.on("connection", (socket) => socket.on("close", resolve).resume()),
+  );
+  await problemAt(`127.0.0.1:${(server.address() as { port: number }).port}`);
+  await closed;
+});
+
+test("the last port is one, and the next line is no host", async () => {
+  expect(await problemAt("127.0.0.1:65535")).toMatch(/^cannot be reached: /);
+  for (const address of ["kms\n127.0.0.1:1", `dns:unix://${folder}/kms.sock`])
+    expect(await problemAt(address)).toBe("has an address that is not host:port");
+});
+
+test("a command has to be executable, and every provider has one or a service", async () => {
+  const path = join(folder, "providers.json");
+  const providers = { a: { cmd: { path: "sh" } }, b: { cmd: { path: "/none" } }, c: {} };
+  writeFileSync(path, JSON.stringify({ "key-providers": providers }));
+  expect((await reportProviders(path, "/bin")).providers).toEqual([
+    { name: "a", where: "sh" },
+    { name: "b", where: "/none", problem: "is not an executable" },
+    { name: "c", where: "?", problem: "has neither cmd nor grpc" },
+  ]);
+});
+
+test("a missing configuration names no provider, and one that cannot be read is an error", async () => {
+  const path = join(folder, "none");
+  expect(await reportProviders(path, "/bin")).toEqual({ path, providers: [], findings: [] });
+  expect((await reportProviders(folder, "/bin")).findings).toMatchObject([
+    { severity: "error", message: expect.stringMatching(/ cannot be read: /) },
+  ]);
+});

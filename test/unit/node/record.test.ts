@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { NodeRoot } from "../../../src/node/node-root.ts";
 import {
   type InstallRecord,
@@ -78,4 +78,30 @@ test("folders that are missing are named, outermost first, and removed with the 
     false,
     true,
   ]);
+});
+
+test("a record is for root alone, in a folder for all, whatever the umask", async () => {
+  const umask = process.umask(0);
+  onTestFinished(() => void process.umask(umask));
+  await writeRecord(node, RECORD);
+  const modes = [FOLDER, `${FOLDER}/install.json`].map((it) => statSync(join(node.folder, it)).mode & 0o777);
+  expect(modes).toEqual([0o755, 0o600]);
+  const text = readFileSync(join(node.folder, FOLDER, "install.json"), "utf8");
+  expect(text).toMatch(/^\{\n {2}"format": 1,\n {2}"files": \[\n/);
+});
+
+test("a record that was never there, or was cut off, is removed", () => {
+  removeRecord(node, []);
+  mkdirSync(join(node.folder, FOLDER), { recursive: true });
+  writeFileSync(join(node.folder, FOLDER, ".install.json.ctd-decoder-new"), "left by a killed installation");
+  removeRecord(node, []);
+  expect(existsSync(join(node.folder, FOLDER))).toBe(false);
+});
+
+test("only a missing record is none", () => {
+  mkdirSync(join(node.folder, FOLDER, "install.json"), { recursive: true });
+  expect(() => readRecord(node)).toThrow("cannot read /var/lib/ctd-decoder/install.json");
+  rmSync(join(node.folder, FOLDER), { recursive: true });
+  writeFileSync(join(node.folder, FOLDER), "");
+  expect(readRecord(node)).toBe(NOTHING_INSTALLED);
 });

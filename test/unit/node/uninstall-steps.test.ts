@@ -104,3 +104,15 @@ test("a configuration that cannot be read stops the uninstallation before its fi
     hint: expect.any(String),
   });
 });
+
+test("a file whose backup is lost stays if another program wrote it", async () => {
+  writeFileSync(at("etc/x"), "another");
+  expect(await undo("program", { hasBackup: true })).toEqual(["restored", "another", undefined]);
+});
+
+test("entries go last, and the others in the reverse order", async () => {
+  const file = (path: string, kind: FileKind) => ({ path, kind, sha256: "" });
+  const files = [file("/a", "entry"), file("/b", "program"), file("/c", "entry"), file("/d", "drop-in")];
+  const steps = await stepsFor(node, { files, folders: [] });
+  expect(steps.map(([{ path }]) => path)).toEqual(["/d", "/b", "/c", "/a"]);
+});
