@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, fstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Spool } from "../../../src/io/spool.ts";
-import { openBelow } from "../../support/descriptors.ts";
+import { openBelow, openFilesBelow } from "../../support/descriptors.ts";
 import { describeWith, PROJECT, root, run, strace } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -31,6 +31,7 @@ test("the file has no name, and is gone after close", () => {
   spool.write(Buffer.from("secret"));
   expect(readdirSync(folder)).toEqual([]);
   expect(namelessFiles(folder)).toHaveLength(1);
+  expect(openFilesBelow(folder).map((fd) => fstatSync(fd).mode & 0o777)).toEqual([0o600]);
   spool.close();
   expect(namelessFiles(folder)).toEqual([]);
 });

@@ -107,6 +107,7 @@ test("an error names the folder rather than the temporary names in it", async ()
     [join(folder, ".ctd-decoder-host-1-abcdef/part-1"), folder],
     ["/.ctd-decoder-host-1-abcdef/part-1", "/"],
     [".ctd-decoder-host-1-abcdef/part-1", "."],
+    [join(folder, "missing/layer.tar"), join(folder, "missing/layer.tar")],
   ] as const) {
     const message = `can't write ${shown}: no such file or directory`;
     await expect(writeDurably(part, [])).rejects.toMatchObject({ code: "IO", message });
