@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readCertificateFile } from "../../../src/keys/public-key.ts";
 import { privateHalfHint, readRecipientFile } from "../../../src/keys/recipient.ts";
+import { certificate, newKey, pemOf } from "../../support/sigstore.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const recipient = { scheme: "jwe", file: join(temporaryFolder(), "recipient") };
@@ -38,4 +39,20 @@ test("a public key in the place of its private half leads to that, if it is ther
   writeFileSync(file, "");
   expect(privateHalfHint(`${file}.pub`)).toMatch(new RegExp(`: --key ${file}$`));
   expect(privateHalfHint(file)).not.toContain("--key");
+});
+
+test("a certificate may stand beside its private key, which is none alone", async () => {
+  const key = newKey();
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const certified = certificate({
+    ...{ subject: "node", issuer: "node", key: key.publicKey, signer: key.privateKey, extensions: [] },
+    ...{ notBefore: now - 60_000, notAfter: now + 60_000 },
+  });
+  const pem = key.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  writeFileSync(recipient.file, pem + pemOf("CERTIFICATE", certified));
+  expect(await readCertificateFile(recipient)).toBeDefined();
+  writeFileSync(recipient.file, pem);
+  await expect(readCertificateFile(recipient)).rejects.toThrow(/is a private key$/);
+  writeFileSync(recipient.file, pemOf("PUBLIC KEY", key.publicKey.export({ type: "spki", format: "der" })));
+  await expect(readCertificateFile(recipient)).rejects.toThrow(/holds no X\.509 certificate$/);
 });

@@ -2,6 +2,8 @@ import { mkdirSync, realpathSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openTarget, placeOf } from "../../../src/trust/target.ts";
+import { writeBlob, writeImage } from "../../support/images.ts";
+import { rootOf, tagRoot } from "../../support/layouts.ts";
 import { TestRegistry } from "../../support/registry.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -66,5 +68,36 @@ describe("an image of a registry", () => {
 
   test("that does not exist is not found", async () => {
     await expect(resolve("missing")).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});
+
+describe("an image of a layout", () => {
+  const layout = join(folder, "layout");
+
+  async function resolve(reference: string) {
+    const target = await openTarget(reference, { environment: {} }, AbortSignal.timeout(60_000));
+    try {
+      return { place: target.place, image: await target.resolve() };
+    } finally {
+      await target.close();
+    }
+  }
+
+  test("is found by its tag, and has no name", async () => {
+    writeImage(layout, "v1", []);
+    const { digest } = rootOf(layout);
+    expect(await resolve(`oci:${layout}:v1`)).toEqual({
+      place: { transport: "oci", path: layout },
+      image: { digest, name: undefined },
+    });
+    await expect(resolve(`oci:${layout}:v2`)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(resolve(`oci:${folder}/none:v1`)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  test("is refused if it is ambiguous", async () => {
+    const bytes = Buffer.from('{"layers":[],"manifests":[]}');
+    const entry = writeBlob(layout, "application/vnd.oci.image.manifest.v1+json", bytes);
+    tagRoot(layout, entry, "v3");
+    await expect(resolve(`oci:${layout}:v3`)).rejects.toThrow(/is ambiguous/);
   });
 });

@@ -200,6 +200,53 @@ describeWith([root], "a call of the image verifier", {}, () => {
     expect(await call("none/app:1")).toMatch(/^trust: config: .*others than root/);
   });
 
+  test("each answer is written down with its image, and nothing without a log", async () => {
+    const log = join(folder, "whole.log");
+    configure({ audit_log: log });
+    await call("a/app:1");
+    await call("b/app:1");
+    await call("a/app@sha256:x");
+    const lines = readFileSync(log, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const { digest, address } = registry;
+    const image = (path: string) => ({ registry: address, repository: path, tag: "1", digest });
+    const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/);
+    const scope = `docker scope "${address}"`;
+    expect(lines).toEqual([
+      {
+        ...{ time, image: image("a/app"), verdict: "accepted", scope },
+        reason: expect.stringMatching(/^signed by key /),
+        signer: expect.stringMatching(/^key /),
+      },
+      {
+        ...{ time, image: image("b/app"), verdict: "refused", scope },
+        reason: expect.stringMatching(/^no signature satisfies /),
+      },
+      { time, verdict: "refused", reason: expect.stringMatching(/^trust: config: .*malformed/), scope: "" },
+    ]);
+    const write = vi.spyOn(Output.prototype, "write").mockReturnValue();
+    try {
+      configure({ audit_log: join(folder, "missing/audit.log") });
+      expect(await call("a/app:1")).toMatch(/^trust: accepted/);
+      expect(Buffer.from(write.mock.lastCall?.[0] ?? []).toString()).toMatch(
+        /^ctd-decoder: warning: can't write to /,
+      );
+      write.mockClear();
+      rmSync(settings);
+      settings = writeSettings(join(folder, "settings"), {
+        policy: join(folder, "policy.json"),
+        verdict_dir: verdicts,
+        hosts_dir: join(folder, "certs.d"),
+      });
+      expect(await call("a/app:1")).toMatch(/^trust: accepted/);
+      expect(write).not.toHaveBeenCalled();
+    } finally {
+      write.mockRestore();
+    }
+  });
+
   describe("what is malformed refuses", () => {
     const digest = UNKNOWN;
     const stdin = JSON.stringify({ digest });

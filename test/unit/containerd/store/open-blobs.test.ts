@@ -1,6 +1,9 @@
-import { closeSync, openSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
+import { inputBlob } from "../../../../src/containerd/store/blobs.ts";
 import { openBlobs } from "../../../../src/containerd/store/open-blobs.ts";
+import { Input } from "../../../../src/io/input.ts";
+import { processField } from "../../../../src/io/process-field.ts";
 import { ContentStore } from "../../../support/content-store.ts";
 import { fakeFolder } from "../../../support/fake-folder.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -21,4 +24,45 @@ test("65,536 open files of containerd are examined, and no more", () => {
   expect(examined(0)).toEqual([digest]);
   expect(examined(65_535)).toEqual([digest]);
   expect(examined(65_536)).toEqual([]);
+});
+
+/** Opens these blobs until the test has finished, as if a process had opened them. @returns their descriptors */
+function openedBy(pid: number | string, ...digests: readonly string[]): number[] {
+  const fds = digests.map((digest) => openSync(store.path(digest), "r"));
+  onTestFinished(() => fds.forEach(closeSync));
+  fakeFolder(
+    `/proc/${pid}/fd`,
+    fds.map((fd) => `../../${process.pid}/fd/${fd}`),
+  );
+  return fds;
+}
+
+test("the nearest ancestor with open blobs is asked", () => {
+  const digest = store.add("of the grandparent");
+  const nameOf = (pid: number | string) =>
+    `process ${pid} (${readFileSync(`/proc/${pid}/comm`, "utf8").trim()})`;
+  const [parent, grandparent = "1"] = [process.ppid, processField(process.ppid, 4)];
+  const none = { blobs: [], problem: undefined };
+  expect(openBlobs(0)).toEqual({ ...none, asked: "the process that started the decoder" });
+  openedBy(grandparent, digest);
+  expect(openBlobs(1)).toEqual({ ...none, asked: nameOf(parent) });
+  const { blobs, ...rest } = openBlobs(2);
+  expect(rest).toEqual({ asked: nameOf(grandparent), problem: undefined });
+  expect(blobs.map((blob) => blob.digest)).toEqual([digest]);
+});
+
+test("standard input is found among the parent's blobs, by its digest, its size and its bytes", () => {
+  const [digest, other] = [store.add("the layer"), store.add("the lamer")];
+  const longer = store.add("the layer, and more");
+  const [fd = -1] = openedBy(process.ppid, other, longer, digest).slice(2);
+  const input = () => new Input(openSync(`/proc/self/fd/${fd}`, "r"), "standard input");
+  const found = (of: string, size: number) => {
+    const file = inputBlob(input(), of, size);
+    return file && file.size;
+  };
+  expect(found(digest, 9)).toBe(9);
+  expect(found(digest, 8)).toBeUndefined();
+  expect(found(other, 9)).toBeUndefined();
+  expect(found(longer, 9)).toBeUndefined();
+  expect(found(`sha256:${"0".repeat(64)}`, 9)).toBeUndefined();
 });
