@@ -55,10 +55,13 @@ test("standard input is found among the parent's blobs, by its digest, its size 
   const [digest, other] = [store.add("the layer"), store.add("the lamer")];
   const longer = store.add("the layer, and more");
   const [fd = -1] = openedBy(process.ppid, other, longer, digest).slice(2);
-  const input = () => new Input(openSync(`/proc/self/fd/${fd}`, "r"), "standard input");
+  const input = () => {
+    const own = openSync(`/proc/self/fd/${fd}`, "r");
+    onTestFinished(() => closeSync(own));
+    return new Input(own, "standard input");
+  };
   const found = (of: string, size: number) => {
-    const file = inputBlob(input(), of, size);
-    return file && file.size;
+    return inputBlob(input(), of, size)?.size;
   };
   expect(found(digest, 9)).toBe(9);
   expect(found(digest, 8)).toBeUndefined();
