@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { PieceBudget } from "../../../src/budget.ts";
 import { TAG, writeElement, writeInteger, writeOid } from "../../../src/encoding/der.ts";
 import { KeyCollector } from "../../../src/keys/collector.ts";
@@ -277,4 +277,20 @@ describe("the structure of a file", () => {
       whole: "encrypted key that none of the given passwords opens",
     });
   });
+});
+
+test("no copy of a password stays in memory", async () => {
+  const password = "a password of several blocks ".repeat(5);
+  const text = Buffer.from(`${password}\0`, "utf16le").swap16();
+  const copies: Buffer[] = [];
+  const [from, concat] = [vi.spyOn(Buffer, "from"), vi.spyOn(Buffer, "concat")];
+  onTestFinished(() => {
+    from.mockRestore();
+    concat.mockRestore();
+  });
+  await collect(withIterations(1), password);
+  for (const { value } of [...from.mock.results, ...concat.mock.results])
+    if (value instanceof Buffer) copies.push(value);
+  expect(copies.length).toBeGreaterThan(2);
+  expect(copies.filter((it) => it.includes(text.subarray(0, 40)))).toEqual([]);
 });
