@@ -102,3 +102,28 @@ test("a table among thousands is removed, and a list of thousands is given up", 
   const imports = Array.from({ length: 20_000 }, (_, i) => `"/a]${i}"`).join(",");
   expect(addImport(`imports = [${imports}]`, PATH)).toBeUndefined();
 });
+
+test.each([
+  ["", '\n[a]\nkey = "v"\n'],
+  ["version = 2\n", 'version = 2\n\n[a]\nkey = "v"\n'],
+  ["version = 2", 'version = 2\n\n[a]\nkey = "v"\n'],
+])("a text of a missing table comes after %j, in the first block that fits", (before, after) => {
+  const blocks = ["[[a]]\n", '[a]\nkey = "v"\n', '[a]\nkey = "v"\n# another\n'];
+  const set = (from: readonly string[]) =>
+    setText(before, { path: ["a", "key"], value: "v", blocks: from }, (text) => parse(text));
+  expect(set(blocks.slice(1))).toBe(after);
+  expect(set([])).toBeUndefined();
+});
+
+test("a text in a form that cannot be replaced gets no second table", () => {
+  const before = '[a]\nkey = "\\u0062"\n';
+  const setting = { path: ["a", "key"], value: "v", blocks: ['[a]\nkey = "v"\n'] };
+  expect(setText(before, setting, (text) => parse(text))).toBeUndefined();
+});
+
+test("lists and tables do not have the same meaning", () => {
+  expect(hasSameMeaning([], {})).toBe(false);
+  expect(hasSameMeaning({}, [])).toBe(false);
+  expect(hasSameMeaning(new Date(0), {})).toBe(false);
+  expect(hasSameMeaning({}, new Date(0))).toBe(false);
+});

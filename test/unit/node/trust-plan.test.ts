@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { readContainerdConfig } from "../../../src/containerd/config.ts";
 import { NodeRoot } from "../../../src/node/node-root.ts";
-import { NOTHING_INSTALLED } from "../../../src/node/record.ts";
+import { type InstalledFile, NOTHING_INSTALLED } from "../../../src/node/record.ts";
 import { planTrust } from "../../../src/node/trust-plan.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { newSigner } from "../../support/trust.ts";
@@ -123,4 +123,49 @@ test("a key in the policy itself that is none is refused", async () => {
   await expect(plan()).resolves.toBeDefined();
   withKey("junk");
   await expect(plan()).rejects.toMatchObject({ name: "DecoderError", message: expect.stringMatching(/key/) });
+});
+
+test("the hint names containerd's time limit in seconds, as an operator may shorten it", async () => {
+  put(SETTINGS, 'policy = "/etc/mine.json"\ndeadline = "10s"\n');
+  await expect(plan()).rejects.toMatchObject({ hint: "set deadline to less than 10 s" });
+});
+
+test("the deadline is a second at least", async () => {
+  put(
+    "/config.toml",
+    'version = 3\n[plugins."io.containerd.image-verifier.v1.bindir"]\nper_verifier_timeout = "1s"\n',
+  );
+  expect((await plan()).files.at(-1)?.content).toEqual({ text: expect.stringContaining('deadline = "1s"') });
+});
+
+test("a policy keeps its extension, and has one on the node in any case", async () => {
+  const config = readContainerdConfig("/config.toml", node);
+  const pathFor = async (name: string) => {
+    writeFileSync(join(source, name), readFileSync(join(source, "policy.json")));
+    const options = { program: PROGRAM, config, version: V2_2, before: NOTHING_INSTALLED };
+    const { files } = await planTrust(node, { ...options, policy: join(source, name) });
+    return files.at(-2)?.path;
+  };
+  expect(await pathFor("a.yaml")).toBe("/etc/containerd/ctd-decoder/policy.yaml");
+  expect(await pathFor("a")).toBe("/etc/containerd/ctd-decoder/policy.json");
+});
+
+test("a link that an earlier installation made is replaced wherever it leads, and nothing else is", async () => {
+  const path = `${VERIFIERS}/ctd-decoder`;
+  mkdirSync(join(node.folder, VERIFIERS), { recursive: true });
+  symlinkSync("/bin/other", join(node.folder, path));
+  const config = readContainerdConfig("/config.toml", node);
+  const plannedAfter = (...files: InstalledFile[]) =>
+    planTrust(node, {
+      policy: undefined,
+      program: PROGRAM,
+      config,
+      version: V2_2,
+      before: { ...NOTHING_INSTALLED, files },
+    });
+  const link: InstalledFile = { path, kind: "link", sha256: "" };
+  const other: InstalledFile = { path: "/other", kind: "link", sha256: "" };
+  expect((await plannedAfter(other, link)).links).toHaveLength(1);
+  for (const wrong of [other, { ...link, kind: "trust" as const }])
+    await expect(plannedAfter(wrong)).rejects.toThrow(/already exists and is not a link to/);
 });
