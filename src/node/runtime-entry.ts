@@ -1,5 +1,4 @@
 import { basename, dirname, join } from "node:path";
-import { errnoOf } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 
@@ -51,22 +50,13 @@ exec "$runtime" "$@"
 
 /** The runtime behind an entry on a node; undefined if the file is not an entry. */
 export function runtimeBehind(node: NodeRoot, path: string): string | undefined {
-  let text: string;
-  try {
-    text = Buffer.from(node.read(path, LIMITS.scriptBytes)).toString();
-  } catch {
-    return undefined;
-  }
-  const [, quoted] = RUNTIME_LINE.exec(text) ?? [];
+  const [, quoted] = RUNTIME_LINE.exec(textOf(node, path) ?? "") ?? [];
   return quoted?.replaceAll("'\\''", "'");
 }
 
 /** Whether an entry still runs the gate. */
 export function isGate(node: NodeRoot, path: string): boolean {
-  return (
-    runtimeBehind(node, path) !== undefined &&
-    Buffer.from(node.read(path, LIMITS.scriptBytes)).includes("runtime-gate")
-  );
+  return runtimeBehind(node, path) !== undefined && textOf(node, path)?.includes("runtime-gate") === true;
 }
 
 /** Containers on a node whose shim calls a runtime by this path, as "namespace/ID". */
@@ -84,11 +74,11 @@ export function bundles(node: NodeRoot): (readonly [id: string, runtime: string]
   );
 }
 
+/** The text of a script or of a bundle's file; undefined if it cannot be read or is too large for one. */
 function textOf(node: NodeRoot, path: string): string | undefined {
   try {
     return Buffer.from(node.read(path, LIMITS.scriptBytes)).toString();
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error;
+  } catch {
     return undefined;
   }
 }

@@ -2,7 +2,8 @@ import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NodeRoot } from "../../../src/node/node-root.ts";
-import { checkProgram, programOf } from "../../../src/node/program.ts";
+import { checkProgram, programOf, runOnNode } from "../../../src/node/program.ts";
+import { put } from "../../support/node-root.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
 const folder = mkdtempSync(join(temporaryFolder(), "programs-"));
@@ -73,6 +74,22 @@ test.each([
   const problem = check(elf(machine)).catch(({ message }: Error) => message);
   const built = `it is built for ${name}, `;
   expect((await problem)?.includes(built)).toBe(!isOwn);
+});
+
+test.each<[names: string[], program: string]>([
+  [["proc/self", "bin/x"], "chroot ROOT"],
+  [["bin/x"], "chroot ROOT"],
+  [["proc/version"], "unshare --root=ROOT --mount-proc"],
+])("a node with %j is entered by %s", async (names, program) => {
+  const bin = mkdtempSync(join(folder, "bin-"));
+  const root = mkdtempSync(join(folder, "root-"));
+  for (const name of ["chroot", "unshare"]) {
+    writeFileSync(join(bin, name), `#!/bin/sh\necho "${name} $*"\n`);
+    chmodSync(join(bin, name), 0o755);
+  }
+  for (const name of names) put(root, name, "");
+  const { output } = await runOnNode(new NodeRoot(root), ["/x", "--version"], { PATH: bin });
+  expect(Buffer.from(output).toString()).toBe(`${program.replace("ROOT", root)} /x --version\n`);
 });
 
 test("a program of the system that is missing is named", () => {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -89,6 +89,13 @@ ${more}`,
     });
   });
 
+  test("a node without its folder of records has sealed no chain", async () => {
+    rmSync(sealed, { recursive: true });
+    expect((await report())?.sealedChains).toBe(0);
+    mkdirSync(join(sealed, "00".repeat(32)), { recursive: true, mode: 0o700 });
+    expect((await report())?.sealedChains).toBe(1);
+  });
+
   test("no connection to the API server is left open", async () => {
     await report();
     while ((await api.connections()) > 0) await sleep(5);
@@ -117,6 +124,7 @@ ${more}`,
     ],
     ["an entry that cannot run", () => chmodSync(entry, 0o644), {}, /^error: .*is not an executable/],
     ["a folder that others may read", () => chmodSync(sealed, 0o755), {}, /^error: .*the mode 0700/],
+    ["a folder of another user", () => chownSync(sealed, 1234, 0), {}, /^error: .* must belong to root/],
     ["no folder", () => rmSync(sealed, { recursive: true }), {}, /^error: .*no layer can be sealed/],
     ["different folders", () => write({ kubeconfig }), {}, /^error: .*and the gate reads \/var\/lib/],
     [

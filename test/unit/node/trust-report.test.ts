@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { readContainerdConfig } from "../../../src/containerd/config.ts";
 import { reportTrust } from "../../../src/node/trust-report.ts";
 import { FakeTimers } from "../../support/fake-timers.ts";
@@ -101,6 +101,11 @@ describeWith([root], "reportTrust", {}, () => {
   test.each(["", "verifiers"])(
     "a folder of verifiers %j, which is not absolute, is one error",
     async (path) => {
+      // containerd's working directory is another one: a program in ours must not be called.
+      const before = process.cwd();
+      process.chdir(folder);
+      onTestFinished(() => process.chdir(before));
+      verifier("exit 0");
       binDir = path;
       expect(await errors()).toEqual([
         expect.stringMatching(/^bin_dir of the image verifier is .* not an absolute path/),
@@ -134,6 +139,31 @@ describeWith([root], "reportTrust", {}, () => {
     ]);
     chmodSync(path, 0o666);
     expect(await errors()).toContainEqual(expect.stringMatching(/others than root may write/));
+  });
+
+  test("a verifier that others may change is an error", async () => {
+    chmodSync(link, 0o777);
+    expect(await errors()).toEqual([expect.stringMatching(/others than root may write/)]);
+  });
+
+  test("a node whose processors all have the gate lacks none", async () => {
+    const gate = `"--trust-policy", ${JSON.stringify(join(folder, "policy.json"))}`;
+    const processors = ["tar", "tar.gzip"].map(
+      (name) => `[stream_processors."io.containerd.ocicrypt.decoder.v1.${name}"]
+        accepts = ["application/vnd.oci.image.layer.v1.${name.replace(".", "+")}+encrypted"]
+        path = "ctd-decoder"
+        args = [${gate}]`,
+    );
+    const { hasGate, findings = [] } = (await report(V2_2, processors.join("\n"))) ?? {};
+    expect(hasGate).toBe(true);
+    expect(findings.filter(({ message }) => /without --trust-policy/.test(message))).toEqual([]);
+  });
+
+  test("what a policy says without an effect is found", async () => {
+    policy({ default: [{ type: "insecureAcceptAnything" }] });
+    verifier("exit 0");
+    const { findings = [] } = (await report()) ?? {};
+    expect(findings.some(({ severity }) => severity === "warning")).toBe(true);
   });
 
   test("an empty folder of verifiers is an error", async () => {
@@ -183,6 +213,8 @@ describeWith([root], "reportTrust", {}, () => {
 
   test("a deadline as long as containerd's is an error", async () => {
     writeSettings(folder, { policy: join(folder, "policy.json"), deadline: "10s" });
-    expect(await errors()).toEqual([expect.stringMatching(/^the deadline of 10 s is not shorter/)]);
+    expect(await errors()).toEqual([
+      expect.stringMatching(/^the deadline of 10 s is not shorter than containerd's .* of 10 s: /),
+    ]);
   });
 });
