@@ -922,4 +922,32 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     to: "3",
     reason: "the cost is bounded before, and half as much is enough",
   },
+  {
+    file: "src/node/key-sync.ts",
+    line: "key.fill(0);",
+    from: "0",
+    to: "1",
+    reason: "any value overwrites the key",
+  },
+  {
+    file: "src/node/key-sync.ts",
+    line: "bytes.fill(0);",
+    from: "0",
+    to: "1",
+    reason: "any value overwrites the key",
+  },
+  {
+    file: "src/node/key-report.ts",
+    line: "rows.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));",
+    from: "1",
+    to: "2",
+    reason: "only the sign of the result counts",
+  },
+  {
+    file: "src/node/node-root.ts",
+    line: 'resolved = dirname(resolved || "/").replace(/^\\/$/, "");',
+    from: "/^\\/$/",
+    to: "/\\/$/",
+    reason: "the name of a folder ends in a slash only if it is the root",
+  },
 ];

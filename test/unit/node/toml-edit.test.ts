@@ -13,6 +13,7 @@ const PATH = "/c/ctd-decoder.toml";
 describe("an import is added once, last, and nothing else changes", () => {
   test.each([
     ["", `imports = ["${PATH}"]\n`],
+    ["my_version = 1\nversion = 2\n", `my_version = 1\nversion = 2\nimports = ["${PATH}"]\n`],
     ["version = 2 # two\n[a]\n", `version = 2 # two\nimports = ["${PATH}"]\n[a]\n`],
     ["x = '''\nversion = 2\n'''\n", `imports = ["${PATH}"]\nx = '''\nversion = 2\n'''\n`],
     ["imports = []", `imports = ["${PATH}"]`],
