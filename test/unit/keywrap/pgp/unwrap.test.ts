@@ -6,9 +6,10 @@ import {
   enums,
   type PartialConfig,
   type PrivateKey,
+  PublicKeyEncryptedSessionKeyPacket,
   revokeKey,
 } from "openpgp";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { unwrap } from "../../../../src/keywrap/pgp/unwrap.ts";
 import {
   bytes,
@@ -61,6 +62,13 @@ describe("keys of every kind open what is encrypted for them", () => {
       expect(context.operations()).toBe(1);
     }
   });
+});
+
+test("openpgp.js's copy of a session key is zeroed", async () => {
+  const decrypt = vi.spyOn(PublicKeyEncryptedSessionKeyPacket.prototype, "decrypt");
+  onTestFinished(() => decrypt.mockRestore());
+  await opened(await seal(alice, literal()));
+  expect(decrypt.mock.contexts).toEqual([expect.objectContaining({ sessionKey: new Uint8Array(32) })]);
 });
 
 describe("data of every kind", () => {

@@ -110,7 +110,7 @@ describe("recipients that can't be used", () => {
 
   test("an expired key", async () => {
     const key = await makeKey({ date: new Date("2001-01-01"), keyExpirationTime: 60 });
-    await refused(file(key.toPublic()), /expired on 2001-01-01/);
+    await refused(file(key.toPublic()), /expired on 2001-01-01(?!T)/);
   });
 
   test("a revoked key", async () => {

@@ -1,5 +1,5 @@
 import { createCipheriv, randomBytes } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { readOnly, TAG, writeElement } from "../../../../src/encoding/der.ts";
 import { CBC, readCbc } from "../../../../src/keywrap/pkcs7/content-cbc.ts";
 import { OID, OPTIONS } from "./packets.ts";
@@ -46,6 +46,13 @@ describe("one answer, null, for", () => {
     ["padding of different bytes", Buffer.concat([upTo(12), Buffer.of(4, 3, 4, 4)])],
   ])("%s", (_, text) => {
     expect(opened(OID.aes256Cbc, text)).toBeNull();
+  });
+
+  test("anything else, which is zeroed since it may be another secret", () => {
+    const fill = vi.spyOn(Uint8Array.prototype, "fill");
+    onTestFinished(() => fill.mockRestore());
+    expect(opened(OID.aes256Cbc, padded("no JSON"))).toBeNull();
+    expect(fill.mock.contexts).toContainEqual(new Uint8Array("no JSON".length));
   });
 
   test("a changed byte of the first block, which garbles it", () => {

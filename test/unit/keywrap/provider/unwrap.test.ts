@@ -194,6 +194,14 @@ describe("a command that fails is named", () => {
       );
     });
 
+    test.each([
+      ["exit 5", false, /ended with exit code 5 \(--verbose adds what it writes to stderr\)$/],
+      ["exit 5", true, /ended with exit code 5$/],
+      ["kill -9 $$", false, /was killed by SIGKILL$/],
+    ])("is not missed: %s, verbose %s", async (text, verbose, message) => {
+      await expect(ask(script(text), { verbose })).rejects.toEqual(failsWith(message));
+    });
+
     test("is with verbose, on one line and shortened", async () => {
       const error = await ask(complaining, { verbose: true }).catch((it) => it);
       expect(error.message).toMatch(/ended with exit code 5: no luck \[2J at allx+$/);
