@@ -957,4 +957,25 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     to: "/\\/$/",
     reason: "the name of a folder ends in a slash only if it is the root",
   },
+  {
+    file: "src/keys/recognise.ts",
+    line: "if ((data[0] ?? 0) >= 0x80) {",
+    from: "0",
+    to: "1",
+    reason: "without an octet, there is no packet either way",
+  },
+  {
+    file: "src/keys/token/uri.ts",
+    line: 'const query = attributes(question < 0 ? "" : text.slice(question + 1), "&");',
+    from: "<",
+    to: "<=",
+    reason: "the scheme comes before a question mark, so that it is not at 0",
+  },
+  {
+    file: "src/keys/token/uri.ts",
+    line: 'const query = attributes(question < 0 ? "" : text.slice(question + 1), "&");',
+    from: "0",
+    to: "1",
+    reason: "the scheme comes before a question mark, so that it is not at 0",
+  },
 ];

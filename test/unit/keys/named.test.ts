@@ -79,6 +79,10 @@ test("an empty file is refused, and one that only begins like a provider is a fi
   await expect(named("provider:")).rejects.toMatchObject({ code: "BAD_KEY" });
 });
 
+test("a name after a line feed is not the file's", async () => {
+  await expect(named(`\n${path("plain.pem")}`)).rejects.toMatchObject({ code: "BAD_KEY" });
+});
+
 test("a name that begins with a colon is a file's", async () => {
   const failed = await named(":nothing").catch((error) => error);
   expect(failed.message).toMatch(/^can't read the key :nothing: /);

@@ -4,6 +4,7 @@ import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { KeyCollector } from "../../../src/keys/collector.ts";
+import { ecKey } from "../../../src/keys/private-key.ts";
 import { parsePublicKey } from "../../../src/keys/public-key.ts";
 import { parseSshPrivateKey, parseSshPublicKey } from "../../../src/keys/ssh-key.ts";
 import { thumbprint, thumbprintOf } from "../../../src/keys/thumbprint.ts";
@@ -143,6 +144,26 @@ describe("the fields of a private key", () => {
     const two = NUMBERS.map((it, i) => (i === 4 ? Buffer.of(2) : it));
     expect(reason({ numbers: two })).toBe("rsa");
   });
+});
+
+test.each([
+  ["P-256", 32],
+  ["P-384", 48],
+  ["P-521", 66],
+] as const)("a key on %s keeps its public point, if that is known", (curve, size) => {
+  const jwk = generateKeyPairSync("ec", { namedCurve: curve }).privateKey.export({ format: "jwk" });
+  const bytesOf = (text = "") => new Uint8Array(Buffer.from(text, "base64url"));
+  const point = new Uint8Array([4, ...bytesOf(jwk.x), ...bytesOf(jwk.y)]);
+  const pkcs8Of = (known: Uint8Array | null) => {
+    const key = ecKey(curve, bytesOf(jwk.d), known, { origin: "key" });
+    return "reason" in key ? Buffer.of() : Buffer.from(key.pkcs8.bytes);
+  };
+  expect(point).toHaveLength(2 * size + 1);
+  expect([pkcs8Of(point).includes(point), pkcs8Of(null).includes(point)]).toEqual([true, false]);
+  for (const known of [point, null]) {
+    const key = createPrivateKey({ key: pkcs8Of(known), format: "der", type: "pkcs8" });
+    expect(key.export({ format: "jwk" })).toEqual(jwk);
+  }
 });
 
 describe("a line of a public key", () => {
