@@ -81,10 +81,22 @@ test("metadata has the names of images and of pulled blobs", () => {
 
 test("a chain is finished once its snapshot has its name, and alive from the pull that makes it on", () => {
   const [pulled, other] = [`sha256:${"b".repeat(64)}`, "container-id"];
-  const overlayfs = { [CHAIN]: {}, [`extract-1-a ${pulled}`]: {}, [other]: {} };
+  const overlayfs = {
+    [CHAIN]: {},
+    [`extract-1-a ${pulled}`]: {},
+    [`my-extract-1-a sha256:${"c".repeat(64)}`]: {},
+    [other]: {},
+  };
   const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots: { overlayfs } } } }));
   expect([...metadata.finishedChains()]).toEqual([CHAIN]);
   expect([...metadata.chains()].sort()).toEqual([CHAIN, pulled].sort());
+});
+
+test("a layer may complete a chain that one of several snapshotters has", () => {
+  const snapshots = { native: { [LAYER]: {} }, overlayfs: { [CHAIN]: {} } };
+  const metadata = metadataOf(boltDatabase({ v1: { "k8s.io": { snapshots } } }));
+  expect(metadata.mayComplete(LAYER, CHAIN)).toBe(true);
+  expect(metadata.mayComplete(LAYER, `sha256:${"b".repeat(64)}`)).toBe(false);
 });
 
 describe("metadata that can't be read whole gives no answer:", () => {
