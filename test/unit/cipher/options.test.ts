@@ -58,6 +58,7 @@ describe("public options", () => {
     ["an hmac that is no text", { ...PUBLIC, hmac: [1] }],
     ["a nonce of 12 bytes", { ...PUBLIC, cipheroptions: { nonce: b64(12) } }],
     ["an empty nonce", { ...PUBLIC, cipheroptions: { nonce: "" } }],
+    ["a nonce that is no base64", { ...PUBLIC, cipheroptions: { nonce: "?" } }],
     ["cipher options that are text", { ...PUBLIC, cipheroptions: "x" }],
   ])("%s", (_what, json) => expect(() => publicOptions(json)).toThrow(failing("BAD_OPTIONS")));
 });
@@ -104,6 +105,12 @@ describe("layer options", () => {
   ])("%s is refused, and not quoted", (_what, json) => {
     expect(() => layerOptions(PUBLIC, json)).toThrow(failing("BAD_OPTIONS"));
     expect(() => layerOptions(PUBLIC, json)).not.toThrow(/hunter2/);
+  });
+
+  test("a wrapped nonce that is no base64 is refused, although the public one is right", () => {
+    const open = { ...PUBLIC, cipheroptions: { nonce: b64(16, 3) } };
+    const wrapped = { ...PRIVATE, cipheroptions: { nonce: "?" } };
+    expect(() => layerOptions(open, wrapped)).toThrow(failing("BAD_OPTIONS"));
   });
 
   test("a public nonce that differs from the wrapped one is refused", () => {

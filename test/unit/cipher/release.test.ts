@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { WORKER_BYTES } from "../../../src/cipher/authenticator.ts";
@@ -147,6 +148,33 @@ test("the memory of plaintext that was written is freed at once", async () => {
   await releaseLayer({ input, output }, options(), { size: undefined, digest: undefined }, policy);
   expect(sizes).toEqual([131_072, 131_072, 37_857]);
   expect(written.map(({ length }) => length)).toEqual([0, 0, 0]);
+});
+
+test("a slow reader of plaintext is waited for, and its failure ends the release", async () => {
+  const { ciphertext, options } = encryptLayer(plainBytes(5 * WITHHELD));
+  let read = 0;
+  const input = {
+    size: undefined,
+    read: (buffer: Uint8Array) => {
+      const chunk = ciphertext.subarray(read, read + buffer.length);
+      buffer.set(chunk);
+      read += chunk.length;
+      return chunk.length;
+    },
+  };
+  const readAtWrite: number[] = [];
+  const output = {
+    write: async () => {
+      readAtWrite.push(read);
+      await setImmediate();
+      expect(read).toBe(readAtWrite.at(-1));
+      if (readAtWrite.length === 2) throw new DecoderError("IO", "the reader is gone");
+    },
+  };
+  const policy = { mode: "stream", spoolMemory: WITHHELD - 1, spoolDirectory: folder } as const;
+  const released = releaseLayer({ input, output }, options(), { size: undefined, digest: undefined }, policy);
+  await expect(released).rejects.toMatchObject({ message: "the reader is gone" });
+  expect(readAtWrite).toEqual([2 * WITHHELD, 3 * WITHHELD]);
 });
 
 test("a large layer leaves nothing behind, whether it is authentic or not", async () => {
