@@ -26,8 +26,9 @@ function isLastLineCut(path: string): boolean {
   try {
     const { fd, size } = openRegularFile(path);
     reader = fd;
+    // At position -1, readSync reads from the start, where another process may have written a line meanwhile.
+    if (size === 0) return false;
     const last = new Uint8Array(1);
-    // Before an empty file's start there is nothing to read.
     return readSync(fd, last, 0, 1, size - 1) === 1 && last[0] !== LINE_FEED;
   } catch {
     // A FIFO has no last line. A log that this user may write but not read is assumed to end with a whole one.

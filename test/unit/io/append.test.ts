@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { appendLine } from "../../../src/io/append.ts";
 import { openBelow } from "../../support/descriptors.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -50,6 +50,15 @@ describe("a line", () => {
     expect(readFileSync(path, "utf8")).toBe("x".repeat(1024));
     appendLine(path, "line");
     expect(readFileSync(path, "utf8")).toBe(`${"x".repeat(1024)}\nline\n`);
+  });
+
+  test("to a file that was empty when its size was asked for ends no line", () => {
+    // Files of /proc have content, but no size.
+    const path = "/proc/self/comm";
+    const before = readFileSync(path, "utf8").trimEnd();
+    onTestFinished(() => writeFileSync(path, before));
+    appendLine(path, "line");
+    expect(readFileSync(path, "utf8")).toBe("line\n\n");
   });
 
   test("to a FIFO that nobody reads fails at once", () => {
