@@ -164,7 +164,7 @@ export function restore(node: NodeRoot, name: string, path: string): void {
 /** Folders are skipped: an installation creates none here, and one must not stop a roll-back. */
 export function removeFile(node: NodeRoot, path: string): void {
   // unlink(2) fails on a read-only file system, even for a file that does not exist.
-  if (statOf(node, path)?.isDirectory() === false) rmSync(node.locate(path));
+  if (statOf(node, path)?.isDirectory() === false) rmSync(node.locate(path), { force: true });
 }
 
 /** State of the name itself, which may be a symbolic link; undefined if it does not exist. */

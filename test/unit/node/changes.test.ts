@@ -21,6 +21,7 @@ import {
   isInPlace,
   keepAs,
   putInPlace,
+  removeFile,
   rewrite,
   stage,
   writeWhole,
@@ -253,4 +254,19 @@ test("a second name replaces an older file of that name", async () => {
   writeFileSync(path("opt/kept"), "old");
   await keepAs(node, "/opt/x", "/opt/kept");
   expect([readFileSync(path("opt/kept"), "utf8"), statSync(path("opt/kept")).nlink]).toEqual(["new", 2]);
+});
+
+test("a file that vanishes just before its removal is no failure", () => {
+  const { path } = linkedTo("none");
+  writeFileSync(path("opt/x"), "");
+  let calls = 0;
+  class Changing extends NodeRoot {
+    override locate(name: string): string {
+      calls += 1;
+      if (calls === 2) rmSync(path("opt/x"));
+      return super.locate(name);
+    }
+  }
+  removeFile(new Changing(path("")), "/opt/x");
+  expect([calls, readdirSync(path("opt"))]).toEqual([2, []]);
 });
