@@ -65,7 +65,7 @@ export async function findInLookaside(
     const found: FoundSignature[] = [];
     for (let number = 1; number <= LIMITS.signatures; number++) {
       const where = join(folder, `signature-${number}`);
-      const message = readOptional(where);
+      const message = readOptional(where, lookaside === undefined ? ABSENT_BY_DEFAULT : ABSENT);
       if (message === undefined) break;
       found.push({ form: "gpg", where, message });
     }
@@ -86,11 +86,15 @@ function folderOf(lookaside: string): string {
   }
 }
 
-function readOptional(path: string): Uint8Array | undefined {
+const ABSENT: ReadonlySet<string | undefined> = new Set(["ENOENT"]);
+/** containers/image keeps its default folder for root. Other users may not enter it, and no file says that they should. */
+const ABSENT_BY_DEFAULT: ReadonlySet<string | undefined> = new Set([...ABSENT, "EACCES"]);
+
+function readOptional(path: string, absent: ReadonlySet<string | undefined>): Uint8Array | undefined {
   try {
     return readSmallFile(path, LIMITS.signatureBytes);
   } catch (cause) {
-    if (errnoOf(cause) === "ENOENT") return undefined;
+    if (absent.has(errnoOf(cause))) return undefined;
     throw new DecoderError("IO", `can't read ${path}: ${describeSystemError(cause)}`, { cause });
   }
 }

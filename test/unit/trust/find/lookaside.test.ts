@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { findInLookaside, readRegistriesD } from "../../../../src/trust/find/lookaside.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
@@ -116,6 +116,24 @@ describe("a lookaside", () => {
 
   test("is the folder of containers/image if no file names one", async () => {
     expect(await findInLookaside(undefined, NAME, DIGEST)).toEqual({ found: [], failures: [] });
+  });
+
+  test("that this user may not enter is a failure, unless no file names it", async () => {
+    const root = place("one");
+    chmodSync(root, 0);
+    const user = process.geteuid?.() ?? 0;
+    process.seteuid?.(user === 0 ? 1234 : user);
+    onTestFinished(() => {
+      process.seteuid?.(user);
+      chmodSync(root, 0o700);
+    });
+    expect(await findInLookaside(root, NAME, DIGEST)).toMatchObject({
+      found: [],
+      failures: [{ code: "IO" }],
+    });
+    // The path of a name leads from the default folder to this one.
+    const path = join(relative("/var/lib/containers/sigstore", root), NAME.path);
+    expect(await findInLookaside(undefined, { ...NAME, path }, DIGEST)).toEqual({ found: [], failures: [] });
   });
 
   test("of another scheme, or with what can't be read, is a failure", async () => {
