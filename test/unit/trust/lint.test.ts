@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { lintPolicy, lintRules, materialsOf } from "../../../src/trust/lint.ts";
 import { loadPolicy, parsePolicy } from "../../../src/trust/policy/read-policy.ts";
+import { describeWith, root } from "../../support/peers.ts";
 import { newKey, pemOf, Sigstore, spkiOf } from "../../support/sigstore.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 
@@ -146,23 +147,25 @@ test("a policy that accepts what it does not name is noticed", async () => {
   expect(await messages({ default: signed })).toEqual([]);
 });
 
-test("a policy or key that others may write is noticed", async () => {
-  const found = mkdtempSync(join(folder, "open-"));
-  const [path, key] = [join(found, "policy.json"), join(found, "key.pub")];
-  writeFileSync(key, KEY);
-  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
-  const warnings = async () =>
-    (await lintPolicy(await loadPolicy(path, SETTINGS), path))
-      .filter(({ message }) => message.startsWith("can't use "))
-      .map(({ severity, message, hint }) => [severity, message, hint]);
-  expect(await warnings()).toEqual([]);
-  const hint = "the verifier and the gate refuse such files";
-  for (const file of [path, key]) {
-    chmodSync(file, 0o666);
-    const message = `can't use ${file}: others than root may write to ${file}`;
-    expect(await warnings()).toEqual([["warning", message, hint]]);
-    chmodSync(file, 0o644);
-  }
+describeWith([root], "a policy or key", {}, () => {
+  test("that others may write is noticed", async () => {
+    const found = mkdtempSync(join(folder, "open-"));
+    const [path, key] = [join(found, "policy.json"), join(found, "key.pub")];
+    writeFileSync(key, KEY);
+    writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
+    const warnings = async () =>
+      (await lintPolicy(await loadPolicy(path, SETTINGS), path))
+        .filter(({ message }) => message.startsWith("can't use "))
+        .map(({ severity, message, hint }) => [severity, message, hint]);
+    expect(await warnings()).toEqual([]);
+    const hint = "the verifier and the gate refuse such files";
+    for (const file of [path, key]) {
+      chmodSync(file, 0o666);
+      const message = `can't use ${file}: others than root may write to ${file}`;
+      expect(await warnings()).toEqual([["warning", message, hint]]);
+      chmodSync(file, 0o644);
+    }
+  });
 });
 
 test("a file of several keys is noticed, since only the first counts", async () => {
