@@ -858,7 +858,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     line: "minRSABits: LIMITS.rsaBitsMin - 1,",
     from: "1",
     to: "2",
-    reason: "the sizes of RSA keys in use are multiples of 8",
+    reason: "a key made with 2,048 bits may have one bit less, but not two",
   },
   {
     file: "src/trust/check/bundle.ts",

@@ -46,7 +46,7 @@ test("a certificate may stand beside its private key, which is none alone", asyn
   const now = Math.floor(Date.now() / 1000) * 1000;
   const certified = certificate({
     ...{ subject: "node", issuer: "node", key: key.publicKey, signer: key.privateKey, extensions: [] },
-    ...{ notBefore: now - 60_000, notAfter: now + 60_000 },
+    ...{ notBefore: now - 3_600_000, notAfter: now + 3_600_000 },
   });
   const pem = key.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
   writeFileSync(recipient.file, pem + pemOf("CERTIFICATE", certified));

@@ -188,14 +188,14 @@ describeWith([root], "a call of the image verifier", {}, () => {
         `until ${until.toISOString()} scope ${scope} reason key lost\n`,
         { mode: 0o600 },
       );
-    write(new Date(Date.now() + 60_000), `${registry.address}/none`);
+    write(new Date(Date.now() + 3_600_000), `${registry.address}/none`);
     expect(await call("none/app:1")).toMatch(/^trust: accepted: break-glass until .*: key lost$/);
     expect(await call("b/app:1")).toMatch(/^trust: wrong-signer/);
     const lines = readFileSync(join(folder, "audit.log"), "utf8").trim().split("\n");
     expect(JSON.parse(lines.at(-2) ?? "")).toMatchObject({ verdict: "accepted", exception: "break-glass" });
     write(new Date(Date.now() - 1000), `${registry.address}/none`);
     expect(await call("none/app:1")).toMatch(/^trust: unsigned/);
-    write(new Date(Date.now() + 60_000), `${registry.address}/none`);
+    write(new Date(Date.now() + 3_600_000), `${registry.address}/none`);
     chmodSync(join(folder, "break-glass"), 0o666);
     expect(await call("none/app:1")).toMatch(/^trust: config: .*others than root/);
   });
