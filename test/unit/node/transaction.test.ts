@@ -13,6 +13,8 @@ const BACKUP = ".before-ctd-decoder";
 let node: NodeRoot;
 
 beforeEach(() => {
+  const umask = process.umask(0o022);
+  onTestFinished(() => void process.umask(umask));
   node = new NodeRoot(mkdtempSync(join(folder, "root-")));
   mkdirSync(join(node.folder, "etc"));
 });
