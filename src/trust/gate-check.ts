@@ -74,6 +74,9 @@ class Gate {
     return new DecoderError(
       "UNTRUSTED",
       `no image with this layer is trusted: ${why || `no manifest in ${this.#layer.store} names ${this.#layer.digest} with this key`}`,
+      {
+        hint: `sign the image; ctd-decoder trust check --policy ${this.#settings.policy} IMAGE shows why a signature does not count`,
+      },
     );
   }
 

@@ -123,8 +123,9 @@ describeWith([ours, root], "the decoder's gate", {}, () => {
     }
   });
 
-  test("an unsigned image is refused, and nothing is released", async () => {
+  test("an unsigned image is refused with advice, and nothing is released", async () => {
     expect(await open()).toEqual(refused(/no image with this layer is trusted/));
+    expect(await open()).toEqual(refused(/^ctd-decoder: hint: sign the image; .* --policy \/\S+ IMAGE/m));
   });
 
   test("a signature by another key, of another digest or for another repository is refused", async () => {
