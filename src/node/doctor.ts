@@ -12,6 +12,7 @@ import {
   withoutFlag,
 } from "../containerd/stream-processors.ts";
 import { type ContainerdVersion, parseContainerdVersion } from "../containerd/version.ts";
+import type { FlagName } from "../decoder/flags.ts";
 import type { ImageInfo } from "../image/inspect.ts";
 import type { KeySet } from "../keys/keyset.ts";
 import { loadKeys } from "../keys/load.ts";
@@ -46,6 +47,16 @@ interface DoctorOptions {
   /** Without a running containerd, its PATH is taken from this environment. */
   readonly settings: WrapSettings;
 }
+
+/** Flags that need an image in the content store. The self-test's layer is in none, so the decoder would refuse it. */
+const STORE_FLAGS: readonly FlagName[] = [
+  GATE_FLAG,
+  "tenant-keys",
+  "kubeconfig",
+  "node-name",
+  "key-scopes",
+  "sealed-dir",
+];
 
 /** What a node needs to pull encrypted images, and what of it is missing. Nothing in it is secret. */
 export interface Diagnosis {
@@ -202,8 +213,8 @@ async function testKeys(options: TestOptions, findings: Finding[]): Promise<read
   }
   const variables = decoder.env.map((it) => [it.slice(0, it.indexOf("=")), it.slice(it.indexOf("=") + 1)]);
   const environment = { ...settings.environment, PATH: searchPath, ...Object.fromEntries(variables) };
-  // No image names the test's layer, so the gate would refuse it. The last --decryption-keys-path counts.
-  const args = [...withoutFlag(decoder.args, GATE_FLAG), "--decryption-keys-path", keysPath];
+  // The last --decryption-keys-path counts.
+  const args = [...STORE_FLAGS.reduce(withoutFlag, decoder.args), "--decryption-keys-path", keysPath];
   const testing = selfTest({ keys, keysPath, program, args, settings: { ...settings, environment } });
   return (await attempt(findings, () => testing)) ?? [];
 }

@@ -212,6 +212,20 @@ exit 1`,
     expect(trust).toMatchObject({ settings: join(node, "policy.json"), hasGate: true });
   });
 
+  test("tests the node's keys without the steps for tenants", async () => {
+    const kubeconfig = join(node, "none.conf");
+    const args = ["--tenant-keys=kubelet", "--kubeconfig", kubeconfig, "--node-name=node-1"];
+    configure({ args: [...args, "--sealed-dir", join(node, "sealed"), "-key-scopes", join(node, "none")] });
+    const diagnosis = await diagnosed();
+    expect(diagnosis.tenants).toBeDefined();
+    expect(diagnosis.selfTest).toEqual([{ key: "a.pem", scheme: "jwe" }]);
+    configure({ args: [...args, "--sealed-dir"] });
+    const refused = await diagnosed();
+    expect(refused.config?.findings).toContainEqual(
+      expect.objectContaining({ severity: "error", message: expect.stringMatching(/refuses its args/) }),
+    );
+  });
+
   describe("tries the keys on images", () => {
     let chains: string[];
     beforeEach(() => {
