@@ -30,7 +30,8 @@ describeWith([root], "reportTenants", {}, () => {
     api.reset();
     rmSync(sealed, { recursive: true, force: true });
     mkdirSync(sealed, { mode: 0o700 });
-    writeFileSync(entry, renderEntry({ gate: "/bin/true", runtime: "/bin/true" }), { mode: 0o755 });
+    writeFileSync(entry, renderEntry({ gate: "/bin/true", runtime: "/bin/true" }));
+    chmodSync(entry, 0o755);
     write({ kubeconfig, sealed_dir: sealed });
   });
 

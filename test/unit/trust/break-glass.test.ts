@@ -11,7 +11,10 @@ const LATER = "2026-05-01T12:00:00.001Z";
 
 describeWith([root], "exceptions from a policy", {}, () => {
   const path = join(temporaryFolder(), "break-glass");
-  const write = (...lines: readonly string[]) => writeFileSync(path, lines.join("\n"), { mode: 0o600 });
+  const write = (...lines: readonly string[]) => {
+    writeFileSync(path, lines.join("\n"));
+    chmodSync(path, 0o600);
+  };
 
   function reasonFor(text: string): string | undefined {
     const name = parseImageName(text);

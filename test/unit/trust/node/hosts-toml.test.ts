@@ -14,10 +14,10 @@ function write(name: string, text: string): void {
 
 describe("the servers of a registry, as containerd has them", () => {
   test("without a folder: the registry itself, by TLS", () => {
-    expect(registryHosts([folder], "docker.io")).toMatchObject([
+    expect(registryHosts([join(folder, "none")], "docker.io")).toMatchObject([
       { api: "https://registry-1.docker.io/v2/", plainHttp: "never" },
     ]);
-    expect(registryHosts([folder], "localhost:5000")).toMatchObject([
+    expect(registryHosts([join(folder, "none")], "localhost:5000")).toMatchObject([
       { api: "https://localhost:5000/v2/", plainHttp: "fallback" },
     ]);
   });
