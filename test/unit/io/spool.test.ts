@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, fstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { Spool } from "../../../src/io/spool.ts";
@@ -27,13 +35,14 @@ test("what was written is read back from any place", () => {
 });
 
 test("the file has no name, and is gone after close", () => {
-  const spool = new Spool(folder);
+  const place = mkdtempSync(join(folder, "place-"));
+  const spool = new Spool(place);
   spool.write(Buffer.from("secret"));
-  expect(readdirSync(folder)).toEqual([]);
-  expect(namelessFiles(folder)).toHaveLength(1);
-  expect(openFilesBelow(folder).map((fd) => fstatSync(fd).mode & 0o777)).toEqual([0o600]);
+  expect(readdirSync(place)).toEqual([]);
+  expect(namelessFiles(place)).toHaveLength(1);
+  expect(openFilesBelow(place).map((fd) => fstatSync(fd).mode & 0o777)).toEqual([0o600]);
   spool.close();
-  expect(namelessFiles(folder)).toEqual([]);
+  expect(namelessFiles(place)).toEqual([]);
 });
 
 test("$TMPDIR is where it goes by default, else /var/tmp", () => {
