@@ -27,7 +27,7 @@ import { findContainerd, pendingRestart } from "./containerd-report.ts";
 import { type DecoderReport, reportDecoder } from "./decoder-report.ts";
 import { type Finding, isHealthy } from "./finding.ts";
 import { reportImage, unopenedImages, unopenedLayers } from "./image-report.ts";
-import { type KeyReport, reportKeys } from "./key-report.ts";
+import { type KeyReport, reportKeys, usableKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
 import { type SelfTest, selfTest } from "./self-test.ts";
@@ -70,6 +70,8 @@ export interface Diagnosis {
   /** Present on a node that checks signatures, or is meant to. */
   readonly trust?: TrustReport;
   readonly selfTest: readonly SelfTest[];
+  /** What the self-test lacks; undefined if it ran. */
+  readonly missing?: readonly string[];
   readonly image?: ImageInfo;
   /** How tenants are isolated; undefined for a node that is not set up for them. */
   readonly tenants?: TenantsReport;
@@ -101,6 +103,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const decoder = config?.processors.get(TAR_ID);
   const program = decoder && findExecutable(decoder.path, searchPath);
   const keysPath = options.keysPath ?? flagValue(decoder?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
+  const hasTenantKeys = argsOf(decoder)?.tenants.tenantKeys !== undefined;
   const keys = await attempt(findings, () => loadKeysAs(decoder, keysPath));
   const tenants =
     config && version && (await reportTenants({ config, version, environment: settings.environment }));
@@ -109,7 +112,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   const reports = {
     ...(check && { config: check }),
     ...(program !== undefined && { decoder: await reportDecoder(program, settings.environment) }),
-    ...(keys && { keys: reportKeys(keysPath, keys) }),
+    ...(keys && { keys: reportKeys(keysPath, keys, hasTenantKeys) }),
     providers: await reportProviders(
       variableValue(decoder?.env ?? [], PROVIDER_VARIABLE) ?? PROVIDER_CONFIG,
       searchPath,
@@ -119,6 +122,10 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
   };
   const tests =
     (keys && (await testKeys({ keys, keysPath, decoder, program, searchPath, settings }, findings))) ?? [];
+  const missing = [
+    ...(usableKeys(reports.keys?.rows ?? []).length > 0 ? [] : ["a private key"]),
+    ...(program === undefined ? ["a decoder that is installed and configured"] : []),
+  ];
   const records = tenants && new SealRecords(tenants.sealedDirectory);
   const context = { keys, root: config?.root ?? USUAL_ROOT, running, records };
   const image = await reportImages(options, context, findings);
@@ -128,6 +135,7 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     containerd,
     ...reports,
     selfTest: tests,
+    ...(missing.length > 0 && { missing }),
     ...(image && { image }),
     refusals: await lastRefusals(settings.environment),
     findings,

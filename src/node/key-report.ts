@@ -28,8 +28,11 @@ export interface KeyReport {
   readonly findings: readonly Finding[];
 }
 
-/** Describes keys without their secrets. */
-export function reportKeys(path: string, keys: KeySet): KeyReport {
+/**
+ * Describes keys without their secrets.
+ * @param hasTenantKeys whether keys also come from Secrets of Pods, so that the node needs none of its own
+ */
+export function reportKeys(path: string, keys: KeySet, hasTenantKeys = false): KeyReport {
   const rows: KeyRow[] = [
     ...keys.keys.map((key) => keyRow(key)),
     ...keys.certificates.map(certificateRow),
@@ -38,7 +41,7 @@ export function reportKeys(path: string, keys: KeySet): KeyReport {
     ...keys.skipped.map(({ origin, reason }) => ({ file: origin, skipped: reason })),
   ].map((row) => ({ ...row, ...modeOf(path, row.file) }));
   rows.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0));
-  return { path, rows, findings: [...findingsOf(path, rows)] };
+  return { path, rows, findings: [...findingsOf(path, rows, hasTenantKeys)] };
 }
 
 function keyRow(key: AsymmetricKey): KeyRow {
@@ -85,18 +88,14 @@ function modeOf(path: string, file: string): Pick<KeyRow, "mode"> {
 const READABLE_BY_OTHERS = 0o077;
 const PUBLIC_KIND = "X.509 certificate";
 
-function* findingsOf(path: string, rows: readonly KeyRow[]): Generator<Finding> {
-  const usable = rows.filter(({ kind }) => kind !== undefined && kind !== PUBLIC_KIND);
-  if (usable.length === 0) {
-    yield {
-      severity: "error",
-      message: `there is no usable private key in ${path}`,
-      hint:
-        rows.some(({ file }) => isDenied(keyPlace(path, file))) || isDenied(path)
-          ? "this user may not read it: run `ctd-decoder doctor` as root"
-          : "make one with `ctd-decoder keygen`, and encrypt images for its public key",
-    };
-  }
+/** The rows of private keys that the decoder uses. */
+export function usableKeys(rows: readonly KeyRow[]): readonly KeyRow[] {
+  return rows.filter(({ kind }) => kind !== undefined && kind !== PUBLIC_KIND);
+}
+
+function* findingsOf(path: string, rows: readonly KeyRow[], hasTenantKeys: boolean): Generator<Finding> {
+  const usable = usableKeys(rows);
+  if (usable.length === 0) yield withoutKey(path, rows, hasTenantKeys);
   const open = new Set(
     usable
       .filter(({ mode }) => (Number.parseInt(mode ?? "0", 8) & READABLE_BY_OTHERS) !== 0)
@@ -109,4 +108,21 @@ function* findingsOf(path: string, rows: readonly KeyRow[]): Generator<Finding> 
       hint: `chmod 600 ${keyPlace(path, file)}`,
     };
   }
+}
+
+function withoutKey(path: string, rows: readonly KeyRow[], hasTenantKeys: boolean): Finding {
+  const message = `there is no usable private key in ${path}`;
+  if (rows.some(({ file }) => isDenied(keyPlace(path, file))) || isDenied(path))
+    return {
+      severity: "error",
+      message,
+      hint: "this user may not read it: run `ctd-decoder doctor` as root",
+    };
+  if (hasTenantKeys)
+    return { severity: "note", message: `${message}: the only keys are those in Secrets of tenants` };
+  return {
+    severity: "error",
+    message,
+    hint: "make one with `ctd-decoder keygen`, and encrypt images for its public key",
+  };
 }

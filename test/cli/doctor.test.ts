@@ -138,7 +138,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     expect((await doctor(node, "--keys-path", join(node, "none"))).exit).toBe(1);
     const args = ["--config", join(node, "config.toml"), "--containerd", "1.7"];
     const { stdout } = await run(ours, ["doctor", ...args, "--keys-path", join(node, "empty")]);
-    expect(stdout.toString()).toMatch(/self-test with 0 keys\n {2}not run: /);
+    expect(stdout.toString()).toMatch(/self-test with 0 keys\n {2}not run: it needs a private key\n/);
   });
 
   test("the keys path may be one file, on the command line and in containerd's configuration", async () => {
@@ -184,6 +184,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     expect(exit).toBe(1);
     expect(stdout.toString()).toMatch(/runs ".*\/none" .*is not an executable\n.*ctd-decoder install/);
     expect(stdout.toString()).toMatch(/no decoder is .*tested\n.*ctd-decoder install/);
+    expect(stdout.toString()).toMatch(/not run: it needs a decoder that is installed and configured\n/);
   });
 
   test("a decoder that cannot decrypt is reported", async () => {

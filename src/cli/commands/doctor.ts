@@ -4,7 +4,6 @@ import type { Diagnosis } from "../../node/doctor.ts";
 import type { KeyReport, KeyRow } from "../../node/key-report.ts";
 import type { ProviderReport } from "../../node/provider-report.ts";
 import type { Refusal } from "../../node/refusals.ts";
-import type { SelfTest } from "../../node/self-test.ts";
 import type { TenantsReport } from "../../node/tenants-report.ts";
 import type { TrustReport } from "../../node/trust-report.ts";
 import { printable } from "../../text.ts";
@@ -19,7 +18,6 @@ import { containerdVersion, renderCheck } from "./config.ts";
 
 const INDENT = "  ";
 const UNSEEN = "healthy, for a containerd that is started with this configuration; none is running";
-const NO_TEST = "not run: it needs a private key, and a decoder that is installed and configured";
 
 export const DOCTOR: Command = {
   name: "doctor",
@@ -71,20 +69,8 @@ export const DOCTOR: Command = {
 };
 
 function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
-  const {
-    containerd,
-    config,
-    decoder,
-    keys,
-    providers,
-    trust,
-    selfTest,
-    image,
-    tenants,
-    refusals,
-    findings,
-    healthy,
-  } = diagnosis;
+  const { containerd, config, decoder, keys, providers, trust, image, tenants, refusals, findings, healthy } =
+    diagnosis;
   return [
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
     renderContainerd(diagnosis, style),
@@ -94,7 +80,7 @@ function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): s
     ...(providers ? [renderProviders(providers, style)] : []),
     ...(tenants ? [renderTenants(tenants, style)] : []),
     ...(trust ? [renderTrust(trust, style)] : []),
-    renderSelfTest(selfTest, style),
+    renderSelfTest(diagnosis, style),
     ...(image ? [renderImage(image, style, columns)] : []),
     ...(refusals.length > 0 ? [renderRefusals(refusals, style)] : []),
     ...(healthy ? [`${style.good(containerd.running === undefined ? UNSEEN : "healthy")}\n`] : []),
@@ -160,10 +146,14 @@ function renderTrust({ settings, policy, binDir, hasGate, findings }: TrustRepor
   return `${title}\n${lines.map((it) => `${INDENT}${it}\n`).join("")}${renderFindings(findings, style)}`;
 }
 
-function renderSelfTest(tests: readonly SelfTest[], style: Style): string {
-  const title = style.bold(`self-test with ${count(tests.length, "key")}`);
-  if (tests.length === 0) return `${title}\n${INDENT}${style.bad(NO_TEST)}\n`;
-  const lines = tests.map(({ key, scheme, problem, untested }) => {
+function renderSelfTest({ selfTest, missing, healthy }: Diagnosis, style: Style): string {
+  const title = style.bold(`self-test with ${count(selfTest.length, "key")}`);
+  if (selfTest.length === 0) {
+    // An error that kept the test from running is among the findings.
+    const why = missing === undefined ? "see the errors above" : `it needs ${missing.join(", and ")}`;
+    return `${title}\n${INDENT}${healthy ? style.dim(`not run: ${why}`) : style.bad(`not run: ${why}`)}\n`;
+  }
+  const lines = selfTest.map(({ key, scheme, problem, untested }) => {
     const result = untested === undefined ? verdict(problem, style) : style.dim(`not tested: ${untested}`);
     return `${INDENT}${printable(key)} (${scheme}): ${result}\n`;
   });

@@ -138,9 +138,15 @@ describeWith([ours], "a diagnosis", {}, () => {
 
   test("with a decoder that is not installed tests none", async () => {
     rmSync(join(bin, "ctd-decoder"));
-    const { decoder, selfTest, findings } = await diagnosed();
+    const { decoder, selfTest, missing, findings } = await diagnosed();
     expect([decoder, selfTest]).toEqual([undefined, []]);
+    expect(missing).toEqual(["a decoder that is installed and configured"]);
     expect(findings).toEqual([UNFOUND, UNTESTED]);
+    rmSync(join(keysPath, "a.pem"));
+    expect((await diagnosed()).missing).toEqual([
+      "a private key",
+      "a decoder that is installed and configured",
+    ]);
   });
 
   test("is not healthy if one of several keys fails", async () => {
@@ -219,6 +225,12 @@ exit 1`,
     const diagnosis = await diagnosed();
     expect(diagnosis.tenants).toBeDefined();
     expect(diagnosis.selfTest).toEqual([{ key: "a.pem", scheme: "jwe" }]);
+    rmSync(join(keysPath, "a.pem"));
+    const { keys, selfTest, missing } = await diagnosed();
+    expect([selfTest, missing]).toEqual([[], ["a private key"]]);
+    expect(keys?.findings).toEqual([
+      { severity: "note", message: expect.stringMatching(/Secrets of tenants$/) },
+    ]);
     configure({ args: [...args, "--sealed-dir"] });
     const refused = await diagnosed();
     expect(refused.config?.findings).toContainEqual(

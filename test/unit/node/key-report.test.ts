@@ -52,3 +52,13 @@ test("keys that the decoder cannot use are no private key", () => {
     },
   ]);
 });
+
+test("a node of tenants needs no key of its own", () => {
+  const path = mkdtempSync(join(folder, "keys-"));
+  expect(reportKeys(path, keySet(), true).findings).toEqual([
+    {
+      severity: "note",
+      message: `there is no usable private key in ${path}: the only keys are those in Secrets of tenants`,
+    },
+  ]);
+});
