@@ -1,11 +1,16 @@
 import { DecoderError } from "../errors.ts";
 import type { RegistryAccess } from "../registry/open.ts";
+import type { LoadedPolicy } from "../trust/policy/read-policy.ts";
 import type { SignedBy, StatementDemand, TrustFile, WorkflowClaim } from "../trust/requirement.ts";
+import type { TrustSettings } from "../trust/settings.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 import { grouped } from "./shared-options.ts";
 
 /** Options of the trust commands, with cosign's and skopeo's names where these have one. */
+
+/** The settings that an installation writes. The constant of trust/settings.ts is loaded only when needed. */
+export const SETTINGS = "/etc/containerd/ctd-decoder/trust.toml";
 
 const WORKFLOW_CLAIMS: readonly WorkflowClaim[] = ["repository", "ref", "sha", "name", "trigger"];
 
@@ -28,7 +33,7 @@ export const SIGNER_OPTIONS: Options = {
   ...grouped("Whose signature", {
     policy: {
       value: "FILE",
-      help: "a policy: containers-policy.json, Kubewarden settings, ClusterImagePolicy",
+      help: "a policy: containers-policy.json, Kubewarden settings, ClusterImagePolicy; or a trust.toml",
     },
   }),
   ...IDENTITY_OPTIONS,
@@ -119,6 +124,32 @@ export async function trustedRoot(args: Arguments): Promise<TrustFile | undefine
   if (path === undefined) return undefined;
   const { readTrustFile } = await import("../trust/policy/trust-file.ts");
   return readTrustFile(path);
+}
+
+/** A policy in a file. */
+export interface NamedPolicy extends LoadedPolicy {
+  readonly path: string;
+  /** What the trust.toml that names the policy sets; undefined if the command line names the policy itself. */
+  readonly settings: TrustSettings | undefined;
+}
+
+/**
+ * Reads a policy, or the one that a trust.toml names. An option replaces the setting of the trust.toml.
+ * @throws DecoderError CONFIG, LIMIT, BAD_KEY
+ */
+export async function namedPolicy(args: Arguments, path: string): Promise<NamedPolicy> {
+  const { loadPolicy } = await import("../trust/policy/read-policy.ts");
+  const { readTrustSettings } = await import("../trust/settings.ts");
+  const settings = path.endsWith(".toml") ? readTrustSettings(path) : undefined;
+  const file = settings?.policy ?? path;
+  const unmatched = args.text("unmatched") ?? settings?.unmatched;
+  const identity = args.text("bundle-identity");
+  const loaded = await loadPolicy(file, {
+    trustedRoot: (await trustedRoot(args)) ?? settings?.trustedRoot,
+    unmatched: unmatched === "accept" ? "accept" : "reject",
+    scopeIsIdentity: identity === undefined ? settings?.scopeIsIdentity === true : identity === "scope",
+  });
+  return { ...loaded, path: file, settings };
 }
 
 /** Whether the command line names a signer. */

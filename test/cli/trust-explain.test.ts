@@ -1,9 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { succeed } from "../support/cli.ts";
-import { describeWith, ours } from "../support/peers.ts";
+import { beforeAll, expect, test } from "vitest";
+import { command, succeed } from "../support/cli.ts";
+import { tar, writeImage } from "../support/images.ts";
+import { describeWith, ours, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { newSigner, writeSettings } from "../support/trust.ts";
 
 /** A policy can be read where its keys are not. */
 describeWith([ours], "trust explain", {}, () => {
@@ -38,6 +40,50 @@ describeWith([ours], "trust explain", {}, () => {
     ["oci:/tmp", "default", ["rejected"]],
   ])("%s: %s", async (name, scope, demands) => {
     const text = await succeed(["trust", "explain", "--json", "--policy", policy, name]);
-    expect(JSON.parse(text)).toEqual({ format: "containers-policy.json", scope, demands });
+    expect(JSON.parse(text)).toEqual({ policy, format: "containers-policy.json", scope, demands });
+  });
+});
+
+describeWith([ours, root], "a trust.toml instead of a policy", {}, () => {
+  const folder = temporaryFolder();
+  const policy = join(folder, "policy.json");
+  const signatures = join(folder, "signatures");
+  const [image, identity] = [`oci:${folder}/image:v1`, "registry.example.test/app:1.0"];
+  let settings: string;
+
+  beforeAll(async () => {
+    const { privateKey, publicKey } = newSigner();
+    const key = join(folder, "key.pem");
+    writeFileSync(key, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+    writeFileSync(join(folder, "key.pub"), publicKey);
+    const exactly = { type: "exactReference", dockerReference: identity };
+    const signed = { type: "sigstoreSigned", keyPath: join(folder, "key.pub"), signedIdentity: exactly };
+    writeFileSync(policy, JSON.stringify({ default: [signed] }));
+    settings = writeSettings(join(folder, "settings"), { policy, signature_store: signatures });
+    writeImage(join(folder, "image"), "v1", [{ tar: await tar({}), compression: "none" }]);
+    cpSync(join(folder, "image"), join(folder, "signed"), { recursive: true });
+    const signedImage = `oci:${folder}/signed:v1`;
+    await succeed(["sign", "--key", key, "--sign-container-identity", identity, signedImage]);
+    await succeed(["trust", "fetch", signedImage, signatures]);
+  });
+
+  test("trust explain and trust lint read the policy that it names", async () => {
+    const explained = await succeed(["trust", "explain", "--policy", settings, "app"]);
+    expect(explained.split("\n").slice(0, 2)).toEqual([policy, "containers-policy.json: default"]);
+    expect(await succeed(["trust", "lint", settings])).toMatch(/^containers-policy\.json, 1 rule\n/);
+  });
+
+  test("trust check also searches its signature store", async () => {
+    expect((await command(["trust", "check", "--policy", policy, image])).exit).toBe(1);
+    expect(await succeed(["trust", "check", "--policy", settings, image])).toMatch(/^trusted: /m);
+  });
+
+  test("trust explain reads that of the node by default", async () => {
+    const script =
+      'mkdir -p /etc/containerd; mount -t tmpfs tmpfs /etc/containerd; cp -r "$1" /etc/containerd/ctd-decoder; "$0" trust explain app';
+    const unshare = { name: "unshare", command: "unshare", args: ["--mount", "sh", "-euc", script] };
+    const { stdout, stderr } = await run(unshare, [ours.command, join(folder, "settings")]);
+    expect(stderr).toBe("");
+    expect(stdout.toString().split("\n")[0]).toBe(policy);
   });
 });

@@ -9,13 +9,13 @@ import type { Style } from "../style.ts";
 import {
   CHECK_OPTIONS,
   namedDemand,
+  namedPolicy,
   namesSigner,
   PLACE_OPTIONS,
   POLICY_OPTIONS,
   REGISTRY_OPTIONS,
   registryAccess,
   SIGNER_OPTIONS,
-  trustedRoot,
 } from "../trust-options.ts";
 
 const MILLISECONDS = 1000;
@@ -53,11 +53,12 @@ export const TRUST_CHECK: Command = {
     const { withDeadline } = await import("../../trust/deadline.ts");
     const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
     const wanted = await choose(args);
+    const settings = "policy" in wanted ? wanted.settings : undefined;
     const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
       checkImage(args.operand(0), wanted, {
         access: registryAccess(args),
-        folders: args.texts("signature-store"),
-        registriesDir: args.text("registries.d"),
+        folders: [...args.texts("signature-store"), ...(settings?.signatureStores ?? [])],
+        registriesDir: args.text("registries.d") ?? settings?.registriesDir,
         signal,
       }),
     );
@@ -84,12 +85,7 @@ async function choose(args: Arguments) {
   const beside = DEMANDS.find((name) => args.texts(name).length > 0);
   if (beside !== undefined)
     throw new DecoderError("USAGE", `--policy excludes --${beside}: the policy has all demands`);
-  const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
-  return await loadPolicy(policy, {
-    trustedRoot: await trustedRoot(args),
-    unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
-    scopeIsIdentity: args.text("bundle-identity") === "scope",
-  });
+  return await namedPolicy(args, policy);
 }
 
 function refusal({ image, scope, reason }: CheckReport): string {

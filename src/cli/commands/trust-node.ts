@@ -5,10 +5,9 @@ import type { AuditedImage } from "../../trust/audit-images.ts";
 import type { Command } from "../command.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
-import { REGISTRY_OPTIONS, registryAccess } from "../trust-options.ts";
+import { REGISTRY_OPTIONS, registryAccess, SETTINGS } from "../trust-options.ts";
 import { count } from "../units.ts";
 
-const SETTINGS = "/etc/containerd/ctd-decoder/trust.toml";
 const STORE = "/var/lib/containerd/io.containerd.content.v1.content";
 const MILLISECONDS = 1000;
 const DEFAULT_SECONDS = 60;

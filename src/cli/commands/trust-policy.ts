@@ -1,11 +1,10 @@
+import { existsSync } from "node:fs";
 import { DecoderError } from "../../errors.ts";
 import { printable } from "../../text.ts";
-import type { LoadedPolicy } from "../../trust/policy/read-policy.ts";
-import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
-import { POLICY_OPTIONS, trustedRoot } from "../trust-options.ts";
+import { namedPolicy, POLICY_OPTIONS, SETTINGS } from "../trust-options.ts";
 import { count } from "../units.ts";
 
 const POLICY = "/etc/containers/policy.json";
@@ -15,7 +14,10 @@ export const TRUST_EXPLAIN: Command = {
   summary: "show which part of a policy applies to an image",
   operands: [{ name: "NAME", completes: "images" }],
   options: {
-    policy: { value: "FILE", help: `the policy (default ${POLICY})` },
+    policy: {
+      value: "FILE",
+      help: `a policy, or a trust.toml (default ${SETTINGS} if it exists, else ${POLICY})`,
+    },
     ...POLICY_OPTIONS,
     ...OUTPUT_OPTIONS,
   },
@@ -29,15 +31,16 @@ export const TRUST_EXPLAIN: Command = {
   async run(args, ui) {
     const { placeOf } = await import("../../trust/target.ts");
     const { describeRequirement } = await import("../../trust/describe.ts");
-    const { policy } = await load(args, args.text("policy") ?? POLICY);
+    const usual = existsSync(SETTINGS) ? SETTINGS : POLICY;
+    const { policy, path: file } = await namedPolicy(args, args.text("policy") ?? usual);
     // The keys may be on the node only, and nothing is checked with them.
     const unread = (path: string) => ({ name: path, path, bytes: new Uint8Array() });
     const { scope, requirement } = policy.requirementFor(placeOf(args.operand(0)), unread);
     const demands = describeRequirement(requirement);
+    const lines = [file, `${policy.format}: ${scope}`, ...demands.map((it) => `  ${it}`)];
     ui.result(
-      { format: policy.format, scope, demands },
-      () =>
-        `${[`${policy.format}: ${scope}`, ...demands.map((it) => `  ${it}`)].map((it) => printable(it)).join("\n")}\n`,
+      { policy: file, format: policy.format, scope, demands },
+      () => `${lines.map((it) => printable(it)).join("\n")}\n`,
     );
   },
 };
@@ -47,13 +50,15 @@ export const TRUST_LINT: Command = {
   summary: "find mistakes in a policy",
   operands: [{ name: "FILE", completes: "files" }],
   options: { ...POLICY_OPTIONS, ...OUTPUT_OPTIONS },
-  notes: ["A policy that can't be read is an error. Files that a rule names are also checked."],
+  notes: [
+    "A policy that can't be read is an error. Files that a rule names are also checked. Of a trust.toml, the policy that it names is checked.",
+  ],
   examples: [
     { command: "ctd-decoder trust lint policy.json", does: "checks a policy as strictly as a node" },
   ],
   async run(args, ui) {
-    const path = args.operand(0);
-    const loaded = await load(args, path);
+    const loaded = await namedPolicy(args, args.operand(0));
+    const { path } = loaded;
     const { lintPolicy, pathsOf } = await import("../../trust/lint.ts");
     const findings = await lintPolicy(loaded, path);
     const errors = findings.filter(({ severity }) => severity === "error");
@@ -74,12 +79,3 @@ export const TRUST_LINT: Command = {
     );
   },
 };
-
-async function load(args: Arguments, path: string): Promise<LoadedPolicy> {
-  const { loadPolicy } = await import("../../trust/policy/read-policy.ts");
-  return await loadPolicy(path, {
-    trustedRoot: await trustedRoot(args),
-    unmatched: args.text("unmatched") === "accept" ? "accept" : "reject",
-    scopeIsIdentity: args.text("bundle-identity") === "scope",
-  });
-}
