@@ -20,6 +20,11 @@ type AskPassword = (file: string) => Promise<Secret | undefined>;
 
 const PASSWORD_TRIES = 3;
 
+/** The label of the PEM block that cosign and `keygen --for signing` write. */
+const SIGNING_KEY = /"ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY"/;
+const SIGNING_HINT =
+  "it is a signing key of cosign, which can't decrypt layers: name the private key of one of the image's recipients";
+
 /**
  * Adds keys that the user names one by one. Unlike the files of a folder, each must be usable.
  * @param specs "FILE", "FILE:pass=PASSWORD", "FILE:file=PASSWORD-FILE", "FILE:fd=NUMBER" or "provider:NAME[:ATTRIBUTES]"
@@ -97,9 +102,17 @@ async function refusalOf(found: KeyCollector): Promise<Unusable | undefined> {
   return await keyringLock(keyring);
 }
 
-function unusable(file: string, { reason, isLocked }: Unusable): DecoderError {
-  const hint = reason === PUBLIC_KEY ? privateHalfHint(file) : isLocked && passwordForms(file);
-  return new DecoderError("BAD_KEY", `the key ${file} can't be used: ${reason}`, { ...(hint && { hint }) });
+function unusable(file: string, refusal: Unusable): DecoderError {
+  const hint = hintFor(file, refusal);
+  return new DecoderError("BAD_KEY", `the key ${file} can't be used: ${refusal.reason}`, {
+    ...(hint && { hint }),
+  });
+}
+
+function hintFor(file: string, { reason, isLocked }: Unusable): string | undefined {
+  if (reason === PUBLIC_KEY) return privateHalfHint(file);
+  if (isLocked) return passwordForms(file);
+  return SIGNING_KEY.test(reason) ? SIGNING_HINT : undefined;
 }
 
 /** ocicrypt's form: a provider's name → its attributes, as the only value of a list. */

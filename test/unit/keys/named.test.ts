@@ -79,6 +79,18 @@ test("an empty file is refused, and one that only begins like a provider is a fi
   await expect(named("provider:")).rejects.toMatchObject({ code: "BAD_KEY" });
 });
 
+test.each(["SIGSTORE", "COSIGN"])(
+  "a signing key of cosign with the label %s is named as one",
+  async (label) => {
+    const name = `ENCRYPTED ${label} PRIVATE KEY`;
+    writeFileSync(path("cosign.key"), `-----BEGIN ${name}-----\ne30=\n-----END ${name}-----\n`);
+    await expect(named(path("cosign.key"))).rejects.toMatchObject({
+      code: "BAD_KEY",
+      hint: expect.stringMatching(/^it is a signing key of cosign, which can't decrypt layers: /),
+    });
+  },
+);
+
 test("a name after a line feed is not the file's", async () => {
   await expect(named(`\n${path("plain.pem")}`)).rejects.toMatchObject({ code: "BAD_KEY" });
 });
