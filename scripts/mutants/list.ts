@@ -251,6 +251,8 @@ export const CHANGES: readonly Change[] = [
 export interface AcceptedMutant extends Change {
   /** The line of the file, trimmed. */
   readonly line: string;
+  /** What precedes `from` there; undefined where the reason holds for every place of it in the line. */
+  readonly after?: string;
   /** Why nothing observable changes. */
   readonly reason: string;
 }
@@ -877,6 +879,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   {
     file: "src/trust/check/timestamp.ts",
     line: "if (code?.tag !== TAG.INTEGER || code.content.length !== 1 || !GRANTED.has(code.content[0] ?? -1))",
+    after: "?? -",
     from: "1",
     to: "2",
     reason: "the length was checked before",
@@ -940,6 +943,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   {
     file: "src/trust/policy/wildcard.ts",
     line: 'if (colon < 0 || /:\\d+$/.test(host) || !matchesWildcard(registry.slice(0, colon), host, "everything"))',
+    after: "colon < ",
     from: "0",
     to: "1",
     reason: "no registry begins with a colon",
@@ -1024,6 +1028,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   {
     file: "src/keys/recognise.ts",
     line: "if ((data[0] ?? 0) >= 0x80) {",
+    after: "?? ",
     from: "0",
     to: "1",
     reason: "without an octet, there is no packet either way",

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ACCEPTED, CHANGES } from "./list.ts";
-import { lineOf, type Mutant } from "./mutant.ts";
+import { isIn, lineOf, type Mutant } from "./mutant.ts";
 import { mutantsOf } from "./operators.ts";
 import { Runner, Unusable } from "./runner.ts";
 import { Score } from "./score.ts";
@@ -58,11 +58,6 @@ function sample<T>(items: readonly T[], count: number): T[] {
   );
 }
 
-function isAccepted({ file, from, to, start }: Mutant): boolean {
-  const line = source(file).split("\n")[lineOf(source(file), start) - 1]?.trim();
-  return ACCEPTED.some((it) => it.file === file && it.line === line && it.from === from && it.to === to);
-}
-
 function describe(mutant: Mutant): string {
   const { file, start, from, to } = mutant;
   const short = (text: string) => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
@@ -91,7 +86,7 @@ function changesOf(paths: readonly string[], count: number): Mutant[] {
         count,
       ),
     ])
-    .filter((it) => !isAccepted(it));
+    .filter((it) => !isIn(ACCEPTED, it, source(it.file)));
 }
 
 async function judgeAll(queue: Mutant[], stages: readonly StageName[], score: Score): Promise<void> {

@@ -1,3 +1,5 @@
+import type { AcceptedMutant } from "./list.ts";
+
 /** One small wrong change to a source file, such as a tired engineer makes. */
 export interface Mutant {
   /** "src/cipher/ciphertext-check.ts" */
@@ -10,6 +12,19 @@ export interface Mutant {
 
 export function lineOf(source: string, start: number): number {
   return source.slice(0, start).split("\n").length;
+}
+
+/** Whether one of the accepted changes is this change of a source. */
+export function isIn(accepted: readonly AcceptedMutant[], { file, start, from, to }: Mutant, source: string) {
+  const line = source.split("\n")[lineOf(source, start) - 1]?.trim();
+  return accepted.some(
+    (it) =>
+      it.file === file &&
+      it.line === line &&
+      it.from === from &&
+      it.to === to &&
+      source.slice(0, start).endsWith(it.after ?? ""),
+  );
 }
 
 /** @throws Error if the source does not have the text at that offset, for example because the file changed meanwhile */

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { ACCEPTED, CHANGES } from "../../scripts/mutants/list.ts";
-import { lineOf, type Mutant, mutated } from "../../scripts/mutants/mutant.ts";
+import { isIn, lineOf, type Mutant, mutated } from "../../scripts/mutants/mutant.ts";
 import { mutantsOf } from "../../scripts/mutants/operators.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -60,6 +60,19 @@ test("a change of a file that no longer has the text is refused", () => {
 
 const source = (file: string) => readFileSync(join(import.meta.dirname, "../..", file), "utf8");
 
+test("a change is accepted in its line, and where it is told from another after what precedes it", () => {
+  const text = "x;\n  f(1, -1);\n";
+  const accepted = { file: "x.ts", line: "f(1, -1);", from: "1", to: "2", reason: "" };
+  const judged = (change: object) =>
+    [7, 11].map((start) =>
+      isIn([{ ...accepted, ...change }], { file: "x.ts", start, from: "1", to: "2" }, text),
+    );
+  expect(judged({})).toEqual([true, true]);
+  expect(judged({ after: "-" })).toEqual([false, true]);
+  for (const other of [{ file: "y.ts" }, { line: "f(1);" }, { from: "-" }, { to: "3" }])
+    expect(judged(other)).toEqual([false, false]);
+});
+
 test("each listed change can be made", () => {
   const wrong = CHANGES.filter(({ file, from }) => source(file).split(from).length !== 2);
   expect(wrong).toEqual([]);
@@ -71,7 +84,7 @@ test("the line of each accepted change is in its file", () => {
       .split("\n")
       .map((line) => line.trim());
   const wrong = ACCEPTED.filter(
-    ({ file, line, from }) => !lines(file).includes(line) || !line.includes(from),
+    ({ file, line, after = "", from }) => !lines(file).includes(line) || !line.includes(after + from),
   );
   expect(wrong).toEqual([]);
 });
