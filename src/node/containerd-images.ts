@@ -44,8 +44,21 @@ export class ContainerdImages {
    * @throws DecoderError CONTENT_STORE, NOT_FOUND, BAD_IMAGE
    */
   async open(name: string): Promise<ImageSource | undefined> {
-    const target = this.#metadata.images().find((image) => image.name === name);
+    const target = this.#find(name);
     return target === undefined ? undefined : await this.#source(target);
+  }
+
+  /**
+   * The digest of an image's manifest or index, as it was pulled.
+   * @returns undefined if no image has that name
+   * @throws DecoderError CONTENT_STORE
+   */
+  digestOf(name: string): string | undefined {
+    return this.#find(name)?.digest;
+  }
+
+  #find(name: string): ImageRecord | undefined {
+    return this.#metadata.images().find((image) => image.name === name);
   }
 
   /**

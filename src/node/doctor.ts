@@ -27,6 +27,7 @@ import { findContainerd, pendingRestart } from "./containerd-report.ts";
 import { type DecoderReport, reportDecoder } from "./decoder-report.ts";
 import { type Finding, isHealthy } from "./finding.ts";
 import { reportImage, unopenedImages, unopenedLayers } from "./image-report.ts";
+import { imageVerdict } from "./image-verdict.ts";
 import { type KeyReport, reportKeys, usableKeys } from "./key-report.ts";
 import { type ProviderReport, reportProviders } from "./provider-report.ts";
 import { lastRefusals, type Refusal } from "./refusals.ts";
@@ -127,7 +128,14 @@ export async function diagnose(options: DoctorOptions): Promise<Diagnosis> {
     ...(program === undefined ? ["a decoder that is installed and configured"] : []),
   ];
   const records = tenants && new SealRecords(tenants.sealedDirectory);
-  const context = { keys, root: config?.root ?? USUAL_ROOT, running, records };
+  const context = {
+    keys,
+    root: config?.root ?? USUAL_ROOT,
+    running,
+    records,
+    trustSettings: trust?.settings,
+    environment,
+  };
   const image = await reportImages(options, context, findings);
   const all = [...findings, ...Object.values(reports).flatMap((it) => it.findings)];
   return {
@@ -172,17 +180,23 @@ interface ImagesContext {
   readonly running: RunningContainerd | undefined;
   /** Seal records of a node with tenants. */
   readonly records: SealRecords | undefined;
+  /** trust.toml, or a policy alone; undefined on a node without signature checks. */
+  readonly trustSettings: string | undefined;
+  /** With containerd's PATH. */
+  readonly environment: WrapSettings["environment"];
 }
 
 /** Reports on the image that --image names. Adds findings about it, and about unpacked images that no key here opens. */
 async function reportImages(
   { image, settings, transport }: DoctorOptions,
-  { keys, root, running, records }: ImagesContext,
+  { keys, root, running, records, trustSettings, environment }: ImagesContext,
   findings: Finding[],
 ): Promise<ImageInfo | undefined> {
   const options = { settings, root, ...(keys && { keys }), ...(transport && { transport }) };
   const info = image === undefined ? undefined : await attempt(findings, () => reportImage(image, options));
   if (info !== undefined) findings.push(...unopenedLayers(info));
+  if (image !== undefined && info !== undefined && trustSettings !== undefined)
+    findings.push(...(await imageVerdict(image, info, { settingsFile: trustSettings, root, environment })));
   if (keys !== undefined && running !== undefined)
     findings.push(...(await unopenedImages({ ...options, ...(records && { records }) })));
   return info;

@@ -44,22 +44,27 @@ export async function* auditImages(
       // A Pod can run it by its ID, also after its last name has been removed.
       if (!named.has(digest))
         yield { name, digest, ...notJudged("it has no name that the policy could judge") };
-    } else yield { name, digest, ...(await check(name, digest, settings, environment)) };
+    } else yield { name, digest, ...(await auditImage({ name, digest }, settings, environment)) };
   }
 }
 
-async function check(
-  name: string,
-  digest: string,
+/**
+ * Checks one image by its full name and its digest.
+ * @param remembers as in checkOnNode
+ */
+export async function auditImage(
+  { name, digest }: Pick<AuditedImage, "name" | "digest">,
   settings: TrustSettings,
   environment: Readonly<Record<string, string | undefined>>,
+  remembers = true,
 ): Promise<Finding> {
   try {
     const parsed = parseName(name);
     // A scope of one digest would accept another image under its name.
     if (parsed.digest !== undefined && parsed.digest !== digest)
       return { accepted: false, judged: true, reason: `its name has another digest than ${digest}` };
-    const { accepted, reason, scope } = await checkOnNode({ name: parsed, digest }, settings, environment);
+    const image = { name: parsed, digest };
+    const { accepted, reason, scope } = await checkOnNode(image, settings, environment, remembers);
     return { accepted, judged: true, reason: `${reason} (${scope})` };
   } catch (error) {
     if (error instanceof DecoderError) return notJudged(error.message);

@@ -38,12 +38,14 @@ const UNREACHABLE: ReadonlySet<string> = new Set(["REGISTRY", "UNAUTHORIZED"]);
 
 /**
  * Checks an image by a node's settings, and remembers an acceptance.
+ * @param remembers false for a check that must change nothing on the node
  * @throws DecoderError CONFIG, BAD_KEY, LIMIT; REGISTRY and UNAUTHORIZED where no earlier verdict helps
  */
 export async function checkOnNode(
   { name, digest }: NodeImage,
   settings: TrustSettings,
   environment: Environment,
+  remembers = true,
 ): Promise<NodeVerdict> {
   const place = { transport: "docker", name: pulledName(name) } as const;
   const exception = exceptionFor(place, settings.breakGlass, Date.now());
@@ -72,7 +74,7 @@ export async function checkOnNode(
       }
     });
     const { accepted, reason, signer, until, fault } = judgement;
-    if (signer !== undefined)
+    if (signer !== undefined && remembers)
       await remember(verdicts, { name: fullName, digest, signer, scope, until }, basis);
     return { accepted, reason, scope, ...(signer !== undefined && { signer }), ...(fault && { fault }) };
   } catch (error) {
