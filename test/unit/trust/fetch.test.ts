@@ -50,7 +50,7 @@ const fetch = () =>
     `${registry.host}/app:v1`,
     folder,
     { environment: {}, retries: 0 },
-    AbortSignal.timeout(60_000),
+    new AbortController().signal,
   );
 
 test("each form becomes a file that has all of it", async () => {
