@@ -15,6 +15,14 @@ export interface PacketInfo {
 }
 
 /**
+ * `SCHEME:ID` of a recipient.
+ * @param text in that form, or `SCHEME: ALGORITHM ID` as `inspect` and `rewrap` print it
+ */
+export function recipientName(text: string): string {
+  return text.replace(/^([^\s:]+):\s+(?:.+\s(?=\(unnamed\)$)|\S+\s+(?=\S))/, "$1:");
+}
+
+/**
  * Lists a layer's recipients, as far as its annotations name them without a key. A malformed packet is reported,
  * not thrown.
  * @param known public keys to compare the recipients with

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError } from "../errors.ts";
 import { KEYS_PREFIX } from "../spec/annotations.ts";
+import { recipientName } from "./describe.ts";
 import type { RecipientInfo, WrapSettings } from "./scheme.ts";
 import type { SchemeRow } from "./schemes.ts";
 import { packetsOf } from "./unwrap.ts";
@@ -30,7 +31,7 @@ export class Removal {
   }
 
   /**
-   * @param recipients in the forms of `encrypt`, or `SCHEME:ID` with an id that `inspect` prints
+   * @param recipients in the forms of `encrypt`, or with an id, as for `recipientName`
    * @throws DecoderError BAD_RECIPIENT
    */
   static async prepare(recipients: readonly string[], settings: WrapSettings): Promise<Removal> {
@@ -80,7 +81,7 @@ export class Removal {
 }
 
 async function targetOf(text: string, settings: WrapSettings): Promise<Target> {
-  const { row, value } = parseRecipient(text);
+  const { row, value } = parseRecipient(recipientName(text));
   if (row.isNamed) return { text, row, suffix: `${row.name}.${value.split(":", 1)[0]}`, ids: null };
   const suffix = row.name;
   if (isId(row, value)) return { text, row, suffix, ids: new Set([value]) };

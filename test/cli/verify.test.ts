@@ -31,6 +31,8 @@ beforeAll(async () => {
   await succeed(["encrypt", "-q", ...both, "-l", "1", "oci:plain", "oci:half"], { cwd });
   writeFileSync(join(folder, "one.txt"), `# the node\njwe:${one}\n`);
   writeFileSync(join(folder, "both.txt"), `jwe:${one}\n\n  jwe:${two}  \n`);
+  const printed = (await succeed(["inspect", "oci:both"], { cwd })).match(/^ +jwe: .+$/gm) ?? [];
+  writeFileSync(join(folder, "printed.txt"), printed.join("\n"));
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
   writeFileSync(join(folder, "bare.txt"), "# one\njwe:other\nsecret\n");
 });
@@ -71,6 +73,7 @@ const CASES: readonly Case[] = [
   },
   { args: ["--require-recipients", "both.txt", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
   { args: ["--require-recipients", "one.txt", "oci:one"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  { args: ["--require-recipients", "printed.txt", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
   {
     args: ["--require-recipients", "one.txt", "oci:both"],
     exit: 1,

@@ -16,7 +16,7 @@ export const REWRAP: Command = {
     replace: { value: "OLD=NEW", help: "put the recipient NEW in the place of OLD", repeats: true },
     remove: {
       value: "RECIPIENT",
-      help: "remove a recipient: as for --recipient, or SCHEME:ID as inspect prints it; needs no key",
+      help: "remove a recipient: as for --recipient, or SCHEME:ID, or as inspect prints it; needs no key",
       repeats: true,
     },
     only: { help: "remove all recipients except those of --recipient" },

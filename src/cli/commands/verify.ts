@@ -1,6 +1,7 @@
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import type { LayerPlace, VerifyResult } from "../../image/verify.ts";
 import { readSmallFile } from "../../io/file.ts";
+import { recipientName } from "../../keywrap/describe.ts";
 import { schemeOf } from "../../keywrap/schemes.ts";
 import * as LIMITS from "../../limits.ts";
 import { printable } from "../../text.ts";
@@ -37,7 +38,7 @@ export const VERIFY: Command = {
   },
   notes: [
     "Decrypts every encrypted layer in memory and writes nothing. It checks the HMAC, the digest and the size, whether the plaintext is a complete tar archive, and whether it is the layer that the image's configuration lists.",
-    "A line of --require-recipients is SCHEME:ID, with the ID that inspect shows: jwe:KID for example. A line that starts with # is a comment.",
+    "A line of --require-recipients is SCHEME:ID, as jwe:KID, or a recipient as inspect prints it. A line that starts with # is a comment.",
     "It does not show who encrypted the image: anyone can encrypt for a public key. To check that, verify a signature of the image.",
   ],
   examples: [
@@ -147,7 +148,7 @@ function readRecipients(file: string): ReadonlySet<string> {
     throw new DecoderError("CONFIG", `line ${bare + 1} of ${file} names a recipient without a scheme`, {
       hint: "write jwe:KID for example; inspect shows recipients in this form",
     });
-  const names = lines.filter(isRecipient);
+  const names = lines.filter(isRecipient).map(recipientName);
   if (names.length > 0) return new Set(names);
   throw new DecoderError("CONFIG", `${file} names no recipient`, {
     hint: "write one recipient on each line, as jwe:KID; inspect shows them",

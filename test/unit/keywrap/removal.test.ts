@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { describeLayer } from "../../../src/keywrap/describe.ts";
+import { describeLayer, recipientName } from "../../../src/keywrap/describe.ts";
 import { Removal } from "../../../src/keywrap/removal.ts";
 import { unwrapLayer } from "../../../src/keywrap/unwrap.ts";
 import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
@@ -66,7 +66,8 @@ describe.each(["jwe", "pkcs7", "pgp"])("%s", (scheme) => {
     const annotations = await wrapped(recipients);
     const [packet] = await describeLayer(annotations);
     const id = packet?.recipients[scheme === "pkcs7" ? -1 : 1]?.id;
-    for (const named of [second, ...(id === undefined ? [] : [`${scheme}:${id}`])]) {
+    const ids = id === undefined ? [] : [`${scheme}:${id}`, `${scheme}: ALGORITHM ${id}`];
+    for (const named of [second, ...ids]) {
       const left = await without(annotations, named);
       expect(await openedBy(left, keys)).toEqual([true, false, true]);
     }
@@ -91,6 +92,22 @@ describe.each(["jwe", "pkcs7", "pgp"])("%s", (scheme) => {
     const [packet] = await describeLayer(await wrapped([...recipients, `${scheme}:${copy}`]));
     expect(packet?.recipients).toHaveLength(3);
   });
+});
+
+test.each([
+  ["jwe: ECDH-ES+A256KW abc", "jwe:abc"],
+  ["jwe: ECDH-ES+A256KW two words", "jwe:two words"],
+  ["pkcs7: rsaEncryption issuer CN=a b,O=c serial 2a", "pkcs7:issuer CN=a b,O=c serial 2a"],
+  ["pkcs7:  RSAES-OAEP-sha256 key id 4f", "pkcs7:key id 4f"],
+  ["pgp: RSA 0x0123456789abcdef", "pgp:0x0123456789abcdef"],
+  ["provider.kms: known to the key provider only (unnamed)", "provider.kms:(unnamed)"],
+  ["jwe:abc", "jwe:abc"],
+  ["jwe: abc", "jwe: abc"],
+  ["pkcs7:issuer CN=a: b c serial 2a", "pkcs7:issuer CN=a: b c serial 2a"],
+  ["jwe:a file of mine.pub", "jwe:a file of mine.pub"],
+  ["pkcs11", "pkcs11"],
+])("%j names the recipient %j", (text, name) => {
+  expect(recipientName(text)).toBe(name);
 });
 
 test("an anonymous recipient, and one whom no layer names, are reported", async () => {
