@@ -72,6 +72,18 @@ export function distributionOf(node: NodeRoot, configFile: string | undefined): 
   return found ?? { ...CONTAINERD, ...(configFile !== undefined && { configFile }) };
 }
 
+/**
+ * A typo would install into a file that no containerd reads. Only the usual one may be missing: containerd starts without it.
+ * @param named the file that the operator names
+ * @throws DecoderError NOT_FOUND
+ */
+export function refuseMissing(node: NodeRoot, { name, configFile }: Distribution, named: string): void {
+  if (name !== "containerd" || configFile === USUAL_CONFIG || node.exists(configFile)) return;
+  throw new DecoderError("NOT_FOUND", `the node has no ${named}; nothing was changed`, {
+    hint: "name with --config the file that containerd reads, or create it first, with the line `version = 2` or `version = 3`",
+  });
+}
+
 /** The service of a distribution that the node has: an agent's if it has no server's. */
 export function unitOf(node: NodeRoot, { units }: Distribution): string {
   const installed = units.find((unit) => SERVICE_FILES.some((fileOf) => node.exists(fileOf(unit))));

@@ -7,7 +7,14 @@ import { DecoderError } from "../errors.ts";
 import { SETTINGS_FILE } from "../trust/settings.ts";
 import { type FileChange, isInPlace } from "./changes.ts";
 import { checkConfig } from "./check-config.ts";
-import { distributionOf, refuseImmutable, refuseMicrok8s, unitOf, warnForgetful } from "./distribution.ts";
+import {
+  distributionOf,
+  refuseImmutable,
+  refuseMicrok8s,
+  refuseMissing,
+  unitOf,
+  warnForgetful,
+} from "./distribution.ts";
 import type { Finding } from "./finding.ts";
 import type { GatePlan } from "./gate-plan.ts";
 import type { InstalledPath } from "./install-report.ts";
@@ -74,6 +81,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const named = options.configFile ?? running?.configFile;
   refuseMicrok8s(node, named);
   const distribution = distributionOf(node, named);
+  if (options.configFile !== undefined) refuseMissing(node, distribution, options.configFile);
   const service = new Service(node, unitOf(node, distribution), options.environment);
   if (options.restart) await service.check();
   const version = options.version ?? (await findVersion(node, distribution, running, options.environment));

@@ -342,6 +342,22 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
     expect(read(node, `${K3S}/config.toml.tmpl`)).toContain(text);
   });
 
+  test("a --config that the node does not have is refused, unless containerd starts without it", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const before = snapshot(node);
+    const { exit, stderr } = await nodes.run("install", node, "--config", "/etc/containerd/confg.toml");
+    expect([exit, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /the node has no \/etc\/containerd\/confg\.toml; nothing was changed\n.*--config/,
+      ),
+    ]);
+    expect(snapshot(node)).toEqual(before);
+    const bare = nodes.make();
+    expect((await nodes.run("install", bare, "--config", `/${CONFIG}`)).exit).toBe(3);
+    expect(existsSync(join(bare, CONFIG))).toBe(true);
+  });
+
   test("a file that k3s renders is not changed, even if --config names it", async () => {
     const node = nodes.make({ [`${K3S}/config.toml`]: "version = 3\n" });
     await nodes.run("install", node, "--containerd", "2.1.9", "--config", `/${K3S}/config.toml`);
