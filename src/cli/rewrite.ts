@@ -43,16 +43,21 @@ export interface CommonOptions<Source = SourceReference> {
   readonly selection: Selection;
 }
 
+/** What one of them did. */
+interface Rewritten extends RewriteResult {
+  /** Name that the new image was signed for; undefined if it was not signed. */
+  readonly signedAs?: string;
+  /** The public key. */
+  readonly signedBy?: string;
+}
+
 /** What one of them does. Every mistake on the command line is found before the work begins. */
 interface RewriteSteps<Source> {
   /** "encrypting", "encrypted" */
   readonly verbs: readonly [doing: string, done: string];
   /** Parses SOURCE. @throws DecoderError USAGE */
   readonly parseSource: (text: string, settings: TransportSettings) => Source;
-  prepare(
-    args: Arguments,
-    common: CommonOptions<Source>,
-  ): Promise<(running: Running) => Promise<RewriteResult>>;
+  prepare(args: Arguments, common: CommonOptions<Source>): Promise<(running: Running) => Promise<Rewritten>>;
 }
 
 export function runRewrite<Source>({
@@ -100,7 +105,7 @@ function summary(
   ui: Ui,
   done: string,
   destination: DestinationReference,
-  { layers, keptLayers, attachments, absent, digest }: RewriteResult,
+  { layers, keptLayers, attachments, absent, digest, signedAs, signedBy }: Rewritten,
 ): string {
   const kept = keptLayers > 0 ? [`${count(keptLayers, "layer")} unchanged`] : [];
   const attached = count(attachments, "attestation or signature", "attestations or signatures");
@@ -111,7 +116,9 @@ function summary(
   ].join("; ");
   const missing = absent.map(({ digest, platform }) => printable(platform ?? digest)).join(", ");
   const leftOut = absent.length > 0 ? `left out, since SOURCE lacks it: ${missing}\n` : "";
-  return `${what}\n${recipientLines(layers)}${leftOut}${digest}\n`;
+  const signed =
+    signedAs === undefined ? "" : `signed as ${ui.style.bold(printable(signedAs))} with key ${signedBy}\n`;
+  return `${what}\n${recipientLines(layers)}${leftOut}${signed}${digest}\n`;
 }
 
 const CHANGES = ["added", "kept", "removed"] as const;

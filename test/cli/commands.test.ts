@@ -71,6 +71,15 @@ describeWith([ours], "keygen", {}, () => {
     const name = ["--sign-container-identity", "registry.example/app:v1"];
     const signed = await succeed(["sign", "--key", "signer", ...name, "oci:signed:v1"], { cwd, env });
     expect(signed).toContain(`with key ${fingerprint}\n`);
+    const both = ["encrypt", "-r", "jwe:second.pub", "--sign-by", "signer", ...name, "oci:plain"];
+    const line = `signed as registry.example/app:v1 with key ${fingerprint}\n`;
+    expect(await succeed([...both, "oci:signed:v2"], { cwd, env })).toMatch(
+      new RegExp(`^encrypted .*\\n.*${line}sha256:[0-9a-f]{64}\\n$`, "s"),
+    );
+    expect(JSON.parse(await succeed([...both, "--json", "oci:signed:v3"], { cwd, env }))).toMatchObject({
+      signedAs: "registry.example/app:v1",
+      signedBy: fingerprint,
+    });
   });
 
   test("makes a pair that only its owner reads, and that works", async () => {

@@ -115,9 +115,10 @@ async function signer(args: Arguments) {
     signedPlace(args.operand(1), access, args.text("sign-container-identity"), digest);
   placeOf();
   const key = await readSigner(spec);
-  return async (digest: string, signal?: AbortSignal): Promise<{ readonly signedBy: string }> => {
+  return async (digest: string, signal?: AbortSignal) => {
     const request = { key, annotations: {}, isRecursive: false, digest };
-    return { signedBy: (await signPlace(placeOf(digest), request, signal)).key };
+    const signed = await signPlace(placeOf(digest), request, signal);
+    return { signedAs: signed.name, signedBy: signed.key };
   };
 }
 
