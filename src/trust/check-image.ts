@@ -1,6 +1,7 @@
 import type { RegistryAccess } from "../registry/open.ts";
 import { readRegistriesD } from "./find/lookaside.ts";
 import type { Judgement } from "./judgement.ts";
+import type { FileReader } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import type { SignedBy } from "./requirement.ts";
 import { openTarget } from "./target.ts";
@@ -13,6 +14,8 @@ interface CheckPlaces {
   /** undefined: the system's registries.d. */
   readonly registriesDir: string | undefined;
   readonly signal: AbortSignal;
+  /** Reads the files that a policy names; undefined: from where it names them. */
+  readonly read?: FileReader | undefined;
 }
 
 /** What `trust check` reports. */
@@ -33,13 +36,13 @@ const SYSTEM_REGISTRIES_D = "/etc/containers/registries.d";
 export async function checkImage(
   image: string,
   wanted: LoadedPolicy | SignedBy,
-  { access, folders, registriesDir, signal }: CheckPlaces,
+  { access, folders, registriesDir, signal, read }: CheckPlaces,
 ): Promise<CheckReport> {
   const target = await openTarget(image, access, signal);
   try {
     const decision =
       "policy" in wanted
-        ? wanted.policy.requirementFor(target.place)
+        ? wanted.policy.requirementFor(target.place, read)
         : { requirement: wanted, scope: undefined };
     const registries = await readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
     const signed = await target.resolve();

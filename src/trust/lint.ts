@@ -5,7 +5,7 @@ import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
 import { checkWriters } from "./owned-files.ts";
 import { parseImageName } from "./policy/image-name.ts";
-import type { Material, MaterialKind } from "./policy/policy.ts";
+import type { FileReader, Material, MaterialKind } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
@@ -63,6 +63,18 @@ function fileOf(material: Material, places: ReadonlyMap<string, string | undefin
 export function fileBeside(policy: string, file: string): string | undefined {
   const beside = join(dirname(policy), basename(file));
   return dirname(file) === SETTINGS_FOLDER && existsSync(beside) ? beside : undefined;
+}
+
+/**
+ * Reads the files of a policy that may not be installed yet.
+ * @param onBeside called for each file that is read from beside the policy instead
+ */
+export function readerBeside(policy: string, onBeside: (file: string, beside: string) => void): FileReader {
+  return (file) => {
+    const beside = existsSync(file) ? undefined : fileBeside(policy, file);
+    if (beside !== undefined) onBeside(file, beside);
+    return readTrustFile(beside ?? file);
+  };
 }
 
 /** What is likely wrong with a policy by itself, without its files. */

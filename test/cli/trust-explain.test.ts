@@ -1,4 +1,4 @@
-import { cpSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { command, succeed } from "../support/cli.ts";
@@ -76,6 +76,27 @@ describeWith([ours, root], "a trust.toml instead of a policy", {}, () => {
   test("trust check also searches its signature store", async () => {
     expect((await command(["trust", "check", "--policy", policy, image])).exit).toBe(1);
     expect(await succeed(["trust", "check", "--policy", settings, image])).toMatch(/^trusted: /m);
+  });
+
+  test("trust check reads a key beside a policy that is not installed, but not beside a node's own", async () => {
+    const place = "/etc/containerd/ctd-decoder/never-installed.pub";
+    const early = join(folder, "early.json");
+    const [rule] = JSON.parse(readFileSync(policy, "utf8")).default;
+    writeFileSync(early, JSON.stringify({ default: [{ ...rule, keyPath: place }] }));
+    copyFileSync(join(folder, "key.pub"), join(folder, "never-installed.pub"));
+    const check = ["trust", "check", "--signature-store", signatures, "--policy"];
+    const { exit, stderr } = await command([...check, "early.json", image], { cwd: folder });
+    const beside = join(folder, "never-installed.pub");
+    expect({ exit, stderr }).toEqual({
+      exit: 0,
+      stderr: `ctd-decoder: note: ${place} does not exist yet, and ${beside} was used instead\n`,
+    });
+    expect(await command([...check, early, "-q", image])).toMatchObject({ exit: 0, stderr: "" });
+    const node = writeSettings(join(folder, "early"), { policy: early });
+    expect(await command([...check, node, image])).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining(`can't read ${place}: no such file`),
+    });
   });
 
   test("trust explain reads that of the node by default", async () => {

@@ -1,9 +1,11 @@
+import { resolve } from "node:path";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../system-limits.ts";
 import { printable } from "../../text.ts";
 import type { CheckReport } from "../../trust/check-image.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
+import { noteOnce } from "../registry-options.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import {
@@ -50,16 +52,25 @@ export const TRUST_CHECK: Command = {
   ],
   async run(args, ui) {
     const { checkImage } = await import("../../trust/check-image.ts");
+    const { readerBeside } = await import("../../trust/lint.ts");
     const { withDeadline } = await import("../../trust/deadline.ts");
     const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
     const wanted = await choose(args);
     const settings = "policy" in wanted ? wanted.settings : undefined;
+    // A trust.toml is a node's own: its verifier would not find a key beside the policy.
+    const read =
+      "policy" in wanted && settings === undefined
+        ? readerBeside(resolve(wanted.path), (file, beside) => {
+            if (!ui.isQuiet) noteOnce(`${file} does not exist yet, and ${beside} was used instead`);
+          })
+        : undefined;
     const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
       checkImage(args.operand(0), wanted, {
         access: registryAccess(args),
         folders: [...args.texts("signature-store"), ...(settings?.signatureStores ?? [])],
         registriesDir: args.text("registries.d") ?? settings?.registriesDir,
         signal,
+        read,
       }),
     );
     const failure = report.accepted ? undefined : new DecoderError("UNTRUSTED", refusal(report));
