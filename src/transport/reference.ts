@@ -1,4 +1,5 @@
 import { DecoderError } from "../errors.ts";
+import { parseName } from "../registry/name.ts";
 import type {
   DestinationReference,
   FilesReference,
@@ -57,7 +58,18 @@ function split(text: string, hint: string): { readonly transport: Transport; rea
   const transport = TRANSPORTS.find(({ name }) => name === text.slice(0, Math.max(colon, 0)));
   const rest = text.slice(colon + 1);
   if (transport !== undefined && rest !== "") return { transport, rest };
-  throw new DecoderError("USAGE", `"${text}" does not name an image`, { hint });
+  const suggestion = namesRegistry(text) ? `did you mean docker://${text}? ` : "";
+  throw new DecoderError("USAGE", `"${text}" does not name an image`, { hint: suggestion + hint });
+}
+
+/** Whether a text is an image's name that begins with a registry's, as `sign` and the trust commands take it. */
+function namesRegistry(text: string): boolean {
+  try {
+    return text.startsWith(`${parseName(text).registry}/`);
+  } catch (error) {
+    if (error instanceof DecoderError) return false;
+    throw error;
+  }
 }
 
 function syntaxOf(use: "source" | "files" | "destination"): string {

@@ -58,6 +58,25 @@ test.each([
     expect(() => parse(text)).toThrow(USAGE);
 });
 
+test.each([
+  ["127.0.0.1:5077/team/app:1.0", true],
+  ["registry.example/app", true],
+  ["app:1.0", false],
+  ["./app", false],
+  ["layouts/app", false],
+  ["registry.example/App", false],
+  ["", false],
+])("%j without a transport: docker:// is suggested: %j", (text, isSuggested) => {
+  for (const parse of [parseSource, parseMaterial, parseDestination]) {
+    const start = isSuggested
+      ? `^did you mean docker://${text}\\? (?:an image|a destination) is oci:`
+      : "^an? ";
+    expect(() => parse(text)).toThrow(
+      expect.objectContaining({ code: "USAGE", hint: expect.stringMatching(start) }),
+    );
+  }
+});
+
 test("an image in a registry is shown with the tag that is meant", () => {
   expect(parseSource("docker://alpine").text).toBe("docker://alpine:latest");
 });
