@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 import { boltDatabase } from "../support/bolt.ts";
 import { command, ONE_ERROR } from "../support/cli.ts";
 import { ContentStore } from "../support/content-store.ts";
-import { describeWith, ours, root } from "../support/peers.ts";
+import { describeWith, ours, root, run } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { newSigner, writeSettings } from "../support/trust.ts";
 
@@ -65,6 +65,20 @@ describeWith([ours, root], "trust audit", {}, () => {
       [false, false],
       [true, false],
       [true, true],
+    ]);
+  });
+
+  test("a node without a policy is an error that says how to install one", async () => {
+    const script = 'mkdir -p /etc/containerd; mount -t tmpfs tmpfs /etc/containerd; "$0" trust audit';
+    const unshare = { name: "unshare", command: "unshare", args: ["--mount", "sh", "-euc", script] };
+    const { exit, stderr } = await run(unshare, [ours.command]);
+    expect([exit, stderr.split("\n")]).toEqual([
+      1,
+      [
+        "ctd-decoder: error: no policy is installed on this node: /etc/containerd/ctd-decoder/trust.toml does not exist",
+        expect.stringMatching(/^ctd-decoder: hint: ctd-decoder install --trust POLICY installs one; /),
+        "",
+      ],
     ]);
   });
 

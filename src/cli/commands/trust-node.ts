@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { DecoderError } from "../../errors.ts";
 import { printable } from "../../text.ts";
@@ -65,7 +66,13 @@ export const TRUST_AUDIT: Command = {
   async run(args, ui) {
     const { auditImages } = await import("../../trust/audit-images.ts");
     const { readGateSettings } = await import("../../trust/settings.ts");
-    const settings = readGateSettings(resolve(args.text("settings") ?? SETTINGS));
+    const named = args.text("settings");
+    if (named === undefined && !existsSync(SETTINGS)) {
+      throw new DecoderError("CONFIG", `no policy is installed on this node: ${SETTINGS} does not exist`, {
+        hint: "ctd-decoder install --trust POLICY installs one; --settings names a policy that is elsewhere",
+      });
+    }
+    const settings = readGateSettings(resolve(named ?? SETTINGS));
     const images: AuditedImage[] = [];
     for await (const it of auditImages(args.text("content-store") ?? STORE, settings, process.env))
       images.push(it);
