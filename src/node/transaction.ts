@@ -16,6 +16,7 @@ import { KEYS_FOLDER_MODE } from "./key-sync.ts";
 import type { NodeRoot } from "./node-root.ts";
 import {
   BACKUP_SUFFIX,
+  EDITED_SUFFIX,
   type InstalledFile,
   type InstallRecord,
   makeFolders,
@@ -28,8 +29,6 @@ import {
 
 /** Name of a replaced file until the installation has succeeded. */
 const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
-/** Name of an installed file that an operator edited, when the installation replaces it. */
-const EDITED_SUFFIX = ".edited";
 
 interface TransactionOptions {
   readonly changes: readonly FileChange[];

@@ -6,6 +6,7 @@ import { DecoderError } from "../errors.ts";
 import {
   type FileKind,
   hashInPlace,
+  keepAs,
   PROGRAM_MODE,
   removeFile,
   restore,
@@ -17,7 +18,7 @@ import { UNDONE } from "./failure.ts";
 import { withoutEntries } from "./gate-plan.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { withoutBlock } from "./plan-template.ts";
-import type { InstalledFile, InstallRecord } from "./record.ts";
+import { EDITED_SUFFIX, type InstalledFile, type InstallRecord } from "./record.ts";
 import { containersThrough, renderPassage, runtimeBehind } from "./runtime-entry.ts";
 import { removeImport } from "./toml-edit.ts";
 
@@ -28,6 +29,8 @@ export interface UninstallStep {
   readonly apply?: () => void | Promise<void>;
   /** Parts of the file that a later run has to remove. */
   readonly rest?: InstalledFile;
+  /** Path of the copy that keeps an operator's edits. */
+  readonly keptAs?: string;
 }
 
 /**
@@ -107,9 +110,10 @@ function isSameFile(file: Stats, backup: Stats | undefined): boolean {
 
 /** A file that was edited after the installation. */
 function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): UninstallStep {
-  // Another program at this path is left alone, and so is a policy that an operator has changed. A drop-in belongs to the
-  // installation: users have files of their own.
+  // Another program at this path is left alone, and so is a policy that an operator has changed.
   if (KEPT.has(kind)) return { action: "kept" };
+  const isFolder = statOf(node, path)?.isDirectory() === true;
+  if (kind === "drop-in" && !isFolder) return stepForDropIn(node, path, backup);
   const edit = EDITS.get(kind);
   if (edit === undefined) return { action: "removed", apply: () => removeFile(node, path) };
   const edited = edit(readConfigText(path, node), path, node);
@@ -119,6 +123,20 @@ function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): U
     apply: async () => {
       await rewrite(node, path, edited);
       if (backup !== undefined) removeFile(node, backup);
+    },
+  };
+}
+
+/** containerd must not read an edited drop-in any more, because it names the program that goes. */
+function stepForDropIn(node: NodeRoot, path: string, backup: string | undefined): UninstallStep {
+  const keptAs = path + EDITED_SUFFIX;
+  return {
+    action: backup === undefined ? "removed" : "restored",
+    keptAs,
+    apply: async () => {
+      await keepAs(node, path, keptAs);
+      if (backup === undefined) removeFile(node, path);
+      else restore(node, backup, path);
     },
   };
 }

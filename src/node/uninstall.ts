@@ -67,10 +67,11 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const steps = await stepsFor(node, record);
   if (!isDryRun) removeLeftovers(node, record);
   const [files, findings, left]: [UninstalledPath[], Finding[], InstalledFile[]] = [[], [], []];
-  for (const [file, { action, apply, rest }] of steps) {
+  for (const [file, { action, apply, rest, keptAs }] of steps) {
     if (!isDryRun) await apply?.();
     files.push({ path: file.path, action });
     if (rest !== undefined) left.push(rest);
+    if (keptAs !== undefined) findings.push(keptEdits(keptAs, isDryRun));
     if (action === "kept") findings.push(keptFile(file));
     if (action === "emptied") findings.push(stillCalled(file));
   }
@@ -118,6 +119,10 @@ function stillCalled({ path }: InstalledFile): Finding {
     message: `containers that run now were started through ${path}: it stays for them, without the gate`,
     hint: "run `ctd-decoder uninstall` again when they have ended",
   };
+}
+
+function keptEdits(path: string, isDryRun: boolean): Finding {
+  return { severity: "note", message: `the edited file ${isDryRun ? "would be" : "was"} kept as ${path}` };
 }
 
 function keptFile(file: InstalledFile): Finding {

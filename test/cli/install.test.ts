@@ -887,6 +887,20 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(snapshot(node)).toEqual(before);
     });
 
+    test("edits of a drop-in are kept when it is uninstalled, and a dry run says so", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      await nodes.run("install", node);
+      const edited = read(node, DROP_IN).replace('"/etc/containerd/ocicrypt/keys"', '"/mine"');
+      put(node, DROP_IN, edited);
+      const kept = `${DROP_IN}.edited`;
+      const dry = await nodes.run("uninstall", node, "--dry-run");
+      expect(dry.said).toContain(`note: the edited file would be kept as ${kept}\n`);
+      expect(read(node, DROP_IN)).toBe(edited);
+      const { said } = await nodes.run("uninstall", node);
+      expect(said).toContain(`note: the edited file was kept as ${kept}\n`);
+      expect([existsSync(join(node, DROP_IN)), read(node, kept)]).toEqual([false, edited]);
+    });
+
     test("edits of a drop-in that the node had before are kept, too", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n", [DROP_IN.slice(1)]: "version = 2\n" });
       const before = snapshot(node);

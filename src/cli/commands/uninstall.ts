@@ -18,7 +18,7 @@ export const UNINSTALL: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Restores every file that install replaced, byte for byte, and removes what it added. A file that was edited since keeps the edits. Keys that install did not copy are kept.",
+    "Restores every file that install replaced, byte for byte, and removes what it added. A file that was edited since keeps the edits; one that goes entirely, such as ctd-decoder.toml, is kept as FILE.edited. Keys that install did not copy are kept.",
     "The exit code is 0 if everything is undone, 3 if only a restart of containerd is missing, else 1.",
   ],
   examples: [

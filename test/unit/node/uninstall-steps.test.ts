@@ -48,8 +48,24 @@ test.each<FileKind>(["program", "entry", "trust"])("a %s that was replaced since
   expect(await undo(kind)).toEqual(["kept", "another", undefined]);
 });
 
-test("a drop-in goes, even one that was edited", async () => {
+test("a drop-in goes, and its edits stay under another name", async () => {
+  writeFileSync(at("etc/x"), "ours");
+  expect(await undo("drop-in")).toEqual(["removed", undefined, undefined]);
+  expect(textAt("/etc/x.edited")).toBeUndefined();
   writeFileSync(at("etc/x"), "edited");
+  expect(await undo("drop-in")).toEqual(["removed", undefined, undefined]);
+  expect(textAt("/etc/x.edited")).toBe("edited");
+});
+
+test("an edited drop-in makes way for the file that was there before", async () => {
+  writeFileSync(at("etc/x"), "edited");
+  writeFileSync(at(BACKUP), "before");
+  expect(await undo("drop-in", { hasBackup: true })).toEqual(["restored", "before", undefined]);
+  expect(textAt("/etc/x.edited")).toBe("edited");
+});
+
+test("a folder in place of a drop-in does not stop the uninstallation", async () => {
+  mkdirSync(at("etc/x"));
   expect(await undo("drop-in")).toEqual(["removed", undefined, undefined]);
 });
 
