@@ -89,7 +89,7 @@ describeWith([ours], "advice about the command line", {}, () => {
   });
 
   test("a call by hand without a terminal points to the help", async () => {
-    expect((await failure()).hint).toMatch(/see ctd-decoder --help$/);
+    expect((await failure()).hint).toMatch(/^for a call by hand see ctd-decoder --help; containerd /);
   });
 
   test.each([

@@ -144,11 +144,12 @@ function storeAt(folder: string): string {
 
 const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
-/** The containerd versions that pass a payload. */
+/** Help for people first, and then the containerd versions that pass a payload. */
 const WHO_PASSES =
-  "containerd 1.6 and 1.7 pass it to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
+  "for a call by hand see ctd-decoder --help; " +
+  "containerd 1.6 and 1.7 pass a payload to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
   'and later with use_local_image_pull = true in [plugins."io.containerd.cri.v1.images"] of a config of version 3; ' +
-  "otherwise name containerd's content store with --content-store DIR; for a call by hand see ctd-decoder --help";
+  "otherwise name containerd's content store with --content-store DIR";
 
 /** @param why the descriptor could not be found either: "…, and WHY" */
 function noPayload(why: string): DecoderError {
