@@ -5,7 +5,7 @@ import type { TransportSettings } from "../transport/transport.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
 import { CLEAR_LINE } from "./progress.ts";
-import { grouped } from "./shared-options.ts";
+import { grouped, TLS_VERIFY } from "./shared-options.ts";
 import { StandardStream } from "./standard-stream.ts";
 
 /** How docker:// images are reached, in skopeo's words. */
@@ -23,7 +23,7 @@ const SIDED: Options = {
     value: "DIR",
     help: "certificates for docker://: *.crt of authorities, *.cert with *.key of this client",
   },
-  "tls-verify": { help: "=false accepts any certificate, and plain HTTP" },
+  "tls-verify": TLS_VERIFY,
 };
 
 /** For commands that read one image. */

@@ -9,7 +9,7 @@ import { recipientForms } from "../keywrap/wrap.ts";
 import * as LIMITS from "../limits.ts";
 import { printable } from "../text.ts";
 import type { Arguments } from "./arguments.ts";
-import type { Options } from "./command.ts";
+import type { Option, Options } from "./command.ts";
 
 /** Options that several commands share, and the values they stand for. */
 
@@ -17,6 +17,9 @@ export const OUTPUT_OPTIONS: Options = grouped("Output", {
   quiet: { help: "print only what a script needs", alias: "q" },
   json: { help: "print the result, or the error, as JSON" },
 });
+
+/** skopeo's form: `--tls-verify=false`. */
+export const TLS_VERIFY: Option = { help: "=false accepts any certificate, and plain HTTP" };
 
 export const SELECTION_OPTIONS: Options = grouped("Which layers", {
   platform: {

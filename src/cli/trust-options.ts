@@ -5,7 +5,7 @@ import type { SignedBy, StatementDemand, TrustFile, WorkflowClaim } from "../tru
 import type { TrustSettings } from "../trust/settings.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
-import { grouped } from "./shared-options.ts";
+import { grouped, TLS_VERIFY } from "./shared-options.ts";
 
 /** Options of the trust commands, with cosign's and skopeo's names where these have one. */
 
@@ -82,11 +82,7 @@ export const REGISTRY_OPTIONS: Options = grouped("Registry", {
   creds: { value: "USER:PASSWORD", help: "credentials; --authfile hides them from other users" },
   authfile: { value: "FILE", help: "a file of credentials" },
   "cert-dir": { value: "DIR", help: "authorities (*.crt) and client certificates (*.cert, *.key)" },
-  "tls-verify": {
-    value: "BOOL",
-    help: "false: accept any certificate, and plain HTTP",
-    choices: ["true", "false"],
-  },
+  "tls-verify": TLS_VERIFY,
   "plain-http": { help: "use plain HTTP without trying TLS" },
 });
 

@@ -24,6 +24,22 @@ test.each(COMMANDS)("$name: no two options share a letter or a name", ({ options
   expect(names).toEqual([...new Set(names)]);
 });
 
+test("--tls-verify has one form in every command", () => {
+  const having = COMMANDS.filter(({ options }) => Object.hasOwn(options, "tls-verify"));
+  const helps = having.map(({ options }) => ({ ...options["tls-verify"], group: undefined }));
+  expect(new Set(helps.map((it) => JSON.stringify(it))).size).toBe(1);
+  expect(having.map(({ name }) => name)).toEqual(expect.arrayContaining(["encrypt", "sign", "trust check"]));
+});
+
+test.each(["sign", "inspect"])("%s: =false and a following word turn off --tls-verify", (name) => {
+  const command = commandOf([name], COMMANDS);
+  if (command === undefined) throw new Error(`no command ${name}`);
+  for (const words of [["--tls-verify=false"], ["--tls-verify", "false"]]) {
+    const args = parseArguments(command, [...words, "app"]);
+    expect([args.text("tls-verify"), args.operand(0)]).toEqual(["false", "app"]);
+  }
+});
+
 test("an example that help breaks into lines is one command for a shell", () => {
   const joined = (text: string) => text.replaceAll(" \\\n    ", " ");
   for (const command of COMMANDS) {
