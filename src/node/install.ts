@@ -31,7 +31,14 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
   const changes = job.changes.filter(({ path }) => isChanged(path));
   const { privateFolders } = job;
   const { unit } = service;
-  const transaction = new Transaction(node, { changes, keysFolder, privateFolders, unit, before });
+  const transaction = new Transaction(node, {
+    changes,
+    keysFolder,
+    privateFolders,
+    unit,
+    before,
+    ...(!isChanged(program.path) && { inPlace: program }),
+  });
   const earlierKeys = listCopies(node, keysFolder);
   const rollBack = () => transaction.rollBack(() => removeAdded(node, keysFolder, earlierKeys));
   const findings = [...job.findings];

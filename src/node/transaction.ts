@@ -32,6 +32,8 @@ const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
 
 interface TransactionOptions {
   readonly changes: readonly FileChange[];
+  /** The program, if it has its content already: someone may have upgraded an installed one by hand. */
+  readonly inPlace?: FileChange;
   /** Where keys are copied. */
   readonly keysFolder: string;
   /** Folders to create for root alone. */
@@ -65,8 +67,11 @@ export class Transaction {
 
   /** Records what will change, and creates the folders. @param pendingSince when containerd needs a restart for the change */
   async begin(pendingSince: number | undefined): Promise<void> {
-    const { before, changes, keysFolder, privateFolders, unit } = this.#options;
+    const { before, changes, inPlace, keysFolder, privateFolders, unit } = this.#options;
     const known = new Map(before.files.map((it) => [it.path, it]));
+    const earlier = known.get(inPlace?.path ?? "");
+    if (inPlace !== undefined && earlier !== undefined)
+      known.set(inPlace.path, { ...earlier, sha256: await hashContent(inPlace.content) });
     for (const { path, kind, content } of changes) {
       const backup = known.has(path) ? known.get(path)?.backup : this.#backupOf(path);
       const sha256 = await hashContent(content);

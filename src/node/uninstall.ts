@@ -131,10 +131,12 @@ function keptFile(file: InstalledFile): Finding {
   return { severity: "warning", message: `${path} changed since the installation, and was kept`, hint };
 }
 
-function hintFor({ kind, backup }: InstalledFile): string | undefined {
+function hintFor({ path, kind, backup }: InstalledFile): string | undefined {
   switch (kind) {
     case "program":
-      return `another program replaced it since${backup === undefined ? "" : `; the one from before is ${backup}`}`;
+      return backup === undefined
+        ? `to remove it: \`rm ${path}\``
+        : `to restore the one from before: \`mv ${backup} ${path}\``;
     case "link":
       return "it decides which images are pulled: remove it by hand if nothing else uses it";
     case "trust":

@@ -342,6 +342,21 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
     expect(read(node, `${K3S}/config.toml.tmpl`)).toContain(text);
   });
 
+  test("a program that was upgraded by hand is removed, once install has found it in place", async () => {
+    for (const files of [{}, { [PROGRAM]: "#!Go" }]) {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", ...files });
+      const before = snapshot(node);
+      await nodes.run("install", node);
+      const newer = nodes.write("newer", FAKE_PROGRAM.replace("9.9.9", "9.9.10"));
+      put(node, PROGRAM, readFileSync(newer, "utf8"));
+      expect((await nodes.run("uninstall", node, "--dry-run")).said).toContain(`would keep /${PROGRAM}\n`);
+      const { said } = await nodes.run("install", node, "--binary", newer);
+      expect(said).toContain(`/${PROGRAM} is in place\n`);
+      await nodes.run("uninstall", node);
+      expect(snapshot(node)).toEqual(before);
+    }
+  });
+
   test("a --config that the node does not have is refused, unless containerd starts without it", async () => {
     const node = nodes.make({ [CONFIG]: "version = 2\n" });
     const before = snapshot(node);

@@ -105,10 +105,10 @@ describe("what was installed", () => {
   });
 
   test.each<[file: InstalledFile, hint: RegExp]>([
-    [{ path: "/x", kind: "program", sha256: "" }, /^another program replaced it since$/],
+    [{ path: "/x", kind: "program", sha256: "" }, /^to remove it: `rm \/x`$/],
     [
       { path: "/x", kind: "program", sha256: "", backup: "/x.before-ctd-decoder" },
-      /^another program replaced it since; the one from before is \/x\.before-ctd-decoder$/,
+      /^to restore the one from before: `mv \/x\.before-ctd-decoder \/x`$/,
     ],
     [{ path: "/x", kind: "link", sha256: "" }, /^it decides which images are pulled/],
     [{ path: "/x", kind: "trust", sha256: "" }, /^nothing reads it any more/],
