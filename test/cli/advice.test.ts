@@ -84,6 +84,15 @@ describeWith([ours], "advice about the command line", {}, () => {
     expect((await failure(...args)).message).toBe(message);
   });
 
+  test.each([
+    [["--frobnicate"], 1],
+    [["-v"], 1],
+    [["frobnicate"], 2],
+    [["inspect", "--frobnicate"], 2],
+  ])("wrong usage %j: exit code %i", async (args, exit) => {
+    expect((await failure(...args)).exit).toBe(exit);
+  });
+
   test("ctd-decoder version is ctd-decoder --version", async () => {
     expect(await succeed(["version"])).toBe(await succeed(["--version"]));
   });
