@@ -37,12 +37,7 @@ export function wantedTenants(
     return undefined;
   const before = readSettings(node.follow(SETTINGS_FILE));
   const { kubeconfig = before.kubeconfig, nodeName } = options ?? {};
-  const places = kubeconfig === undefined ? USUAL_PLACES : [kubeconfig];
-  if (!places.some((it) => node.exists(it))) {
-    throw new DecoderError("NOT_FOUND", `the node has no kubeconfig of a kubelet: ${places.join(", ")}`, {
-      hint: "name it with --kubeconfig",
-    });
-  }
+  refuseMissing(node, kubeconfig);
   const settings = { ...before, ...(kubeconfig !== undefined && { kubeconfig }) };
   const flags = new Map([
     ["tenant-keys", "kubelet"],
@@ -52,6 +47,23 @@ export function wantedTenants(
   ]);
   const findings = node.exists(settings.sealedDirectory) ? [] : [UNSEALED];
   return { flags, settings, findings };
+}
+
+/** @param named the kubelet's kubeconfig; undefined: at one of the usual places. @throws DecoderError NOT_FOUND */
+function refuseMissing(node: NodeRoot, named: string | undefined): void {
+  const places = named === undefined ? USUAL_PLACES : [named];
+  if (places.some((it) => node.exists(it))) return;
+  if (named !== undefined)
+    throw new DecoderError(
+      "NOT_FOUND",
+      `no such file on the node: ${named}, the kubelet's kubeconfig; nothing was changed`,
+      { hint: "name another with --kubeconfig" },
+    );
+  throw new DecoderError(
+    "NOT_FOUND",
+    `the node has no kubeconfig of a kubelet: ${places.join(", ")}; nothing was changed`,
+    { hint: "name it with --kubeconfig" },
+  );
 }
 
 const UNSEALED: Finding = {

@@ -44,7 +44,7 @@ export class KubeApi {
     const [, name] = NODE_USER.exec(subject ?? "") ?? [];
     if (name !== undefined) return name;
     throw new DecoderError("TENANTS", "the kubelet's credentials do not say which node this is", {
-      hint: "name it with --node-name",
+      hint: "run `ctd-decoder install --tenants --node-name NAME --restart`",
     });
   }
 

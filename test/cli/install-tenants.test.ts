@@ -155,10 +155,10 @@ describeWith([ours, busybox, root], "ctd-decoder install --tenants", { timeout: 
   describe("changes nothing", () => {
     test.each<[string, Record<string, string>, string[], RegExp]>([
       [
-        "without a kubelet",
+        "without the kubeconfig that is named",
         { "etc/kubernetes/kubelet.conf": "" },
         ["--kubeconfig", "/none"],
-        /no kubeconfig/,
+        /no such file on the node: \/none, .*; nothing was changed\n.*name another with --kubeconfig/,
       ],
       [
         "where runc is missing",

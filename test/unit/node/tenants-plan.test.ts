@@ -41,7 +41,10 @@ describe("tenants are wanted", () => {
 
   test("only on a node with a kubelet", () => {
     expect(() => wantedTenants(node, NOTHING_INSTALLED, {})).toThrow(
-      /^the node has no kubeconfig of a kubelet: \/\S+, \/\S+/,
+      /^the node has no kubeconfig of a kubelet: \/\S+, \/.+; nothing was changed$/,
+    );
+    expect(() => wantedTenants(node, NOTHING_INSTALLED, { kubeconfig: "/typo" })).toThrow(
+      /^no such file on the node: \/typo, the kubelet's kubeconfig; nothing was changed$/,
     );
     file(USUAL, "");
     expect(wantedTenants(node, NOTHING_INSTALLED, {})).toBeDefined();

@@ -54,6 +54,10 @@ describe("credentials", () => {
     double.pods.push(TENANT_POD);
     const api = apiFor(double.kubeconfig(user()));
     expect(await api.podsOf("node-1")).toHaveLength(1);
+    await expect(api.nodeName()).rejects.toMatchObject({
+      code: "TENANTS",
+      hint: "run `ctd-decoder install --tenants --node-name NAME --restart`",
+    });
     api.close();
   });
 
