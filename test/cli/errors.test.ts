@@ -331,7 +331,7 @@ const NODE: readonly Failure[] = [
     run: ["doctor", "--config", "none", "--containerd", "2.1", "--keys-path", "none"],
     code: "UNHEALTHY",
     message: /cannot pull/,
-    result: ["containerd", "findings", "healthy", "keys", "providers", "refusals", "selfTest"],
+    result: ["containerd", "findings", "healthy", "keys", "missing", "providers", "refusals", "selfTest"],
   },
   { run: ["config"], code: "USAGE", message: /--json needs --check/ },
   { run: ["config", "--root", "root"], code: "USAGE", message: /--root needs --check/ },
