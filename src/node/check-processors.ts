@@ -33,7 +33,8 @@ const USUAL_TYPES: ReadonlySet<string> = new Set(
 );
 
 export function* checkProcessors(processors: Processors, lookup: FileLookup): Generator<Finding> {
-  yield* checkCoverage(processors);
+  const isInstalled = [...processors.values()].some(({ path }) => lookup.findProgram(path) !== undefined);
+  yield* checkCoverage(processors, isInstalled);
   for (const [id, processor] of processors) {
     const accepted = processor.accepts.filter((type) => parseLayerType(type)?.encrypted);
     const foreign = processor.accepts.filter((type) => !type.endsWith("+encrypted"));
@@ -58,7 +59,7 @@ export function* checkProcessors(processors: Processors, lookup: FileLookup): Ge
 }
 
 /** One processor must accept each encrypted type. Of several, containerd picks one at random. */
-function* checkCoverage(processors: Processors): Generator<Finding> {
+function* checkCoverage(processors: Processors, isInstalled: boolean): Generator<Finding> {
   const missing: string[] = [];
   for (const type of encryptedTypes()) {
     const ids = [...processors].filter(([, { accepts }]) => accepts.includes(type)).map(([id]) => id);
@@ -67,7 +68,7 @@ function* checkCoverage(processors: Processors): Generator<Finding> {
     if (ids.length === 0) missing.push(type);
   }
   const usual = missing.filter((type) => USUAL_TYPES.has(type));
-  const hint = "`ctd-decoder config` prints processors that accept all types";
+  const hint = isInstalled ? "`ctd-decoder config` prints processors that accept all types" : INSTALL;
   if (usual.length > 0) yield error(`no stream processor accepts ${usual.join(", ")}`, hint);
   const others = missing.filter((type) => !USUAL_TYPES.has(type));
   if (others.length > 0) {

@@ -17,3 +17,15 @@ test.each<[id: string, accepts: string[], isChecked: boolean]>([
     isChecked && accepts[0] === "x",
   );
 });
+
+test.each([
+  [undefined, /^run `ctd-decoder install`/],
+  ["/found", /^`ctd-decoder config` prints/],
+])("what to do about missing types if the program is %j", (program, hint) => {
+  const processor = { accepts: [], returns: "", path: "ctd-decoder", args: [], env: [], file: undefined };
+  const lookup = { findProgram: () => program, exists: () => true };
+  const missing = [...checkProcessors(new Map([[TAR_ID, processor]]), lookup)].filter(({ message }) =>
+    message.startsWith("no stream processor accepts "),
+  );
+  expect(missing.map((it) => it.hint)).toEqual(Array(2).fill(expect.stringMatching(hint)));
+});
