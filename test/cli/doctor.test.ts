@@ -10,10 +10,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { thumbprint } from "../../src/keys/thumbprint.ts";
 import { encryptFor } from "../support/encrypted.ts";
 import { writeBlob, writeManifest } from "../support/images.ts";
@@ -114,11 +113,13 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
       readdirSync(node, { recursive: true, encoding: "utf8" })
         .sort()
         .map((name) => [name, statSync(join(node, name)).mtimeMs]);
-    const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("ctd-decoder-doctor"));
+    const scratch = mkdtempSync(join(folder, "scratch-"));
+    vi.stubEnv("TMPDIR", scratch);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const before = list();
     const { all } = await doctor(node);
     expect(list()).toEqual(before);
-    expect(leftovers()).toEqual([]);
+    expect(readdirSync(scratch)).toEqual([]);
     for (const file of ["ec.pem", "node.key"]) {
       const [, secret = ""] = readFileSync(join(node, "keys", file), "utf8").split("\n");
       expect(secret.length).toBeGreaterThan(40);
