@@ -80,24 +80,24 @@ async function* restOf(
     );
   }
   const length = contentLength(response.header("content-length"));
-  if (isPartial && length !== undefined && length < size - begins) {
-    // RFC 9110 §15.3.7 lets a server send less than was asked for. What follows is asked for next.
-    yield* exactly(response.body, { skip, most: length, name, size });
-    throw new DecoderError("REGISTRY", `${response.url.host} sent only a part of what was asked for`, {
-      cause: cutOff(),
-    });
-  }
-  if (length !== undefined && length !== size - begins) {
+  // RFC 9110 §15.3.7 lets a server send less of a part than was asked for. What follows is asked for next.
+  if (length !== undefined && (isPartial ? length > size - begins : length !== size - begins)) {
     await response.discard();
     throw mismatch(name, begins + length, size);
   }
-  yield* exactly(response.body, { skip, most: size - start, name, size });
+  const done = yield* bounded(response.body, { skip, most: size - start, name, size });
+  if (start + done === size) return;
+  if (!isPartial) throw mismatch(name, start + done, size);
+  throw new DecoderError("REGISTRY", `${response.url.host} sent only a part of what was asked for`, {
+    cause: cutOff(),
+  });
 }
 
-async function* exactly(
+/** Leaves out the first bytes. @returns how many it yielded. @throws DecoderError SIZE_MISMATCH for more than `most` */
+async function* bounded(
   body: AsyncIterable<Uint8Array>,
   { skip, most, name, size }: NamedBlob & { readonly skip: number; readonly most: number },
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array, number> {
   let skipped = 0;
   let done = 0;
   for await (const chunk of body) {
@@ -107,7 +107,7 @@ async function* exactly(
     if (done > most) throw mismatch(name, `more than ${size}`, size);
     if (fresh.length > 0) yield fresh;
   }
-  if (done < most) throw mismatch(name, size - most + done, size);
+  return done;
 }
 
 function mismatch(name: string, actual: number | string, size: number): DecoderError {
