@@ -79,7 +79,7 @@ export function distributionOf(node: NodeRoot, configFile: string | undefined): 
  */
 export function refuseMissing(node: NodeRoot, { name, configFile }: Distribution, named: string): void {
   if (name !== "containerd" || configFile === USUAL_CONFIG || node.exists(configFile)) return;
-  throw new DecoderError("NOT_FOUND", `the node has no ${named}; nothing was changed`, {
+  throw new DecoderError("NOT_FOUND", `the node has no ${named}`, {
     hint: "name with --config the file that containerd reads, or create it first, with the line `version = 2` or `version = 3`",
   });
 }

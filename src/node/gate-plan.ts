@@ -53,7 +53,7 @@ export function planGate(node: NodeRoot, config: ContainerdConfig, options: Gate
       hint: "define these runtimes in [plugins.….containerd.runtimes] instead",
     });
   if (!node.isExecutable(SHELL))
-    throw new DecoderError("NOT_FOUND", `the node has no ${SHELL}; nothing was changed`, {
+    throw new DecoderError("NOT_FOUND", `the node has no ${SHELL}`, {
       hint: "the gate's entry is a shell script: with containerd 2.2 or newer, use `ctd-decoder nri` instead",
     });
   const entries = new Map<string, FileChange>();
@@ -69,7 +69,7 @@ export function planGate(node: NodeRoot, config: ContainerdConfig, options: Gate
     const text = renderEntry({ gate: program, runtime });
     const taken = entries.get(path);
     if (taken !== undefined && "text" in taken.content && taken.content.text !== text)
-      throw new DecoderError("CONFIG", `two runtimes have the name of ${runtime}; nothing was changed`, {
+      throw new DecoderError("CONFIG", `two runtimes have the name of ${runtime}`, {
         hint: "rename one of them: the gate's script is named after the runtime",
       });
     entries.set(path, { path, kind: "entry", content: { text } });
@@ -99,7 +99,7 @@ export function withHandlers(text: string, file: string, handlers: readonly Runt
       (it) => parseConfig(it, file),
     );
     if (result !== undefined) return result;
-    throw new DecoderError("CONFIG", `cannot edit ${file} safely; nothing was changed`, {
+    throw new DecoderError("CONFIG", `cannot edit ${file} safely`, {
       hint: `set BinaryName = ${JSON.stringify(handler.binary)} in the options of its runtime ${handler.name}, and run this again`,
     });
   }, text);
@@ -126,13 +126,9 @@ function findRuntime(node: NodeRoot, { name, binary }: RuntimeHandler, searchPat
   const places = isAbsolute(wanted) ? [wanted] : folders.map((folder) => join(folder, wanted));
   const found = places.find((it) => node.isExecutable(it));
   if (found !== undefined) return found;
-  throw new DecoderError(
-    "NOT_FOUND",
-    `found no ${wanted} on the node, which the runtime ${name} calls; nothing was changed`,
-    {
-      hint: "install it, or remove the runtime from containerd's configuration",
-    },
-  );
+  throw new DecoderError("NOT_FOUND", `found no ${wanted} on the node, which the runtime ${name} calls`, {
+    hint: "install it, or remove the runtime from containerd's configuration",
+  });
 }
 
 /** Kata, gVisor and others do not call an OCI runtime that a script could stand for. */

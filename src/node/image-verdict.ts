@@ -15,8 +15,8 @@ interface VerdictOptions {
 const REGISTRY = "docker://";
 
 /**
- * What the node's policy says about an image that a pull would bring. Policies of a node judge no layouts and archives. A policy
- * that cannot be read is a finding of the trust report.
+ * What the node's policy says about an image that could be pulled. Layouts and archives are not pulled, so no policy applies to
+ * them. A policy that cannot be read is a finding of the trust report.
  * @param image "docker://NAME", or a name in containerd's store or in a registry
  */
 export async function imageVerdict(

@@ -1,5 +1,5 @@
 import { stagedPath } from "./changes.ts";
-import { asFailure, halfUndone, UNDONE } from "./failure.ts";
+import { asFailure, beforeChanges, halfUndone, unchanged } from "./failure.ts";
 import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
@@ -18,8 +18,9 @@ import { removeLeftovers, Transaction } from "./transaction.ts";
 export async function install(options: InstallOptions): Promise<InstallReport> {
   try {
     const node = openRoot(options.root);
-    if (options.isDryRun) return await rehearse(await prepare(node, options), options);
-    return await withLock(node, async () => await carryOut(await prepare(node, options), options));
+    const prepared = () => prepare(node, options);
+    if (options.isDryRun) return await beforeChanges(async () => rehearse(await prepared(), options));
+    return await withLock(node, async () => await carryOut(await beforeChanges(prepared), options));
   } catch (error) {
     throw asFailure(error);
   }
@@ -54,7 +55,7 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
       findings.push({ severity: "note", message: `the edited file was kept as ${path}` });
   } catch (error) {
     const problem = await rollBack();
-    throw problem === undefined ? asFailure(error, UNDONE) : halfUndone(asFailure(error), problem);
+    throw problem === undefined ? unchanged(error) : halfUndone(asFailure(error), problem);
   }
   const finish = (isPending: boolean) => transaction.finish(isPending);
   const restart = await restartOrUndo(

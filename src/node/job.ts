@@ -15,7 +15,7 @@ import {
   unitOf,
   warnForgetful,
 } from "./distribution.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, refuseErrors } from "./finding.ts";
 import type { GatePlan } from "./gate-plan.ts";
 import type { InstalledPath } from "./install-report.ts";
 import { keysFolderOf } from "./key-sync.ts";
@@ -158,13 +158,8 @@ function checkPlan(
     throw found?.file === undefined ? unread(id, plan) : overridden(id, found.file);
   }
   if (plan.gate !== undefined) checkGate(config, version, plan.gate);
-  const error = checkConfig(config, { version, lookup: files }).findings.find(
-    ({ severity }) => severity === "error",
-  );
-  if (error === undefined) return config;
-  throw new DecoderError("CONFIG", `${error.message}; nothing was changed`, {
-    ...(error.hint !== undefined && { hint: error.hint }),
-  });
+  refuseErrors(checkConfig(config, { version, lookup: files }).findings);
+  return config;
 }
 
 /** @throws DecoderError CONFIG if a handler would start containers without the gate */
@@ -173,28 +168,22 @@ function checkGate(config: ContainerdConfig, version: ContainerdVersion, { entri
     ({ type, binary }) => type === RUNC_TYPE && !entries.some(({ path }) => path === binary),
   );
   if (open === undefined) return;
-  throw new DecoderError(
-    "CONFIG",
-    `a later file would override the runtime ${open.name}; nothing was changed`,
-    {
-      hint: `remove BinaryName of ${open.name} from the files that containerd imports last`,
-    },
-  );
+  throw new DecoderError("CONFIG", `a later file would override the runtime ${open.name}`, {
+    hint: `remove BinaryName of ${open.name} from the files that containerd imports last`,
+  });
 }
 
 function overridden(id: string, file: string): DecoderError {
-  return new DecoderError("CONFIG", `${file} would override ${id}; nothing was changed`, {
+  return new DecoderError("CONFIG", `${file} would override ${id}`, {
     hint: `remove ${id} from ${file}`,
   });
 }
 
 /** For example, the end of a template is in a comment. */
 function unread(id: string, { configFile }: ConfigPlan): DecoderError {
-  return new DecoderError(
-    "CONFIG",
-    `${configFile} would not configure ${id}, whatever is added to it; nothing was changed`,
-    { hint: `look for what hides its end or its imports: \`ctd-decoder config --check ${configFile}\`` },
-  );
+  return new DecoderError("CONFIG", `${configFile} would not configure ${id}, whatever is added to it`, {
+    hint: `look for what hides its end or its imports: \`ctd-decoder config --check ${configFile}\``,
+  });
 }
 
 async function comparedWith(node: NodeRoot, changes: readonly FileChange[]): Promise<InstalledPath[]> {

@@ -111,15 +111,14 @@ function* findingsOf(path: string, rows: readonly KeyRow[], hasTenantKeys: boole
 }
 
 function withoutKey(path: string, rows: readonly KeyRow[], hasTenantKeys: boolean): Finding {
-  const message = `there is no usable private key in ${path}`;
+  const message = `${path} has no usable private key`;
   if (rows.some(({ file }) => isDenied(keyPlace(path, file))) || isDenied(path))
     return {
       severity: "error",
       message,
       hint: "this user may not read it: run `ctd-decoder doctor` as root",
     };
-  if (hasTenantKeys)
-    return { severity: "note", message: `${message}: the only keys are those in Secrets of tenants` };
+  if (hasTenantKeys) return { severity: "note", message: `${message}: keys come from tenants' Secrets only` };
   return {
     severity: "error",
     message,

@@ -41,13 +41,9 @@ export async function findVersion(
     const version = printed.startsWith("containerd") ? parseContainerdVersion(printed) : undefined;
     if (version !== undefined) return version;
   }
-  throw new DecoderError(
-    "NOT_FOUND",
-    "found no containerd on the node that prints its version; nothing was changed",
-    {
-      hint: "name it with --containerd, such as --containerd 2.1",
-    },
-  );
+  throw new DecoderError("NOT_FOUND", "found no containerd on the node that prints its version", {
+    hint: "name it with --containerd, such as --containerd 2.1",
+  });
 }
 
 /** /usr/local/bin, unless that is on a read-only file system. */

@@ -125,11 +125,9 @@ export function gateFor(
 /** A drop-in cannot hold the gate's settings, because the distribution writes those of runc itself. */
 export function refuseEdits(gate: GatePlan | undefined, { name, configFile }: Distribution): void {
   if (gate !== undefined && gate.edits === undefined) return;
-  throw new DecoderError(
-    "CONFIG",
-    `${name} here renders runc's options into ${configFile}; nothing was changed`,
-    { hint: `use a ${name} whose containerd is 2.x and imports a folder, after its first start` },
-  );
+  throw new DecoderError("CONFIG", `${name} here renders runc's options into ${configFile}`, {
+    hint: `use a ${name} whose containerd is 2.x and imports a folder, after its first start`,
+  });
 }
 
 /** An installation's needs besides changed files. */
@@ -207,7 +205,7 @@ export function dropInChanges(
 function importing(text: string, dropIn: string, configFile: string): string {
   const edited = addImport(text, dropIn);
   if (edited !== undefined) return edited;
-  throw new DecoderError("CONFIG", `cannot add an import to ${configFile} safely; nothing was changed`, {
+  throw new DecoderError("CONFIG", `cannot add an import to ${configFile} safely`, {
     hint: `add ${JSON.stringify(dropIn)} to its imports, and run this again`,
   });
 }

@@ -102,7 +102,7 @@ function isReadable(parse: (text: string) => Table, text: string): boolean {
 }
 
 function uneditable(template: string, id: string): DecoderError {
-  return new DecoderError("CONFIG", `cannot remove ${id} from ${template} safely; nothing was changed`, {
+  return new DecoderError("CONFIG", `cannot remove ${id} from ${template} safely`, {
     hint: `remove its stream_processors.${JSON.stringify(id)} by hand, and run this again`,
   });
 }

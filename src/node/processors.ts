@@ -89,7 +89,7 @@ function reduce(
     if (!isDecoderPath(processor.path)) {
       throw new DecoderError(
         "CONFIG",
-        `${id} in ${file} runs ${JSON.stringify(processor.path)} for ${shared.join(", ")}; nothing was changed`,
+        `${id} in ${file} runs ${JSON.stringify(processor.path)} for ${shared.join(", ")}`,
         { hint: "two processors must not accept one type: remove these types from its accepts first" },
       );
     }

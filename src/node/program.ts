@@ -38,13 +38,9 @@ export async function checkProgram(node: NodeRoot, path: string, environment: En
   const [printed, complaint] = [Buffer.from(output).toString(), Buffer.from(errors).toString().trim()];
   if (end.kind === "exit" && end.code === 0 && PRINTS_VERSION.test(printed)) return;
   const { problem, hint } = explain(node, path, { end, complaint });
-  throw new DecoderError(
-    "UNHEALTHY",
-    `the program does not run on this node: ${problem}; nothing was changed`,
-    {
-      hint,
-    },
-  );
+  throw new DecoderError("UNHEALTHY", `the program does not run on this node: ${problem}`, {
+    hint,
+  });
 }
 
 /** Runs a program in a node's file system. @param command the node's path of the program, and its arguments */
@@ -71,11 +67,15 @@ function entering(node: NodeRoot, environment: Environment): string[] {
 }
 
 /** @throws DecoderError NOT_FOUND */
-export function programOf(name: string, environment: Environment): string {
+export function programOf(
+  name: string,
+  environment: Environment,
+  hint = `install ${name} in the image or on the machine that runs this`,
+): string {
   const found = findExecutable(name, environment["PATH"] ?? "");
   if (found !== undefined) return found;
-  throw new DecoderError("NOT_FOUND", `there is no ${name} on PATH`, {
-    hint: `install ${name} in the image or on the machine that runs this`,
+  throw new DecoderError("NOT_FOUND", `${name} is not on PATH`, {
+    hint,
   });
 }
 

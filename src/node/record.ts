@@ -91,7 +91,7 @@ function isPath(value: unknown): value is string {
 /** Name of the file that an installed one replaced. It must not match the usual import `conf.d/*.toml`. */
 export const BACKUP_SUFFIX = ".before-ctd-decoder";
 
-/** Ends the name under which an installed file that an operator edited is kept, when it is replaced or removed. */
+/** Suffix of the copy that keeps an operator's edits when an installed file is replaced or removed. */
 export const EDITED_SUFFIX = ".edited";
 
 /** Writes a record. Its folder is created first: everything else that an installation creates is in the record. */

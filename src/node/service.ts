@@ -41,11 +41,10 @@ export class Service {
           `${this.unit}.service`,
         );
     const isMissing = Buffer.from(output).toString().trim() === "not-found";
-    if (isMissing)
-      throw new DecoderError("NOT_FOUND", `the node has no service ${this.unit}; nothing was changed`);
+    if (isMissing) throw new DecoderError("NOT_FOUND", `the node has no service ${this.unit}`);
     if (end.kind !== "exit" || end.code !== 0)
-      throw new DecoderError("UNHEALTHY", `cannot reach the service ${this.unit}; nothing was changed`, {
-        hint: `run without --restart, and restart it by \`${this.restartCommand}\``,
+      throw new DecoderError("UNHEALTHY", `cannot reach the service ${this.unit}`, {
+        hint: this.#withoutRestart,
       });
   }
 
@@ -68,6 +67,10 @@ export class Service {
     return end.kind === "exit" && end.code === 0;
   }
 
+  get #withoutRestart(): string {
+    return `run without --restart, and restart it by \`${this.restartCommand}\``;
+  }
+
   get #hasOpenRc(): boolean {
     return this.#node.exists("/sbin/openrc-run") && !this.#node.exists("/run/systemd/system");
   }
@@ -76,8 +79,11 @@ export class Service {
   async #call(timeoutMs: number, name: string, ...args: string[]): Promise<CommandResult> {
     const isLocal = this.#node.folder === "";
     const [program, prefix] = isLocal
-      ? [programOf(name, this.#environment), []]
-      : [programOf("nsenter", this.#environment), ["--target", "1", "--mount", "--pid", "--", name]];
+      ? [programOf(name, this.#environment, this.#withoutRestart), []]
+      : [
+          programOf("nsenter", this.#environment, this.#withoutRestart),
+          ["--target", "1", "--mount", "--pid", "--", name],
+        ];
     return await runCommand(program, [...prefix, ...args], {
       environment: this.#environment,
       timeoutMs,

@@ -53,17 +53,13 @@ export function wantedTenants(
 function refuseMissing(node: NodeRoot, named: string | undefined): void {
   const places = named === undefined ? USUAL_PLACES : [named];
   if (places.some((it) => node.exists(it))) return;
-  if (named !== undefined)
-    throw new DecoderError(
-      "NOT_FOUND",
-      `no such file on the node: ${named}, the kubelet's kubeconfig; nothing was changed`,
-      { hint: "name another with --kubeconfig" },
-    );
-  throw new DecoderError(
-    "NOT_FOUND",
-    `the node has no kubeconfig of a kubelet: ${places.join(", ")}; nothing was changed`,
-    { hint: "name it with --kubeconfig" },
-  );
+  throw named === undefined
+    ? new DecoderError("NOT_FOUND", `the node has no kubeconfig of a kubelet: ${places.join(", ")}`, {
+        hint: "name it with --kubeconfig",
+      })
+    : new DecoderError("NOT_FOUND", `no such file on the node: ${named}, the kubelet's kubeconfig`, {
+        hint: "name another with --kubeconfig",
+      });
 }
 
 const UNSEALED: Finding = {

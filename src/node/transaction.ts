@@ -32,7 +32,7 @@ const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
 
 interface TransactionOptions {
   readonly changes: readonly FileChange[];
-  /** The program, if it has its content already: someone may have upgraded an installed one by hand. */
+  /** The program, if the node already has this version of it. Someone may have upgraded it by hand. */
   readonly inPlace?: FileChange;
   /** Where keys are copied. */
   readonly keysFolder: string;

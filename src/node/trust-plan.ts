@@ -11,7 +11,7 @@ import { readTrustFile } from "../trust/policy/trust-file.ts";
 import { parseTime, SETTINGS_FILE, SETTINGS_FOLDER } from "../trust/settings.ts";
 import type { FileChange } from "./changes.ts";
 import { checkVerifier, LINK_NAME, withoutVerifier } from "./check-verifier.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, refuseErrors } from "./finding.ts";
 import type { NodeRoot } from "./node-root.ts";
 import type { InstallRecord } from "./record.ts";
 
@@ -62,15 +62,6 @@ export async function planTrust(node: NodeRoot, options: TrustOptions): Promise<
   return { files, links, findings: all };
 }
 
-/** @throws DecoderError CONFIG for the first error */
-function refuseErrors(findings: readonly Finding[]): void {
-  const error = findings.find(({ severity }) => severity === "error");
-  if (error === undefined) return;
-  throw new DecoderError("CONFIG", `${error.message}; nothing was changed`, {
-    ...(error.hint !== undefined && { hint: error.hint }),
-  });
-}
-
 /** @throws DecoderError CONFIG when something that is not ours has the link's name */
 function linkIn(
   node: NodeRoot,
@@ -80,13 +71,9 @@ function linkIn(
   const path = join(binDir, LINK_NAME);
   const isOurs = before.files.some((file) => file.path === path && file.kind === "link");
   if (!isOurs && node.linkOf(path) !== program && node.isTaken(path)) {
-    throw new DecoderError(
-      "CONFIG",
-      `${path} already exists and is not a link to ${program}; nothing was changed`,
-      {
-        hint: `remove ${path}, and run this again`,
-      },
-    );
+    throw new DecoderError("CONFIG", `${path} already exists and is not a link to ${program}`, {
+      hint: `remove ${path}, and run this again`,
+    });
   }
   return { path, kind: "link", content: { linkTo: program } };
 }

@@ -14,7 +14,6 @@ import {
   statOf,
   writeWhole,
 } from "./changes.ts";
-import { UNDONE } from "./failure.ts";
 import { withoutEntries } from "./gate-plan.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { withoutBlock } from "./plan-template.ts";
@@ -50,7 +49,7 @@ export async function stepsFor(
     } catch (error) {
       if (!(error instanceof DecoderError)) throw error;
       const { code, message, hint = "repair the file, and run this again" } = error;
-      throw new DecoderError(code, message + UNDONE, { cause: error, hint });
+      throw new DecoderError(code, message, { cause: error, hint });
     }
   }
   return steps;
@@ -127,7 +126,7 @@ function stepForEdited(node: NodeRoot, { path, kind, backup }: InstalledFile): U
   };
 }
 
-/** containerd must not read an edited drop-in any more, because it names the program that goes. */
+/** containerd must stop reading an edited drop-in, because it names a program that is being removed. */
 function stepForDropIn(node: NodeRoot, path: string, backup: string | undefined): UninstallStep {
   const keptAs = path + EDITED_SUFFIX;
   return {

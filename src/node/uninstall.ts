@@ -2,7 +2,7 @@ import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { DecoderError } from "../errors.ts";
 import { CONFIG_KINDS } from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
-import { asFailure } from "./failure.ts";
+import { asFailure, beforeChanges } from "./failure.ts";
 import type { Finding } from "./finding.ts";
 import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
@@ -59,12 +59,12 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
   const config = record.files.find(({ kind }) => CONFIG_KINDS.has(kind));
   const unit = record.unit ?? unitOf(node, distributionOf(node, running?.configFile));
   const service = new Service(node, unit, options.environment);
-  if (options.restart) await service.check();
+  if (options.restart) await beforeChanges(() => service.check());
 
   // A restart that the installation never got leaves containerd with the old configuration already.
   const wasUsed = config !== undefined && !isStillPending(record, running);
   const isPending = wasUsed || (config === undefined && isStillPending(record, running));
-  const steps = await stepsFor(node, record);
+  const steps = await beforeChanges(() => stepsFor(node, record));
   if (!isDryRun) removeLeftovers(node, record);
   const [files, findings, left]: [UninstalledPath[], Finding[], InstalledFile[]] = [[], [], []];
   for (const [file, { action, apply, rest, keptAs }] of steps) {

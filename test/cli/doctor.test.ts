@@ -167,7 +167,7 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
       expect({ exit, selfTest: report.selfTest }).toEqual({ exit: 1, selfTest: [] });
       expect(report.keys.rows).toEqual([expect.objectContaining({ skipped: expect.any(String) })]);
       expect(report.keys.findings).toContainEqual(
-        expect.objectContaining({ message: `there is no usable private key in ${path}` }),
+        expect.objectContaining({ message: `${path} has no usable private key` }),
       );
     }
   });

@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -108,7 +109,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       const first = await nodes.run("install", node, ...args);
       expect(first).toMatchObject({
         exit: 3,
-        stderr: expect.stringMatching(/containerd still runs with its old/),
+        stderr: expect.stringMatching(/containerd reads the new configuration only after a restart/),
       });
       expect(read(node, PROGRAM)).toBe(FAKE_PROGRAM);
       expect(statSync(join(node, PROGRAM)).mode & 0o777).toBe(0o755);
@@ -428,7 +429,11 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
 
   describe("an invalid configuration is not changed", () => {
     test.each<[string, Readonly<Record<string, string>>, RegExp]>([
-      ["broken TOML", { [CONFIG]: "version = \n" }, /config.toml is not valid TOML in line 1/],
+      [
+        "broken TOML",
+        { [CONFIG]: "version = \n" },
+        /config.toml is not valid TOML in line 1.*; nothing was changed/,
+      ],
       ["a missing import", { [CONFIG]: 'imports = ["/none.toml"]' }, /cannot read \/none.toml: no such file/],
       [
         "a version that 1.x does not read",
@@ -657,6 +662,19 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       const { exit, said } = await nodes.run("install", node, "--restart");
       rmSync(join(folder, "show"));
       expect({ exit, said }).toEqual({ exit: 1, said: expect.stringMatching(message) });
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("without a service manager changes nothing", async () => {
+      const node = nodes.make({ [CONFIG]: "version = 2\n" });
+      const before = snapshot(node);
+      const args = ["install", "--root", node, "--binary", nodes.program, "--containerd", "1.7.24"];
+      const env = { ...nodes.environment, PATH: mkdtempSync(join(folder, "path-")) };
+      const { exit, stderr } = await run(ours, [...args, "--restart"], { env });
+      expect([exit, stderr]).toEqual([
+        1,
+        expect.stringMatching(/nsenter is not on PATH; nothing was changed\n.*run without --restart/),
+      ]);
       expect(snapshot(node)).toEqual(before);
     });
 
@@ -961,7 +979,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       [
         "a folder at the program's path",
         { [`${PROGRAM}/x`]: "" },
-        /ctd-decoder is a folder, and the program cannot replace it\n.*--program \S+ctd-decoder\/ctd-decoder/,
+        /ctd-decoder is a folder, and the program cannot replace it; nothing was changed\n.*--program \S+ctd-decoder\/ctd-decoder/,
       ],
       [
         "a folder at a name that is needed",

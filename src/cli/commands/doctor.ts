@@ -38,7 +38,7 @@ export const DOCTOR: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. On a node that checks signatures, the node's policy also judges --image. On a node of several tenants, it also checks the gate, the seal records and the API server, which must refuse it a Secret that no Pod here names. It changes nothing and prints no secret. Run it as root, because other users cannot read everything.",
+    "Checks containerd's configuration, the keys and the key providers, and runs the configured decoder on a small layer for each key. On a node that checks signatures, it also applies the node's policy to --image. On a node of several tenants, it also checks the gate, the seal records and the API server, which must refuse it a Secret that no Pod here names. It changes nothing and prints no secret. Run it as root, because other users cannot read everything.",
     "The exit code is 0 if the running containerd can pull encrypted images, else 1. If no containerd is running, the result is for one that starts with this configuration.",
   ],
   examples: [

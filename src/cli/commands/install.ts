@@ -106,7 +106,7 @@ export const INSTALL: Command = {
     });
     const isPending = report.restart === "pending" && !report.isDryRun;
     const failure = isPending
-      ? restartPending("containerd still runs with its old configuration", report.restartCommand)
+      ? restartPending("containerd reads the new configuration only after a restart", report.restartCommand)
       : undefined;
     ui.result(report, () => renderInstall(report, ui.style), failure);
   },

@@ -18,7 +18,7 @@ export const UNINSTALL: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "Restores every file that install replaced, byte for byte, and removes what it added. A file that was edited since keeps the edits; one that goes entirely, such as ctd-decoder.toml, is kept as FILE.edited. Keys that install did not copy are kept.",
+    "Restores every file that install replaced, byte for byte, and removes what it added. An edited file keeps its edits. An edited ctd-decoder.toml is renamed to ctd-decoder.toml.edited. Keys that install did not copy are kept.",
     "The exit code is 0 if everything is undone, 3 if only a restart of containerd is missing, else 1.",
   ],
   examples: [
@@ -35,7 +35,7 @@ export const UNINSTALL: Command = {
     });
     const failure =
       report.restart === "pending" && !report.isDryRun
-        ? restartPending("containerd still runs with the uninstalled configuration", report.restartCommand)
+        ? restartPending("containerd drops the old configuration only after a restart", report.restartCommand)
         : undefined;
     ui.result(report, () => renderUninstall(report, ui.style), failure);
   },

@@ -144,8 +144,8 @@ function storeAt(folder: string): string {
 
 const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
-/** Help for people first, and then the containerd versions that pass a payload. */
-const WHO_PASSES =
+/** Advice for a person first, and then for the node: which versions of containerd pass a payload. */
+const ADVICE =
   "for a call by hand see ctd-decoder --help; " +
   "containerd 1.6 and 1.7 pass a payload to the processors io.containerd.ocicrypt.decoder.v1.tar and ….tar.gzip, 2.1.7, 2.2.2, 2.3 " +
   'and later with use_local_image_pull = true in [plugins."io.containerd.cri.v1.images"] of a config of version 3; ' +
@@ -156,6 +156,6 @@ function noPayload(why: string): DecoderError {
   return new DecoderError(
     "NO_PAYLOAD",
     `containerd passed no payload with the layer's descriptor on file descriptor 3, and ${why}`,
-    { hint: WHO_PASSES },
+    { hint: ADVICE },
   );
 }

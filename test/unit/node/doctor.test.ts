@@ -229,7 +229,7 @@ exit 1`,
     const { keys, selfTest, missing } = await diagnosed();
     expect([selfTest, missing]).toEqual([[], ["a private key"]]);
     expect(keys?.findings).toEqual([
-      { severity: "note", message: expect.stringMatching(/Secrets of tenants$/) },
+      { severity: "note", message: expect.stringMatching(/tenants' Secrets only$/) },
     ]);
     configure({ args: [...args, "--sealed-dir"] });
     const refused = await diagnosed();

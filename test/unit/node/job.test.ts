@@ -76,7 +76,7 @@ describe("a configuration that is a file", () => {
     put("/etc/containerd/conf.d/zz.toml", processor(TAR, 'path = "another"\n'));
     await expect(planned()).rejects.toMatchObject({
       code: "CONFIG",
-      message: expect.stringMatching(/conf\.d\/zz\.toml would override \S+; nothing was changed$/),
+      message: expect.stringMatching(/conf\.d\/zz\.toml would override \S+$/),
     });
   });
 });
@@ -167,7 +167,7 @@ describe("a configuration that k3s renders", () => {
     put(old, `${inline}{{ template "base" . }}\n`);
     await expect(planned()).rejects.toMatchObject({
       code: "CONFIG",
-      message: expect.stringMatching(/^cannot remove \S+ from .* safely; nothing was changed$/),
+      message: expect.stringMatching(/^cannot remove \S+ from .* safely$/),
     });
   });
 });
@@ -209,13 +209,13 @@ describe("a node of several tenants", () => {
     expect((await planned({ version, tenants })).plan.gate?.entries).toHaveLength(1);
     put("/etc/containerd/conf.d/zz.toml", `version = 3\n${section("runc", "/usr/bin/runc")}`);
     await expect(planned({ version, tenants })).rejects.toThrow(
-      "a later file would override the runtime runc; nothing was changed",
+      "a later file would override the runtime runc",
     );
   });
 
   test("whose runtimes share a name is refused", async () => {
     put(CONFIG, `version = 2\n${runtime("runc", "/usr/bin/runc")}${runtime("other", "/opt/bin/runc")}`);
-    await expect(planned({ tenants })).rejects.toThrow(/^two runtimes have the name of \/opt\/bin\/runc; /);
+    await expect(planned({ tenants })).rejects.toThrow(/^two runtimes have the name of \/opt\/bin\/runc$/);
   });
 
   test("whose distribution writes the options of runc itself is refused", async () => {

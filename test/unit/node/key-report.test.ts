@@ -47,7 +47,7 @@ test("keys that the decoder cannot use are no private key", () => {
   expect(findings).toEqual([
     {
       severity: "error",
-      message: `there is no usable private key in ${path}`,
+      message: `${path} has no usable private key`,
       hint: expect.stringContaining("ctd-decoder keygen"),
     },
   ]);
@@ -58,7 +58,7 @@ test("a node of tenants needs no key of its own", () => {
   expect(reportKeys(path, keySet(), true).findings).toEqual([
     {
       severity: "note",
-      message: `there is no usable private key in ${path}: the only keys are those in Secrets of tenants`,
+      message: `${path} has no usable private key: keys come from tenants' Secrets only`,
     },
   ]);
 });

@@ -98,9 +98,7 @@ describe("the processors go to", () => {
 test("a configuration whose imports cannot be edited is refused", () => {
   file(CONFIG, 'version = 2\n"import\\u0073" = ["/etc/other.toml"]\n');
   file("/etc/other.toml", "");
-  expect(() => planned()).toThrow(
-    "cannot add an import to /etc/containerd/config.toml safely; nothing was changed",
-  );
+  expect(() => planned()).toThrow("cannot add an import to /etc/containerd/config.toml safely");
 });
 
 describe("a file with the processors", () => {

@@ -31,24 +31,24 @@ test("a program that prints its version runs", async () => {
 });
 
 test.each([
-  ["another machine's", elf(0x28), /: it is built for arm, and the node is \w+; nothing was changed$/],
-  ["another program", script("echo another 1.2"), /: it printed no version; /],
-  ["one that only mentions its name", script("echo not ctd-decoder 1.2"), /: it printed no version; /],
+  ["another machine's", elf(0x28), /: it is built for arm, and the node is \w+$/],
+  ["another program", script("echo another 1.2"), /: it printed no version$/],
+  ["one that only mentions its name", script("echo not ctd-decoder 1.2"), /: it printed no version$/],
   // The bytes of an ELF header's machine in a script, which is none.
-  ["a script", Buffer.from("#!/bin/sh\nexit 3 #(\0\n"), /: it printed no version; /],
-  ["a failing one", script("echo ctd-decoder 1.2; exit 1"), /: it printed no version; /],
-  ["one with a complaint", script("echo; echo 'no library' >&2; exit 1"), /: no library; /],
+  ["a script", Buffer.from("#!/bin/sh\nexit 3 #(\0\n"), /: it printed no version$/],
+  ["a failing one", script("echo ctd-decoder 1.2; exit 1"), /: it printed no version$/],
+  ["one with a complaint", script("echo; echo 'no library' >&2; exit 1"), /: no library$/],
   [
     "one for a newer C library",
     script('echo "x: version \\`GLIBC_2.99\' not found" >&2; exit 1'),
-    /needs glibc 2\.99, and the node has an older one; /,
+    /needs glibc 2\.99, and the node has an older one$/,
   ],
-  ["one for another processor", script("exit 132"), /the processor lacks an instruction that it needs; /],
-  ["one that such a processor ends", script("kill -ILL $$"), /lacks an instruction that it needs; /],
+  ["one for another processor", script("exit 132"), /the processor lacks an instruction that it needs$/],
+  ["one that such a processor ends", script("kill -ILL $$"), /lacks an instruction that it needs$/],
   [
     "one without its loader",
     script("exit 127"),
-    /(?:lacks the loader of its C library|needs glibc, and the node has musl); /,
+    /(?:lacks the loader of its C library|needs glibc, and the node has musl)$/,
   ],
   [
     "one that cannot be executed",
@@ -94,6 +94,6 @@ test.each<[names: string[], program: string]>([
 
 test("a program of the system that is missing is named", () => {
   expect(programOf("sh", { PATH: "/bin" })).toBe("/bin/sh");
-  expect(() => programOf("sh", { PATH: folder })).toThrow("there is no sh on PATH");
-  expect(() => programOf("sh", {})).toThrow("there is no sh on PATH");
+  expect(() => programOf("sh", { PATH: folder })).toThrow("sh is not on PATH");
+  expect(() => programOf("sh", {})).toThrow("sh is not on PATH");
 });

@@ -39,7 +39,7 @@ describe("systemd", () => {
     manager("echo not-found");
     await expect(service.check()).rejects.toMatchObject({
       code: "NOT_FOUND",
-      message: "the node has no service containerd; nothing was changed",
+      message: "the node has no service containerd",
     });
     manager("exit 1");
     await expect(service.check()).rejects.toMatchObject({

@@ -69,9 +69,7 @@ test("a folder of verifiers with something that cannot run is refused", async ()
   put(`${VERIFIERS}/broken`, "");
   await expect(plan()).rejects.toMatchObject({
     code: "CONFIG",
-    message: expect.stringMatching(
-      /broken is not an executable file: every pull fails; nothing was changed$/,
-    ),
+    message: expect.stringMatching(/broken is not an executable file: every pull fails$/),
   });
 });
 
