@@ -239,23 +239,26 @@ describe("the structure of an encrypted key", () => {
     sequence(writeOid(OIDS.scrypt), sequence(octets, number(N), number(r), number(p)));
   const PRF = sequence(writeOid("2a864886f70d0209"));
   // 0.1.0 is the derivation, 0.1.1 the cipher, and 1 what is encrypted.
+  const OUTER = {
+    "in an outdated way, emptied": "0 0.0",
+    "in an outdated way, removed": "0.0 0.1",
+    "in an outdated way, retagged": "0.0",
+    "with a cipher that is not supported, doubled": "0.0 0.1.0 0.1.1.0",
+    "with a cipher that is not supported, emptied": "0.1 0.1.1 0.1.1.0",
+    "with a cipher that is not supported, removed": "0.1.0 0.1.1 0.1.1.0 0.1.1.1",
+    "with a cipher that is not supported, retagged": "0.1.1.0 0.1.1.1",
+  };
   const forms: readonly [string, Bytes, object][] = [
     [
       "PBKDF2",
       encryptedBy(pbkdf2Of(number(1), PRF), pbkdf2Sync(PASSWORD, salt, 1, 32, "sha256")),
       {
         "a malformed encrypted key, removed": "0 1",
-        "in an outdated way, emptied": "0 0.0",
-        "in an outdated way, removed": "0.0 0.1",
-        "in an outdated way, retagged": "0.0",
+        ...OUTER,
         "key, doubled": "0",
         "key, emptied": "0.1.0.1.0 0.1.1.1 1",
         "key, removed": "0.1.0.1.2",
         "key, retagged": "0.1.0.1.2",
-        "with a cipher that is not supported, doubled": "0.0 0.1.0 0.1.1.0",
-        "with a cipher that is not supported, emptied": "0.1 0.1.1 0.1.1.0",
-        "with a cipher that is not supported, removed": "0.1.0 0.1.1 0.1.1.0 0.1.1.1",
-        "with a cipher that is not supported, retagged": "0.1.1.0 0.1.1.1",
         "with a key derivation that is not supported, doubled": "0.1.0.0 0.1.0.1.0",
         "with a key derivation that is not supported, emptied":
           "0.1.0 0.1.0.0 0.1.0.1 0.1.0.1.1 0.1.0.1.2 0.1.0.1.2.0",
@@ -269,15 +272,9 @@ describe("the structure of an encrypted key", () => {
       encryptedBy(scryptOf(2, 1, 1), scryptSync(PASSWORD, salt, 32, { N: 2, r: 1, p: 1 })),
       {
         "a malformed encrypted key, removed": "0 1",
-        "in an outdated way, emptied": "0 0.0",
-        "in an outdated way, removed": "0.0 0.1",
-        "in an outdated way, retagged": "0.0",
+        ...OUTER,
         "key, doubled": "0 0.1.0.1.1",
         "key, emptied": "0.1.0.1.0 0.1.1.1 1",
-        "with a cipher that is not supported, doubled": "0.0 0.1.0 0.1.1.0",
-        "with a cipher that is not supported, emptied": "0.1 0.1.1 0.1.1.0",
-        "with a cipher that is not supported, removed": "0.1.0 0.1.1 0.1.1.0 0.1.1.1",
-        "with a cipher that is not supported, retagged": "0.1.1.0 0.1.1.1",
         "with a key derivation that is not supported, doubled": "0.1.0.0 0.1.0.1.0",
         "with a key derivation that is not supported, emptied":
           "0.1.0 0.1.0.0 0.1.0.1 0.1.0.1.1 0.1.0.1.2 0.1.0.1.3",

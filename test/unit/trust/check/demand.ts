@@ -7,17 +7,22 @@ export const trustFile = (name: string, content: string | Uint8Array): TrustFile
 
 export const exact = (text: string) => ({ kind: "exact", text }) as const;
 
+/** What every leaf has unless its policy says otherwise. */
+export const LEAF = {
+  kind: "signed-by",
+  sct: "required",
+  timestamps: "accepted",
+  annotations: new Map(),
+  statement: { kind: "signature" },
+  identity: { kind: "none" },
+} as const;
+
 /** A leaf that demands nothing but what `change` says. */
 export function demand(change: Partial<SignedBy> & Pick<SignedBy, "signer">): SignedBy {
   return {
-    kind: "signed-by",
+    ...LEAF,
     label: "the signer",
     log: { need: "ignored", keys: [] },
-    sct: "required",
-    timestamps: "accepted",
-    annotations: new Map(),
-    statement: { kind: "signature" },
-    identity: { kind: "none" },
     acceptsNamelessBundle: false,
     ...change,
   };

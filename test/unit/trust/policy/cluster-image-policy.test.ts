@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { readClusterImagePolicies } from "../../../../src/trust/policy/cluster-image-policy.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
+import { LEAF as USUAL } from "../check/demand.ts";
 
 const ROOT = { name: "root.json", bytes: new Uint8Array() };
 const SETTINGS = { trustedRoot: undefined, unmatched: "reject" } as const;
@@ -31,14 +32,9 @@ const decide = (authority: object, settings = SETTINGS) =>
 
 const WHERE = "policy P: document 0: spec: authorities[0]";
 const LEAF = {
-  kind: "signed-by",
+  ...USUAL,
   label: WHERE,
   log: { need: "required", keys: [] },
-  sct: "required",
-  timestamps: "accepted",
-  annotations: new Map(),
-  statement: { kind: "signature" },
-  identity: { kind: "none" },
   acceptsNamelessBundle: true,
 };
 const KEY = {

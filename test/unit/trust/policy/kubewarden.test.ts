@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import { readKubewardenSettings } from "../../../../src/trust/policy/kubewarden.ts";
 import type { SignedBy } from "../../../../src/trust/requirement.ts";
+import { LEAF as USUAL } from "../check/demand.ts";
 
 const ROOT = { name: "root.json", bytes: new Uint8Array() };
 const SETTINGS = { trustedRoot: undefined, unmatched: "reject" } as const;
@@ -18,13 +19,8 @@ function decide(entry: object, settings: Settings = SETTINGS) {
 }
 
 const LEAF = {
-  kind: "signed-by",
+  ...USUAL,
   log: { need: "required", keys: [] },
-  sct: "required",
-  timestamps: "accepted",
-  annotations: new Map(),
-  statement: { kind: "signature" },
-  identity: { kind: "none" },
   acceptsNamelessBundle: true,
 };
 const exact = (text: string) => ({ kind: "exact", text });
