@@ -19,7 +19,7 @@ export interface PacketInfo {
  * @param text in that form, or `SCHEME: ALGORITHM ID` as `inspect` and `rewrap` print it
  */
 export function recipientName(text: string): string {
-  return text.replace(/^([^\s:]+):\s+(?:.+\s(?=\(unnamed\)$)|\S+\s+(?=\S))/, "$1:");
+  return text.replace(/^([^\s:]+):\s+(?=\S)(?:.+\s(?=\(unnamed\)$)|\S+\s+(?=\S))/, "$1:");
 }
 
 /**
