@@ -1,4 +1,4 @@
-import { fstatSync } from "node:fs";
+import { fstatSync, type Stats } from "node:fs";
 import { Output } from "../io/output.ts";
 
 const NAMES = { 1: "standard output", 2: "standard error" } as const;
@@ -13,8 +13,7 @@ export class StandardStream {
 
   constructor(descriptor: keyof typeof NAMES) {
     this.#descriptor = descriptor;
-    // Only a device can be a terminal; others are /dev/null and the like.
-    if (!fstatSync(descriptor).isCharacterDevice()) return;
+    if (!mayBeTerminal(fstatSync(descriptor))) return;
     const stream = descriptor === 1 ? process.stdout : process.stderr;
     this.#terminal = stream.isTTY ? stream : undefined;
   }
@@ -45,4 +44,14 @@ export class StandardStream {
   write(text: string): void {
     new Output(this.#descriptor, NAMES[this.#descriptor]).write(Buffer.from(text));
   }
+}
+
+/** Linux's devices of memory, /dev/null among them: admin-guide/devices.txt, major number 1. */
+const MEMORY_DEVICES = 1;
+
+/** Whether a descriptor's file can be a terminal. Only the runtime's own streams tell whether it is one. */
+function mayBeTerminal(file: Stats): boolean {
+  // gnu_dev_major(3) has more bits, which no terminal's number uses.
+  const isMemory = process.platform === "linux" && file.rdev >>> 8 === MEMORY_DEVICES;
+  return file.isCharacterDevice() && !isMemory;
 }

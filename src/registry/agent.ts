@@ -169,7 +169,7 @@ export class Agents {
     const { systemAuthorities } = await import("./certificates.ts");
     const { authorities, pairs } = this.#connections.tls;
     // What is named here replaces the runtime's own authorities.
-    const ca = [...systemAuthorities(this.#connections.environment), ...authorities];
+    const ca = [...(await systemAuthorities(this.#connections.environment)), ...authorities];
     const own = isOwn && pairs.length > 0;
     try {
       return createSecureContext({

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { homeFolder } from "../process/user.ts";
 import * as LIMITS from "../system-limits.ts";
@@ -59,12 +58,18 @@ function readPair(folder: string, name: string, names: readonly string[]): Clien
 }
 
 /** PEM certificates of the authorities that the system trusts, or the runtime's own where the system has none. */
-export function systemAuthorities(environment: Environment): string[] {
+export async function systemAuthorities(environment: Environment): Promise<string[]> {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: folder } = environment;
   const bundle = file || SYSTEM_BUNDLES.find((path) => existsSync(path));
-  const bundled = bundle === undefined ? [...rootCertificates] : [readPem(bundle)];
+  const bundled = bundle === undefined ? await runtimeAuthorities() : [readPem(bundle)];
   if (!folder) return bundled;
   return [...bundled, ...folder.split(":").flatMap(pemFilesIn)];
+}
+
+async function runtimeAuthorities(): Promise<string[]> {
+  // Loading node:tls makes the runtime parse all its certificates. A registry without TLS needs none.
+  const { rootCertificates } = await import("node:tls");
+  return [...rootCertificates];
 }
 
 /** OpenSSL's folders of certificates hold each under its own name and under a hash of its subject, a link. */

@@ -1,5 +1,5 @@
 import { type Bundle, bundleFromJSON } from "@sigstore/bundle";
-import { type SignedEntity, type TrustMaterial, Verifier } from "@sigstore/verify";
+import type { SignedEntity, TrustMaterial } from "@sigstore/verify";
 import { decodeBase64, encodeBase64 } from "../../encoding/base64.ts";
 import { isObject } from "../../encoding/json.ts";
 import { parseStrictJson } from "../../encoding/strict-json.ts";
@@ -130,6 +130,8 @@ export async function verifyEntries(
     timestamps: [],
     tlogEntries: entries,
   };
+  // Loading it takes longer than verifying one signature, and a bundle signed with a key often has no log entry.
+  const { Verifier } = await import("@sigstore/verify");
   const verifier = new Verifier(trustMaterial(entries, key, logs), {
     ctlogThreshold: 0,
     timestampThreshold: 0,
