@@ -1,5 +1,8 @@
+import { equalConstantTime } from "../encoding/bytes.ts";
 import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
+import { type RunningHmac, startHmac } from "../process/runtime.ts";
+import type { Secret } from "../secret.ts";
 import { CiphertextCheck, type Expected } from "./ciphertext-check.ts";
 import type { LayerOptions } from "./options.ts";
 
@@ -21,11 +24,10 @@ export interface ReleasePolicy {
   readonly onAuthentic?: (bytes: number) => void;
 }
 
-/**
- * WebCrypto opens a layer of up to this size in one step, which saves loading node:crypto. Above this size, the second pass
- * over memory costs more than loading it.
- */
-const AT_ONCE_BYTES = 1024 * 1024;
+/** A layer of up to this size is held in memory and decrypted by WebCrypto, which saves loading node:crypto. */
+const AT_ONCE_BYTES = 4 * 1024 * 1024;
+/** What a pipe holds. Up to this size, WebCrypto verifies a layer sooner than {@link startHmac} starts. */
+const ONE_READ_BYTES = 64 * 1024;
 /** Bytes that are decrypted in one step. The next step uses the same memory, which saves page faults. */
 const PIECE_BYTES = 128 * 1024;
 /** First guess for a layer of unknown size. */
@@ -44,10 +46,13 @@ export async function releaseLayer(
 ): Promise<number> {
   const check = await CiphertextCheck.create(expected);
   const size = expected.size ?? input.size;
-  const head = await readHead(input, Math.min(policy.spoolMemory, AT_ONCE_BYTES), size);
+  const limit = Math.min(policy.spoolMemory, AT_ONCE_BYTES);
+  const isMiddling = size !== undefined && size > ONE_READ_BYTES && size <= limit;
+  const hmac = isMiddling ? startHmac(layer.key.bytes) : undefined;
+  const head = await readHead(input, limit, size, hmac);
   if (head.isWhole) {
     await check.takeWhole(head.bytes);
-    const plaintext = await openInMemory(head.bytes, layer);
+    const plaintext = await openInMemory(head.bytes, layer, hmac?.digest());
     if (plaintext === null) throw check.forged();
     check.finish();
     policy.onAuthentic?.(check.count);
@@ -65,16 +70,15 @@ export async function releaseLayer(
 
 /**
  * Verifies a whole layer, and decrypts its first piece at the same time on WebCrypto's thread pool.
+ * @param computed the HMAC of the ciphertext, if it is known
  * @returns the plaintext in pieces, each with memory of its own; null when the layer is not authentic
  */
 export async function openInMemory(
   ciphertext: Bytes,
   { key, nonce, hmac }: LayerOptions,
+  computed?: Uint8Array,
 ): Promise<AsyncIterable<Bytes> | null> {
-  const [macKey, cipherKey] = await Promise.all([
-    crypto.subtle.importKey("raw", key.bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]),
-    crypto.subtle.importKey("raw", key.bytes, "AES-CTR", false, ["decrypt"]),
-  ]);
+  const cipherKey = await crypto.subtle.importKey("raw", key.bytes, "AES-CTR", false, ["decrypt"]);
   const pieceAt = async (offset: number) => {
     // The counter spans all 16 bytes of the nonce, as in Go's cipher.NewCTR.
     const counter = { name: "AES-CTR", counter: counterAt(nonce, offset / 16), length: 128 };
@@ -82,19 +86,31 @@ export async function openInMemory(
     return new Uint8Array(await crypto.subtle.decrypt(counter, cipherKey, piece));
   };
   const [isAuthentic, first] = await Promise.all([
-    crypto.subtle.verify("HMAC", macKey, hmac, ciphertext),
+    computed === undefined ? verify(ciphertext, key, hmac) : equalConstantTime(computed, hmac),
     pieceAt(0),
   ]);
   return isAuthentic ? pieces(first, ciphertext.length, pieceAt) : null;
 }
 
+async function verify(ciphertext: Bytes, key: Secret, hmac: Bytes): Promise<boolean> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const macKey = await crypto.subtle.importKey("raw", key.bytes, algorithm, false, ["verify"]);
+  return crypto.subtle.verify("HMAC", macKey, hmac, ciphertext);
+}
+
+/** Each piece is decrypted while the one before it is written. */
 async function* pieces(
   first: Bytes,
   size: number,
   pieceAt: (offset: number) => Promise<Bytes>,
 ): AsyncGenerator<Bytes> {
-  yield first;
-  for (let offset = PIECE_BYTES; offset < size; offset += PIECE_BYTES) yield await pieceAt(offset);
+  let piece = first;
+  for (let offset = PIECE_BYTES; offset < size; offset += PIECE_BYTES) {
+    const next = pieceAt(offset);
+    yield piece;
+    piece = await next;
+  }
+  yield piece;
 }
 
 /** The counter after some blocks. It is one big-endian number that wraps around (NIST SP 800-38A, appendix B.1). */
@@ -107,11 +123,15 @@ function counterAt(nonce: Bytes, blocks: number): Bytes {
   return counter;
 }
 
-/** Reads the whole layer if it has at most `limit` bytes, otherwise only its beginning. */
+/**
+ * Reads the whole layer if it has at most `limit` bytes, otherwise only its beginning.
+ * @param hmac takes in what is read
+ */
 async function readHead(
   input: ByteSource,
   limit: number,
   size: number | undefined,
+  hmac: RunningHmac | undefined,
 ): Promise<{ readonly bytes: Bytes; readonly isWhole: boolean }> {
   if (size !== undefined && size > limit) return { bytes: new Uint8Array(0), isWhole: false };
   let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // the extra byte shows where the layer ends
@@ -119,6 +139,7 @@ async function readHead(
   for (;;) {
     const count = await input.read(buffer, length);
     if (count === 0) return { bytes: buffer.subarray(0, length), isWhole: true };
+    hmac?.update(buffer.subarray(length, length + count));
     length += count;
     if (length < buffer.length) continue;
     if (size !== undefined || length > limit) return { bytes: buffer, isWhole: false };

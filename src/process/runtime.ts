@@ -4,6 +4,25 @@ import { DecoderError } from "../errors.ts";
 /** Whether this code is in the executable. Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
 export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
 
+/** An HMAC-SHA256 over bytes that arrive in pieces. */
+export interface RunningHmac {
+  update(piece: Uint8Array): unknown;
+  digest(): Uint8Array;
+}
+
+interface BunApi {
+  readonly CryptoHasher: new (algorithm: "sha256", key: Uint8Array) => RunningHmac;
+}
+
+/**
+ * Starts an HMAC with Bun's own functions: unlike node:crypto they need not be loaded, and unlike WebCrypto they neither copy
+ * the bytes nor wait for all of them. Undefined in Node.js, which has no such functions.
+ */
+export function startHmac(key: Uint8Array): RunningHmac | undefined {
+  const { Bun } = globalThis as { readonly Bun?: BunApi };
+  return Bun && new Bun.CryptoHasher("sha256", key);
+}
+
 /** The program's first argument when it runs as its own helper process. The second names the helper. */
 export const HELPER_COMMAND = "helper-process";
 
