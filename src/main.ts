@@ -32,13 +32,18 @@ async function main(args: readonly string[]): Promise<void> {
     const { runRuntimeGate } = await import("./cli/runtime-gate.ts");
     return runRuntimeGate(args.slice(1));
   }
-  if (isCommand || args.some((arg) => HELP_OR_VERSION.has(arg))) {
+  if (isCommand || asksForHelp(args)) {
     return runCommand(args);
   }
   return decodeLayer(args).catch(async (error) => {
     if (process.env[MEDIA_TYPE_VARIABLE]) (await import("./process/linger.ts")).startLingering();
     return explain(error, args);
   });
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  for (const arg of args) if (HELP_OR_VERSION.has(arg)) return true;
+  return false;
 }
 
 async function runCommand(args: readonly string[]): Promise<void> {

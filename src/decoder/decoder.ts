@@ -27,8 +27,8 @@ export async function decode(
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
   const seen: FoundLayer[] = [];
   try {
-    const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE]);
-    const trusted = await trustedLayers(noting(layers, seen), options, environment);
+    const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE], seen);
+    const trusted = await trustedLayers(layers, options, environment);
     const keys = await loadKeys(keyOptions, parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
@@ -81,17 +81,24 @@ async function openingsFor(
   });
 }
 
-/** The layer's descriptor, from file descriptor 3 or else from containerd's content store. */
+/**
+ * The layer's descriptor, from file descriptor 3 or else from containerd's content store.
+ * @param seen gets the layers that are looked at
+ */
 async function receive(
   input: Input,
   store: DecoderOptions["store"],
   mediaType: string | undefined,
+  seen: FoundLayer[],
 ): Promise<Handover> {
   const payload = await readPayloadBytes();
   if (payload !== null) {
     const { descriptor, parameters } = parsePayload(payload);
-    return { layers: [[{ descriptor }]], parameters };
+    const layer = { descriptor };
+    seen.push(layer);
+    return { layers: [[layer]], parameters };
   }
   const { searchStore } = await import("../containerd/store/lookup.ts");
-  return searchStore(input, store, mediaType);
+  const { layers, parameters } = await searchStore(input, store, mediaType);
+  return { layers: noting(layers, seen), parameters };
 }

@@ -134,8 +134,8 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
   const options = defaultOptions();
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
-    const [, name, inline] = /^--?([a-z][a-z0-9-]*)(?:=([\s\S]*))?$/.exec(arg) ?? [];
-    if (name === undefined || !isFlag(name))
+    const { name, inline } = partsOf(arg);
+    if (!isFlag(name))
       throw usageError(arg.startsWith("-") ? `unknown option ${arg}` : `unexpected argument ${arg}`);
     const flag = FLAGS[name];
     const value = inline ?? (flag.isSwitch ? "true" : args[++i]);
@@ -158,6 +158,17 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
   // The HMAC alone proves only that the layer was made for a public key.
   options.release.verifyDigest = true;
   return options;
+}
+
+/** "--name=value" → its two parts. `name` is empty for what is no flag. */
+function partsOf(arg: string): { readonly name: string; readonly inline: string | undefined } {
+  const equals = arg.indexOf("=");
+  const head = equals < 0 ? arg : arg.slice(0, equals);
+  const dashes = head.startsWith("--") ? 2 : 1;
+  return {
+    name: head.startsWith("-") ? head.slice(dashes) : "",
+    inline: equals < 0 ? undefined : arg.slice(equals + 1),
+  };
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: MiB, g: 1024 * MiB };

@@ -11,13 +11,19 @@ export function decodeUtf8(bytes: Uint8Array): string {
 
 /** Joins byte arrays into a new one. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  const whole = new Uint8Array(totalLength(parts));
   let offset = 0;
   for (const part of parts) {
     whole.set(part, offset);
     offset += part.length;
   }
   return whole;
+}
+
+export function totalLength(parts: readonly Uint8Array[]): number {
+  let total = 0;
+  for (const part of parts) total += part.length;
+  return total;
 }
 
 /** Compares byte arrays. The time depends on their lengths only. `node:crypto` is too slow to load for one comparison. */

@@ -1,4 +1,4 @@
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, totalLength } from "./bytes.ts";
 
 /**
  * The part of DER (X.690 §10) that keys and certificates use: definite lengths, single-byte tags, read in place.
@@ -84,7 +84,7 @@ export function readOid(element: DerElement | undefined): string | null {
 
 /** Writes an element. */
 export function writeElement(tag: number, ...contents: readonly Uint8Array[]): Bytes {
-  const length = contents.reduce((sum, part) => sum + part.length, 0);
+  const length = totalLength(contents);
   const header = lengthOctets(length);
   const bytes = new Uint8Array(1 + header.length + length);
   bytes[0] = tag;

@@ -10,30 +10,58 @@ export interface PemBlock {
   readonly body: Bytes | null;
 }
 
-const BEGIN = /^-----BEGIN ([A-Z0-9 ]{1,64})-----[ \t]*\r?$/gm;
+const BEGIN = "-----BEGIN ";
+const DASHES = "-----";
+const LABEL_CHARS = 64;
 
 /** Reads up to `atMost` blocks in order. Text around them is ignored (RFC 7468 §2). */
 export function parsePem(text: string, atMost: number): PemBlock[] {
   const blocks: PemBlock[] = [];
-  BEGIN.lastIndex = 0;
-  for (let begin = BEGIN.exec(text); begin !== null && blocks.length < atMost; begin = BEGIN.exec(text)) {
-    const label = begin[1] ?? "";
-    const end = text.indexOf(`-----END ${label}-----`, BEGIN.lastIndex);
-    if (end < 0) break;
-    blocks.push(parseBlock(label, text.slice(BEGIN.lastIndex, end)));
-    BEGIN.lastIndex = end;
+  let at = text.indexOf(BEGIN);
+  while (at >= 0 && blocks.length < atMost) {
+    const label = labelAt(text, at);
+    let next = at + BEGIN.length;
+    if (label !== null) {
+      const inner = next + label.length + DASHES.length;
+      const end = text.indexOf(`-----END ${label}-----`, inner);
+      if (end === -1) break;
+      blocks.push(parseBlock(label, text.slice(inner, end)));
+      next = end;
+    }
+    at = text.indexOf(BEGIN, next);
   }
   return blocks;
 }
 
+/** The label of a block that begins at `begin`; null unless a line holds the beginning and nothing else. */
+function labelAt(text: string, begin: number): string | null {
+  if (begin > 0 && !isLineEnd(text[begin - 1])) return null;
+  const start = begin + BEGIN.length;
+  const end = text.indexOf(DASHES, start);
+  if (end <= start || end - start > LABEL_CHARS) return null;
+  for (let at = start; at < end; at++) if (!isLabelCharacter(text.charCodeAt(at))) return null;
+  let after = end + DASHES.length;
+  while (text[after] === " " || text[after] === "\t") after++;
+  return after === text.length || isLineEnd(text[after]) ? text.slice(start, end) : null;
+}
+
+function isLineEnd(character: string | undefined): boolean {
+  return character === "\n" || character === "\r";
+}
+
+/** A digit, a capital letter or a space. Other labels are not shown in messages. */
+function isLabelCharacter(code: number): boolean {
+  return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || code === 0x20;
+}
+
 function parseBlock(label: string, inner: string): PemBlock {
   const headers = new Map<string, string>();
-  const lines = inner.split("\n").map((line) => line.trim());
-  const base64: string[] = [];
-  for (const line of lines) {
+  let base64 = "";
+  for (const untrimmed of inner.split("\n")) {
+    const line = untrimmed.trim();
     const colon = line.indexOf(":");
-    if (colon > 0 && base64.length === 0) headers.set(line.slice(0, colon), line.slice(colon + 1).trim());
-    else if (line !== "") base64.push(line);
+    if (colon > 0 && base64 === "") headers.set(line.slice(0, colon), line.slice(colon + 1).trim());
+    else base64 += line;
   }
-  return { label, headers, body: decodeBase64(base64.join("")) };
+  return { label, headers, body: decodeBase64(base64) };
 }

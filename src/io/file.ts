@@ -1,5 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
+/** node:path's `sep`. Each layer would pay for loading that module. */
+export const SEPARATOR = process.platform === "win32" ? "\\" : "/";
+
 /** O_NONBLOCK, because opening a FIFO would otherwise wait for a writer. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 

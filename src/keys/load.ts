@@ -82,8 +82,9 @@ function remember(
 }
 
 function sharedPasswords(payload: Parameters): Secret[] {
-  const all = [...KEY_PARAMETERS.values()].flatMap((name) => (name ? (payload.get(name) ?? []) : []));
   const distinct: Secret[] = [];
+  if (payload.size === 0) return distinct;
+  const all = [...KEY_PARAMETERS.values()].flatMap((name) => (name ? (payload.get(name) ?? []) : []));
   for (const password of all) {
     if (password === null || password.length === 0 || distinct.length === LIMITS.sharedPasswords) continue;
     if (!distinct.some((other) => equalConstantTime(other.bytes, password)))

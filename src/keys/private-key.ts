@@ -105,8 +105,8 @@ function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabe
 function rsaKey(pkcs1: Bytes, pkcs8: Bytes, labels: KeyLabels): KeyResult | null {
   const numbers = readSequence(pkcs1);
   const modulus = numbers?.[1];
-  if (numbers === null || modulus === undefined || numbers.slice(0, 9).some((n) => n.tag !== TAG.INTEGER))
-    return null;
+  if (numbers === null || modulus === undefined) return null;
+  for (const { tag } of numbers.slice(0, 9)) if (tag !== TAG.INTEGER) return null;
   const magnitude = withoutZeros(modulus.content);
   const modulusLength = bitLength(magnitude);
   const problem = rsaSizeProblem(modulusLength);

@@ -77,11 +77,11 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
 }
 
 async function fromPem(text: string, source: Source): Promise<Found[]> {
-  const blocks = parsePem(text, LIMITS.keyPemBlocks).filter((block) => !PEM_IGNORED.has(block.label));
-  if (blocks.length === 0) return [unusable("PEM without a complete block")];
   const all: Found[] = [];
-  for (const block of blocks) all.push(await fromPemBlock(block, source));
-  return all;
+  for (const block of parsePem(text, LIMITS.keyPemBlocks)) {
+    if (!PEM_IGNORED.has(block.label)) all.push(await fromPemBlock(block, source));
+  }
+  return all.length === 0 ? [unusable("PEM without a complete block")] : all;
 }
 
 async function fromPemBlock(block: PemBlock, source: Source): Promise<Found> {

@@ -28,9 +28,7 @@ export function unpadPkcs1(block: Uint8Array, substitute: Bytes): Bytes {
  * private-key operations that can't succeed.
  */
 export function mayBeFor({ modulus }: RsaKey, ciphertext: Uint8Array): boolean {
-  if (modulus.length !== ciphertext.length) return false;
-  const first = modulus.findIndex((byte, i) => byte !== ciphertext[i]);
-  return first >= 0 && (ciphertext[first] ?? 0) < (modulus[first] ?? 0);
+  return modulus.length === ciphertext.length && ciphertext.toHex() < modulus.toHex();
 }
 
 /** Why an RSA key of this size is refused, as "is an RSA key of 1024 bits, …"; null when it is allowed. */

@@ -8,9 +8,8 @@ import {
   realpathSync,
   statSync,
 } from "node:fs";
-import { sep } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { readFully } from "../io/file.ts";
+import { readFully, SEPARATOR } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 
 interface KeyFile {
@@ -46,7 +45,7 @@ export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
   try {
     const root = statSync(path);
     if (root.isDirectory()) walk.directory("", realpathSync.native(path), 0);
-    else walk.file(path.slice(path.lastIndexOf(sep) + 1), path);
+    else walk.file(path.slice(path.lastIndexOf(SEPARATOR) + 1), path);
   } catch (error) {
     walk.failed(path, error);
   }
@@ -133,7 +132,7 @@ class Walk {
   /** Whether a path lies outside the keys directory. A keys path that is a file has no outside. */
   #leaves(real: string | undefined): boolean {
     if (this.#root === undefined || real === undefined || this.#options.allowExternalSymlinks) return false;
-    return real !== this.#root && !real.startsWith(`${this.#root}${sep}`);
+    return real !== this.#root && !real.startsWith(`${this.#root}${SEPARATOR}`);
   }
 
   #first(identity: string): boolean {

@@ -83,7 +83,12 @@ export interface SchemeUse {
 export function schemeOf(suffix: string): SchemeUse | undefined {
   const dot = suffix.indexOf(".");
   const [scheme, name] = dot < 0 ? [suffix, ""] : [suffix.slice(0, dot), suffix.slice(dot + 1)];
-  const row = SCHEMES.find((it) => it.name === scheme);
+  const row = rowOf(scheme);
   if (row === undefined || (row.isNamed === true) !== (name !== "")) return undefined;
   return dot >= 0 && name === "" ? undefined : { row, name };
+}
+
+function rowOf(scheme: string): SchemeRow | undefined {
+  for (const row of SCHEMES) if (row.name === scheme) return row;
+  return undefined;
 }

@@ -119,7 +119,9 @@ export function packetsOf(suffix: string, value: string): (Bytes | null)[] {
   const texts = value.split(",", LIMITS.packets + 1);
   if (texts.length > LIMITS.packets)
     throw new DecoderError("LIMIT", `${annotation} has more than ${LIMITS.packets} packets`);
-  return texts.map((text) => (text === "" ? null : decodeBase64(text)));
+  const packets: (Bytes | null)[] = [];
+  for (const text of texts) packets.push(text === "" ? null : decodeBase64(text));
+  return packets;
 }
 
 /** @throws DecoderError LIMIT when the layer's budget is spent */

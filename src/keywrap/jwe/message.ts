@@ -83,13 +83,15 @@ function recipientsOf(json: Header, shared: Header): JweRecipient[] {
   }
   if (!Array.isArray(list) || list.length === 0)
     throw badJwe("has recipients that are not a list, or an empty one");
-  return list.map((entry: unknown) => {
+  const recipients: JweRecipient[] = [];
+  for (const entry of list as readonly unknown[]) {
     if (!isObject(entry)) throw badJwe("has a recipient that is not an object");
-    return {
+    recipients.push({
       header: mergeHeaders(shared, headerOf(entry["header"])),
       encryptedKey: bytesOf(entry["encrypted_key"], "encrypted_key"),
-    };
-  });
+    });
+  }
+  return recipients;
 }
 
 function parseHeader(base64url: string): Header {

@@ -122,6 +122,12 @@ function uint32(value: number): Bytes {
 /** Makes a header's value fit for one line of a message. */
 export function label(value: unknown): string {
   if (typeof value !== "string") return value === undefined ? "(absent)" : "(not a text)";
-  const printable = value.replace(/[^\x20-\x7e]/g, "?");
-  return printable.length > LABEL_CHARS ? `${printable.slice(0, LABEL_CHARS)}…` : printable;
+  let shown = "";
+  for (let i = 0; i < value.length && i < LABEL_CHARS; i++)
+    shown += isPrintable(value.charCodeAt(i)) ? value.charAt(i) : "?";
+  return value.length > LABEL_CHARS ? `${shown}…` : shown;
+}
+
+function isPrintable(code: number): boolean {
+  return code >= 0x20 && code <= 0x7e;
 }

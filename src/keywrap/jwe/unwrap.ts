@@ -68,18 +68,20 @@ async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<
       context.record({ recipient: describeRecipient(recipient), outcome: wrapped.reason });
       continue;
     }
-    const keys = context.keys.keys.filter((key) => mayOpen(wrapped, key));
-    if (keys.length === 0) {
-      context.record({
-        recipient: describeRecipient(recipient),
-        outcome: "no key here is of that type and size",
-      });
-    }
-    for (const key of keys) {
+    let hasKey = false;
+    for (const key of context.keys.keys) {
+      if (!mayOpen(wrapped, key)) continue;
+      hasKey = true;
       const candidate = { recipient, wrapped, key };
       const others = byRank[kidRank(candidate, names.get(key))];
       // Thousands of recipients and a thousand keys make millions of pairs. Only so many are ever tried.
       if (others.length <= LIMITS.unwrapAttempts) others.push(candidate);
+    }
+    if (!hasKey) {
+      context.record({
+        recipient: describeRecipient(recipient),
+        outcome: "no key here is of that type and size",
+      });
     }
   }
   return byRank.flat();
@@ -104,8 +106,8 @@ async function namesOf(
   jwe: JweMessage,
   keys: readonly AsymmetricKey[],
 ): Promise<ReadonlyMap<AsymmetricKey, string>> {
-  const named = jwe.recipients.filter(({ header }) => header["kid"] !== undefined);
-  if (named.length === 0 || jwe.recipients.length * keys.length <= PAIRS_UNNAMED) return new Map();
+  if (jwe.recipients.length * keys.length <= PAIRS_UNNAMED) return new Map();
+  if (jwe.recipients.every(({ header }) => header["kid"] === undefined)) return new Map();
   const { thumbprints } = await import("../../keys/thumbprint.ts");
   return thumbprints(keys);
 }

@@ -14,6 +14,8 @@ describe("a block", () => {
   test.each([
     ["as it should be", block("KEY", "Zm9v")],
     ["with CRLF", block("KEY", "Zm9v").replaceAll("\n", "\r\n")],
+    ["with CR alone", `text\r${block("KEY", "Zm9v").replaceAll("\n", "\r")}`],
+    ["after a beginning that is none", `-----BEGIN key-----\n${block("KEY", "Zm9v")}`],
     ["with text around it", `Bag Attributes: x\n${block("KEY", "Zm9v")}more text`],
     ["without a last line end", block("KEY", "Zm9v").trimEnd()],
     ["in short lines", block("KEY", "Zm\n9v")],
@@ -59,10 +61,22 @@ test("several blocks in order, and not more than asked for", () => {
 test.each([
   ["no end", "-----BEGIN KEY-----\nZm9v\n"],
   ["another's end", "-----BEGIN KEY-----\nZm9v\n-----END OTHER-----\n"],
+  ["a character before it", `x${block("KEY", "Zm9v")}`],
   ["no line of its own", "x -----BEGIN KEY-----\nZm9v\n-----END KEY-----\n"],
   ["a label in small letters", block("key", "Zm9v")],
+  ["a label with another character", block("A_B", "Zm9v")],
+  ["a label with a hyphen", block("A-B", "Zm9v")],
+  ["a label of no character", block("", "Zm9v")],
+  ["a label of 65 characters", block("A".repeat(65), "Zm9v")],
+  ["more on the line", "-----BEGIN KEY----- x\nZm9v\n-----END KEY-----\n"],
+  ["dashes that don't end the beginning", "-----BEGIN KEY\nZm9v\n-----END KEY-----\n"],
+  ["a beginning alone", "-----BEGIN "],
   ["nothing", ""],
 ])("%s: no block", (_what, text) => expect(parsed(text)).toEqual([]));
+
+test.each(["Z", "0", "9", "A Z", "A".repeat(64)])("the label %s", (label) => {
+  expect(parsed(block(label, "Zm9v"))).toEqual([{ ...KEY, label }]);
+});
 
 test("a long text without an end takes no long time", () => {
   expect(parsed("-----BEGIN KEY-----\n".repeat(50_000), 256)).toEqual([]);

@@ -11,6 +11,14 @@ function block(padding: number, change: (block: Uint8Array) => void = () => {}):
 }
 
 describe("PKCS#1 v1.5 padding", () => {
+  test("padding of ones is right", () =>
+    expect(
+      unpadPkcs1(
+        block(8, (it) => it.fill(1, 2, 10)),
+        substitute,
+      ),
+    ).toEqual(message));
+
   test.each([8, 9, 100, 233])("with %i octets of padding the message is returned", (padding) =>
     expect(unpadPkcs1(block(padding), substitute)).toEqual(message),
   );
