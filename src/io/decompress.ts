@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Transform } from "node:stream";
 import type { ZstdFrames } from "../encoding/zstd-frames.ts";
 import { DecoderError } from "../errors.ts";
-import { compressionOf, createDecompressor } from "./compression.ts";
+import { compressionOf, createDecompressor, MAGIC_BYTES } from "./compression.ts";
 import type { Output, Sink } from "./output.ts";
 
 /** Bytes withheld until the data proves complete. A tar's end-of-archive and padding take less (10 KiB). */
@@ -12,6 +12,8 @@ const WITHHELD_BYTES = 64 * 1024;
 export class Expander implements Sink {
   readonly #output: Output;
   readonly #maxBytes: number;
+  /** The data's first bytes, as long as they are too few to show the compression. */
+  #head = new Uint8Array(0);
   #decompressor: Transform | undefined;
   /** Resolves when the decompressor closes, after success or failure. */
   #closed: Promise<unknown> | undefined;
@@ -32,9 +34,15 @@ export class Expander implements Sink {
    */
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return;
-    this.#decompressor ??= this.#start(bytes);
-    this.#frames?.update(bytes);
-    await this.#settled(new Promise<void>((resolve) => this.#decompressor?.write(bytes, () => resolve())));
+    const piece = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
+    if (this.#decompressor === undefined && piece.length < MAGIC_BYTES) {
+      this.#head = Uint8Array.from(piece);
+      return;
+    }
+    this.#head = new Uint8Array(0);
+    this.#decompressor ??= this.#start(piece);
+    this.#frames?.update(piece);
+    await this.#settled(new Promise<void>((resolve) => this.#decompressor?.write(piece, () => resolve())));
   }
 
   /** Ends the data and writes what was withheld. @throws as write does */

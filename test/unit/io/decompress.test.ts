@@ -19,15 +19,16 @@ interface Expanded {
   readonly written: Buffer;
 }
 
-/** Expands `data` in pieces of `chunk` bytes. */
-async function expand(data: Uint8Array, chunk = 65536, maxBytes = 1 << 30): Promise<Expanded> {
+/** Expands `data` in pieces of `chunk` bytes. The first one has `first` bytes, if that is given. */
+async function expand(data: Uint8Array, chunk = 65536, maxBytes = 1 << 30, first = chunk): Promise<Expanded> {
   const path = join(folder, "out");
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
   descriptors.push(fd);
   const expander = new Expander(new Output(fd, "the plaintext"), maxBytes);
   let code: string | undefined;
   try {
-    for (let at = 0; at < data.length; at += chunk) await expander.write(data.subarray(at, at + chunk));
+    for (let [at, end] = [0, first]; at < data.length; [at, end] = [end, end + chunk])
+      await expander.write(data.subarray(at, end));
     await expander.finish();
   } catch (error) {
     code = String((error as { code?: string }).code);
@@ -66,6 +67,19 @@ describe.each(WHOLE)("%s", (_name, data) => {
     const { code, written } = await expand(data, chunk);
     expect(code).toBeUndefined();
     expect(written.equals(PLAIN)).toBe(true);
+  });
+
+  test.each([1, 2, 3])("after a first piece of %i bytes, which show no compression", async (first) => {
+    const { code, written } = await expand(data, 65_536, 1 << 30, first);
+    expect(code).toBeUndefined();
+    expect(written.equals(PLAIN)).toBe(true);
+  });
+
+  test.each([1, 2, 3])("cut after %i bytes it is refused", async (length) => {
+    expect(await expand(data.subarray(0, length), 1)).toMatchObject({
+      code: "BAD_IMAGE",
+      written: { length: 0 },
+    });
   });
 
   test("cut anywhere it is refused, and its end withheld", async () => {
