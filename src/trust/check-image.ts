@@ -1,5 +1,5 @@
 import type { RegistryAccess } from "../registry/open.ts";
-import { readRegistriesD } from "./find/lookaside.ts";
+import { readUsersRegistriesD } from "./find/lookaside.ts";
 import type { Judgement } from "./judgement.ts";
 import type { FileReader } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
@@ -11,7 +11,7 @@ interface CheckPlaces {
   readonly access: RegistryAccess;
   /** Folders of signatures. */
   readonly folders: readonly string[];
-  /** undefined: the system's registries.d. */
+  /** undefined: the registries.d of this user or of the system. */
   readonly registriesDir: string | undefined;
   readonly signal: AbortSignal;
   /** Reads the files that a policy names; undefined: from where it names them. */
@@ -26,8 +26,6 @@ export interface CheckReport extends Judgement {
   /** The part of the policy that applied; undefined without a policy. */
   readonly scope?: string;
 }
-
-const SYSTEM_REGISTRIES_D = "/etc/containers/registries.d";
 
 /**
  * Checks an image in a registry or layout against a policy, or against one demand.
@@ -44,7 +42,7 @@ export async function checkImage(
       "policy" in wanted
         ? wanted.policy.requirementFor(target.place, read)
         : { requirement: wanted, scope: undefined };
-    const registries = await readRegistriesD(registriesDir ?? SYSTEM_REGISTRIES_D);
+    const registries = await readUsersRegistriesD(registriesDir, access.environment);
     const signed = await target.resolve();
     const places = { stores: [target.store], folders, registries, signal };
     const judgement = await verifyImage(decision.requirement, signed, places);

@@ -47,7 +47,7 @@ export async function findLocally(
   const { folders, registries } = places;
   const findings = folders.map((folder) => findInFolder(folder, image.digest, wanted.kinds));
   if (wanted.gpg && image.name !== undefined)
-    findings.push(findInLookaside(registries.lookaside(image.name), image.name, image.digest));
+    findings.push(findInLookaside(registries, image.name, image.digest));
   return joined(await Promise.all(findings));
 }
 

@@ -1,9 +1,10 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isObject } from "../../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
+import { homeFolder, userId } from "../../process/user.ts";
 import * as LIMITS from "../../system-limits.ts";
 import type { FoundSignature } from "../found.ts";
 import type { ImageName } from "../policy/image-name.ts";
@@ -14,11 +15,16 @@ import { type Findings, reading } from "./attachments.ts";
 export interface RegistriesConfiguration {
   /** URL set by the most specific namespace that sets one; undefined if none does. */
   lookaside(name: ImageName): string | undefined;
+  /** Where they are kept if no namespace sets one: a URL or a path. */
+  readonly defaultLookaside: string;
   useSigstoreAttachments(name: ImageName): boolean | undefined;
 }
 
-/** Where containers/image keeps them when no file says otherwise. */
-const DEFAULT_LOOKASIDE = "file:///var/lib/containers/sigstore";
+/** Where containers/image keeps them when no file says otherwise: as root, and below any other user's home. */
+const DEFAULT_LOOKASIDE = "/var/lib/containers/sigstore";
+const USERS_LOOKASIDE = ".local/share/containers/sigstore";
+const SYSTEM_REGISTRIES_D = "/etc/containers/registries.d";
+const USERS_REGISTRIES_D = ".config/containers/registries.d";
 
 /** Comments and empty lines. */
 const SAYS_NOTHING = /^(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:#[^\n]*)?$/;
@@ -29,7 +35,10 @@ type Namespace = Readonly<Record<string, unknown>>;
  * Reads `*.yaml` of a registries.d folder. A folder that does not exist says nothing.
  * @throws DecoderError CONFIG for a file that can't be read, or a namespace that is given twice
  */
-export async function readRegistriesD(folder: string): Promise<RegistriesConfiguration> {
+export async function readRegistriesD(
+  folder: string,
+  defaultLookaside = DEFAULT_LOOKASIDE,
+): Promise<RegistriesConfiguration> {
   const namespaces = new Map<string, Namespace>();
   for (const path of yamlFiles(folder)) {
     for (const [name, value] of await namespacesOf(path)) {
@@ -43,6 +52,7 @@ export async function readRegistriesD(folder: string): Promise<RegistriesConfigu
       .find((it) => typeof it === "string" && it !== "") as string | undefined;
   return {
     lookaside: (name) => first(name, ["lookaside", "sigstore"]),
+    defaultLookaside,
     useSigstoreAttachments: (name) => {
       const text = first(name, ["use-sigstore-attachments"]);
       return text === undefined ? undefined : text === "true";
@@ -51,15 +61,30 @@ export async function readRegistriesD(folder: string): Promise<RegistriesConfigu
 }
 
 /**
+ * Reads registries.d as this user's containers/image does: the user's own folder replaces the system's.
+ * @param folder undefined: the user's or the system's
+ * @throws as readRegistriesD
+ */
+export async function readUsersRegistriesD(
+  folder: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<RegistriesConfiguration> {
+  const home = homeFolder(environment);
+  const own = join(home, USERS_REGISTRIES_D);
+  const lookaside = userId() === 0 ? DEFAULT_LOOKASIDE : join(home, USERS_LOOKASIDE);
+  return await readRegistriesD(folder ?? (existsSync(own) ? own : SYSTEM_REGISTRIES_D), lookaside);
+}
+
+/**
  * GPG signatures of an image: `<lookaside>/<path>@sha256=<hex>/signature-<n>`, counted from 1 until one is missing.
- * @param lookaside `file:///…`; undefined: the folder that containers/image takes
  */
 export async function findInLookaside(
-  lookaside: string | undefined,
+  registries: Pick<RegistriesConfiguration, "lookaside" | "defaultLookaside">,
   name: ImageName,
   digest: string,
 ): Promise<Findings> {
-  const base = lookaside ?? DEFAULT_LOOKASIDE;
+  const lookaside = registries.lookaside(name);
+  const base = lookaside ?? registries.defaultLookaside;
   return await reading(base, async () => {
     const folder = join(folderOf(base), `${name.path}@${digest.replace(":", "=")}`);
     const found: FoundSignature[] = [];

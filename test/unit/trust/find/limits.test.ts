@@ -72,7 +72,7 @@ const inFolder: Find = (count, size) => {
 const inLookaside: Find = (count, size) => {
   const names = Array.from({ length: count }, (_, i) => `signature-${i + 1}`);
   const root = writeFiles(`${NAME.path}@${DIGEST.replace(":", "=")}`, names, size);
-  return findInLookaside(root, NAME, DIGEST);
+  return findInLookaside({ lookaside: () => root, defaultLookaside: "/none" }, NAME, DIGEST);
 };
 
 describe.each([

@@ -1,8 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { findInLookaside, readRegistriesD } from "../../../../src/trust/find/lookaside.ts";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import {
+  findInLookaside,
+  readRegistriesD,
+  readUsersRegistriesD,
+} from "../../../../src/trust/find/lookaside.ts";
 import { parseImageName } from "../../../../src/trust/policy/image-name.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
 
@@ -91,7 +95,41 @@ describe("registries.d", () => {
   });
 });
 
+describe("a user's registries.d", () => {
+  const home = temporaryFolder();
+  const own = join(home, ".config/containers/registries.d");
+  const said = (lookaside: string) => `default-docker:\n  lookaside: ${lookaside}\n`;
+  const lookasideOf = async (folder?: string) =>
+    (await readUsersRegistriesD(folder, { HOME: home })).lookaside(named("a.test/b"));
+
+  test("replaces the system's, and a folder that is named replaces both", async () => {
+    const folder = folderOf({ "a.yaml": said("/named") });
+    expect(await lookasideOf()).not.toBe("/own");
+    mkdirSync(own, { recursive: true });
+    expect(await lookasideOf()).toBeUndefined();
+    writeFileSync(join(own, "a.yaml"), said("/own"));
+    expect(await lookasideOf()).toBe("/own");
+    expect(await lookasideOf(folder)).toBe("/named");
+  });
+
+  test.each([
+    [0, "/var/lib/containers/sigstore"],
+    [1234, join(home, ".local/share/containers/sigstore")],
+  ])("user %i has a default of their own", async (user, place) => {
+    vi.spyOn(process, "getuid").mockReturnValue(user);
+    onTestFinished(() => void vi.restoreAllMocks());
+    expect(await readUsersRegistriesD(own, { HOME: home })).toMatchObject({ defaultLookaside: place });
+    expect(await readRegistriesD(own)).toMatchObject({ defaultLookaside: "/var/lib/containers/sigstore" });
+  });
+});
+
 describe("a lookaside", () => {
+  /** As registries.d names it; undefined: not at all. */
+  const at = (lookaside: string | undefined, defaultLookaside = "/var/lib/containers/sigstore") => ({
+    lookaside: () => lookaside,
+    defaultLookaside,
+  });
+
   function place(...contents: readonly string[]): string {
     const root = temporaryFolder();
     const inner = join(root, `b/c@${DIGEST.replace(":", "=")}`);
@@ -102,7 +140,7 @@ describe("a lookaside", () => {
   }
 
   const textsIn = async (lookaside: string) => {
-    const { found, failures } = await findInLookaside(lookaside, NAME, DIGEST);
+    const { found, failures } = await findInLookaside(at(lookaside), NAME, DIGEST);
     expect(failures).toEqual([]);
     return found.map((it) => it.form === "gpg" && Buffer.from(it.message).toString());
   };
@@ -115,7 +153,9 @@ describe("a lookaside", () => {
   });
 
   test("is the folder of containers/image if no file names one", async () => {
-    expect(await findInLookaside(undefined, NAME, DIGEST)).toEqual({ found: [], failures: [] });
+    expect(await findInLookaside(at(undefined), NAME, DIGEST)).toEqual({ found: [], failures: [] });
+    const found = await findInLookaside(at(undefined, place("one")), NAME, DIGEST);
+    expect(found).toMatchObject({ found: [{ form: "gpg" }], failures: [] });
   });
 
   test("that this user may not enter is a failure, unless no file names it", async () => {
@@ -127,22 +167,25 @@ describe("a lookaside", () => {
       process.seteuid?.(user);
       chmodSync(root, 0o700);
     });
-    expect(await findInLookaside(root, NAME, DIGEST)).toMatchObject({
+    expect(await findInLookaside(at(root), NAME, DIGEST)).toMatchObject({
       found: [],
       failures: [{ code: "IO" }],
     });
     // The path of a name leads from the default folder to this one.
     const path = join(relative("/var/lib/containers/sigstore", root), NAME.path);
-    expect(await findInLookaside(undefined, { ...NAME, path }, DIGEST)).toEqual({ found: [], failures: [] });
+    expect(await findInLookaside(at(undefined), { ...NAME, path }, DIGEST)).toEqual({
+      found: [],
+      failures: [],
+    });
   });
 
   test("of another scheme, or with what can't be read, is a failure", async () => {
-    const { found, failures } = await findInLookaside("https://a.test/sigstore", NAME, DIGEST);
+    const { found, failures } = await findInLookaside(at("https://a.test/sigstore"), NAME, DIGEST);
     expect(found).toEqual([]);
     expect(failures).toMatchObject([{ code: "CONFIG", hint: expect.stringContaining("file:") }]);
     const root = place();
     mkdirSync(join(root, `b/c@${DIGEST.replace(":", "=")}`, "signature-1"));
-    expect(await findInLookaside(root, NAME, DIGEST)).toMatchObject({
+    expect(await findInLookaside(at(root), NAME, DIGEST)).toMatchObject({
       found: [],
       failures: [{ code: "IO" }],
     });
