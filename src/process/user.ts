@@ -1,5 +1,4 @@
 import { statSync } from "node:fs";
-import { homedir } from "node:os";
 
 /** In a container the user may have no line in /etc/passwd. os.userInfo and os.homedir then throw. */
 
@@ -15,7 +14,8 @@ export function homeFolder(environment: Readonly<Record<string, string | undefin
   const home = environment["HOME"];
   if (home) return home;
   try {
-    return homedir();
+    // With a HOME, node:os need not be loaded.
+    return process.getBuiltinModule("node:os").homedir();
   } catch {
     return "/";
   }

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { homeFolder, userId } from "../process/user.ts";
 import { answersOf, type CredentialFile, readCredentialFile, secretOf } from "./credential-files.ts";
-import { askHelper } from "./credential-helper.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -64,6 +63,8 @@ async function credentialIn(
 ): Promise<Credential | undefined> {
   for (const answer of answersOf(file, registry, repository)) {
     if (answer.kind === "entry") return answer.credential;
+    // Most files name no helper, and loading what starts one takes as long as reading them.
+    const { askHelper } = await import("./credential-helper.ts");
     const found = await askHelper({ helper: answer.helper, origin: file.path, registry }, environment);
     if (found !== undefined) return found;
   }

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { findCredential } from "../../registry/credentials.ts";
 import type { CredentialSearch } from "../../registry/host.ts";
-import { askExecProviders, type ExecProviders } from "./exec-provider.ts";
+import type { ExecProviders } from "./exec-provider.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -41,6 +41,7 @@ export async function nodeCredential(
   }
   const lookedIn = [...named, ...FILES];
   if (providers === undefined) return { lookedIn, unreadable: [] };
+  const { askExecProviders } = await import("./exec-provider.ts");
   const credential = await askExecProviders(providers, `${registry}/${repository}`, { environment, signal });
   return { lookedIn: [...lookedIn, providers.configFile], unreadable: [], ...(credential && { credential }) };
 }

@@ -6,6 +6,7 @@ import type { SignaturePlaces } from "../find/find.ts";
 import { readRegistriesD } from "../find/lookaside.ts";
 import { RegistryStore } from "../find/registry-store.ts";
 import type { TrustSettings } from "../settings.ts";
+import type { ExecProviders } from "./exec-provider.ts";
 import { hostFolders } from "./host-folders.ts";
 import { registryHosts } from "./hosts-toml.ts";
 
@@ -97,10 +98,18 @@ function clientOf(
     attempts: ATTEMPTS,
     findCredential: async () => {
       const { nodeCredential } = await import("./credentials.ts");
-      const { readExecProviders } = await import("./exec-provider.ts");
-      const providers =
-        config === undefined || binDir === undefined ? undefined : await readExecProviders(config, binDir);
+      const providers = await providersOf(config, binDir);
       return await nodeCredential({ authFile, providers, environment, signal }, owner, repository);
     },
   });
+}
+
+/** kubelet's credential providers; undefined where kubelet has none. */
+async function providersOf(
+  config: string | undefined,
+  binDir: string | undefined,
+): Promise<ExecProviders | undefined> {
+  if (config === undefined || binDir === undefined) return undefined;
+  const { readExecProviders } = await import("./exec-provider.ts");
+  return await readExecProviders(config, binDir);
 }
