@@ -58,7 +58,7 @@ export async function releaseLayer(
     policy.onAuthentic?.(check.count);
     for await (const piece of plaintext) {
       await output.write(piece);
-      // The next piece gets this memory.
+      // A later piece gets this memory.
       piece.buffer.transfer(0);
     }
   } else {
