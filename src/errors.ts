@@ -32,7 +32,7 @@ export type ErrorCode =
   | "TENANTS" // a Pod, Secret or seal record failed, or a container may not use a layer
   | "AUDIT" // the audit log could not be written
   | "INTERRUPTED" // the user stopped the program before it changed anything
-  | "UNCERTAIN" // a registry was making a change when the program was stopped, or when it no longer answered
+  | "UNCERTAIN" // a change was under way when the program was stopped, or when a registry no longer answered
   | "IO"; // reading or writing failed
 
 export interface ErrorDetails {

@@ -35,6 +35,13 @@ export function halfUndone(error: unknown, problem: string): DecoderError {
   });
 }
 
+/** An error that is shown even after a signal: it says more than that nothing was changed. */
+export function uncertain(error: unknown): unknown {
+  if (!(error instanceof DecoderError)) return error;
+  const { message, hint, cause } = error;
+  return new DecoderError("UNCERTAIN", message, { cause, ...(hint !== undefined && { hint }) });
+}
+
 /** Makes a system's error one that names its path, and adds what to do. */
 export function asFailure(error: unknown): unknown {
   const isOurs = error instanceof DecoderError;

@@ -1,5 +1,6 @@
+import { DecoderError } from "../errors.ts";
 import { stagedPath } from "./changes.ts";
-import { asFailure, beforeChanges, halfUndone, unchanged } from "./failure.ts";
+import { asFailure, beforeChanges, halfUndone, uncertain, unchanged } from "./failure.ts";
 import { type InstallReport, keptKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
@@ -18,7 +19,11 @@ import { removeLeftovers, Transaction } from "./transaction.ts";
 export async function install(options: InstallOptions): Promise<InstallReport> {
   try {
     const node = openRoot(options.root);
-    const prepared = () => prepare(node, options);
+    const prepared = async () => {
+      const job = await prepare(node, options);
+      stopIfAsked(options);
+      return job;
+    };
     if (options.isDryRun) return await beforeChanges(async () => rehearse(await prepared(), options));
     return await withLock(node, async () => await carryOut(await beforeChanges(prepared), options));
   } catch (error) {
@@ -42,27 +47,34 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
   });
   const earlierKeys = listCopies(node, keysFolder);
   const rollBack = () => transaction.rollBack(() => removeAdded(node, keysFolder, earlierKeys));
+  const shown = (error: unknown) => (options.signal?.aborted ? uncertain(error) : error);
   const findings = [...job.findings];
   let keys: KeySync | undefined;
   removeLeftovers(node, before);
   try {
     await transaction.begin(plan.changes.length > 0 ? Date.now() : undefined);
-    for (const change of changes) await transaction.stage(change);
+    for (const change of changes) {
+      await transaction.stage(change);
+      stopIfAsked(options);
+    }
     const tried = isChanged(program.path) ? stagedPath(program.path) : program.path;
     await checkProgram(node, tried, options.environment);
     if (options.keys !== undefined) keys = await syncKeys(node, options.keys, keysFolder, false);
+    stopIfAsked(options);
     for (const path of await transaction.commit())
       findings.push({ severity: "note", message: `the edited file was kept as ${path}` });
   } catch (error) {
     const problem = await rollBack();
-    throw problem === undefined ? unchanged(error) : halfUndone(asFailure(error), problem);
+    throw problem === undefined ? unchanged(error) : shown(halfUndone(asFailure(error), problem));
   }
   const finish = (isPending: boolean) => transaction.finish(isPending);
   const restart = await restartOrUndo(
     service,
     { finish, rollBack },
     { isNeeded: needsRestart, isWanted: options.restart },
-  );
+  ).catch((error) => {
+    throw shown(error);
+  });
   return {
     files: job.files,
     ...(keys && { keys }),
@@ -71,6 +83,11 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
     findings: [...findings, ...keptKeys(keys, keysFolder)],
     isDryRun: false,
   };
+}
+
+/** @throws DecoderError INTERRUPTED */
+function stopIfAsked({ signal }: InstallOptions): void {
+  if (signal?.aborted) throw new DecoderError("INTERRUPTED", "interrupted");
 }
 
 /** Copies keys only. @throws DecoderError IO, LIMIT */

@@ -50,6 +50,8 @@ export interface InstallOptions {
   readonly restart: boolean;
   readonly isDryRun: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Once it is aborted, the installation undoes its changes and stops, unless all of them are made. */
+  readonly signal?: AbortSignal;
 }
 
 /** The changes of an installation, computed before the first one is made. */

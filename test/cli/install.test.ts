@@ -1144,6 +1144,38 @@ describeWith([ours, busybox, root, strace], "ctd-decoder install, killed at each
   });
 });
 
+describeWith([ours, busybox, root, strace], "ctd-decoder install, interrupted at each step", {}, () => {
+  const nodes = new Nodes(temporaryFolder());
+
+  // Only one thread makes folders. A call of several threads would bring a second signal, which ends it at once.
+  test("at a folder that it makes, undoes everything and says so, or finishes", async () => {
+    let undone = 0;
+    for (let when = 1; ; when++) {
+      const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });
+      const before = snapshot(node);
+      const trace = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=mkdir"];
+      const program = ["--binary", nodes.program, "--containerd", "1.7.24"];
+      const { exit, signal, stderr } = await run(
+        strace,
+        [
+          ...trace,
+          ...["-e", `inject=mkdir:signal=SIGINT:when=${when}`],
+          ...[ours.command, "install", "--root", node, ...program],
+        ],
+        { env: nodes.environment },
+      );
+      if (signal !== "SIGINT" && exit !== 130) {
+        expect([exit, DROP_IN.slice(1) in snapshot(node)], `${when}: ${stderr}`).toEqual([3, true]);
+        break;
+      }
+      expect(stderr).toBe("ctd-decoder: interrupted; nothing was changed\n");
+      expect(snapshot(node), `${when}`).toEqual(before);
+      undone += 1;
+    }
+    expect(undone).toBeGreaterThan(0);
+  });
+});
+
 describeWith([ours, root], "ctd-decoder install --watch", {}, () => {
   const folder = temporaryFolder();
 

@@ -59,7 +59,7 @@ export const INSTALL: Command = {
     ...OUTPUT_OPTIONS,
   },
   notes: [
-    "First, install checks that the program runs on the node and that containerd's changed configuration is valid. Then it replaces whole files, and keeps the old ones beside them. It undoes all changes if a step fails or if containerd does not come back after --restart.",
+    "First, install checks that the program runs on the node and that containerd's changed configuration is valid. Then it replaces whole files, and keeps the old ones beside them. It undoes all changes if a step fails, at ^C, or if containerd does not come back after --restart.",
     "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. A run with --restart also restarts containerd if an earlier run did not.",
     "With --trust, key files beside the policy are copied if the policy names them in /etc/containerd/ctd-decoder. A later run without --trust keeps the policy, and uninstall removes it.",
     "Servers and agents of k3s and RKE2 are recognised. Flags at the end of a stream processor's args and variables in its env are kept.",
@@ -91,7 +91,7 @@ export const INSTALL: Command = {
       containerdVersion(args),
     ];
     const trust = args.text("trust");
-    const report = await install({
+    const options = {
       root: args.text("root") ?? "/",
       binary: resolve(args.text("binary") ?? process.execPath),
       ...(program !== undefined && { program: resolve("/", program) }),
@@ -103,7 +103,8 @@ export const INSTALL: Command = {
       restart: args.flag("restart"),
       isDryRun: args.flag("dry-run"),
       environment: process.env,
-    });
+    };
+    const report = await interruptible(async (signal) => await install({ ...options, signal }));
     const isPending = report.restart === "pending" && !report.isDryRun;
     const failure = isPending
       ? restartPending("containerd reads the new configuration only after a restart", report.restartCommand)

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DecoderError } from "../../../src/errors.ts";
-import { asFailure, beforeChanges, halfUndone, unchanged } from "../../../src/node/failure.ts";
+import { asFailure, beforeChanges, halfUndone, uncertain, unchanged } from "../../../src/node/failure.ts";
 
 /** As the system reports a file that cannot be written. */
 const system = (code: string) =>
@@ -56,4 +56,11 @@ test("what was half undone does not claim that nothing was changed", () => {
     "no table; not everything was undone: the disk is full",
   ]);
   expect(halfUndone(system("EIO"), "why").code).toBe("IO");
+});
+
+test("what a signal must not hide has a code of its own", () => {
+  const error = new DecoderError("IO", "it is half done", { hint: "go on" });
+  expect(uncertain(error)).toMatchObject({ code: "UNCERTAIN", message: "it is half done", hint: "go on" });
+  const bug = new TypeError("bug");
+  expect(uncertain(bug)).toBe(bug);
 });

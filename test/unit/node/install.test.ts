@@ -81,6 +81,32 @@ describeWith([busybox, root], "install", {}, () => {
     expect(pendingSince).toBeGreaterThan(0);
   });
 
+  test("that is interrupted at any time changes nothing", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n" });
+    const before = snapshot(node);
+    let questions = 0;
+    const stopped = (after: number) => {
+      questions = 0;
+      return {
+        get aborted() {
+          return questions++ >= after;
+        },
+      } as AbortSignal;
+    };
+    for (let after = 0; ; after++) {
+      const run = install({ ...options(node, false), signal: stopped(after) });
+      const error = await run.then(
+        () => undefined,
+        (it: unknown) => it,
+      );
+      if (error === undefined) break;
+      expect(error).toMatchObject({ code: "INTERRUPTED", message: "interrupted; nothing was changed" });
+      expect(snapshot(node), `after ${after} questions`).toEqual(before);
+    }
+    // Before the first change, after each of three files, and before they are put in place.
+    expect(questions).toBe(5);
+  });
+
   test("of an empty folder of keys makes the node's folder", async () => {
     const [node, empty] = [nodes.make(), mkdtempSync(join(folder, "empty-"))];
     await installKeys(node, empty, "/etc/keys", false);
