@@ -132,6 +132,6 @@ async function addition(
   throw new DecoderError(
     "BAD_MEDIA_TYPE",
     `layer ${layer.position} of ${nameOf(layer.node)} is already encrypted`,
-    { hint: "--add-recipient together with --key adds recipients to encrypted layers" },
+    { hint: "--add-recipient RECIPIENT together with --key FILE adds a recipient to encrypted layers" },
   );
 }

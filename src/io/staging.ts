@@ -163,6 +163,8 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
 /** The disk or the user's quota of it is full. */
 const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 const FULL_HINT = "free some space there, or use another disk; $TMPDIR names the folder of temporary files";
+const MISSING_HINT =
+  "make its folder first (mkdir -p), or name another; $TMPDIR names that of temporary files";
 
 async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -171,9 +173,14 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
     if (error instanceof DecoderError) throw error;
     throw new DecoderError("IO", `can't write ${shown(path)}: ${describeSystemError(error)}`, {
       cause: error,
-      ...(FULL.has(errnoOf(error) ?? "") && { hint: FULL_HINT }),
+      ...hintFor(errnoOf(error)),
     });
   }
+}
+
+function hintFor(errno: string | undefined): { readonly hint?: string } {
+  if (errno === "ENOENT") return { hint: MISSING_HINT };
+  return FULL.has(errno ?? "") ? { hint: FULL_HINT } : {};
 }
 
 /** Cuts a path before the first temporary name, which means nothing to users. */

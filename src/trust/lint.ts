@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
@@ -32,7 +32,8 @@ export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promis
     present.map(async (it) => await materialFindings(it.kind, () => fileOf(it, places))),
   );
   return [
-    ...[path, ...files].flatMap(writersFinding),
+    // A policy that is named from the working directory is one that is still being written.
+    ...[path, ...files].filter((it) => isAbsolute(it)).flatMap(writersFinding),
     ...files.flatMap((file) => placeFinding(file, places.get(file))),
     ...problems.flat(),
     ...lintRules(policy),
@@ -73,6 +74,10 @@ export function readerBeside(policy: string, onBeside: (file: string, beside: st
   return (file) => {
     const beside = existsSync(file) ? undefined : fileBeside(policy, file);
     if (beside !== undefined) onBeside(file, beside);
+    if (beside === undefined && remedy(file) !== "" && !existsSync(file))
+      throw new DecoderError("BAD_KEY", `${file} does not exist`, {
+        hint: `the image is refused${remedy(file)}`,
+      });
     return readTrustFile(beside ?? file);
   };
 }
@@ -125,12 +130,18 @@ function writersFinding(path: string): PolicyFinding[] {
 
 function placeFinding(file: string, place: string | undefined): PolicyFinding[] {
   if (place === file) return [];
-  if (place === undefined)
-    return [
-      { severity: "error", message: `${file} does not exist`, hint: "images of that scope are refused" },
-    ];
+  if (place === undefined) {
+    const hint = `images of that scope are refused${remedy(file)}`;
+    return [{ severity: "error", message: `${file} does not exist`, hint }];
+  }
   const message = `${file} does not exist yet, and ${place} was checked instead`;
   return [{ severity: "note", message, hint: "`ctd-decoder install --trust` copies it" }];
+}
+
+/** What to do about a missing file that an installation would copy; empty for others. */
+function remedy(file: string): string {
+  if (dirname(file) !== SETTINGS_FOLDER) return "";
+  return `; put ${basename(file)} beside the policy, from where \`ctd-decoder install --trust\` copies it`;
 }
 
 /** Scopes compare with expanded names, character by character: many that people write never match. */

@@ -61,7 +61,9 @@ async function checkKeys(
     await trustedTimes(evidence, leaf, { key, verifier: key.spki });
     return { signer: `key ${key.fingerprint}` };
   }
-  throw untrusted(`its signature is not by ${leaf.label}${ed25519Advice(keys, evidence.signature)}`);
+  throw untrusted(
+    `its signature is not by ${leaf.label}, or what it signs was changed${ed25519Advice(keys, evidence.signature)}`,
+  );
 }
 
 async function checkCertificate(

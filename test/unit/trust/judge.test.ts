@@ -147,7 +147,7 @@ describe("a refusal", () => {
     const named = byKey("Ann", ann, { identity });
     expect(await refusal(byAnn, signedBy(bob, "1"))).toEqual([
       ...[false, "wrong-signer"],
-      "no signature satisfies Ann: 1: its signature is not by Ann",
+      "no signature satisfies Ann: 1: its signature is not by Ann, or what it signs was changed",
     ]);
     const [, , several] = await refusal(byAnn, signedBy(bob, "1"), signedBy(bob, "2"), signedBy(bob, "3"));
     expect(several).toMatch(/^no signature satisfies Ann: 1: .* \(and 2 more that do not count either\)$/);

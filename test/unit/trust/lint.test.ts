@@ -1,8 +1,9 @@
-import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { expect, test } from "vitest";
-import { lintPolicy, lintRules, materialsOf } from "../../../src/trust/lint.ts";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { lintPolicy, lintRules, materialsOf, readerBeside } from "../../../src/trust/lint.ts";
 import { loadPolicy, parsePolicy } from "../../../src/trust/policy/read-policy.ts";
+import { SETTINGS_FOLDER } from "../../../src/trust/settings.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { newKey, pemOf, Sigstore, spkiOf } from "../../support/sigstore.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -207,4 +208,41 @@ test("a key that is missing is reported once", async () => {
   expect(findings.filter(({ message }) => message.includes(key))).toEqual([
     { severity: "error", message: `${key} does not exist`, hint: "images of that scope are refused" },
   ]);
+});
+
+describe("a key that an installation would copy", () => {
+  const found = mkdtempSync(join(folder, "copied-"));
+  const path = join(found, "policy.json");
+  const key = `${SETTINGS_FOLDER}/none-such.pub`;
+  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
+  const remedy = "; put none-such.pub beside the policy, from where `ctd-decoder install --trust` copies it";
+
+  test("and that is missing is reported with what to do", async () => {
+    const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
+    const hint = `images of that scope are refused${remedy}`;
+    expect(findings).toContainEqual({ severity: "error", message: `${key} does not exist`, hint });
+    expect(() => readerBeside(path, () => undefined)(key)).toThrow(
+      expect.objectContaining({ code: "BAD_KEY", hint: `the image is refused${remedy}` }),
+    );
+  });
+
+  test("and that lies beside the policy is read from there", () => {
+    writeFileSync(join(found, "none-such.pub"), "beside");
+    onTestFinished(() => rmSync(join(found, "none-such.pub")));
+    const noted: string[] = [];
+    const { bytes } = readerBeside(path, (file, beside) => noted.push(file, beside))(key);
+    expect(Buffer.from(bytes).toString()).toBe("beside");
+    expect(noted).toEqual([key, join(found, "none-such.pub")]);
+  });
+});
+
+test("who may write a policy is checked only where it is named by its whole path", async () => {
+  const found = mkdtempSync(join(folder, "named-"));
+  const path = join(found, "policy.json");
+  writeFileSync(path, JSON.stringify({ default: [{ type: "reject" }] }), { mode: 0o666 });
+  chmodSync(path, 0o666);
+  const findingsFor = async (name: string) =>
+    (await lintPolicy(await loadPolicy(path, SETTINGS), name)).map(({ message }) => message);
+  expect(await findingsFor(path)).toContainEqual(expect.stringContaining(`can't use ${path}`));
+  expect(await findingsFor(relative(".", path))).not.toContainEqual(expect.stringContaining("can't use"));
 });

@@ -181,7 +181,9 @@ describe("a key", () => {
     const with2 = by({ signer: { kind: "keys", keys: [other, keyFile] } });
     expect(await check({ leaf: null }, with2)).toEqual({ signer });
     const without = by({ label: "the key", signer: { kind: "keys", keys: [other] } });
-    expect(await check({ leaf: null }, without)).toBe("UNTRUSTED: its signature is not by the key");
+    expect(await check({ leaf: null }, without)).toBe(
+      "UNTRUSTED: its signature is not by the key, or what it signs was changed",
+    );
   });
 
   test("is not a certificate where the signature says that one made it", async () => {
