@@ -146,9 +146,10 @@ async function demo(): Promise<void> {
   say("\nNext: README.md shows how to install it on a node.");
 }
 
-demo()
-  .catch((error: unknown) => {
-    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  })
-  .finally(() => rmSync(folder, { recursive: true, force: true }));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+// The reader of the output went away, such as head(1).
+process.stdout.on("error", () => process.exit(1));
+demo().catch((error: unknown) => {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

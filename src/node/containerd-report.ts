@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { ContainerdConfig } from "../containerd/config.ts";
 import { type RunningContainerd, runningContainerds } from "../containerd/process.ts";
+import { userId } from "../process/user.ts";
 import { attempt } from "./attempt.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
 import type { Finding } from "./finding.ts";
@@ -31,12 +32,16 @@ export function findContainerd(
 
 function notFound(all: readonly RunningContainerd[]): Finding {
   const elsewhere = all.find(({ sharesFiles }) => !sharesFiles);
+  const hint =
+    elsewhere !== undefined
+      ? `process ${elsewhere.pid} runs in another file system: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`
+      : userId() !== 0
+        ? "run it as root: other users may not examine containerd's process"
+        : undefined;
   return {
     severity: "warning",
     message: "found no running containerd that shares this process's files",
-    ...(elsewhere && {
-      hint: `process ${elsewhere.pid} runs in another file system: nsenter -t ${elsewhere.pid} -a ctd-decoder doctor`,
-    }),
+    ...(hint !== undefined && { hint }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { findContainerd, pendingRestart } from "../../../src/node/containerd-report.ts";
 import type { Finding } from "../../../src/node/finding.ts";
 import { NodeRoot } from "../../../src/node/node-root.ts";
@@ -15,6 +15,10 @@ describe("the containerd that a report is about", () => {
   const found = (processes: Parameters<typeof procFolder>[1], configFile?: string) => {
     const findings: Finding[] = [];
     return { pid: findContainerd(configFile, findings, procFolder(folder, processes))?.pid, findings };
+  };
+  const asUser = (id: number) => {
+    vi.spyOn(process, "getuid").mockReturnValue(id);
+    onTestFinished(() => void vi.restoreAllMocks());
   };
   const started = (config: string) => ({ args: ["--config", config] });
 
@@ -43,12 +47,18 @@ describe("the containerd that a report is about", () => {
   });
 
   test("is missed if there is none, or none with the configuration", () => {
+    asUser(0);
     const missed = {
       severity: "warning",
       message: "found no running containerd that shares this process's files",
     };
     expect(found({})).toEqual({ pid: undefined, findings: [missed] });
     expect(found({ "10": started("/a.toml") }, "/b.toml")).toEqual({ pid: undefined, findings: [missed] });
+  });
+
+  test("may be missed by another user than root, who is told so", () => {
+    asUser(1234);
+    expect(found({})).toMatchObject({ findings: [{ hint: expect.stringMatching(/^run it as root/) }] });
   });
 
   test("is not in another file system, to which a hint leads", () => {
