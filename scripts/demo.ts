@@ -1,7 +1,7 @@
 /** Prints and runs the commands of the demonstration that `scripts/demo` starts. */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { encodeField } from "../src/encoding/protobuf.ts";
@@ -18,8 +18,9 @@ interface Descriptor {
 const decoder = join(dirname(import.meta.dirname), "dist/ctd-decoder");
 const folder = mkdtempSync(join(tmpdir(), "ctd-decoder-demo-"));
 
+/** Fails at once when the reader of the output goes away, such as head(1): what runs is then stopped and removed. */
 function say(text = ""): void {
-  process.stdout.write(`${text}\n`);
+  writeSync(1, `${text}\n`);
 }
 
 /** Runs the executable in the demonstration's folder and prints the command. */
@@ -146,10 +147,9 @@ async function demo(): Promise<void> {
   say("\nNext: README.md shows how to install it on a node.");
 }
 
-process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-// The reader of the output went away, such as head(1).
-process.stdout.on("error", () => process.exit(1));
-demo().catch((error: unknown) => {
-  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+demo()
+  .catch((error: unknown) => {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  })
+  .finally(() => rmSync(folder, { recursive: true, force: true }));

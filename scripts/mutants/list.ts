@@ -481,7 +481,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     line: "while (start < integer.length && integer[start] === 0) start++;",
     from: "<",
     to: "<=",
-    reason: "beyond the last octet is no 0",
+    reason: "the value beyond the last octet is undefined, not 0",
   },
   {
     file: "src/keys/encrypted-key.ts",

@@ -26,9 +26,9 @@ export interface ReleasePolicy {
 
 /** A layer of up to this size is held in memory and decrypted by WebCrypto, which saves loading node:crypto. */
 const AT_ONCE_BYTES = 4 * 1024 * 1024;
-/** What a pipe holds. Up to this size, WebCrypto verifies a layer sooner than {@link startHmac} starts. */
+/** The capacity of a pipe. WebCrypto verifies layers up to this size faster than {@link startHmac} does. */
 const ONE_READ_BYTES = 64 * 1024;
-/** Bytes that are decrypted in one step. The next step uses the same memory, which saves page faults. */
+/** Bytes that are decrypted in one step. A later step uses the same memory, which saves page faults. */
 const PIECE_BYTES = 128 * 1024;
 /** First guess for a layer of unknown size. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
@@ -47,8 +47,8 @@ export async function releaseLayer(
   const check = await CiphertextCheck.create(expected);
   const size = expected.size ?? input.size;
   const limit = Math.min(policy.spoolMemory, AT_ONCE_BYTES);
-  const isMiddling = size !== undefined && size > ONE_READ_BYTES && size <= limit;
-  const hmac = isMiddling ? startHmac(layer.key.bytes) : undefined;
+  const isHashedWhileRead = size !== undefined && size > ONE_READ_BYTES && size <= limit;
+  const hmac = isHashedWhileRead ? startHmac(layer.key.bytes) : undefined;
   const head = await readHead(input, limit, size, hmac);
   if (head.isWhole) {
     await check.takeWhole(head.bytes);
@@ -107,6 +107,8 @@ async function* pieces(
   let piece = first;
   for (let offset = PIECE_BYTES; offset < size; offset += PIECE_BYTES) {
     const next = pieceAt(offset);
+    // If writing fails, nobody waits for the next piece.
+    next.catch(() => undefined);
     yield piece;
     piece = await next;
   }

@@ -46,10 +46,10 @@ export class StandardStream {
   }
 }
 
-/** Linux's devices of memory, /dev/null among them: admin-guide/devices.txt, major number 1. */
+/** Linux's major number of /dev/null, /dev/full and other memory devices (admin-guide/devices.txt). */
 const MEMORY_DEVICES = 1;
 
-/** Whether a descriptor's file can be a terminal. Only the runtime's own streams tell whether it is one. */
+/** Rules out most files without loading the runtime's streams, which know whether a file is a terminal. */
 function mayBeTerminal(file: Stats): boolean {
   // gnu_dev_major(3) has more bits, which no terminal's number uses.
   const isMemory = process.platform === "linux" && file.rdev >>> 8 === MEMORY_DEVICES;

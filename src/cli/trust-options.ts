@@ -61,7 +61,7 @@ export const PLACE_OPTIONS: Options = grouped("Where signatures are", {
   "signature-store": { value: "DIR", help: "a folder of signatures, searched first", repeats: true },
   "registries.d": {
     value: "DIR",
-    help: "lookaside folders of GPG signatures (default: the one in ~/.config/containers, or else in /etc/containers)",
+    help: "lookaside folders of GPG signatures (default ~/.config/containers/registries.d, or else /etc/containers/registries.d)",
   },
 });
 

@@ -23,7 +23,7 @@ export async function decode(
   input: Input,
   output: Output,
 ): Promise<void> {
-  // WebCrypto's thread starts while the payload and the keys are read. It is not used for less than 65 bytes.
+  // Starts WebCrypto's thread, while the payload and the keys are read. Fewer than 65 bytes are hashed without it.
   crypto.subtle.digest("SHA-256", new Uint8Array(65)).catch(() => undefined);
   const { keys: keyOptions, store, providers, release, audit: auditOptions } = options;
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);

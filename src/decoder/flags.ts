@@ -160,7 +160,7 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
   return options;
 }
 
-/** "--name=value" → its two parts. `name` is empty for what is no flag. */
+/** Splits a flag at its first equals sign. An argument that does not begin with a dash has an empty name. */
 function partsOf(arg: string): { readonly name: string; readonly inline: string | undefined } {
   const equals = arg.indexOf("=");
   const head = equals < 0 ? arg : arg.slice(0, equals);

@@ -72,7 +72,9 @@ export function readSequence(bytes: Bytes): DerElement[] | null {
 export function readSmallInteger(element: DerElement | undefined): number | null {
   if (element?.tag !== TAG.INTEGER || element.content.length === 0 || element.content.length > 5) return null;
   if ((element.content[0] ?? 0) >= 0x80) return null;
-  return element.content.reduce((value, byte) => value * 256 + byte, 0);
+  let value = 0;
+  for (let i = 0; i < element.content.length; i++) value = value * 256 + (element.content[i] ?? 0);
+  return value;
 }
 
 /** An OID's content octets as lower-case hex ("2a8648ce3d0201"), the form in which this program names OIDs. */

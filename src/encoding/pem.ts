@@ -33,13 +33,13 @@ export function parsePem(text: string, atMost: number): PemBlock[] {
   return blocks;
 }
 
-/** The label of a block that begins at `begin`; null unless a line holds the beginning and nothing else. */
+/** The label of a block that begins at `begin`; null if the line contains anything else. */
 function labelAt(text: string, begin: number): string | null {
   if (begin > 0 && !isLineEnd(text[begin - 1])) return null;
   const start = begin + BEGIN.length;
   const end = text.indexOf(DASHES, start);
   if (end <= start || end - start > LABEL_CHARS) return null;
-  for (let at = start; at < end; at++) if (!isLabelCharacter(text.charCodeAt(at))) return null;
+  for (let at = start; at < end; at++) if (!isLabelCharacter(text.charAt(at))) return null;
   let after = end + DASHES.length;
   while (text[after] === " " || text[after] === "\t") after++;
   return after === text.length || isLineEnd(text[after]) ? text.slice(start, end) : null;
@@ -49,9 +49,9 @@ function isLineEnd(character: string | undefined): boolean {
   return character === "\n" || character === "\r";
 }
 
-/** A digit, a capital letter or a space. Other labels are not shown in messages. */
-function isLabelCharacter(code: number): boolean {
-  return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a) || code === 0x20;
+/** A digit, a capital letter or a space. Messages show labels, so other characters are not accepted. */
+function isLabelCharacter(it: string): boolean {
+  return (it >= "0" && it <= "9") || (it >= "A" && it <= "Z") || it === " ";
 }
 
 function parseBlock(label: string, inner: string): PemBlock {

@@ -12,7 +12,7 @@ const WITHHELD_BYTES = 64 * 1024;
 export class Expander implements Sink {
   readonly #output: Output;
   readonly #maxBytes: number;
-  /** The data's first bytes, as long as they are too few to show the compression. */
+  /** The first bytes, until they suffice to recognise the compression. */
   #head = new Uint8Array(0);
   #decompressor: Transform | undefined;
   /** Resolves when the decompressor closes, after success or failure. */

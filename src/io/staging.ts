@@ -163,8 +163,7 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
 /** The disk or the user's quota of it is full. */
 const FULL: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT"]);
 const FULL_HINT = "free some space there, or use another disk; $TMPDIR names the folder of temporary files";
-const MISSING_HINT =
-  "make its folder first (mkdir -p), or name another; $TMPDIR names that of temporary files";
+const MISSING_HINT = "create the folder first (mkdir -p); $TMPDIR names the folder of temporary files";
 
 async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {

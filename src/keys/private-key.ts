@@ -93,13 +93,18 @@ function fromPkcs1(der: Bytes, labels: KeyLabels): KeyResult | null {
 function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabels): KeyResult | null {
   const [version, scalar] = fields;
   if (readSmallInteger(version) !== 1 || scalar?.tag !== TAG.OCTET_STRING) return null;
-  const named = fields.find((field) => field.tag === TAG.CONTEXT_0);
+  const named = fieldOf(fields, TAG.CONTEXT_0);
   const oid = curveOid ?? readOid((named && readElement(named.content)) ?? undefined);
   const curve = oid === null ? undefined : CURVE_OIDS.get(oid);
   if (curve === undefined) return { reason: "an EC key on a curve other than P-256, P-384 and P-521" };
-  const publicField = fields.find((field) => field.tag === TAG.CONTEXT_1);
+  const publicField = fieldOf(fields, TAG.CONTEXT_1);
   const point = publicField && readOnly(publicField.content, TAG.BIT_STRING);
   return ecKey(curve, scalar.content, point ? point.content.subarray(1) : null, labels);
+}
+
+function fieldOf(fields: readonly DerElement[], tag: number): DerElement | undefined {
+  for (const field of fields) if (field.tag === tag) return field;
+  return undefined;
 }
 
 function rsaKey(pkcs1: Bytes, pkcs8: Bytes, labels: KeyLabels): KeyResult | null {

@@ -35,7 +35,7 @@ export function halfUndone(error: unknown, problem: string): DecoderError {
   });
 }
 
-/** An error that is shown even after a signal: it says more than that nothing was changed. */
+/** Marks an error that must be shown even after a signal, because something was changed. */
 export function uncertain(error: unknown): unknown {
   if (!(error instanceof DecoderError)) return error;
   const { message, hint, cause } = error;

@@ -1,4 +1,5 @@
 import { DecoderError } from "../errors.ts";
+
 /** The result of a check. Errors break pulls of encrypted images; warnings and notes do not, or not yet. */
 export interface Finding {
   readonly severity: "error" | "warning" | "note";

@@ -50,7 +50,7 @@ export interface InstallOptions {
   readonly restart: boolean;
   readonly isDryRun: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Once it is aborted, the installation undoes its changes and stops, unless all of them are made. */
+  /** After an abort, the installation undoes its changes and stops. If all changes were made, it finishes. */
   readonly signal?: AbortSignal;
 }
 

@@ -14,7 +14,7 @@ export function homeFolder(environment: Readonly<Record<string, string | undefin
   const home = environment["HOME"];
   if (home) return home;
   try {
-    // With a HOME, node:os need not be loaded.
+    // node:os is loaded only if HOME is not set.
     return process.getBuiltinModule("node:os").homedir();
   } catch {
     return "/";

@@ -63,7 +63,7 @@ async function credentialIn(
 ): Promise<Credential | undefined> {
   for (const answer of answersOf(file, registry, repository)) {
     if (answer.kind === "entry") return answer.credential;
-    // Most files name no helper, and loading what starts one takes as long as reading them.
+    // Most files name no helper. The code that starts one loads node:child_process.
     const { askHelper } = await import("./credential-helper.ts");
     const found = await askHelper({ helper: answer.helper, origin: file.path, registry }, environment);
     if (found !== undefined) return found;

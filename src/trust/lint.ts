@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import { DecoderError } from "../errors.ts";
+import { DecoderError, errnoOf } from "../errors.ts";
 import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
 import { checkWriters } from "./owned-files.ts";
@@ -32,7 +32,7 @@ export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promis
     present.map(async (it) => await materialFindings(it.kind, () => fileOf(it, places))),
   );
   return [
-    // A policy that is named from the working directory is one that is still being written.
+    // A policy with a relative path is a draft: a node names its policy by an absolute path.
     ...[path, ...files].filter((it) => isAbsolute(it)).flatMap(writersFinding),
     ...files.flatMap((file) => placeFinding(file, places.get(file))),
     ...problems.flat(),
@@ -74,11 +74,13 @@ export function readerBeside(policy: string, onBeside: (file: string, beside: st
   return (file) => {
     const beside = existsSync(file) ? undefined : fileBeside(policy, file);
     if (beside !== undefined) onBeside(file, beside);
-    if (beside === undefined && remedy(file) !== "" && !existsSync(file))
-      throw new DecoderError("BAD_KEY", `${file} does not exist`, {
-        hint: `the image is refused${remedy(file)}`,
-      });
-    return readTrustFile(beside ?? file);
+    try {
+      return readTrustFile(beside ?? file);
+    } catch (error) {
+      if (!(error instanceof DecoderError) || errnoOf(error.cause) !== "ENOENT") throw error;
+      const { code, message, cause } = error;
+      throw new DecoderError(code, message, { cause, hint: `the image is refused${remedy(file)}` });
+    }
   };
 }
 
@@ -141,7 +143,7 @@ function placeFinding(file: string, place: string | undefined): PolicyFinding[] 
 /** What to do about a missing file that an installation would copy; empty for others. */
 function remedy(file: string): string {
   if (dirname(file) !== SETTINGS_FOLDER) return "";
-  return `; put ${basename(file)} beside the policy, from where \`ctd-decoder install --trust\` copies it`;
+  return `; put ${basename(file)} beside the policy, and \`ctd-decoder install --trust\` copies it`;
 }
 
 /** Scopes compare with expanded names, character by character: many that people write never match. */

@@ -1147,8 +1147,9 @@ describeWith([ours, busybox, root, strace], "ctd-decoder install, killed at each
 describeWith([ours, busybox, root, strace], "ctd-decoder install, interrupted at each step", {}, () => {
   const nodes = new Nodes(temporaryFolder());
 
-  // Only one thread makes folders. A call of several threads would bring a second signal, which ends it at once.
-  test("at a folder that it makes, undoes everything and says so, or finishes", async () => {
+  // A single thread creates the folders. Of a call that several threads make, each would get the signal, and a second signal
+  // ends the program at once.
+  test("undoes everything and says so, or finishes", async () => {
     let undone = 0;
     for (let when = 1; ; when++) {
       const node = nodes.make({ [CONFIG]: "version = 2\n", [PROGRAM]: "#!Go" });

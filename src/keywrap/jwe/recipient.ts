@@ -90,9 +90,7 @@ function ephemeralPoint(epk: unknown): { curve: Curve; epk: Bytes } | null {
   if (!isObject(epk) || epk["kty"] !== "EC") return null;
   const curve = epk["crv"];
   if (curve !== "P-256" && curve !== "P-384" && curve !== "P-521") return null;
-  const [x, y] = [epk["x"], epk["y"]].map((value) =>
-    typeof value === "string" ? decodeBase64Url(value) : null,
-  );
+  const [x, y] = [decoded(epk["x"]), decoded(epk["y"])];
   const length = CURVE_BYTES[curve];
   if (x?.length !== length || y?.length !== length) return null; // RFC 7518 §6.2.1.2
   const point = new Uint8Array(1 + 2 * length);
@@ -104,13 +102,18 @@ function ephemeralPoint(epk: unknown): { curve: Curve; epk: Bytes } | null {
 
 /** The KDF's OtherInfo. RFC 7518 §4.6.2: an absent apu or apv still adds a zero 32-bit length. */
 function concatKdfInfo(header: JweRecipient["header"], kekBytes: number): Bytes | null {
-  const parts: Uint8Array[] = [new TextEncoder().encode(String(header["alg"]))];
+  const algorithm = new TextEncoder().encode(String(header["alg"]));
+  const parts: Uint8Array[] = [uint32(algorithm.length), algorithm];
   for (const value of [header["apu"] ?? "", header["apv"] ?? ""]) {
-    const bytes = typeof value === "string" ? decodeBase64Url(value) : null;
+    const bytes = decoded(value);
     if (bytes === null) return null;
-    parts.push(bytes);
+    parts.push(uint32(bytes.length), bytes);
   }
-  return concat(...parts.flatMap((part) => [uint32(part.length), part]), uint32(kekBytes * 8));
+  return concat(...parts, uint32(kekBytes * 8));
+}
+
+function decoded(base64url: unknown): Bytes | null {
+  return typeof base64url === "string" ? decodeBase64Url(base64url) : null;
 }
 
 function uint32(value: number): Bytes {
@@ -123,11 +126,9 @@ function uint32(value: number): Bytes {
 export function label(value: unknown): string {
   if (typeof value !== "string") return value === undefined ? "(absent)" : "(not a text)";
   let shown = "";
-  for (let i = 0; i < value.length && i < LABEL_CHARS; i++)
-    shown += isPrintable(value.charCodeAt(i)) ? value.charAt(i) : "?";
+  for (let i = 0; i < value.length && i < LABEL_CHARS; i++) {
+    const character = value.charAt(i);
+    shown += character >= " " && character <= "~" ? character : "?";
+  }
   return value.length > LABEL_CHARS ? `${shown}…` : shown;
-}
-
-function isPrintable(code: number): boolean {
-  return code >= 0x20 && code <= 0x7e;
 }

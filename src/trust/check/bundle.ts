@@ -130,7 +130,7 @@ export async function verifyEntries(
     timestamps: [],
     tlogEntries: entries,
   };
-  // Loading it takes longer than verifying one signature, and a bundle signed with a key often has no log entry.
+  // A bundle that was signed with a key often has no log entry, and does not need this large library.
   const { Verifier } = await import("@sigstore/verify");
   const verifier = new Verifier(trustMaterial(entries, key, logs), {
     ctlogThreshold: 0,

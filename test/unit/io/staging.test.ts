@@ -110,7 +110,7 @@ test("an error names the folder rather than the temporary names in it", async ()
     [join(folder, "missing/layer.tar"), join(folder, "missing/layer.tar")],
   ] as const) {
     const message = `can't write ${shown}: no such file or directory`;
-    const hint = expect.stringMatching(/^make its folder first/);
+    const hint = expect.stringMatching(/^create the folder first/);
     await expect(writeDurably(part, [])).rejects.toMatchObject({ code: "IO", message, hint });
   }
 });

@@ -215,7 +215,7 @@ describe("a key that an installation would copy", () => {
   const path = join(found, "policy.json");
   const key = `${SETTINGS_FOLDER}/none-such.pub`;
   writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: key })));
-  const remedy = "; put none-such.pub beside the policy, from where `ctd-decoder install --trust` copies it";
+  const remedy = "; put none-such.pub beside the policy, and `ctd-decoder install --trust` copies it";
 
   test("and that is missing is reported with what to do", async () => {
     const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
@@ -236,7 +236,7 @@ describe("a key that an installation would copy", () => {
   });
 });
 
-test("who may write a policy is checked only where it is named by its whole path", async () => {
+test("the writers of a policy are checked only if its path is absolute", async () => {
   const found = mkdtempSync(join(folder, "named-"));
   const path = join(found, "policy.json");
   writeFileSync(path, JSON.stringify({ default: [{ type: "reject" }] }), { mode: 0o666 });
