@@ -1,5 +1,5 @@
 import type { RegistryAccess } from "../registry/open.ts";
-import { readUsersRegistriesD } from "./find/lookaside.ts";
+import type { RegistriesConfiguration } from "./find/lookaside.ts";
 import type { Judgement } from "./judgement.ts";
 import type { FileReader } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
@@ -11,8 +11,7 @@ interface CheckPlaces {
   readonly access: RegistryAccess;
   /** Folders of signatures. */
   readonly folders: readonly string[];
-  /** undefined: the registries.d of this user or of the system. */
-  readonly registriesDir: string | undefined;
+  readonly registries: RegistriesConfiguration;
   readonly signal: AbortSignal;
   /** Reads the files that a policy names; undefined: from where it names them. */
   readonly read?: FileReader | undefined;
@@ -34,7 +33,7 @@ export interface CheckReport extends Judgement {
 export async function checkImage(
   image: string,
   wanted: LoadedPolicy | SignedBy,
-  { access, folders, registriesDir, signal, read }: CheckPlaces,
+  { access, folders, registries, signal, read }: CheckPlaces,
 ): Promise<CheckReport> {
   const target = await openTarget(image, access, signal);
   try {
@@ -42,7 +41,6 @@ export async function checkImage(
       "policy" in wanted
         ? wanted.policy.requirementFor(target.place, read)
         : { requirement: wanted, scope: undefined };
-    const registries = await readUsersRegistriesD(registriesDir, access.environment);
     const signed = await target.resolve();
     const places = { stores: [target.store], folders, registries, signal };
     const judgement = await verifyImage(decision.requirement, signed, places);

@@ -1,5 +1,5 @@
-import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { command, succeed } from "../support/cli.ts";
 import { tar, writeImage } from "../support/images.ts";
@@ -76,6 +76,18 @@ describeWith([ours, root], "a trust.toml instead of a policy", {}, () => {
   test("trust check also searches its signature store", async () => {
     expect((await command(["trust", "check", "--policy", policy, image])).exit).toBe(1);
     expect(await succeed(["trust", "check", "--policy", settings, image])).toMatch(/^trusted: /m);
+  });
+
+  test("trust check reads the user's registries.d for a policy, but not for a node's trust.toml", async () => {
+    const [home, file] = [join(folder, "home"), ".config/containers/registries.d/bad.yaml"];
+    mkdirSync(join(home, dirname(file)), { recursive: true });
+    writeFileSync(join(home, file), "- no mapping");
+    const check = (named: string) => {
+      const args = ["trust", "check", "--signature-store", signatures, "--policy", named, image];
+      return command(args, { env: { HOME: home } });
+    };
+    expect(await check(policy)).toMatchObject({ exit: 1, stderr: expect.stringContaining(file) });
+    expect(await check(settings)).toMatchObject({ exit: 0 });
   });
 
   test("trust check reads a key beside a policy that is not installed, but not beside a node's own", async () => {

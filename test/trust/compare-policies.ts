@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError } from "../../src/errors.ts";
 import { checkImage } from "../../src/trust/check-image.ts";
+import { readRegistriesD } from "../../src/trust/find/lookaside.ts";
 import { loadPolicy } from "../../src/trust/policy/read-policy.ts";
 import { Random } from "../fuzz/random.ts";
 import { type Peer, run } from "../support/peers.ts";
@@ -81,7 +82,7 @@ async function askOurs(name: string, path: string, registriesDir: string): Promi
     const { accepted, reason } = await checkImage(name, policy, {
       access: { environment: {}, plainHttp: true },
       folders: [],
-      registriesDir,
+      registries: await readRegistriesD(registriesDir),
       signal: AbortSignal.timeout(60_000),
     });
     return accepted ? "accepted" : reason;

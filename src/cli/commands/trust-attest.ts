@@ -96,11 +96,13 @@ async function ofImage(args: Arguments, leaf: SignedBy): Promise<Attestation[]> 
   const { checkImage } = await import("../../trust/check-image.ts");
   const { withDeadline } = await import("../../trust/deadline.ts");
   const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
+  const { readUsersRegistriesD } = await import("../../trust/find/lookaside.ts");
+  const registries = await readUsersRegistriesD(args.text("registries.d"), process.env);
   const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
     checkImage(args.operand(0), leaf, {
       access: registryAccess(args),
       folders: args.texts("signature-store"),
-      registriesDir: args.text("registries.d"),
+      registries,
       signal,
     }),
   );

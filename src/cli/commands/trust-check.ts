@@ -64,11 +64,18 @@ export const TRUST_CHECK: Command = {
             if (!ui.isQuiet) noteOnce(`${file} does not exist yet, and ${beside} was used instead`);
           })
         : undefined;
+    const { readRegistriesD, readUsersRegistriesD } = await import("../../trust/find/lookaside.ts");
+    const folder = args.text("registries.d");
+    // A node's verifier runs as root, whoever asks here what it would say.
+    const registries =
+      settings === undefined
+        ? await readUsersRegistriesD(folder, process.env)
+        : await readRegistriesD(folder ?? settings.registriesDir);
     const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
       checkImage(args.operand(0), wanted, {
         access: registryAccess(args),
         folders: [...args.texts("signature-store"), ...(settings?.signatureStores ?? [])],
-        registriesDir: args.text("registries.d") ?? settings?.registriesDir,
+        registries,
         signal,
         read,
       }),

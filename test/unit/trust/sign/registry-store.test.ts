@@ -3,6 +3,7 @@ import { RegistryClient } from "../../../../src/registry/client.ts";
 import { parseName } from "../../../../src/registry/name.ts";
 import { openClient } from "../../../../src/registry/open.ts";
 import { checkImage } from "../../../../src/trust/check-image.ts";
+import { readRegistriesD } from "../../../../src/trust/find/lookaside.ts";
 import { readSigningKey } from "../../../../src/trust/sign/cosign-key.ts";
 import { RegistrySignatures } from "../../../../src/trust/sign/registry-store.ts";
 import { signImage } from "../../../../src/trust/sign/sign-image.ts";
@@ -51,11 +52,11 @@ describe.each([true, false])("signatures in a registry whose referrers API is th
     }
   }
 
-  const check = () =>
-    checkImage(`${registry.host}/app:v1`, leaf, {
+  const check = async () =>
+    await checkImage(`${registry.host}/app:v1`, leaf, {
       access: { environment: {} },
       folders: [],
-      registriesDir: temporaryFolder(),
+      registries: await readRegistriesD(temporaryFolder()),
       signal: new AbortController().signal,
     });
 
