@@ -3,7 +3,11 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** These replace a module by a mock. In a worker that has already loaded the module, the mock would come too late. */
-const MOCKING = ["test/unit/keywrap/provider/unwrap.test.ts", "test/unit/node/without-hard-links.test.ts"];
+const MOCKING = [
+  "test/unit/keywrap/provider/unwrap.test.ts",
+  "test/unit/node/without-hard-links.test.ts",
+  "test/unit/trust/node/credentials.test.ts",
+];
 
 /** Folders of tests that take minutes. Short tests fill the cores while the last of these end. */
 const LONG = ["tamper", "faults", "containerd", "interop", "cli"];

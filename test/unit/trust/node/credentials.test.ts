@@ -1,9 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { nodeCredential } from "../../../../src/trust/node/credentials.ts";
 import { type ExecProviders, readExecProviders } from "../../../../src/trust/node/exec-provider.ts";
 import { temporaryFolder } from "../../../support/temporary.ts";
+
+// The machine's own files of credentials would be read, and might answer. Nothing else here calls existsSync.
+vi.mock("node:fs", async (original) => ({
+  ...(await original<typeof import("node:fs")>()),
+  existsSync: () => false,
+}));
 
 const folder = temporaryFolder();
 const AUTH = join(folder, "auth.json");
