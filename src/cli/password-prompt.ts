@@ -3,11 +3,15 @@ import { ReadStream } from "node:tty";
 import { promisify } from "node:util";
 import { DecoderError } from "../errors.ts";
 import { Secret } from "../secret.ts";
+import { reportInterruption } from "./ui.ts";
 
 /** Longer passwords come from files. */
 const MOST_BYTES = 1024;
 
 const readFrom = promisify(read);
+
+/** Every process in this one's group, kill(2): what a terminal sends its signals to. */
+const OWN_GROUP = 0;
 
 /** Control characters of keys. In raw mode the terminal neither edits the line nor sends signals. */
 const KEY = {
@@ -24,8 +28,9 @@ const KEY = {
 /**
  * Asks for a password on the controlling terminal, without echo. Standard input and output may be pipes.
  * @param question shown before the cursor: "password for node.pem: "
+ * Ctrl-C ends the process by SIGINT, as on a terminal that is not in raw mode.
  * @returns undefined if the process has no terminal
- * @throws DecoderError INTERRUPTED after Ctrl-C
+ * @throws DecoderError USAGE
  */
 export async function askPassword(question: string): Promise<Secret | undefined> {
   let fd: number;
@@ -34,6 +39,20 @@ export async function askPassword(question: string): Promise<Secret | undefined>
   } catch {
     return undefined;
   }
+  try {
+    return await typedPassword(fd, question);
+  } catch (error) {
+    if (error instanceof DecoderError && error.code === "INTERRUPTED") {
+      // A password is asked for before any work begins.
+      reportInterruption("interrupted; nothing was changed");
+      process.kill(OWN_GROUP, "SIGINT");
+    }
+    throw error;
+  }
+}
+
+/** @param fd of the terminal, closed afterwards. @throws DecoderError INTERRUPTED, USAGE */
+async function typedPassword(fd: number, question: string): Promise<Secret> {
   // The stream only sets the terminal's mode. Reading from it would take more than the line.
   const terminal = new ReadStream(fd);
   const line = new PasswordLine();

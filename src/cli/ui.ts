@@ -126,11 +126,15 @@ export async function interruptible<T>(
     if (received === undefined) throw error;
     const isUncertain = error instanceof DecoderError && error.code === "UNCERTAIN";
     const words = isUncertain ? error.message : `interrupted; ${unchanged}`;
-    new StandardStream(2).write(`ctd-decoder: ${words}\n`);
+    reportInterruption(words);
     for (const name of STOP_SIGNALS) process.off(name, stop);
     process.kill(process.pid, received);
     throw error;
   } finally {
     for (const name of STOP_SIGNALS) process.off(name, stop);
   }
+}
+
+export function reportInterruption(words: string): void {
+  new StandardStream(2).write(`ctd-decoder: ${words}\n`);
 }

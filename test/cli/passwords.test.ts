@@ -43,7 +43,13 @@ interface Shown {
 
 /** Runs a command on a terminal, and answers each question for a password with the next of the texts. */
 async function typing(args: readonly string[], texts: readonly string[]): Promise<Shown> {
-  const line = [ours.command, ...args].map((word) => `'${word}'`).join(" ");
+  return await typingTo(lineOf(args), texts);
+}
+
+const lineOf = (args: readonly string[]) => [ours.command, ...args].map((word) => `'${word}'`).join(" ");
+
+/** The same for a line of a shell. */
+async function typingTo(line: string, texts: readonly string[]): Promise<Shown> {
   const env = { PATH: process.env["PATH"], TMPDIR: process.env["TMPDIR"], TERM: "xterm" };
   const child = spawn(script.command, ["-qec", line, "/dev/null"], {
     cwd,
@@ -101,10 +107,23 @@ describeWith([ours, script, openssl], "a password on a terminal", { timeout: 60_
     expect(screen).not.toContain("password for");
   });
 
-  test("ends the command with Ctrl-C", async () => {
-    const { exit, screen } = await typing(["verify", "--key", "locked.pem", image], ["sec\u0003"]);
-    expect(exit).toBe(1);
-    expect(screen).toMatch(/interrupted\r\n$/);
+  test("ends the command by SIGINT with Ctrl-C, and the terminal is as before", async () => {
+    const line = lineOf(["verify", "--key", "locked.pem", image]);
+    const { screen } = await typingTo(
+      `before=$(stty -g); trap : INT; ${line}; echo $?; [ "$before" = "$(stty -g)" ] && echo same`,
+      ["sec\u0003"],
+    );
+    expect(screen).toBe(
+      "password for locked.pem: \r\nctd-decoder: interrupted; nothing was changed\r\n130\r\nsame\r\n",
+    );
+  });
+
+  test("ends the shell's script with Ctrl-C, too", async () => {
+    const line = lineOf(["keygen", "--ask-password", "unmade.pem"]);
+    const { exit, screen } = await typingTo(`${line}; echo survived`, ["\u0003"]);
+    expect(exit).toBe(130);
+    expect(screen).toMatch(/interrupted; nothing was changed\r\n$/);
+    expect(existsSync(join(folder, "unmade.pem"))).toBe(false);
   });
 
   test("of a new key is asked for twice", async () => {
