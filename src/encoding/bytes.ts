@@ -9,6 +9,11 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return UTF8.decode(bytes);
 }
 
+/** Editors on Windows put a byte order mark before UTF-8 text. */
+export function withoutByteOrderMark(text: Bytes): Bytes {
+  return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text;
+}
+
 /** Joins byte arrays into a new one. */
 export function concat(...parts: readonly Uint8Array[]): Bytes {
   const whole = new Uint8Array(totalLength(parts));

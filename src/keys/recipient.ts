@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Bytes } from "../encoding/bytes.ts";
+import { type Bytes, withoutByteOrderMark } from "../encoding/bytes.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readNamedFile } from "../io/named-file.ts";
 import * as LIMITS from "../limits.ts";
@@ -22,7 +22,8 @@ export async function readRecipientFile(recipient: NamedRecipient): Promise<Byte
     throw badRecipient(recipient, `can't be read: ${describeSystemError(error)}`);
   }
   if (data.length === 0) throw badRecipient(recipient, "is empty");
-  return data;
+  // A binary key never begins with these three bytes: as an OpenPGP packet they have a tag that is not assigned.
+  return withoutByteOrderMark(data);
 }
 
 export function badRecipient({ scheme, file }: NamedRecipient, what: string, hint?: string): DecoderError {

@@ -1,5 +1,5 @@
 import type { PieceBudget } from "../budget.ts";
-import { type Bytes, decodeUtf8 } from "../encoding/bytes.ts";
+import { type Bytes, decodeUtf8, withoutByteOrderMark } from "../encoding/bytes.ts";
 import { readElement, readOnly, readSequence, TAG } from "../encoding/der.ts";
 import { parseJsonObject } from "../encoding/json.ts";
 import { type PemBlock, parsePem } from "../encoding/pem.ts";
@@ -147,11 +147,6 @@ function tokenKey(data: Bytes, origin: string): Found {
 
 function unusable(reason: string): Found {
   return { kind: "unusable", reason };
-}
-
-/** Editors on Windows put a byte order mark before UTF-8 text. */
-function withoutByteOrderMark(text: Bytes): Bytes {
-  return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text;
 }
 
 /** RFC 5280 §4.1: SEQUENCE { SEQUENCE tbsCertificate, SEQUENCE, BIT STRING }. */

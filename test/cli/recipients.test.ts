@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { createPublicKey } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -152,6 +153,29 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
     expect(ids.sort()).toEqual([expect.stringMatching(/CN=node/), undefined, undefined]);
     for (const key of [keys.privateKey, path("pgp.asc")])
       await succeed(["verify", "-q", "--key", key, `oci:${path("anonymous")}`]);
+  });
+
+  test("may have a byte order mark before their text, as editors on Windows write it", async () => {
+    writeFileSync(
+      path("jwk"),
+      JSON.stringify(createPublicKey(readFileSync(keys.publicKey)).export({ format: "jwk" })),
+    );
+    const armoured = await output(gpg, ["--homedir", path("gpg"), "--armor", "--export"]);
+    writeFileSync(path("pgp.pub.asc"), armoured);
+    const files = {
+      jwk: "jwe",
+      "jwe/node.pub.pem": "jwe",
+      "x509/cert.pem": "pkcs7",
+      "pgp.pub.asc": "pgp",
+      "token.yaml": "pkcs11",
+    };
+    const named = Object.entries(files).flatMap(([file, scheme]) => {
+      writeFileSync(path(`${file}.marked`), `\ufeff${readFileSync(path(file), "utf8")}`);
+      return ["--recipient", `${scheme}:${path(file)}.marked`];
+    });
+    await succeed(["encrypt", "-q", ...named, `oci:${path("plain")}`, `oci:${path("marked")}:v1`], { env });
+    for (const key of [keys.privateKey, path("pgp.asc")])
+      await succeed(["verify", "-q", "--key", key, `oci:${path("marked")}`]);
   });
 
   test("that are unusable are named before any work begins", async () => {
