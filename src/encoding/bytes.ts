@@ -10,7 +10,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /** Editors on Windows put a byte order mark before UTF-8 text. */
-export function withoutByteOrderMark(text: Bytes): Bytes {
+export function withoutByteOrderMark<B extends ArrayBufferLike>(text: Uint8Array<B>): Uint8Array<B> {
   return text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf ? text.subarray(3) : text;
 }
 

@@ -3,6 +3,7 @@ import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import { config, type Key, readKeys, readMessage, verify } from "../../openpgp/openpgp.ts";
 import * as SYSTEM_LIMITS from "../../system-limits.ts";
+import { markHint } from "../byte-order-mark.ts";
 import type { TrustFile } from "../requirement.ts";
 import { untrusted } from "./message.ts";
 
@@ -111,7 +112,7 @@ export async function readKeyring({ name, bytes }: TrustFile): Promise<Key[]> {
     return await readKeys({ binaryKeys: unarmour(new Uint8Array(bytes)), config: CONFIG });
   } catch {
     throw new DecoderError("BAD_KEY", `${name} is not an OpenPGP keyring`, {
-      hint: "gpg --export KEYID writes one",
+      hint: markHint(bytes) ?? "gpg --export KEYID writes one",
     });
   }
 }

@@ -3,6 +3,7 @@ import { parsePem } from "../../encoding/pem.ts";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import * as SYSTEM_LIMITS from "../../system-limits.ts";
+import { markHint } from "../byte-order-mark.ts";
 import type { TrustFile } from "../requirement.ts";
 import type { Message } from "./message.ts";
 
@@ -46,7 +47,8 @@ export function readPublicKeys({ name, bytes }: TrustFile): PublicKey[] {
   if (blocks.length > SYSTEM_LIMITS.trustKeys)
     throw badKey(name, `has more than ${SYSTEM_LIMITS.trustKeys} keys`);
   if (blocks.length === 0) {
-    throw badKey(name, "has no public key", "a public key is PEM with -----BEGIN PUBLIC KEY-----");
+    const hint = markHint(bytes) ?? "a public key is PEM with -----BEGIN PUBLIC KEY-----";
+    throw badKey(name, "has no public key", hint);
   }
   return blocks.map(({ label, body }) => {
     const type = KEY_LABELS.get(label);

@@ -3,6 +3,7 @@ import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError, describeSystemError } from "../../errors.ts";
 import { readSmallFile } from "../../io/file.ts";
 import * as LIMITS from "../../system-limits.ts";
+import { markHint } from "../byte-order-mark.ts";
 import { type ContainersSettings, readContainersPolicy } from "./containers-policy.ts";
 import type { AdmissionSettings } from "./kubewarden.ts";
 import { CLUSTER_IMAGE_POLICY, type Policy } from "./policy.ts";
@@ -45,7 +46,10 @@ export async function parsePolicy(
     const { readKubewardenSettings } = await import("./kubewarden.ts");
     return readKubewardenSettings(value, where, settings);
   }
-  if (!isJson(bytes)) throw new DecoderError("CONFIG", `${where}: its format is not known`);
+  if (!isJson(bytes)) {
+    const hint = markHint(bytes);
+    throw new DecoderError("CONFIG", `${where}: its format is not known`, hint === undefined ? {} : { hint });
+  }
   return readContainersPolicy(value, where, settings);
 }
 

@@ -15,6 +15,7 @@ import { parseStrictJson } from "../../encoding/strict-json.ts";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../limits.ts";
 import type { Secret } from "../../secret.ts";
+import { markHint } from "../byte-order-mark.ts";
 import { allowedKey, type PublicKey } from "../check/key.ts";
 
 /** A private key that images are signed with. */
@@ -65,7 +66,8 @@ function isEncrypted({ label, headers }: PemBlock): boolean {
 export function readSigningKey(pem: Uint8Array, password: Secret | undefined, name: string): SigningKey {
   const block = keyBlock(pem);
   if (block === undefined) {
-    throw bad(name, "has no private key", "a private key is PEM; ctd-decoder keygen --for signing makes one");
+    const hint = markHint(pem) ?? "a private key is PEM; ctd-decoder keygen --for signing makes one";
+    throw bad(name, "has no private key", hint);
   }
   if (COSIGN_LABELS.has(block.label)) return signingKey(openBox(block, password, name), name);
   const isLocked = isEncrypted(block);
