@@ -921,7 +921,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   },
   {
     file: "src/trust/verdicts.ts",
-    line: 'writeFileSync(temporary, textOf(await this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });',
+    line: 'writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });',
     from: '"wx"',
     to: '"w"',
     reason: "the file's name is random",

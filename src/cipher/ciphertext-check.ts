@@ -1,5 +1,5 @@
 import { DecoderError } from "../errors.ts";
-import type { Digester } from "../spec/digester.ts";
+import type { Digester } from "../io/digester.ts";
 
 /** What the descriptor says about the ciphertext. */
 export interface Expected {
@@ -35,12 +35,12 @@ export class CiphertextCheck {
     return this.#count;
   }
 
-  /** Takes all of the ciphertext. WebCrypto hashes it, which saves loading node:crypto. @throws DecoderError SIZE_MISMATCH */
+  /** Takes all of the ciphertext. @throws DecoderError SIZE_MISMATCH */
   async takeWhole(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#add(bytes.length);
     if (this.#algorithm === undefined) return;
-    const { hexDigest } = await import("../spec/web-digest.ts");
-    this.#found = `${this.#algorithm}:${await hexDigest(bytes, this.#algorithm)}`;
+    const { digestOf } = await import("../io/digester.ts");
+    this.#found = digestOf(bytes, this.#algorithm);
   }
 
   /** Hashes what `update` gets from now on, if there is a digest to compare. */

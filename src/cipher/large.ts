@@ -1,8 +1,8 @@
 import { createDecipheriv, type Decipheriv } from "node:crypto";
+import { Digester } from "../io/digester.ts";
 import { FileInput } from "../io/file-input.ts";
 import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { Digester } from "../spec/digester.ts";
 import {
   type Authenticator,
   CHUNK_BYTES,

@@ -1,7 +1,7 @@
 import { equalConstantTime } from "../encoding/bytes.ts";
 import type { ByteSource } from "../io/input.ts";
 import type { Sink } from "../io/output.ts";
-import { type RunningHmac, startHmac } from "../process/runtime.ts";
+import { type RunningHash, startHash } from "../process/runtime.ts";
 import type { Secret } from "../secret.ts";
 import { CiphertextCheck, type Expected } from "./ciphertext-check.ts";
 import type { LayerOptions } from "./options.ts";
@@ -26,7 +26,7 @@ export interface ReleasePolicy {
 
 /** A layer of up to this size is held in memory and decrypted by WebCrypto, which saves loading node:crypto. */
 const AT_ONCE_BYTES = 4 * 1024 * 1024;
-/** The capacity of a pipe. WebCrypto verifies layers up to this size faster than {@link startHmac} does. */
+/** The capacity of a pipe. WebCrypto verifies layers up to this size faster than {@link startHash} does. */
 const ONE_READ_BYTES = 64 * 1024;
 /** Bytes that are decrypted in one step. A later step uses the same memory, which saves page faults. */
 const PIECE_BYTES = 128 * 1024;
@@ -48,7 +48,7 @@ export async function releaseLayer(
   const size = expected.size ?? input.size;
   const limit = Math.min(policy.spoolMemory, AT_ONCE_BYTES);
   const isHashedWhileRead = size !== undefined && size > ONE_READ_BYTES && size <= limit;
-  const hmac = isHashedWhileRead ? startHmac(layer.key.bytes) : undefined;
+  const hmac = isHashedWhileRead ? startHash("sha256", layer.key.bytes) : undefined;
   const head = await readHead(input, limit, size, hmac);
   if (head.isWhole) {
     await check.takeWhole(head.bytes);
@@ -133,7 +133,7 @@ async function readHead(
   input: ByteSource,
   limit: number,
   size: number | undefined,
-  hmac: RunningHmac | undefined,
+  hmac: RunningHash | undefined,
 ): Promise<{ readonly bytes: Bytes; readonly isWhole: boolean }> {
   if (size !== undefined && size > limit) return { bytes: new Uint8Array(0), isWhole: false };
   let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // the extra byte shows where the layer ends

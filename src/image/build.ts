@@ -1,7 +1,7 @@
 import { writeJson } from "../encoding/json-document.ts";
+import { Digester } from "../io/digester.ts";
 import { freeInOrder, freeing } from "../io/free.ts";
 import { Staging, writeDurably } from "../io/staging.ts";
-import { Digester } from "../spec/digester.ts";
 import type { Manifest, Platform } from "../spec/manifest.ts";
 import { type Compression, OCI_CONFIG, OCI_MANIFEST, plainLayerType } from "../spec/media-types.ts";
 import { type FileRange, MemoryBlobs, wholeFile } from "../transport/blob.ts";

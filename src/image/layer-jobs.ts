@@ -1,10 +1,10 @@
 import { LayerDecryptor } from "../cipher/decrypt.ts";
 import { type EncryptedOptions, LayerEncryptor } from "../cipher/encrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
+import { Digester } from "../io/digester.ts";
 import { free, freeInOrder } from "../io/free.ts";
 import { Secret } from "../secret.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
 import { type BlobLocation, checkedChunks } from "../transport/blob.ts";
 import { type BlobOutput, type WrittenBlob, writeBlob } from "../transport/blob-output.ts";

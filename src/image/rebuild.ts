@@ -1,7 +1,7 @@
 import { encodeBase64 } from "../encoding/base64.ts";
 import { writeJson } from "../encoding/json-document.ts";
+import { digestOf } from "../io/digester.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { digestOf } from "../spec/digester.ts";
 import { type Index, type IndexEntry, type Manifest, REFERENCE_DIGEST } from "../spec/manifest.ts";
 import { DOCKER_MANIFEST_LIST, OCI_INDEX } from "../spec/media-types.ts";
 import type { ImageDestination } from "../transport/destination.ts";

@@ -1,7 +1,7 @@
 import type { LayerDecryptor } from "../cipher/decrypt.ts";
 import { DecoderError } from "../errors.ts";
+import { Digester } from "../io/digester.ts";
 import { freeInOrder } from "../io/free.ts";
-import { Digester } from "../spec/digester.ts";
 import type { Compression } from "../spec/media-types.ts";
 import { decompress } from "../transport/compression.ts";
 import { tarEntries } from "../transport/tar.ts";

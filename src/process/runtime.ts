@@ -4,23 +4,26 @@ import { DecoderError } from "../errors.ts";
 /** Whether this code is in the executable. Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
 export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
 
-/** An HMAC-SHA256 over bytes that arrive in pieces. */
-export interface RunningHmac {
+/** A hash or HMAC over bytes that arrive in pieces. */
+export interface RunningHash {
   update(piece: Uint8Array): unknown;
   digest(): Uint8Array;
 }
 
 interface BunApi {
-  readonly CryptoHasher: new (algorithm: "sha256", key: Uint8Array) => RunningHmac;
+  readonly CryptoHasher: new (algorithm: string, key?: Uint8Array) => RunningHash;
 }
 
 /**
- * Starts an HMAC with Bun's own functions: unlike node:crypto they need not be loaded, and unlike WebCrypto they neither copy
- * the bytes nor wait for all of them. Undefined in Node.js, which has no such functions.
+ * Starts a hash, or an HMAC with a key. The executable has Bun's own functions: unlike node:crypto they need not be loaded, and
+ * unlike WebCrypto they neither copy the bytes nor wait for all of them.
+ * @param algorithm "sha256", "sha384", "sha512"
  */
-export function startHmac(key: Uint8Array): RunningHmac | undefined {
+export function startHash(algorithm: string, key?: Uint8Array): RunningHash {
   const { Bun } = globalThis as { readonly Bun?: BunApi };
-  return Bun && new Bun.CryptoHasher("sha256", key);
+  if (Bun !== undefined) return new Bun.CryptoHasher(algorithm, key);
+  const { createHash, createHmac } = process.getBuiltinModule("node:crypto");
+  return key === undefined ? createHash(algorithm) : createHmac(algorithm, key);
 }
 
 /** The program's first argument when it runs as its own helper process. The second names the helper. */

@@ -1,8 +1,8 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { DecoderError } from "../errors.ts";
+import { digestOf } from "../io/digester.ts";
 import * as LIMITS from "../limits.ts";
 import { checkedDigest, parseDigest } from "../spec/digest.ts";
-import { digestOf } from "../spec/digester.ts";
 import * as SYSTEM_LIMITS from "../system-limits.ts";
 import { ACCEPT, identify, type RemoteDocument, readCapped } from "./document.ts";
 import type { CredentialSearch } from "./host.ts";

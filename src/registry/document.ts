@@ -1,8 +1,8 @@
 import { parseJsonObject } from "../encoding/json.ts";
 import { checkValues } from "../encoding/json-values.ts";
 import { DecoderError } from "../errors.ts";
+import { digestOf } from "../io/digester.ts";
 import { parseDigest } from "../spec/digest.ts";
-import { digestOf } from "../spec/digester.ts";
 import { DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST } from "../spec/media-types.ts";
 import type { HttpResponse } from "./http.ts";
 

@@ -1,11 +1,11 @@
 import { closeSync, read } from "node:fs";
 import { promisify } from "node:util";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { Digester, digestOf } from "../io/digester.ts";
 import { openRegularFile, readFully } from "../io/file.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import { checkedDigest } from "../spec/digest.ts";
-import { Digester, digestOf } from "../spec/digester.ts";
 
 /** Where the bytes of a blob are: plain data that crosses to the layer threads. */
 export type BlobLocation = FileRange | MemoryBlob | RemoteBlob;

@@ -1,7 +1,7 @@
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { digestOf } from "../io/digester.ts";
 import { exists, makeFolder, type Staging, writeDurably } from "../io/staging.ts";
-import { digestOf } from "../spec/digester.ts";
 import { type BlobOutput, type FileOutput, fileOf } from "./blob-output.ts";
 import { blobName } from "./layout-index.ts";
 

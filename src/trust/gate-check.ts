@@ -63,7 +63,7 @@ class Gate {
 
   /** Whether a manifest, or an index that names it, is accepted: by an earlier verdict first. */
   async accepts(digests: readonly string[]): Promise<boolean> {
-    for (const digest of digests) if (await this.#hasVerdict(digest)) return true;
+    for (const digest of digests) if (this.#hasVerdict(digest)) return true;
     // containerd requests the index, so the index is what is signed.
     for (const digest of digests.toReversed()) if (await this.#check(digest)) return true;
     return false;
@@ -80,7 +80,7 @@ class Gate {
     );
   }
 
-  async #hasVerdict(digest: string): Promise<boolean> {
+  #hasVerdict(digest: string): boolean {
     for (const text of this.#verdicts.namesOf(digest)) {
       const known = fullName(text);
       // A verdict for any tag is for nothing that is a name.
@@ -88,7 +88,7 @@ class Gate {
       const place = { transport: "docker", name: pulledName(known) } as const;
       const { requirement } = this.#policy.policy.requirementFor(place);
       const basis = verdictBasis(this.#policy.bytes, requirement, this.#settings);
-      if ((await this.#verdicts.read(formatImageName(place.name), digest, basis)) !== undefined) return true;
+      if (this.#verdicts.read(formatImageName(place.name), digest, basis) !== undefined) return true;
     }
     return false;
   }

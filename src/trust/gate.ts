@@ -24,14 +24,14 @@ export async function requireTrusted(
   // Usually another layer of the same image has already left a verdict.
   const verdicts = new Verdicts(VERDICT_FOLDER);
   const images: (readonly string[])[] = [];
-  for await (const manifest of documentsNaming(layer.store, layer.digest)) {
+  for (const manifest of documentsNaming(layer.store, layer.digest)) {
     if (!layersIn(manifest.bytes, layer.digest).some(isMeant)) continue;
     const digests = [manifest.digest];
     images.push(digests);
-    if (await verdicts.holds(manifest.digest, file)) return;
-    for await (const index of documentsNaming(layer.store, manifest.digest)) {
+    if (verdicts.holds(manifest.digest, file)) return;
+    for (const index of documentsNaming(layer.store, manifest.digest)) {
       if (!namesManifest(index, manifest.digest)) continue;
-      if (await verdicts.holds(index.digest, file)) return;
+      if (verdicts.holds(index.digest, file)) return;
       digests.push(index.digest);
     }
   }

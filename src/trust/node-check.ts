@@ -79,8 +79,7 @@ export async function checkOnNode(
     return { accepted, reason, scope, ...(signer !== undefined && { signer }), ...(fault && { fault }) };
   } catch (error) {
     const isUnreachable = error instanceof DecoderError && UNREACHABLE.has(error.code);
-    const known =
-      isUnreachable && settings.staleIfError ? await verdicts.read(fullName, digest, basis) : undefined;
+    const known = isUnreachable && settings.staleIfError ? verdicts.read(fullName, digest, basis) : undefined;
     if (known === undefined) throw error;
     const reason = `signed by ${known.signer}, as checked at ${known.at}; the registry does not answer now`;
     return { accepted: true, reason, scope, signer: known.signer, exception: "earlier verdict" };
@@ -107,7 +106,7 @@ async function remember(
   basis: VerdictBasis,
 ): Promise<void> {
   try {
-    await verdicts.write(verdict, basis);
+    verdicts.write(verdict, basis);
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
   }

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
+import { startHash } from "../process/runtime.ts";
 import { checkedDigest } from "../spec/digest.ts";
-import { hexDigest } from "../spec/web-digest.ts";
 import * as LIMITS from "../system-limits.ts";
 import { checkWriters } from "./owned-files.ts";
 import type { TrustFile } from "./requirement.ts";
@@ -64,14 +64,14 @@ export class Verdicts {
   }
 
   /** @throws DecoderError IO */
-  async write(verdict: NewVerdict, basis: VerdictBasis): Promise<void> {
-    const path = await this.#path(verdict.name, verdict.digest, basis);
+  write(verdict: NewVerdict, basis: VerdictBasis): void {
+    const path = this.#path(verdict.name, verdict.digest, basis);
     const temporary = `${path}.${crypto.randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
       this.#removeOld();
-      writeFileSync(temporary, textOf(await this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
+      writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
       renameSync(temporary, path);
     } catch (cause) {
       if (cause instanceof DecoderError) throw cause;
@@ -84,7 +84,7 @@ export class Verdicts {
     }
   }
 
-  async #record({ until, ...verdict }: NewVerdict, basis: VerdictBasis): Promise<StoredVerdict> {
+  #record({ until, ...verdict }: NewVerdict, basis: VerdictBasis): StoredVerdict {
     const now = this.#now();
     const end = Math.min(now + this.#lifeMs, until ?? Number.POSITIVE_INFINITY);
     const files = new Map(basis.files.map((file) => [file.name, file.bytes]));
@@ -94,7 +94,7 @@ export class Verdicts {
       expires: new Date(end).toISOString(),
       program: thisProgram(),
       files: [...files.keys()],
-      hash: await hashOf([...files].flat()),
+      hash: hashOf([...files].flat()),
     };
   }
 
@@ -109,8 +109,8 @@ export class Verdicts {
   }
 
   /** The fresh verdict for a name and digest, if one exists. */
-  async read(name: string, digest: string, basis: VerdictBasis): Promise<StoredVerdict | undefined> {
-    const verdict = this.#load(await this.#path(name, digest, basis));
+  read(name: string, digest: string, basis: VerdictBasis): StoredVerdict | undefined {
+    const verdict = this.#load(this.#path(name, digest, basis));
     return verdict?.name === name && verdict.digest === digest ? verdict : undefined;
   }
 
@@ -119,10 +119,10 @@ export class Verdicts {
    * are compared and not parsed, because parsing them takes as long as decrypting a small layer.
    * @param file absolute path of the trust.toml, or of a policy that is used without one
    */
-  async holds(digest: string, file: string): Promise<boolean> {
+  holds(digest: string, file: string): boolean {
     for (const verdict of this.#of(digest)) {
       const isOurs = verdict.program === thisProgram() && verdict.files[0] === file;
-      if (isOurs && (await areUnchanged(verdict))) return true;
+      if (isOurs && areUnchanged(verdict)) return true;
     }
     return false;
   }
@@ -176,29 +176,25 @@ export class Verdicts {
     );
   }
 
-  async #path(name: string, digest: string, basis: VerdictBasis): Promise<string> {
-    return join(this.#folder, `${checkedDigest(digest).hex}.${await basisHash(name, basis)}`);
+  #path(name: string, digest: string, basis: VerdictBasis): string {
+    return join(this.#folder, `${checkedDigest(digest).hex}.${basisHash(name, basis)}`);
   }
 }
 
 /** SHA-256 of all that the verdict depends on. */
-async function basisHash(name: string, { policyBytes, named, settings }: VerdictBasis): Promise<string> {
-  return await hashOf([
-    FORMAT,
-    name,
-    settings,
-    policyBytes,
-    ...named.flatMap((file) => [file.name, file.bytes]),
-  ]);
+function basisHash(name: string, { policyBytes, named, settings }: VerdictBasis): string {
+  return hashOf([FORMAT, name, settings, policyBytes, ...named.flatMap((file) => [file.name, file.bytes])]);
 }
 
 /** SHA-256 of some parts, each with its length before it. */
-async function hashOf(parts: readonly (string | Uint8Array)[]): Promise<string> {
-  const chunks = parts.flatMap((part) => {
+function hashOf(parts: readonly (string | Uint8Array)[]): string {
+  const hash = startHash("sha256");
+  for (const part of parts) {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
-    return [Buffer.from(`${bytes.length}:`), bytes];
-  });
-  return await hexDigest(Buffer.concat(chunks));
+    hash.update(Buffer.from(`${bytes.length}:`));
+    hash.update(bytes);
+  }
+  return hash.digest().toHex();
 }
 
 /** A list of files that is too long is left out: each layer then reads the policy. */
@@ -216,11 +212,11 @@ function thisProgram(): string {
 }
 
 /** Whether the files have their former bytes, and only root could have changed them. */
-async function areUnchanged({ files, hash }: StoredVerdict): Promise<boolean> {
+function areUnchanged({ files, hash }: StoredVerdict): boolean {
   try {
     for (const path of files) checkWriters(path);
     const parts = files.flatMap((path) => [path, readSmallFile(path, LIMITS.policyBytes)]);
-    return (await hashOf(parts)) === hash;
+    return hashOf(parts) === hash;
   } catch {
     return false;
   }

@@ -1,5 +1,5 @@
+import { digestOf } from "../../io/digester.ts";
 import * as LIMITS from "../../limits.ts";
-import { hexDigest } from "../../spec/web-digest.ts";
 import { likelyPaths, readJson } from "./manifests.ts";
 
 /** A manifest or index of a store. Its bytes match its digest. */
@@ -12,7 +12,7 @@ export interface StoredDocument {
  * Yields the JSON documents in a content store that mention a digest, starting with those of current pulls. Each is hashed, so
  * that documents changed on the disk are left out.
  */
-export async function* documentsNaming(store: string, digest: string): AsyncGenerator<StoredDocument> {
+export function* documentsNaming(store: string, digest: string): Generator<StoredDocument> {
   const seen = new Set<string>();
   const deadline = performance.now() + LIMITS.storeScanMs;
   for (const { paths } of likelyPaths(store, digest)) {
@@ -23,7 +23,8 @@ export async function* documentsNaming(store: string, digest: string): AsyncGene
       const bytes = readJson(path);
       if (bytes === null || !bytes.includes(digest)) continue;
       const [algorithm = "", hex = ""] = path.split("/").slice(-2);
-      if ((await hexDigest(bytes, algorithm)) === hex) yield { digest: `${algorithm}:${hex}`, bytes };
+      const named = `${algorithm}:${hex}`;
+      if (digestOf(bytes, algorithm) === named) yield { digest: named, bytes };
     }
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
+import { Digester } from "../../io/digester.ts";
 import { openRegularFile, readPieces, readSmallFile } from "../../io/file.ts";
-import { Digester } from "../../spec/digester.ts";
 
 /** @throws DecoderError NOT_FOUND, IO for anything but a regular file that can be read */
 export function checkRegular(path: string): void {

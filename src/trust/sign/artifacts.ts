@@ -1,7 +1,7 @@
 import { createHash, sign } from "node:crypto";
 import { encodeBase64 } from "../../encoding/base64.ts";
+import { digestOf } from "../../io/digester.ts";
 import type { Descriptor } from "../../spec/descriptor.ts";
-import { digestOf } from "../../spec/digester.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../spec/media-types.ts";
 import type { PublicKey } from "../check/key.ts";
 import { COSIGN_TYPE } from "../check/payload.ts";

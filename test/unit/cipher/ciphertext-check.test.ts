@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { CiphertextCheck } from "../../../src/cipher/ciphertext-check.ts";
-import { Digester } from "../../../src/spec/digester.ts";
+import { Digester } from "../../../src/io/digester.ts";
 
 const BYTES = Buffer.from("0123456789");
 const hex = (algorithm: string) => createHash(algorithm).update(BYTES).digest("hex");

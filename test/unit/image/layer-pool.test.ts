@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { CopyJob } from "../../../src/image/layer-jobs.ts";
 import { LayerPool } from "../../../src/image/layer-pool.ts";
-import { digestOf } from "../../../src/spec/digester.ts";
+import { digestOf } from "../../../src/io/digester.ts";
 import { wholeFile } from "../../../src/transport/blob.ts";
 import { fileOf } from "../../../src/transport/blob-output.ts";
 import { temporaryFolder } from "../../support/temporary.ts";

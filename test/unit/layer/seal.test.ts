@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { LayerEncryptor } from "../../../src/cipher/encrypt.ts";
+import { digestOf } from "../../../src/io/digester.ts";
 import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
 import { openLayer } from "../../../src/layer/open.ts";
 import { sealLayer, sealOptions } from "../../../src/layer/seal.ts";
-import { digestOf } from "../../../src/spec/digester.ts";
 import { asymmetricKey, keySet } from "../../support/jwe.ts";
 import { type KeyFiles, writeKeys } from "../../support/keys.ts";
 import { release } from "../../support/layer.ts";

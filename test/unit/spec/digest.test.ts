@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { Digester, digestOf } from "../../../src/io/digester.ts";
 import { parseDigest } from "../../../src/spec/digest.ts";
-import { Digester, digestOf } from "../../../src/spec/digester.ts";
 
 const HEX = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { digestOf } from "../../../src/spec/digester.ts";
+import { digestOf } from "../../../src/io/digester.ts";
 import { readSmall } from "../../../src/transport/blob.ts";
 import { parseSource } from "../../../src/transport/reference.ts";
 import { type NewTarEntry, packTar } from "../../../src/transport/tar.ts";

@@ -1,6 +1,6 @@
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../../../src/spec/digester.ts";
+import { digestOf } from "../../../src/io/digester.ts";
 import { checkedChunks } from "../../../src/transport/blob.ts";
 import { decompress } from "../../../src/transport/compression.ts";
 

@@ -14,8 +14,8 @@ import {
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
+import { digestOf } from "../../../src/io/digester.ts";
 import { writeDurably } from "../../../src/io/staging.ts";
-import { digestOf } from "../../../src/spec/digester.ts";
 import { fileOf } from "../../../src/transport/blob-output.ts";
 import type { ImageDestination } from "../../../src/transport/destination.ts";
 import { parseDestination } from "../../../src/transport/reference.ts";

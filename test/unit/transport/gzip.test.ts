@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../../../src/spec/digester.ts";
+import { digestOf } from "../../../src/io/digester.ts";
 import { gzip, gzipBlocks, gzipMember } from "../../../src/transport/gzip.ts";
 
 /** Compressible, and the same on every machine. */

@@ -1,13 +1,13 @@
-import { createHash, type Hash } from "node:crypto";
+import { type RunningHash, startHash } from "../process/runtime.ts";
 
 /** Hashes bytes as they pass, and returns the result as a digest. */
 export class Digester {
   readonly #algorithm: string;
-  readonly #hash: Hash;
+  readonly #hash: RunningHash;
 
   constructor(algorithm = "sha256") {
     this.#algorithm = algorithm;
-    this.#hash = createHash(algorithm);
+    this.#hash = startHash(algorithm);
   }
 
   update(chunk: Uint8Array): void {
@@ -24,7 +24,7 @@ export class Digester {
 
   /** Returns "sha256:<hex>". Call it once, at the end. */
   digest(): string {
-    return `${this.#algorithm}:${this.#hash.digest("hex")}`;
+    return `${this.#algorithm}:${this.#hash.digest().toHex()}`;
   }
 }
 
