@@ -6,9 +6,7 @@ import type { RegistryClient } from "../registry/client.ts";
 import { formatName, parseName, type RegistryName, referenceOf } from "../registry/name.ts";
 import { openClient, type RegistryAccess } from "../registry/open.ts";
 import { parseTagged } from "../transport/file-reference.ts";
-import { openLayout } from "../transport/layout.ts";
 import type { ArtifactStore, StoredManifest } from "./find/artifact-store.ts";
-import { LayoutStore } from "./find/layout-store.ts";
 import { RegistryStore } from "./find/registry-store.ts";
 import type { SignedImage } from "./found.ts";
 import { pulledName } from "./policy/image-name.ts";
@@ -82,6 +80,8 @@ function registryTarget(name: RegistryName, client: RegistryClient): TrustTarget
 async function layoutTarget(rest: string): Promise<TrustTarget> {
   const reference = parseTagged("oci", rest);
   const path = realPath(reference.path);
+  const { openLayout } = await import("../transport/layout.ts");
+  const { LayoutStore } = await import("./find/layout-store.ts");
   const source = await openLayout(reference);
   const { digest, mediaType } = source.root;
   return {

@@ -52,7 +52,6 @@ export const TRUST_CHECK: Command = {
   ],
   async run(args, ui) {
     const { checkImage } = await import("../../trust/check-image.ts");
-    const { readerBeside } = await import("../../trust/lint.ts");
     const { withDeadline } = await import("../../trust/deadline.ts");
     const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
     const wanted = await choose(args);
@@ -60,7 +59,7 @@ export const TRUST_CHECK: Command = {
     // A trust.toml is a node's own: its verifier would not find a key beside the policy.
     const read =
       "policy" in wanted && settings === undefined
-        ? readerBeside(resolve(wanted.path), (file, beside) => {
+        ? (await import("../../trust/lint.ts")).readerBeside(resolve(wanted.path), (file, beside) => {
             if (!ui.isQuiet) noteOnce(`${file} does not exist yet, and ${beside} was used instead`);
           })
         : undefined;

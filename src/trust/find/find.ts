@@ -5,7 +5,6 @@ import type { ArtifactStore } from "./artifact-store.ts";
 import { type Findings, joined } from "./attachments.ts";
 import { findInLookaside, type RegistriesConfiguration } from "./lookaside.ts";
 import { findReferrers } from "./referrers.ts";
-import { findInFolder } from "./signature-folder.ts";
 import { findByTag, type TagKind } from "./tag-signatures.ts";
 
 /** The places where an image's signatures may be. */
@@ -45,7 +44,10 @@ export async function findLocally(
   places: SignaturePlaces,
 ): Promise<Findings> {
   const { folders, registries } = places;
-  const findings = folders.map((folder) => findInFolder(folder, image.digest, wanted.kinds));
+  const findings = folders.map(async (folder) => {
+    const { findInFolder } = await import("./signature-folder.ts");
+    return await findInFolder(folder, image.digest, wanted.kinds);
+  });
   if (wanted.gpg && image.name !== undefined)
     findings.push(findInLookaside(registries, image.name, image.digest));
   return joined(await Promise.all(findings));
