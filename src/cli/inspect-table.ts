@@ -1,4 +1,5 @@
 import type { EncryptionInfo, ImageInfo, LayerInfo, PlatformInfo } from "../image/inspect.ts";
+import { UNNAMED } from "../keywrap/describe.ts";
 import { printable } from "../text.ts";
 import type { Style } from "./style.ts";
 import { count, formatBytes, shortDigest } from "./units.ts";
@@ -55,7 +56,7 @@ function renderEncryption({ encryption }: LayerInfo, style: Style): string[] {
     if (recipients.length === 0) return [`${printable(scheme)}: recipients not named in the image`];
     return recipients.map(
       ({ algorithm, id, files = [] }) =>
-        `${printable(scheme)}: ${printable([algorithm, id || "(unnamed)"].filter((it) => it).join(" "))}${files.length === 0 ? "" : style.good(`, which is ${printable(files.join(", "))}`)}`,
+        `${printable(scheme)}: ${printable([algorithm, id || UNNAMED].filter((it) => it).join(" "))}${files.length === 0 ? "" : style.good(`, which is ${printable(files.join(", "))}`)}`,
     );
   });
   return [...lines, ...trouble(encryption, style), ...openers(encryption, style)].map(

@@ -2,6 +2,7 @@ import { DecoderError } from "../errors.ts";
 import type { Running } from "../image/progress.ts";
 import type { Into, RewriteResult } from "../image/rewrite.ts";
 import type { Selection } from "../image/select.ts";
+import { UNNAMED } from "../keywrap/describe.ts";
 import type { WrapSettings } from "../keywrap/scheme.ts";
 import { printable } from "../text.ts";
 import { parseDestination } from "../transport/reference.ts";
@@ -130,7 +131,7 @@ function recipientLines(layers: RewriteResult["layers"]): string {
   return CHANGES.map((change) => {
     const all = layers.flatMap(({ recipients }) => recipients?.[change] ?? []);
     const names = new Set(
-      all.map(({ scheme, algorithm, id = "(unnamed)" }) => `${scheme}: ${algorithm ?? ""} ${id}`),
+      all.map(({ scheme, algorithm, id = UNNAMED }) => `${scheme}: ${algorithm ?? ""} ${id}`),
     );
     const shown = [...names].slice(0, RECIPIENTS_SHOWN).map((name) => printable(name));
     const more = names.size > shown.length ? `, and ${names.size - shown.length} more` : "";

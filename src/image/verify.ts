@@ -1,6 +1,6 @@
 import { DecoderError, type ErrorCode } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
-import { describeLayer } from "../keywrap/describe.ts";
+import { describeLayer, recipientNames } from "../keywrap/describe.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import { type OpenedLayer, openLayer } from "../layer/open.ts";
 import { endingAtOnce } from "../process/signals.ts";
@@ -40,7 +40,7 @@ export interface VerifyResult {
   readonly bytes: number;
 }
 
-interface LayerRecipients extends LayerPlace {
+export interface LayerRecipients extends LayerPlace {
   /** Who can decrypt the layer, as the image names them: "jwe:KID", or the scheme alone if the packet names no recipient. */
   readonly names: readonly string[];
 }
@@ -94,10 +94,7 @@ function plainLayers(tree: ImageTree, selection: Selection): LayerPlace[] {
 
 async function recipientsOf(layer: ChosenLayer): Promise<LayerRecipients> {
   const packets = await describeLayer(layer.descriptor.annotations ?? {});
-  const names = packets.flatMap(({ scheme, recipients }) =>
-    recipients.length === 0 ? [scheme] : recipients.map(({ id }) => `${scheme}:${id || "(unnamed)"}`),
-  );
-  return { ...placeOf(layer), names };
+  return { ...placeOf(layer), names: recipientNames(packets) };
 }
 
 function placeOf({ node, position, descriptor }: ChosenLayer): LayerPlace {

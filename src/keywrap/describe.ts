@@ -22,6 +22,16 @@ export function recipientName(text: string): string {
   return text.replace(/^([^\s:]+):\s+(?=\S)(?:.+\s(?=\(unnamed\)$)|\S+\s+(?=\S))/, "$1:");
 }
 
+/** Replaces the id of a recipient that has none. */
+export const UNNAMED = "(unnamed)";
+
+/** The recipients of some packets: "jwe:KID", or the scheme alone if a packet can't be read. */
+export function recipientNames(packets: readonly PacketInfo[]): string[] {
+  return packets.flatMap(({ scheme, recipients }) =>
+    recipients.length === 0 ? [scheme] : recipients.map(({ id }) => `${scheme}:${id || UNNAMED}`),
+  );
+}
+
 /**
  * Lists a layer's recipients, as far as its annotations name them without a key. A malformed packet is reported,
  * not thrown.

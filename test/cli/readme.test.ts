@@ -129,7 +129,7 @@ describeWith([ours, registry, openssl], "Publish an encrypted image", {}, () => 
     const made = await runAll(
       `${set}
       rm -f node.pem* mine.pem*
-      for key in node mine; do echo "jwe:$(ctd-decoder keygen -q $key.pem)"; done > recipients.txt
+      for key in node mine; do ctd-decoder keygen -q $key.pem; done
       ctd-decoder keygen --for signing cosign.key`,
       folder,
     );
@@ -145,13 +145,10 @@ describeWith([ours, registry, openssl], "Publish an encrypted image", {}, () => 
     const pulled = await runAll(`${set}\n${check}`, folder);
     expect(pulled.exit, `a node refuses a pull by tag: ${pulled.stderr}`).toBe(0);
 
-    const without = block
-      .replace("-r jwe:mine.pem.pub ", "")
-      .replaceAll("mine", "node")
-      .replaceAll("-ci", "-ci2");
+    const without = block.replace("-r jwe:mine.pem.pub ", "").replaceAll("-ci", "-ci2");
     const refused = await runAll(`${set}\n${without}`, folder);
     expect(refused.exit).toBe(1);
-    expect(refused.stderr).toMatch(/ is not encrypted for jwe:/);
+    expect(refused.stderr).toMatch(/ is not encrypted for jwe:mine\.pem\.pub\n/);
   });
 });
 

@@ -45,6 +45,8 @@ interface Case {
 }
 
 const GOOD = /^verify: 2 layers, .* all complete and unchanged since they were encrypted\n$/;
+const ONE = ["--require-recipient", "jwe:one.jwk.pub"];
+const TWO = ["--require-recipient", "jwe:two.jwk.pub"];
 const PROGRESS = /^(?:linux\/amd64 layer \d verified.*\n)*$/;
 const error = (text: string) =>
   new RegExp(`^(?:linux/amd64 layer \\d verified.*\\n)*ctd-decoder: error: ${text}`);
@@ -74,6 +76,26 @@ const CASES: readonly Case[] = [
   { args: ["--require-recipients", "both.txt", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
   { args: ["--require-recipients", "one.txt", "oci:one"], exit: 0, stdout: GOOD, stderr: PROGRESS },
   { args: ["--require-recipients", "printed.txt", "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  { args: [...ONE, ...TWO, "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  { args: ["--require-recipients", "one.txt", ...TWO, "oci:both"], exit: 0, stdout: GOOD, stderr: PROGRESS },
+  {
+    args: [...ONE, "oci:both"],
+    exit: 1,
+    stdout: GOOD,
+    stderr: error("linux/amd64 layer 0 is also encrypted for jwe:"),
+  },
+  {
+    args: [...ONE, ...TWO, "oci:one"],
+    exit: 1,
+    stdout: GOOD,
+    stderr: error("linux/amd64 layer 0 is not encrypted for jwe:two\\.jwk\\.pub\\n"),
+  },
+  {
+    args: ["--require-recipient", "one.jwk.pub", "oci:one"],
+    exit: 2,
+    stdout: /^$/,
+    stderr: /^ctd-decoder: error: "one\.jwk\.pub" is not a recipient\n/,
+  },
   {
     args: ["--require-recipients", "one.txt", "oci:both"],
     exit: 1,
@@ -117,6 +139,36 @@ describeWith([ours], "verify", {}, () => {
       signal: null,
       stdout: expect.stringMatching(stdout),
       stderr: expect.stringMatching(stderr),
+    });
+  });
+
+  const LAYERS = /^sha256:[0-9a-f]{64}\n.*jwe: ECDH-ES/s;
+  const INSPECTED: readonly Case[] = [
+    { args: ["--require-encrypted", ...ONE, ...TWO, "oci:both"], exit: 0, stdout: LAYERS, stderr: /^$/ },
+    { args: ["-q", ...ONE, "oci:one"], exit: 0, stdout: /^sha256:[0-9a-f]{64}\n$/, stderr: /^$/ },
+    { args: ["-q", ...ONE, "oci:half"], exit: 1, stdout: /^$/, stderr: /layer 1 is also encrypted for jwe:/ },
+    { args: [...ONE, ...TWO, "oci:half"], exit: 0, stdout: LAYERS, stderr: /^$/ },
+    {
+      args: ["--require-encrypted", ...ONE, ...TWO, "oci:half"],
+      exit: 1,
+      stdout: LAYERS,
+      stderr: error("not encrypted: linux/amd64 layer 0\\n$"),
+    },
+    {
+      args: ["--require-recipients", "both.txt", "oci:one"],
+      exit: 1,
+      stdout: LAYERS,
+      stderr: /is not encrypted/,
+    },
+    { args: [...ONE, "oci:plain"], exit: 1, stdout: /0 of 2 layers/, stderr: error("no layer is encrypted") },
+  ];
+  test.each(INSPECTED)("inspect $args, without a private key: exit code $exit", async (wanted) => {
+    const result = await command(["inspect", ...wanted.args], { cwd });
+    expect({ ...result, stdout: result.stdout.toString() }).toEqual({
+      exit: wanted.exit,
+      signal: null,
+      stdout: expect.stringMatching(wanted.stdout),
+      stderr: expect.stringMatching(wanted.stderr),
     });
   });
 

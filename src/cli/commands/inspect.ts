@@ -1,6 +1,15 @@
+import type { ImageInfo } from "../../image/inspect.ts";
+import { recipientNames } from "../../keywrap/describe.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
 import { renderImage } from "../inspect-table.ts";
+import {
+  DEMAND_OPTIONS,
+  DEMANDS_NOTE,
+  type Demandable,
+  namedDemands,
+  unmetDemand,
+} from "../recipient-demands.ts";
 import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { KEY_OPTIONS, namedKeys, OUTPUT_OPTIONS, platforms, schemeSettings } from "../shared-options.ts";
 import { interruptible } from "../ui.ts";
@@ -10,6 +19,7 @@ export const INSPECT: Command = {
   summary: "show an image's layers and who can decrypt them",
   operands: [{ name: "SOURCE", completes: "images" }],
   options: {
+    ...DEMAND_OPTIONS,
     platform: { value: "OS/ARCH", help: "only this platform", alias: "p", repeats: true },
     ...KEY_OPTIONS,
     ...REGISTRY_OPTIONS,
@@ -18,6 +28,8 @@ export const INSPECT: Command = {
   notes: [
     "With keys, the output also says which key opens which layer. SOURCE may be - for an archive, a manifest or an index on standard input.",
     "Recipients are shown with their names in the image. A JWE names a recipient by its kid. (unnamed) is a recipient without a kid. --key shows whether a private key opens the layer, or which recipient a public key or certificate is.",
+    "--require-encrypted and --require-recipient check a pushed image in CI without a private key. They compare what the image says of itself; verify also decrypts it.",
+    DEMANDS_NOTE,
   ],
   examples: [
     { command: "ctd-decoder inspect oci:app:enc", does: "shows every layer and its recipients" },
@@ -33,9 +45,14 @@ export const INSPECT: Command = {
       command: "ctd-decoder inspect --keys /etc/containerd/ocicrypt/keys oci:app:enc",
       does: "shows which key of a node opens which layer",
     },
+    {
+      command: "ctd-decoder inspect -q --require-encrypted --require-recipient jwe:node.pem.pub oci:app:enc",
+      does: "checks in CI that an image is encrypted, and for whom",
+    },
   ],
   async run(args, ui) {
     const source = parseSource(args.operand(0), transportSettings(args));
+    const demands = await namedDemands(args);
     const { KnownRecipients } = await import("../../keywrap/known-recipients.ts");
     const [settings, known] = [schemeSettings(args), new KnownRecipients()];
     const others: string[] = [];
@@ -50,7 +67,21 @@ export const INSPECT: Command = {
       ...(keys && { keys }),
     };
     const info = await interruptible((signal) => inspectImage({ ...options, signal }));
-    ui.result(info, () => renderImage(info, ui.style, ui.columns));
+    const failure = unmetDemand(demands, demandable(info));
+    ui.result(info, () => renderImage(info, ui.style, ui.columns), failure);
     ui.printIfQuiet(info.digest);
   },
 };
+
+function demandable({ platforms, others }: ImageInfo): Demandable {
+  const layers = platforms.flatMap(({ platform, layers }) =>
+    layers.map(({ position, digest, encryption }) => ({ platform, position, digest, encryption })),
+  );
+  return {
+    plain: layers.filter(({ encryption }) => encryption === undefined),
+    absent: others.filter(({ absent }) => absent),
+    recipients: layers.flatMap(({ encryption, ...place }) =>
+      encryption === undefined ? [] : [{ ...place, names: recipientNames(encryption.packets) }],
+    ),
+  };
+}

@@ -1,0 +1,128 @@
+import { DecoderError, describeSystemError } from "../errors.ts";
+import type { LayerPlace, LayerRecipients } from "../image/verify.ts";
+import { readSmallFile } from "../io/file.ts";
+import { recipientName } from "../keywrap/describe.ts";
+import { schemeOf } from "../keywrap/schemes.ts";
+import * as LIMITS from "../limits.ts";
+import type { Arguments } from "./arguments.ts";
+import type { Options } from "./command.ts";
+import { schemeSettings } from "./shared-options.ts";
+import { count } from "./units.ts";
+
+/** What a pipeline demands of an image: that it is encrypted, and for whom. */
+
+export const DEMAND_OPTIONS: Options = {
+  "require-encrypted": { help: "fail if a chosen layer is missing or not encrypted" },
+  "require-recipient": {
+    value: "RECIPIENT",
+    help: "fail unless every encrypted layer is for exactly these recipients, as encrypt takes them",
+    repeats: true,
+  },
+  "require-recipients": {
+    value: "FILE",
+    help: "the same, with SCHEME:ID of a recipient on each line of FILE",
+  },
+};
+
+export const DEMANDS_NOTE =
+  "A line of --require-recipients is SCHEME:ID, as jwe:KID, or a recipient as inspect prints it. A line that starts with # is a comment. Both options together demand the recipients of both.";
+
+interface Demands {
+  readonly isAllEncrypted: boolean;
+  /** Undefined: any recipients. */
+  readonly recipients: readonly Demanded[] | undefined;
+}
+
+interface Demanded {
+  /** As it was named. */
+  readonly text: string;
+  /** `SCHEME:ID`, in any of which an image may name it. */
+  readonly names: ReadonlySet<string>;
+}
+
+/** What of an image the demands are about. */
+export interface Demandable {
+  /** Layers that are not encrypted. */
+  readonly plain: readonly LayerPlace[];
+  /** Entries of indexes that the source lacks. */
+  readonly absent: readonly unknown[];
+  /** The encrypted layers. */
+  readonly recipients: readonly LayerRecipients[];
+}
+
+/** @throws DecoderError IO, CONFIG, USAGE, BAD_RECIPIENT */
+export async function namedDemands(args: Arguments): Promise<Demands> {
+  const isAllEncrypted = args.flag("require-encrypted");
+  const [named, file] = [args.texts("require-recipient"), args.text("require-recipients")];
+  if (named.length === 0 && file === undefined) return { isAllEncrypted, recipients: undefined };
+  const { namesOf } = await import("../keywrap/recipient-names.ts");
+  const settings = schemeSettings(args);
+  const inFiles = named.map(async (text) => ({ text, names: await namesOf(text, settings) }));
+  const listed = file === undefined ? [] : readRecipients(file);
+  return { isAllEncrypted, recipients: [...(await Promise.all(inFiles)), ...listed] };
+}
+
+/** The first demand that an image does not meet. */
+export function unmetDemand(
+  { isAllEncrypted, recipients }: Demands,
+  image: Demandable,
+): DecoderError | undefined {
+  const [first] = image.plain;
+  if (isAllEncrypted && first !== undefined) {
+    const others = image.plain.length > 1 ? ` and ${count(image.plain.length - 1, "other layer")}` : "";
+    return new DecoderError("UNHEALTHY", `not encrypted: ${describePlace(first)}${others}`);
+  }
+  if (isAllEncrypted && image.absent.length > 0)
+    return new DecoderError(
+      "UNHEALTHY",
+      `SOURCE lacks ${count(image.absent.length, "manifest")} of the index`,
+    );
+  if (recipients === undefined) return undefined;
+  if (image.recipients.length === 0)
+    return new DecoderError("BAD_RECIPIENT", "no layer is encrypted, so that none has the recipients");
+  for (const layer of image.recipients) {
+    const missing = recipients.filter(({ names }) => !layer.names.some((name) => names.has(name)));
+    const unwanted = layer.names.filter((name) => !recipients.some(({ names }) => names.has(name)));
+    if (missing.length > 0)
+      return new DecoderError(
+        "BAD_RECIPIENT",
+        `${describePlace(layer)} is not encrypted for ${missing.map(({ text }) => text).join(", ")}`,
+        { hint: `it is encrypted for ${layer.names.join(", ")}` },
+      );
+    if (unwanted.length > 0)
+      return new DecoderError(
+        "BAD_RECIPIENT",
+        `${describePlace(layer)} is also encrypted for ${unwanted.join(", ")}`,
+      );
+  }
+  return undefined;
+}
+
+export function describePlace({ platform, position }: LayerPlace): string {
+  return `${platform} layer ${position}`;
+}
+
+/** Reads a list of recipients, one a line. @throws DecoderError IO, CONFIG */
+function readRecipients(file: string): readonly Demanded[] {
+  let text: string;
+  try {
+    text = Buffer.from(readSmallFile(file, LIMITS.manifestBytes)).toString();
+  } catch (cause) {
+    throw new DecoderError("IO", `can't read ${file}: ${describeSystemError(cause)}`, { cause });
+  }
+  const lines = text.split("\n").map((line) => line.trim());
+  const isRecipient = (line: string) => line !== "" && !line.startsWith("#");
+  const bare = lines.findIndex(
+    (line) => isRecipient(line) && !line.includes(":") && schemeOf(line) === undefined,
+  );
+  // The line is not quoted: the file may be another one, with a secret.
+  if (bare >= 0)
+    throw new DecoderError("CONFIG", `line ${bare + 1} of ${file} names a recipient without a scheme`, {
+      hint: "write jwe:KID for example; inspect shows recipients in this form",
+    });
+  const names = new Set(lines.filter(isRecipient).map(recipientName));
+  if (names.size > 0) return [...names].map((name) => ({ text: name, names: new Set([name]) }));
+  throw new DecoderError("CONFIG", `${file} names no recipient`, {
+    hint: "write one recipient on each line, as jwe:KID; inspect shows them",
+  });
+}

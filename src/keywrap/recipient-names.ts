@@ -1,0 +1,22 @@
+import { DecoderError } from "../errors.ts";
+import { UNNAMED } from "./describe.ts";
+import type { WrapSettings } from "./scheme.ts";
+import { parseRecipient } from "./wrap.ts";
+
+/**
+ * The names, such as "jwe:KID", by which an image may name a recipient.
+ * @param recipient as for `encrypt`: "jwe:FILE"
+ * @throws DecoderError USAGE, BAD_RECIPIENT
+ */
+export async function namesOf(recipient: string, settings: WrapSettings): Promise<ReadonlySet<string>> {
+  const { row, value } = parseRecipient(recipient);
+  // Only the service knows which key of its own it is.
+  if (row.isNamed) return new Set([`${row.name}.${value.split(":", 1)[0]}:${UNNAMED}`]);
+  const ids = await (await row.describe()).idsOf(value, settings);
+  if (ids.length > 0) return new Set(ids.map((id) => `${row.name}:${id}`));
+  throw new DecoderError(
+    "BAD_RECIPIENT",
+    `${recipient} can't be compared: ${row.name} packets do not name their recipients`,
+    { hint: `a file for --require-recipients can hold them as ${row.name}:${UNNAMED}` },
+  );
+}
