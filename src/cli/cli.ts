@@ -1,5 +1,5 @@
 import { FLAGS, isFlag } from "../decoder/flags.ts";
-import { DecoderError } from "../errors.ts";
+import { DecoderError, errnoOf } from "../errors.ts";
 import { type Command, commandOf, wordsOf } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { commandHelp, groupHelp, programHelp, VERSION, wrap } from "./help.ts";
@@ -37,10 +37,22 @@ export async function run(argv: readonly string[]): Promise<void> {
     const args = parseArguments(command, argv.slice(wordsOf(command)));
     ui = new Ui({ isJson: args.flag("json"), isQuiet: args.flag("quiet"), isPiped });
     await command.run(args, ui);
-  } catch (error) {
+  } catch (thrown) {
+    const error = advised(thrown);
     isReported = ui.fail(error);
     throw error;
   }
+}
+
+/** Gives advice about a missing permission, unless the place that noticed it has some. */
+function advised(error: unknown): unknown {
+  if (!(error instanceof DecoderError) || error.hint !== undefined) return error;
+  const { code, message, cause } = error;
+  if (errnoOf(cause) !== "EACCES") return error;
+  return new DecoderError(code, message, {
+    cause,
+    hint: "run the command as a user who has this permission",
+  });
 }
 
 /** Whether standard output holds what the command makes. The answer is also right for a line with wrong options. */

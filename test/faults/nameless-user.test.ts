@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { describeWith, ours, root } from "../support/peers.ts";
@@ -30,6 +30,19 @@ describeWith([ours, root], "a user without a name and without a home", {}, () =>
 
   test("gets a report from doctor", () => {
     expect(call("doctor", "--json")).toHaveProperty("findings");
+  });
+
+  test("gets advice on a path without permission", () => {
+    const path = join(folder, "locked");
+    mkdirSync(path, { mode: 0o700 });
+    const { error } = call("inspect", "--json", `oci:${path}`);
+    expect(error).toEqual({
+      code: "IO",
+      message: `can't read ${path}/oci-layout: permission denied`,
+      hint: "run the command as a user who has this permission",
+    });
+    // A message that has a hint keeps it.
+    expect(call("inspect", "--json", "oci:none").error.hint).toContain("an OCI layout is");
   });
 
   test("has no credentials, which is no fault", () => {
