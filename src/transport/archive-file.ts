@@ -60,6 +60,11 @@ async function regularFile(path: string): Promise<FileRange> {
     const code = errnoOf(error) === "ENOENT" ? "NOT_FOUND" : "IO";
     throw new DecoderError(code, `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
   });
+  if (found.isDirectory()) {
+    throw new DecoderError("BAD_IMAGE", `${path} is a directory, not an archive`, {
+      hint: `an image layout is read as oci:${path}`,
+    });
+  }
   if (!found.isFile()) throw new DecoderError("BAD_IMAGE", `${path} is not a regular file`);
   return wholeFile(path, found.size);
 }

@@ -13,6 +13,7 @@ import type { Archive } from "./archive.ts";
 import { type BlobStore, type FileRange, MemoryBlobs, readBlob, readHead } from "./blob.ts";
 import { DOCKER_MANIFEST_FILE, type SavedImage } from "./docker-manifest.ts";
 import { parseObject } from "./documents.ts";
+import { LAYOUT_FILE } from "./layout-index.ts";
 
 /** The most names that a hint lists. */
 const LISTED_NAMES = 20;
@@ -78,6 +79,9 @@ async function readSaved(archive: Archive): Promise<SavedImage[]> {
     throw new DecoderError(
       "BAD_IMAGE",
       `${archive.name} is not an archive of docker save: it has no ${DOCKER_MANIFEST_FILE}`,
+      archive.find(LAYOUT_FILE) === undefined
+        ? {}
+        : { hint: "it looks like an OCI image archive: read it as oci-archive:FILE" },
     );
   }
   const images = parseList(bytes);

@@ -35,7 +35,9 @@ export function parseTagged(transport: string, rest: string): FileReference {
     return { path, tag, digest, text: `${transport}:${rest}` };
   }
   throw new DecoderError("USAGE", `"${tag}" is not a tag`, {
-    hint: "tags are letters and digits, separated by one of . _ - : @ + or /",
+    hint: tag.startsWith("//")
+      ? `did you mean docker:${tag}?`
+      : "tags are letters and digits, separated by one of . _ - : @ + or /",
   });
 }
 

@@ -1,7 +1,7 @@
 import { chmod, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeJson } from "../encoding/json-document.ts";
-import { DecoderError, describeSystemError } from "../errors.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { FolderLock } from "../io/lock.ts";
 import {
   exists,
@@ -167,19 +167,21 @@ export class LayoutDestination implements ImageDestination {
   }
 }
 
+const DESTINATION_HINT = "name a new directory, an empty one, or an image layout";
+
 /** The index of an existing layout or empty folder. @throws DecoderError EXISTS when the folder holds something else */
 async function readExistingIndex(folder: string): Promise<Document<Index>> {
   if (await exists(join(folder, INDEX_FILE))) return await readLayoutIndex(folder);
   const names = await readdir(folder).catch((error) => {
-    throw new DecoderError(
-      "EXISTS",
-      `${folder} already exists and is not an image layout: ${describeSystemError(error)}`,
-      { cause: error },
-    );
+    const why = errnoOf(error) === "ENOTDIR" ? "it is not a directory" : describeSystemError(error);
+    throw new DecoderError("EXISTS", `${folder} already exists and is not an image layout: ${why}`, {
+      hint: DESTINATION_HINT,
+      cause: error,
+    });
   });
   if (names.every((name) => name === "lost+found" || name.startsWith("."))) return NEW_INDEX;
   throw new DecoderError("EXISTS", `${folder} already exists and is not an image layout`, {
-    hint: "name a new directory, an empty one, or an image layout",
+    hint: DESTINATION_HINT,
   });
 }
 

@@ -19,8 +19,8 @@ export async function openLayout(reference: FileReference): Promise<ImageSource>
 
 /** Reads a layout folder's index. @throws DecoderError NOT_FOUND when the folder is not a layout, BAD_IMAGE, LIMIT, IO */
 export async function readLayoutIndex(folder: string): Promise<Document<Index>> {
-  const marker = await readLayoutFile(join(folder, LAYOUT_FILE));
-  const index = await readLayoutFile(join(folder, INDEX_FILE));
+  const marker = await readLayoutFile(folder, LAYOUT_FILE);
+  const index = await readLayoutFile(folder, INDEX_FILE);
   return parseLayoutIndex(marker, index, folder);
 }
 
@@ -41,7 +41,8 @@ export function folderBlobs(folder: string): BlobStore {
   };
 }
 
-async function readLayoutFile(path: string): Promise<Uint8Array> {
+async function readLayoutFile(folder: string, name: string): Promise<Uint8Array> {
+  const path = join(folder, name);
   try {
     const found = await stat(path);
     if (!found.isFile()) throw new DecoderError("BAD_IMAGE", `${path} is not a regular file`);
@@ -55,11 +56,22 @@ async function readLayoutFile(path: string): Promise<Uint8Array> {
   } catch (error) {
     if (error instanceof DecoderError) throw error;
     if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTDIR") throw unreadable(path, error);
-    throw new DecoderError("NOT_FOUND", `there is no image layout: ${path} does not exist`, {
-      hint: "an OCI layout is a directory with the files oci-layout and index.json",
-      cause: error,
+    throw await noLayout(folder, name, error);
+  }
+}
+
+/** @param name the file that was not found. @param cause the system's error */
+async function noLayout(folder: string, name: string, cause: unknown): Promise<DecoderError> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found !== undefined && !found.isDirectory()) {
+    return new DecoderError("NOT_FOUND", `${folder} is a file, not an image layout`, {
+      hint: `an archive is read as oci-archive:${folder} or docker-archive:${folder}`,
     });
   }
+  const hint = "an OCI layout is a directory with the files oci-layout and index.json";
+  return found === undefined
+    ? new DecoderError("NOT_FOUND", `there is no image layout: ${folder} does not exist`, { hint, cause })
+    : new DecoderError("NOT_FOUND", `${folder} is not an image layout: it has no ${name}`, { hint });
 }
 
 function unreadable(path: string, error: unknown): DecoderError {

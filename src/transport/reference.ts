@@ -1,4 +1,4 @@
-import { DecoderError } from "../errors.ts";
+import { DecoderError, errnoOf } from "../errors.ts";
 import { parseName } from "../registry/name.ts";
 import type {
   DestinationReference,
@@ -18,6 +18,9 @@ const SOURCE_HINT = `an image is ${SOURCE_SYNTAX}`;
 const MATERIAL_HINT = `${SOURCE_HINT}; files to make one of are ${syntaxOf("files")}`;
 const DESTINATION_HINT = `a destination is ${DESTINATION_SYNTAX}`;
 
+/** An absolute path, or one that begins with a dot. */
+const PATH = /^\.{0,2}\//;
+
 /** Without credentials of one's own, certificates or proxies. */
 const PLAIN: TransportSettings = { registry: { environment: {} }, onNote: () => undefined };
 
@@ -25,7 +28,7 @@ const PLAIN: TransportSettings = { registry: { environment: {} }, onNote: () => 
 export function parseSource(text: string, settings = PLAIN): SourceReference {
   if (text === "-") return STANDARD_INPUT;
   const { transport, rest } = split(text, SOURCE_HINT);
-  if (transport.source !== undefined) return transport.source(rest, settings);
+  if (transport.source !== undefined) return advising(transport.source(rest, settings), rest);
   throw new DecoderError("USAGE", `${text} is not an image yet`, {
     hint: "ctd-decoder encrypt makes an image of it",
   });
@@ -35,8 +38,8 @@ export function parseSource(text: string, settings = PLAIN): SourceReference {
 export function parseMaterial(text: string, settings = PLAIN): SourceReference | FilesReference {
   if (text === "-") return STANDARD_INPUT;
   const { transport, rest } = split(text, MATERIAL_HINT);
-  const parse = transport.source ?? transport.files;
-  if (parse !== undefined) return parse(rest, settings);
+  if (transport.source !== undefined) return advising(transport.source(rest, settings), rest);
+  if (transport.files !== undefined) return transport.files(rest);
   throw new DecoderError("USAGE", `an image can't be read from ${text}`, { hint: MATERIAL_HINT });
 }
 
@@ -58,8 +61,31 @@ function split(text: string, hint: string): { readonly transport: Transport; rea
   const transport = TRANSPORTS.find(({ name }) => name === text.slice(0, Math.max(colon, 0)));
   const rest = text.slice(colon + 1);
   if (transport !== undefined && rest !== "") return { transport, rest };
-  const suggestion = namesRegistry(text) ? `did you mean docker://${text}? ` : "";
-  throw new DecoderError("USAGE", `"${text}" does not name an image`, { hint: suggestion + hint });
+  const onDisk = /\.tar\b/.test(text) ? "oci-archive" : "oci";
+  const meant = PATH.test(text) ? `${onDisk}:${text}` : inRegistry(text);
+  throw new DecoderError("USAGE", `"${text}" does not name an image`, {
+    hint: meant === undefined ? hint : `did you mean ${meant}? ${hint}`,
+  });
+}
+
+/** Suggests another transport if the path does not exist: it may be a name with a transport of its own, or a registry's. */
+function advising(source: SourceReference, rest: string): SourceReference {
+  const meant = namesTransport(rest) ? rest : inRegistry(rest);
+  if (meant === undefined) return source;
+  return {
+    ...source,
+    open: async (options) =>
+      await source.open(options).catch((error) => {
+        if (!(error instanceof DecoderError) || errnoOf(error.cause) !== "ENOENT") throw error;
+        const hint = `did you mean ${meant}?`;
+        throw new DecoderError(error.code, error.message, { hint, cause: error.cause });
+      }),
+  };
+}
+
+/** How to write a name that begins with a registry's; undefined for any other text. */
+function inRegistry(text: string): string | undefined {
+  return namesRegistry(text) ? `docker://${text}` : undefined;
 }
 
 /** Whether a text is an image's name that begins with a registry's, as `sign` and the trust commands take it. */

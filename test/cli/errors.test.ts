@@ -26,6 +26,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "policy.json"), '{"default": [{"type": "reject"}]}');
   writeFileSync(join(folder, "comments.toml"), "# no processors\n");
   mkdirSync(join(folder, "root"));
+  writeFileSync(join(folder, "plain.tar"), await tar({ "oci-layout": Buffer.from("{}") }));
 });
 
 const FOR_NODE = ["--recipient", "jwe:keys/node.pub.pem"];
@@ -193,6 +194,71 @@ const IMAGES: readonly Failure[] = [
     run: ["layer", ...WITH_KEY, "--platform", "linux/arm64", "oci:plain"],
     code: "BAD_MEDIA_TYPE",
     message: /not encrypted/,
+  },
+];
+
+/** Names of what is there in another form, or elsewhere. */
+const MISNAMED: readonly Failure[] = [
+  {
+    run: ["inspect", "oci:bad.json:v1"],
+    code: "NOT_FOUND",
+    message: /^bad\.json is a file, not an image layout$/,
+    hint: /oci-archive:bad\.json or docker-archive:bad\.json$/,
+  },
+  {
+    run: ["inspect", "oci:root"],
+    code: "NOT_FOUND",
+    message: /^root is not an image layout: it has no oci-layout$/,
+    hint: /oci-layout and index\.json/,
+  },
+  {
+    run: ["inspect", "oci:oci-archive:none"],
+    code: "NOT_FOUND",
+    message: /: oci-archive does not exist$/,
+    hint: /^did you mean oci-archive:none\?$/,
+  },
+  {
+    run: ["inspect", "oci:reg.test/app:1"],
+    code: "NOT_FOUND",
+    message: /: reg\.test\/app does not exist$/,
+    hint: /^did you mean docker:\/\/reg\.test\/app:1\?$/,
+  },
+  {
+    run: ["inspect", "oci:docker://reg.test/app"],
+    code: "USAGE",
+    message: /"\/\/reg\.test\/app" is not a tag/,
+    hint: /^did you mean docker:\/\/reg\.test\/app\?$/,
+  },
+  {
+    run: ["inspect", "./plain"],
+    code: "USAGE",
+    message: /does not name an image/,
+    hint: /^did you mean oci:\.\/plain\? an image is /,
+  },
+  {
+    run: ["inspect", "/none.tar.gz"],
+    code: "USAGE",
+    message: /does not name an image/,
+    hint: /^did you mean oci-archive:\/none\.tar\.gz\? an image is /,
+  },
+  { run: ["inspect", "plain"], code: "USAGE", message: /does not name an image/, hint: /^an image is / },
+  {
+    run: ["inspect", "oci-archive:root"],
+    code: "BAD_IMAGE",
+    message: /^root is a directory, not an archive$/,
+    hint: /^an image layout is read as oci:root$/,
+  },
+  {
+    run: ["inspect", "docker-archive:plain.tar"],
+    code: "BAD_IMAGE",
+    message: /it has no manifest\.json$/,
+    hint: /^it looks like an OCI image archive/,
+  },
+  {
+    run: ["encrypt", ...FOR_NODE, "oci:plain", "oci:bad.json"],
+    code: "EXISTS",
+    message: /^bad\.json already exists and is not an image layout: it is not a directory$/,
+    hint: /a new directory/,
   },
 ];
 
@@ -365,7 +431,7 @@ const NODE: readonly Failure[] = [
   { run: ["man", "encrypt"], code: "USAGE", message: /unexpected argument "encrypt"/ },
 ];
 
-const CASES = [...PIPED, ...LINE, ...IMAGES, ...TRUST, ...NODE].map((it) => {
+const CASES = [...PIPED, ...LINE, ...IMAGES, ...MISNAMED, ...TRUST, ...NODE].map((it) => {
   const {
     run: [name = "", ...args],
     ...expected

@@ -59,18 +59,19 @@ test.each([
 });
 
 test.each([
-  ["127.0.0.1:5077/team/app:1.0", true],
-  ["registry.example/app", true],
-  ["app:1.0", false],
-  ["./app", false],
-  ["layouts/app", false],
-  ["registry.example/App", false],
-  ["", false],
-])("%j without a transport: docker:// is suggested: %j", (text, isSuggested) => {
+  ["127.0.0.1:5077/team/app:1.0", "docker://127.0.0.1:5077/team/app:1.0"],
+  ["registry.example/app", "docker://registry.example/app"],
+  ["app:1.0", undefined],
+  ["./app", "oci:./app"],
+  ["../app:1.0", "oci:../app:1.0"],
+  ["/app.tar", "oci-archive:/app.tar"],
+  ["layouts/app", undefined],
+  ["registry.example/App", undefined],
+  ["", undefined],
+])("%j without a transport: %j is suggested", (text, meant) => {
   for (const parse of [parseSource, parseMaterial, parseDestination]) {
-    const start = isSuggested
-      ? `^did you mean docker://${text}\\? (?:an image|a destination) is oci:`
-      : "^an? ";
+    const start =
+      meant === undefined ? "^an? " : `^did you mean ${meant}\\? (?:an image|a destination) is oci:`;
     expect(() => parse(text)).toThrow(
       expect.objectContaining({ code: "USAGE", hint: expect.stringMatching(start) }),
     );
