@@ -255,6 +255,7 @@ export class RegistryClient {
     return await refusal(attempted, {
       host: this.#options.host.name,
       target: this.target,
+      plainHttpAdvice: this.session.plainHttpAdvice,
       isElsewhere: attempted.response.url.host !== new URL(this.session.host.api).host,
       what,
       action,

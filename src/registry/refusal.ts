@@ -13,6 +13,8 @@ interface Refused {
   readonly target: string;
   /** Whether another server answered, to which the registry's leads. It got no credentials. */
   readonly isElsewhere: boolean;
+  /** What to do if the registry speaks TLS; undefined unless plain HTTP alone was to be used. */
+  readonly plainHttpAdvice: string | undefined;
   /** What was to be had or done: "tag v9", "blob sha256:…". */
   readonly what: string;
   readonly action: "read" | "push";
@@ -29,7 +31,8 @@ const SHOWN_CHARS = 512;
 
 /** @returns NOT_FOUND, UNAUTHORIZED or REGISTRY */
 export async function refusal({ response, attempts }: Attempted, refused: Refused): Promise<DecoderError> {
-  const said = saidBy(await bodyOf(response), response);
+  const errors = errorsIn(await bodyOf(response));
+  const said = saidBy(errors, response);
   const { status, url } = response;
   if (refused.isElsewhere && (status === 401 || status === 403)) {
     const where = `${url.host}, to which ${refused.host} leads for ${refused.what}`;
@@ -50,7 +53,7 @@ export async function refusal({ response, attempts }: Attempted, refused: Refuse
   return new DecoderError(
     "REGISTRY",
     `${host} refused ${what} with ${status}${said}`,
-    encryptedHint(refused, status),
+    errors === undefined ? plainHttpHint(refused, status) : encryptedHint(refused, status),
   );
 }
 
@@ -122,6 +125,14 @@ function encryptedHint({ isEncrypted }: Refused, status: number): { hint?: strin
     : {};
 }
 
+/** TLS servers in Go, nginx and Apache answer plain HTTP with 400, and a text that is not a registry's. */
+function plainHttpHint(refused: Refused, status: number): { hint?: string } {
+  const { plainHttpAdvice, isElsewhere } = refused;
+  return status === 400 && plainHttpAdvice !== undefined && !isElsewhere
+    ? { hint: plainHttpAdvice }
+    : encryptedHint(refused, status);
+}
+
 async function bodyOf(response: HttpResponse): Promise<Uint8Array> {
   try {
     return await response.read(LIMITS.registryErrorBytes);
@@ -130,10 +141,15 @@ async function bodyOf(response: HttpResponse): Promise<Uint8Array> {
   }
 }
 
-/** Distribution-spec, "Error Codes": never `detail`, which may hold anything. @returns ": CODE: message; …" or "" */
-function saidBy(body: Uint8Array, response: HttpResponse): string {
+/** Distribution-spec, "Error Codes". Undefined if the answer is not in that form. */
+function errorsIn(body: Uint8Array): readonly unknown[] | undefined {
   const errors = parseJsonObject(body)?.["errors"];
-  if (!Array.isArray(errors)) {
+  return Array.isArray(errors) ? errors : undefined;
+}
+
+/** Never `detail`, which may hold anything. @returns ": CODE: message; …" or "" */
+function saidBy(errors: readonly unknown[] | undefined, response: HttpResponse): string {
+  if (errors === undefined) {
     return /^text\/html\b/i.test(response.header("content-type") ?? "")
       ? ", and sent a web page: perhaps a proxy's"
       : "";

@@ -3,7 +3,7 @@ import * as LIMITS from "../system-limits.ts";
 import { Agents } from "./agent.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Challenge } from "./challenge.ts";
-import { isNotTls, isRefused } from "./connection-error.ts";
+import { isCutOff, isNotHttp, isNotTls, isRefused } from "./connection-error.ts";
 import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 import { exchange, type HttpResponse, readAhead } from "./http.ts";
 import type { HttpRequest, Method, RequestBody } from "./http-request.ts";
@@ -87,6 +87,13 @@ export class Session {
   get host(): RegistryHost {
     const { host } = this.#options;
     return this.#api.protocol === "http:" ? { ...host, plainHttp: "only" } : host;
+  }
+
+  /** What to do if plain HTTP is not understood; undefined if TLS was to be tried as well. */
+  get plainHttpAdvice(): string | undefined {
+    const { plainHttp, api } = this.#options.host;
+    if (plainHttp !== "only") return undefined;
+    return `if it speaks TLS, ${api.startsWith("https:") ? "leave out --plain-http" : "write https:// in hosts.toml"}`;
   }
 
   /** Sends a request as often as it takes. @throws DecoderError REGISTRY, UNAUTHORIZED, CONFIG, INTERRUPTED */
@@ -181,13 +188,22 @@ export class Session {
     try {
       return await exchange(await this.#prepared(request, to), this.#agents);
     } catch (error) {
-      if (!this.#isPlain(error, to)) throw error;
+      if (!this.#isPlain(error, to)) throw this.#advised(error, to);
       this.#mayFallBack = false;
       this.#api.protocol = "http:";
       const plain = new URL(to);
       plain.protocol = "http:";
       return await exchange(await this.#prepared(request, plain), this.#agents);
     }
+  }
+
+  /** Adds advice where a server that speaks TLS may have been sent plain HTTP: most then break the connection. */
+  #advised(error: unknown, { protocol, host }: URL): unknown {
+    const hint = this.plainHttpAdvice;
+    if (hint === undefined || !(error instanceof DecoderError) || !(isCutOff(error) || isNotHttp(error)))
+      return error;
+    if (protocol !== "http:" || host !== this.#api.host) return error;
+    return new DecoderError(error.code, error.message, { cause: error.cause, hint });
   }
 
   /**

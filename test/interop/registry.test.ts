@@ -320,6 +320,15 @@ describeWith([registry, openssl, ours], "with a docker-registry that speaks TLS"
     await succeed([...encrypt(), "--dest-tls-verify=false", `docker://${host}/any:v1`]);
   });
 
+  test.each([
+    ["read", () => ["inspect"]],
+    ["push", () => encrypt()],
+  ])("--plain-http fails with a hint: %s", async (_what, args) => {
+    const { exit, stderr } = await command([...args(), "--plain-http", `docker://${host}/app:v1`]);
+    expect(exit).toBe(1);
+    expect(stderr).toMatch(/ with 400\nctd-decoder: hint: if it speaks TLS, leave out --plain-http\n$/);
+  });
+
   test("an unknown authority is named", async () => {
     const { exit, stderr } = await command([...encrypt(), `docker://${host}/app:v1`]);
     expect(exit).toBe(1);
