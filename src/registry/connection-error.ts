@@ -76,10 +76,6 @@ export function isCutOff(error: unknown): boolean {
   return code === "ECONNRESET" || code === "EPIPE";
 }
 
-export function isNotHttp(error: unknown): boolean {
-  return causeOf(error).code === "EBADMSG";
-}
-
 /** Whether the same request may succeed a moment later. */
 export function isPassing(error: unknown): boolean {
   return RETRIED.has(causeOf(error).code);

@@ -3,7 +3,7 @@ import * as LIMITS from "../system-limits.ts";
 import { Agents } from "./agent.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Challenge } from "./challenge.ts";
-import { isCutOff, isNotHttp, isNotTls, isRefused } from "./connection-error.ts";
+import { isCutOff, isNotTls, isRefused } from "./connection-error.ts";
 import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 import { exchange, type HttpResponse, readAhead } from "./http.ts";
 import type { HttpRequest, Method, RequestBody } from "./http-request.ts";
@@ -200,9 +200,8 @@ export class Session {
   /** Adds advice where a server that speaks TLS may have been sent plain HTTP: most then break the connection. */
   #advised(error: unknown, { protocol, host }: URL): unknown {
     const hint = this.plainHttpAdvice;
-    if (hint === undefined || !(error instanceof DecoderError) || !(isCutOff(error) || isNotHttp(error)))
-      return error;
-    if (protocol !== "http:" || host !== this.#api.host) return error;
+    const isOwn = protocol === "http:" && host === this.#api.host;
+    if (hint === undefined || !isOwn || !isCutOff(error) || !(error instanceof DecoderError)) return error;
     return new DecoderError(error.code, error.message, { cause: error.cause, hint });
   }
 

@@ -14,14 +14,19 @@ const answer = (status: string, body: string) => (socket: Socket) =>
 const GO = answer("400 Bad Request", "Client sent an HTTP request to an HTTPS server.\n");
 const REFUSED = answer("400 Bad Request", '{"errors":[{"code":"NAME_INVALID"}]}');
 
-/** @returns the hint of the error */
-async function askedBy(change: Partial<RegistryHost>, reply: (socket: Socket) => void) {
+/** @returns "127.0.0.1:41234" */
+async function serve(reply: (socket: Socket) => void): Promise<string> {
   const server = createServer((socket) => {
     socket.on("error", () => undefined).once("data", () => reply(socket));
   }).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
-  const host = hostOf(`127.0.0.1:${(server.address() as AddressInfo).port}`, { environment: {} });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** @returns the hint of the error */
+async function askedBy(change: Partial<RegistryHost>, reply: (socket: Socket) => void) {
+  const host = hostOf(await serve(reply), { environment: {} });
   const api = change.api === undefined ? host.api : host.api.replace("https:", change.api);
   const client = new RegistryClient({
     ...{ host: { ...host, ...change, api }, repository: "app", access: "pull", environment: {} },
@@ -44,7 +49,17 @@ test.each<[string, Partial<RegistryHost>, (socket: Socket) => void, string | und
   ["the answer of a server in Go, by a node's file", { plainHttp: "only", api: "http:" }, GO, FILE],
   ["a registry's own refusal", { plainHttp: "only" }, REFUSED, undefined],
   ["another status", { plainHttp: "only" }, answer("405 Not Allowed", ""), undefined],
+  ["an answer that is not HTTP", { plainHttp: "only" }, (socket) => socket.end("x\r\n\r\n"), undefined],
   ["a broken connection where TLS is tried", { plainHttp: "fallback" }, END, undefined],
 ])("%s after plain HTTP: its hint", async (_what, change, reply, hint) => {
   expect(await askedBy(change, reply)).toBe(hint);
+});
+
+test.each([
+  ["breaks the connection", END],
+  ["refuses it as a server in Go does", GO],
+])("another server that %s is not the registry's own", async (_what, reply) => {
+  const other = await serve(reply);
+  const redirect = answer(`307 Temporary Redirect\r\nLocation: http://${other}/`, "");
+  expect(await askedBy({ plainHttp: "only" }, redirect)).toBeUndefined();
 });
