@@ -73,12 +73,12 @@ export class AuditLog {
     });
   }
 
-  refused(error: unknown, layer: FoundLayer | undefined): void {
+  refused(error: unknown, layer: () => FoundLayer | undefined): void {
     if (this.#isWritten) return;
     const isKnown = error instanceof DecoderError;
     const verdict = isKnown ? { verdict: error.code, message: cut(error.message) } : { verdict: "INTERNAL" };
     try {
-      this.#write({ ...verdict, ...this.#layer(layer) });
+      this.#write({ ...verdict, ...this.#layer(layer()) });
     } catch {
       // The layer is refused anyway, and the caller must see that reason.
     }

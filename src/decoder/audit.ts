@@ -21,8 +21,8 @@ export interface Audit {
    * @throws DecoderError AUDIT, if the line is required
    */
   authentic(found: FoundLayer, layer: OpenedLayer, bytes: number): void;
-  /** @param layer the one that was refused, if it is known */
-  refused(error: unknown, layer: FoundLayer | undefined): void;
+  /** @param layer finds the one that was refused, if it can be known. It is called at most once, and may read the content store */
+  refused(error: unknown, layer: () => FoundLayer | undefined): void;
 }
 
 /** Names the audit log where no flag does. */

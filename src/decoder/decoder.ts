@@ -28,22 +28,35 @@ export async function decode(
   const { keys: keyOptions, store, providers, release, audit: auditOptions } = options;
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
   const seen: FoundLayer[] = [];
+  let layers: Handover["layers"] = [];
   try {
-    const { layers, parameters } = await receive(input, store, environment[MEDIA_TYPE_VARIABLE], seen);
+    const handover = await receive(input, store, environment[MEDIA_TYPE_VARIABLE], seen);
+    layers = handover.layers;
     const trusted = await trustedLayers(layers, options, environment);
-    const keys = await loadKeys(keyOptions, parameters);
+    const keys = await loadKeys(keyOptions, handover.parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
     const opened = await openingsFor(trusted, keys, { options, settings });
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
-    const [layer] = seen;
+    const layer = () => refusedLayer(layers, seen);
     audit.refused(error, layer);
     if (auditOptions.journal && environment[MEDIA_TYPE_VARIABLE])
-      (await import("./journal.ts")).reportRefusal(error, layer?.descriptor);
+      (await import("./journal.ts")).reportRefusal(error, layer()?.descriptor);
     throw error;
   }
+}
+
+/** The layer that a refusal names. Unusable keys are noticed before the content store is searched for it. */
+function refusedLayer(layers: Handover["layers"], seen: readonly FoundLayer[]): FoundLayer | undefined {
+  if (seen.length > 0) return seen[0];
+  try {
+    for (const [layer] of layers) return layer;
+  } catch {
+    // The refusal has its reason already.
+  }
+  return undefined;
 }
 
 /** Passes the layers through and notes them, so that a refusal can name the first one. */

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { thumbprint } from "../../src/keys/thumbprint.ts";
+import { ContentStore } from "../support/content-store.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { type Encrypted, encryptFor } from "../support/encrypted.ts";
 import { type KeyFiles, writeKeys } from "../support/keys.ts";
@@ -83,6 +84,32 @@ describeWith([ours], "the audit log", {}, () => {
     expect(added[0]).toMatchObject({ layer: layer.descriptor.digest, image: { trusted: false } });
     expect(added[1]).toMatchObject({ layer: layer.descriptor.digest, image: { trusted: true } });
     expect(added[2]).not.toHaveProperty("layer");
+  });
+
+  test("a layer of the content store is named although the keys can't be used", async () => {
+    const store = new ContentStore(join(folder, "containerd"));
+    store.add(layer.ciphertext);
+    store.addManifest([layer.descriptor]);
+    const refuse = async (file: string, ...args: readonly string[]) => {
+      const unusable = ["--key-passwords-path", "/nonexistent", "--audit-log", file];
+      const { exit, stderr } = await decode(ours, {
+        layer: layer.ciphertext,
+        args: ["--decryption-keys-path", dirname(key.privatePath("pkcs8.pem")), ...unusable, ...args],
+      });
+      expect([exit, stderr]).toEqual([1, expect.stringContaining("/nonexistent")]);
+      return lines(file);
+    };
+    expect(await refuse(join(folder, "store.log"), "--content-store", store.folder)).toMatchObject([
+      { verdict: "BAD_KEY", layer: layer.descriptor.digest, mediaType: layer.descriptor.mediaType },
+    ]);
+    // What keeps the layer from being found is not the reason of the refusal.
+    const [unnamed] = await refuse(
+      join(folder, "unnamed.log"),
+      "--content-store",
+      new ContentStore(join(folder, "empty")).folder,
+    );
+    expect(unnamed).toMatchObject({ verdict: "BAD_KEY" });
+    expect(unnamed).not.toHaveProperty("layer");
   });
 
   test("the environment can also name the log; the option takes precedence", async () => {

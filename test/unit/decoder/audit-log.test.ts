@@ -38,7 +38,7 @@ describe("the verdict", () => {
   test("is the first one: a failure after it adds no line", () => {
     const audit = start();
     audit.authentic(found("sha256:a"), opened(), 10);
-    audit.refused(new DecoderError("IO", "the reader went away"), undefined);
+    audit.refused(new DecoderError("IO", "the reader went away"), () => undefined);
     expect(lines()).toMatchObject([{ verdict: "authentic", layer: "sha256:a", bytes: 10 }]);
   });
 
@@ -49,8 +49,8 @@ describe("the verdict", () => {
   });
 
   test("of a refusal names the layer, if it is known", () => {
-    start().refused(new DecoderError("NO_KEY", "no key here"), found("sha256:first"));
-    start().refused(new DecoderError("NO_PAYLOAD", "none"), undefined);
+    start().refused(new DecoderError("NO_KEY", "no key here"), () => found("sha256:first"));
+    start().refused(new DecoderError("NO_PAYLOAD", "none"), () => undefined);
     expect(lines()).toMatchObject([
       { verdict: "NO_KEY", message: "no key here", layer: "sha256:first" },
       { verdict: "NO_PAYLOAD" },
@@ -59,12 +59,12 @@ describe("the verdict", () => {
   });
 
   test("of a refusal has a message that is cut", () => {
-    start().refused(new DecoderError("NO_KEY", `\n${"x".repeat(10_000)}`), undefined);
+    start().refused(new DecoderError("NO_KEY", `\n${"x".repeat(10_000)}`), () => undefined);
     expect(lines()).toMatchObject([{ verdict: "NO_KEY", message: expect.stringMatching(/^ x{400,512}…$/) }]);
   });
 
   test("of an internal error does not show its message, which might quote a secret", () => {
-    start().refused(new Error("hunter2"), undefined);
+    start().refused(new Error("hunter2"), () => undefined);
     expect(lines()).toMatchObject([{ verdict: "INTERNAL" }]);
     expect(readFileSync(file, "utf8")).not.toContain("hunter2");
   });
@@ -101,5 +101,5 @@ test("a line that can't be written stops the release only where it is required",
     expect.objectContaining({ code: "AUDIT" }),
   );
   start({ ...missing, isRequired: false }).authentic(found("sha256:a"), opened(), 1);
-  start(missing).refused(new DecoderError("NO_KEY", "no key here"), undefined);
+  start(missing).refused(new DecoderError("NO_KEY", "no key here"), () => undefined);
 });
