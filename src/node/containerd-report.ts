@@ -8,6 +8,7 @@ import type { Finding } from "./finding.ts";
 import { NodeRoot } from "./node-root.ts";
 import { NOTHING_INSTALLED, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
+import { restartAdvice } from "./restart-advice.ts";
 import { Service } from "./service.ts";
 
 /** The running containerd that a report is about. @param configFile the one it was started with; undefined: any */
@@ -54,7 +55,11 @@ export function* pendingRestart(
   if (running === undefined) return;
   const { pid, started } = running;
   const service = new Service(node, unitOf(node, distributionOf(node, files[0]?.path)), {});
-  const hint = `restart it by \`ctd-decoder install --restart\`, or \`${service.restartCommand}\``;
+  const { restartCommand } = service;
+  const hint =
+    restartCommand === undefined
+      ? restartAdvice(restartCommand)
+      : `restart it by \`ctd-decoder install --restart\`, or \`${restartCommand}\``;
   // Other users than root may not read the record.
   const record = attempt([], () => readRecord(node)) ?? NOTHING_INSTALLED;
   if (isStillPending(record, running))

@@ -7,8 +7,8 @@ export interface InstallReport {
   readonly files: readonly InstalledPath[];
   readonly keys?: KeySync;
   readonly restart: Restart;
-  /** How to restart containerd by hand. */
-  readonly restartCommand: string;
+  /** How to restart containerd by hand; undefined if neither systemd nor OpenRC runs the machine. */
+  readonly restartCommand: string | undefined;
   readonly findings: readonly Finding[];
   readonly isDryRun: boolean;
 }

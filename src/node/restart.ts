@@ -2,6 +2,7 @@ import { bootTime, type RunningContainerd } from "../containerd/process.ts";
 import { DecoderError } from "../errors.ts";
 import { notUndone } from "./failure.ts";
 import type { InstallRecord } from "./record.ts";
+import { restartAdvice } from "./restart-advice.ts";
 import type { Service } from "./service.ts";
 
 /** Whether containerd uses the new configuration. */
@@ -53,7 +54,7 @@ export async function restartOrUndo(
       "RESTART_PENDING",
       `containerd was not restarted, and runs with its old configuration: ${problem}`,
       {
-        hint: `run this again with --restart, or \`${service.restartCommand}\``,
+        hint: `run this again with --restart, or ${restartAdvice(service.restartCommand)}`,
       },
     );
   }

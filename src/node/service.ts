@@ -3,6 +3,7 @@ import { type CommandResult, runCommand } from "../process/command.ts";
 import * as LIMITS from "../system-limits.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { programOf } from "./program.ts";
+import { restartAdvice } from "./restart-advice.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -18,14 +19,16 @@ export class Service {
     this.#environment = environment;
   }
 
-  /** What an operator types to restart it. */
-  get restartCommand(): string {
-    return this.#hasOpenRc ? `rc-service ${this.unit} restart` : `systemctl restart ${this.unit}`;
+  /** What an operator types to restart it; undefined if neither systemd nor OpenRC runs the machine. */
+  get restartCommand(): string | undefined {
+    if (this.#hasOpenRc) return `rc-service ${this.unit} restart`;
+    return this.#hasSystemd ? `systemctl restart ${this.unit}` : undefined;
   }
 
   /** Where an operator reads why it did not start. */
   get logs(): string {
-    return this.#hasOpenRc ? "the service's log in /var/log" : `\`journalctl --unit ${this.unit}\``;
+    if (this.#hasOpenRc) return "the service's log in /var/log";
+    return this.#hasSystemd ? `\`journalctl --unit ${this.unit}\`` : "containerd's log";
   }
 
   /** @throws DecoderError NOT_FOUND if the service is missing, UNHEALTHY if the service manager does not answer */
@@ -57,7 +60,7 @@ export class Service {
     const lines = Buffer.from(result.errors).toString().trim().split("\n");
     // OpenRC prints its verdict after complaints about folders: " * ERROR: containerd failed to start".
     const line = lines.find((it) => /error/i.test(it)) ?? lines[0];
-    return line?.replace(/^[ *]+/, "") || `\`${this.restartCommand}\` failed`;
+    return line?.replace(/^[ *]+/, "") || `\`${this.restartCommand ?? "systemctl restart"}\` failed`;
   }
 
   async isRunning(): Promise<boolean> {
@@ -68,11 +71,16 @@ export class Service {
   }
 
   get #withoutRestart(): string {
-    return `run without --restart, and restart it by \`${this.restartCommand}\``;
+    return `run without --restart, and ${restartAdvice(this.restartCommand)}`;
   }
 
   get #hasOpenRc(): boolean {
     return this.#node.exists("/sbin/openrc-run") && !this.#node.exists("/run/systemd/system");
+  }
+
+  /** sd_booted(3). Another root may be that of a machine that does not run. */
+  get #hasSystemd(): boolean {
+    return this.#node.folder !== "" || this.#node.exists("/run/systemd/system");
   }
 
   /** From a pod, the node's service manager is reached in the namespaces of its first process. */

@@ -10,6 +10,7 @@ import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { type InstalledFile, type InstallRecord, readRecord, removeRecord, writeRecord } from "./record.ts";
 import { isStillPending, type Restart } from "./restart.ts";
+import { restartAdvice } from "./restart-advice.ts";
 import { Service } from "./service.ts";
 import { removeLeftovers } from "./transaction.ts";
 import { stepsFor, type UninstallStep } from "./uninstall-steps.ts";
@@ -27,7 +28,7 @@ export interface UninstallReport {
   /** Copied keys that were removed. */
   readonly keys: readonly string[];
   readonly restart: Restart;
-  readonly restartCommand: string;
+  readonly restartCommand: string | undefined;
   readonly findings: readonly Finding[];
   readonly isDryRun: boolean;
 }
@@ -148,6 +149,6 @@ function hintFor({ path, kind, backup }: InstalledFile): string | undefined {
 
 function notRestarted(service: Service): DecoderError {
   return new DecoderError("RESTART_PENDING", "everything was uninstalled, but containerd was not restarted", {
-    hint: `run \`${service.restartCommand}\``,
+    hint: restartAdvice(service.restartCommand),
   });
 }

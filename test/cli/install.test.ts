@@ -665,6 +665,32 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(snapshot(node)).toEqual(before);
     });
 
+    test.each([
+      ["no service manager", "", /restart containerd the way it was started: neither systemd nor OpenRC/],
+      ["systemd", "mkdir -p /run/systemd/system", /restart it by `systemctl restart containerd`/],
+    ])("on this machine with %s gets advice that works there", async (_what, prepare, advice) => {
+      const script = [
+        "for d in /etc/containerd /usr/local/bin /var/lib /run; do mkdir -p $d; mount -t tmpfs tmpfs $d; done",
+        prepare,
+        'for args in "--restart" "--dry-run" ""; do PATH= "$0" install --containerd 2.1.9 $args || echo $?; done',
+      ];
+      const alone = ["--mount", "--pid", "--fork", "--mount-proc"];
+      const unshare = { name: "unshare", command: "unshare", args: [...alone, "bash", "-uc"] };
+      const { stdout, stderr } = await run(unshare, [script.join("\n"), ours.command]);
+      const [refused = "", withoutSystemctl = "", pending = "", rest] = stderr
+        .split(/^ctd-decoder: (?:error|hint): /m)
+        .slice(1);
+      expect([refused, pending]).toEqual([
+        "systemctl is not on PATH; nothing was changed\n",
+        "containerd reads the new configuration only after a restart\n",
+      ]);
+      expect(withoutSystemctl).toMatch(/^run without --restart, and restart /);
+      for (const hint of [withoutSystemctl, rest]) expect(hint).toMatch(advice);
+      const command = prepare === "" ? "" : ": systemctl restart containerd";
+      expect(stdout.toString()).toContain(`\ncontainerd would need a restart${command}\n`);
+      expect(stdout.toString().match(/^\d$/gm)).toEqual(["1", "3"]);
+    });
+
     test("without a service manager changes nothing", async () => {
       const node = nodes.make({ [CONFIG]: "version = 2\n" });
       const before = snapshot(node);

@@ -3,6 +3,7 @@ import { KEYS_PATH, PROGRAM_PATH } from "../../containerd/stream-processors.ts";
 import { DecoderError } from "../../errors.ts";
 import type { InstallReport } from "../../node/install-report.ts";
 import type { KeySync } from "../../node/key-sync.ts";
+import { restartAdvice } from "../../node/restart-advice.ts";
 import type { TenantsOptions } from "../../node/tenants-plan.ts";
 import { printable } from "../../text.ts";
 import type { Arguments } from "../arguments.ts";
@@ -121,10 +122,10 @@ function tenantsOptions(args: Arguments): TenantsOptions {
   };
 }
 
-/** @param command how to restart containerd by hand */
-export function restartPending(message: string, command: string): DecoderError {
+/** @param command how to restart containerd by hand, if that is known */
+export function restartPending(message: string, command: string | undefined): DecoderError {
   return new DecoderError("RESTART_PENDING", message, {
-    hint: `restart it by \`${command}\`; if it is not running, it reads the configuration when it starts`,
+    hint: `${restartAdvice(command)}; if it is not running, it reads the configuration when it starts`,
   });
 }
 
@@ -180,7 +181,7 @@ function renderInstall(report: InstallReport, style: Style): string {
       ? `${verb} ${printable(path)}\n${isDryRun ? diff : ""}`
       : `${printable(path)} is in place\n`;
   });
-  const restarts = isDryRun ? `containerd would need a restart: ${restartCommand}\n` : "";
+  const restarts = isDryRun ? wouldRestart(restartCommand) : "";
   return [
     ...lines,
     ...(keys ? [renderKeys(keys, isDryRun)] : []),
@@ -188,6 +189,10 @@ function renderInstall(report: InstallReport, style: Style): string {
     ...(restart === "pending" ? [restarts] : []),
     ...(findings.length > 0 ? [renderFindings(findings, style)] : []),
   ].join("");
+}
+
+export function wouldRestart(command: string | undefined): string {
+  return `containerd would need a restart${command === undefined ? "" : `: ${command}`}\n`;
 }
 
 function renderKeys({ copied, removed, kept }: KeySync, isDryRun: boolean): string {

@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { renderFindings } from "../findings.ts";
 import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
-import { restartPending } from "./install.ts";
+import { restartPending, wouldRestart } from "./install.ts";
 
 export const UNINSTALL: Command = {
   name: "uninstall",
@@ -56,7 +56,7 @@ function renderUninstall(report: UninstallReport, style: Style): string {
   const { files, keys, findings, isDryRun, restart, restartCommand } = report;
   if (files.length === 0 && restart === "not needed") return "nothing is installed\n";
   const verb = (action: Action) => (isDryRun ? `would ${WOULD[action]}` : action);
-  const restarts = isDryRun ? [`containerd would need a restart: ${restartCommand}\n`] : [];
+  const restarts = isDryRun ? [wouldRestart(restartCommand)] : [];
   return [
     ...files.map(({ path, action }) => `${verb(action)} ${printable(path)}\n`),
     ...keys.map((name) => `${verb("removed")} the key ${printable(name)}\n`),

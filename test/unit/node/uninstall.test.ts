@@ -210,7 +210,7 @@ describe("containerd needs a restart", () => {
     await expect(undo({ restart: true })).rejects.toMatchObject({
       code: "RESTART_PENDING",
       message: "everything was uninstalled, but containerd was not restarted",
-      hint: "run `systemctl restart containerd`",
+      hint: "restart it by `systemctl restart containerd`",
     });
     expect(readRecord(node)).toEqual({ format: 1, files: [], folders: [], pendingSince: expect.any(Number) });
     rmSync(join(base, "restart"));
