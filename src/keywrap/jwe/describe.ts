@@ -13,7 +13,9 @@ export function describe(packet: Bytes): readonly RecipientInfo[] {
 
 function infoOf({ header }: JweRecipient): RecipientInfo {
   const { alg, kid } = header;
-  return { algorithm: label(alg), ...(kid === undefined ? {} : { id: label(kid) }) };
+  // Whole: two kids may differ only at their end, or only in letters that a label leaves out.
+  const id = typeof kid === "string" ? kid : label(kid);
+  return { algorithm: label(alg), ...(kid === undefined ? {} : { id }) };
 }
 
 /** A JWK's own `kid`, and the thumbprint. */

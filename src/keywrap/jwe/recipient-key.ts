@@ -20,7 +20,7 @@ export async function readRecipientKey(file: string, rules?: CertificateRules): 
   const recipient = { scheme: "jwe", file };
   const { jwk, alg, kid } = parsePublicKey(await readRecipientFile(recipient), recipient, rules);
   const print = thumbprint(jwk);
-  return { jwk, alg: keyAlgorithm(jwk, alg), kid: kid ?? print, thumbprint: print };
+  return { jwk, alg: keyAlgorithm(jwk, alg), kid: kid || print, thumbprint: print };
 }
 
 /** A JWK's own algorithm if it is allowed and fits the key, else the one that ocicrypt uses for this type of key. */

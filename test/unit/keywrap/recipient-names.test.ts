@@ -1,5 +1,13 @@
+import { generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import { describeLayer, recipientNames } from "../../../src/keywrap/describe.ts";
 import { namesOf } from "../../../src/keywrap/recipient-names.ts";
+import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+
+const folder = temporaryFolder();
 
 const SETTINGS = { environment: {}, providerTimeoutMs: 1000, providerLegacyDc: false, verbose: false };
 
@@ -17,4 +25,29 @@ test("a recipient whose packets name nobody can't be compared", async () => {
 
 test.each(["jwe:", "mine.pem", "other:key"])("%j is no recipient", async (recipient) => {
   await expect(namesOf(recipient, SETTINGS)).rejects.toMatchObject({ code: "USAGE" });
+});
+
+/** A recipient whose JWK has a kid of its own. */
+function named(kid: string): string {
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const file = join(folder, crypto.randomUUID());
+  writeFileSync(file, JSON.stringify({ ...publicKey.export({ format: "jwk" }), kid }));
+  return `jwe:${file}`;
+}
+
+test.each([
+  ["that is long", `${"x".repeat(100)}a`, `${"x".repeat(100)}b`],
+  ["beyond ASCII", "schlüssel", "schlössel"],
+  ["with control characters", "a\n", "a\t"],
+  ["that is empty", "", ""],
+])("a kid %s names its own key only", async (_what, kid, otherKid) => {
+  const [one, other] = [named(kid), named(otherKid)];
+  const wrapper = await LayerWrapper.prepare([one], SETTINGS);
+  const annotations = await wrapper.wrap(Buffer.from("{}"));
+  const [name = "", ...more] = recipientNames(await describeLayer(annotations));
+  expect(more).toEqual([]);
+  expect([...(await namesOf(one, SETTINGS))]).toContain(name);
+  expect([...(await namesOf(other, SETTINGS))]).not.toContain(name);
+  // Who is a recipient already gets no packet again.
+  expect(await wrapper.wrap(Buffer.from("{}"), annotations)).toEqual({});
 });
