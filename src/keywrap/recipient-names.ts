@@ -12,7 +12,8 @@ export async function namesOf(recipient: string, settings: WrapSettings): Promis
   const { row, value } = parseRecipient(recipient);
   // Only the service knows which key of its own it is.
   if (row.isNamed) return new Set([`${row.name}.${value.split(":", 1)[0]}:${UNNAMED}`]);
-  const ids = await (await row.describe()).idsOf(value, settings);
+  const { idsOf, idsOfOne = idsOf } = await row.describe();
+  const ids = await idsOfOne(value, settings);
   if (ids.length > 0) return new Set(ids.map((id) => `${row.name}:${id}`));
   throw new DecoderError(
     "BAD_RECIPIENT",

@@ -114,6 +114,11 @@ export interface DescribeScheme {
    */
   idsOf(recipient: string, settings: WrapSettings): Promise<readonly string[]>;
   /**
+   * The same of the one key that `encrypt` would take. Undefined where a recipient is never several keys.
+   * @throws DecoderError BAD_RECIPIENT, also for several keys
+   */
+  idsOfOne?(recipient: string, settings: WrapSettings): Promise<readonly string[]>;
+  /**
    * Removes recipients from a packet, without a key.
    * @returns null when none is left
    * @throws DecoderError BAD_PACKET

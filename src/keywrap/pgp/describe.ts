@@ -1,4 +1,5 @@
 import type { Bytes } from "../../encoding/bytes.ts";
+import type { Key } from "../../openpgp/openpgp.ts";
 import type { RecipientInfo, WrapSettings } from "../scheme.ts";
 import { readPackets, TAG, writePackets } from "./framing.ts";
 import { parseMessage } from "./message.ts";
@@ -13,13 +14,20 @@ function infoOf({ algorithm, keyId }: SessionKeyPacket): RecipientInfo {
   return { algorithm: algorithmName(algorithm), ...(keyId === undefined ? {} : { id: `0x${keyId}` }) };
 }
 
-/** The key IDs and fingerprints of a key and its subkeys. */
+/** The key IDs and fingerprints of all keys of a file or name, and of their subkeys. */
 export async function idsOf(recipient: string, settings: WrapSettings): Promise<readonly string[]> {
   const { readRecipientKeys } = await import("./recipient-key.ts");
-  const keys = await readRecipientKeys(recipient, settings);
-  return keys
-    .flatMap((key) => key.getKeys())
-    .flatMap((key) => [`0x${key.getKeyID().toHex()}`, `0x${key.getFingerprint()}`]);
+  return (await readRecipientKeys(recipient, settings)).flatMap(idsOfKey);
+}
+
+/** The same of the one key that `encrypt` takes. gpg finds "alice" in malice@example.org as well. */
+export async function idsOfOne(recipient: string, settings: WrapSettings): Promise<readonly string[]> {
+  const { readNamedKey } = await import("./recipient-key.ts");
+  return idsOfKey(await readNamedKey(recipient, settings));
+}
+
+function idsOfKey(key: Key): string[] {
+  return key.getKeys().flatMap((it) => [`0x${it.getKeyID().toHex()}`, `0x${it.getFingerprint()}`]);
 }
 
 /** RFC 9580 §10.3: the encrypted data does not depend on the session key packets before it. */

@@ -12,7 +12,21 @@ import { exportFromGpg } from "./gpg.ts";
  * @throws DecoderError BAD_RECIPIENT unless exactly one key can be encrypted for
  */
 export async function readRecipientKey(recipient: string, settings: WrapSettings): Promise<PublicKey> {
+  return await chosenOf(await readRecipientKeys(recipient, settings), recipient);
+}
+
+/**
+ * Reads the key that a recipient stands for. The only key of a file or name may have expired since it was encrypted for.
+ * @throws DecoderError BAD_RECIPIENT if it stands for several keys
+ */
+export async function readNamedKey(recipient: string, settings: WrapSettings): Promise<Key> {
   const keys = await readRecipientKeys(recipient, settings);
+  const [only] = keys;
+  return only !== undefined && keys.length === 1 ? only : await chosenOf(keys, recipient);
+}
+
+/** The one key that can be encrypted for. */
+async function chosenOf(keys: readonly Key[], recipient: string): Promise<PublicKey> {
   if (keys.some((key) => key.isPrivate())) {
     const hint =
       "give the public key (gpg --export KEYID), and keep the secret one where images are decrypted";

@@ -6,6 +6,7 @@ import { describeLayer, recipientNames } from "../../../src/keywrap/describe.ts"
 import { namesOf } from "../../../src/keywrap/recipient-names.ts";
 import { LayerWrapper } from "../../../src/keywrap/wrap.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
+import { bytes, makeKey } from "./pgp/messages.ts";
 
 const folder = temporaryFolder();
 
@@ -50,4 +51,22 @@ test.each([
   expect([...(await namesOf(other, SETTINGS))]).not.toContain(name);
   // Who is a recipient already gets no packet again.
   expect(await wrapper.wrap(Buffer.from("{}"), annotations)).toEqual({});
+});
+
+test("a recipient of OpenPGP is the one key that would be encrypted for", async () => {
+  const expired = await makeKey({ date: new Date("2020-01-01"), keyExpirationTime: 1 });
+  const [current, another] = [await makeKey(), await makeKey()];
+  const names = async (...keys: (typeof expired)[]) => {
+    const file = join(folder, crypto.randomUUID());
+    writeFileSync(file, bytes(...keys.map((key) => key.toPublic().write())));
+    return await namesOf(`pgp:${file}`, SETTINGS);
+  };
+  const first = await names(current);
+  expect(first).toContain(`pgp:0x${current.subkeys[0]?.getKeyID().toHex()}`);
+  expect(await names(expired, current)).toEqual(first);
+  expect(await names(expired)).toContain(`pgp:0x${expired.getKeyID().toHex()}`);
+  await expect(names(current, another)).rejects.toMatchObject({
+    code: "BAD_RECIPIENT",
+    message: expect.stringContaining("stands for several keys"),
+  });
 });
