@@ -1,12 +1,13 @@
 import { DecoderError, describeSystemError } from "../errors.ts";
+import type { AbsentInfo } from "../image/tree.ts";
 import type { LayerPlace, LayerRecipients } from "../image/verify.ts";
 import { readSmallFile } from "../io/file.ts";
-import { recipientName } from "../keywrap/describe.ts";
+import { recipientName, UNNAMED } from "../keywrap/describe.ts";
 import { schemeOf } from "../keywrap/schemes.ts";
 import * as LIMITS from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
-import { schemeSettings } from "./shared-options.ts";
+import { platforms, schemeSettings } from "./shared-options.ts";
 import { count } from "./units.ts";
 
 /** What a pipeline demands of an image: that it is encrypted, and for whom. */
@@ -25,10 +26,12 @@ export const DEMAND_OPTIONS: Options = {
 };
 
 export const DEMANDS_NOTE =
-  "A line of --require-recipients is SCHEME:ID, as jwe:KID, or a recipient as inspect prints it. A line that starts with # is a comment. Both options together demand the recipients of both.";
+  "A line of --require-recipients is SCHEME:ID, as jwe:KID, or a recipient as inspect prints it. A line that starts with # is a comment. Both options together demand the recipients of both. Recipients without a name look alike: a layer may have as many as are demanded.";
 
 interface Demands {
   readonly isAllEncrypted: boolean;
+  /** Whether an entry that the source lacks may be for a chosen platform. */
+  readonly mayBeChosen: (entry: AbsentInfo) => boolean;
   /** Undefined: any recipients. */
   readonly recipients: readonly Demanded[] | undefined;
 }
@@ -45,26 +48,34 @@ export interface Demandable {
   /** Layers that are not encrypted. */
   readonly plain: readonly LayerPlace[];
   /** Entries of indexes that the source lacks. */
-  readonly absent: readonly unknown[];
+  readonly absent: readonly AbsentInfo[];
   /** The encrypted layers. */
   readonly recipients: readonly LayerRecipients[];
+  /** Encrypted layers that lack what any key needs to open them. Undefined if they were opened. */
+  readonly broken?: readonly BrokenLayer[];
+}
+
+interface BrokenLayer extends LayerPlace {
+  readonly problem: string;
 }
 
 /** @throws DecoderError IO, CONFIG, USAGE, BAD_RECIPIENT */
 export async function namedDemands(args: Arguments): Promise<Demands> {
   const isAllEncrypted = args.flag("require-encrypted");
+  const { mayBeChosen } = await import("../image/select.ts");
+  const chosen = { isAllEncrypted, mayBeChosen: (it: AbsentInfo) => mayBeChosen(it, platforms(args)) };
   const [named, file] = [args.texts("require-recipient"), args.text("require-recipients")];
-  if (named.length === 0 && file === undefined) return { isAllEncrypted, recipients: undefined };
+  if (named.length === 0 && file === undefined) return { ...chosen, recipients: undefined };
   const { namesOf } = await import("../keywrap/recipient-names.ts");
   const settings = schemeSettings(args);
   const inFiles = named.map(async (text) => ({ text, names: await namesOf(text, settings) }));
   const listed = file === undefined ? [] : readRecipients(file);
-  return { isAllEncrypted, recipients: [...(await Promise.all(inFiles)), ...listed] };
+  return { ...chosen, recipients: [...(await Promise.all(inFiles)), ...listed] };
 }
 
 /** The first demand that an image does not meet. */
 export function unmetDemand(
-  { isAllEncrypted, recipients }: Demands,
+  { isAllEncrypted, mayBeChosen, recipients }: Demands,
   image: Demandable,
 ): DecoderError | undefined {
   const [first] = image.plain;
@@ -72,23 +83,30 @@ export function unmetDemand(
     const others = image.plain.length > 1 ? ` and ${count(image.plain.length - 1, "other layer")}` : "";
     return new DecoderError("UNHEALTHY", `not encrypted: ${describePlace(first)}${others}`);
   }
-  if (isAllEncrypted && image.absent.length > 0)
-    return new DecoderError(
-      "UNHEALTHY",
-      `SOURCE lacks ${count(image.absent.length, "manifest")} of the index`,
-    );
-  if (recipients === undefined) return undefined;
-  if (image.recipients.length === 0)
-    return new DecoderError("BAD_RECIPIENT", "no layer is encrypted, so that none has the recipients");
-  for (const layer of image.recipients) {
-    const missing = recipients.filter(({ names }) => !layer.names.some((name) => names.has(name)));
-    const unwanted = layer.names.filter((name) => !recipients.some(({ names }) => names.has(name)));
+  const absent = image.absent.filter(mayBeChosen);
+  if (isAllEncrypted && absent.length > 0)
+    return new DecoderError("UNHEALTHY", `SOURCE lacks ${count(absent.length, "manifest")} of the index`);
+  if (!isAllEncrypted && recipients === undefined) return undefined;
+  if (image.recipients.length === 0) return new DecoderError("UNHEALTHY", "no layer is encrypted");
+  const [broken] = image.broken ?? [];
+  if (broken !== undefined)
+    return new DecoderError("BAD_ANNOTATION", `${describePlace(broken)}: ${broken.problem}`);
+  return recipients && unmetRecipients(recipients, image.recipients);
+}
+
+function unmetRecipients(
+  demanded: readonly Demanded[],
+  layers: readonly LayerRecipients[],
+): DecoderError | undefined {
+  for (const layer of layers) {
+    const missing = demanded.filter(({ names }) => !layer.names.some((name) => names.has(name)));
     if (missing.length > 0)
       return new DecoderError(
         "BAD_RECIPIENT",
         `${describePlace(layer)} is not encrypted for ${missing.map(({ text }) => text).join(", ")}`,
         { hint: `it is encrypted for ${layer.names.join(", ")}` },
       );
+    const unwanted = unwantedOf(layer.names, demanded);
     if (unwanted.length > 0)
       return new DecoderError(
         "BAD_RECIPIENT",
@@ -96,6 +114,21 @@ export function unmetDemand(
       );
   }
   return undefined;
+}
+
+/** One recipient may have several packets. Of those without a name, each packet may be for another one. */
+function unwantedOf(names: readonly string[], demanded: readonly Demanded[]): string[] {
+  const counts = new Map<string, number>();
+  return names.filter((name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    const wanted = demanded.filter((it) => it.names.has(name)).length;
+    return wanted === 0 || (isUnnamed(name) && count > wanted);
+  });
+}
+
+function isUnnamed(name: string): boolean {
+  return name.endsWith(`:${UNNAMED}`);
 }
 
 export function describePlace({ platform, position }: LayerPlace): string {
@@ -120,8 +153,9 @@ function readRecipients(file: string): readonly Demanded[] {
     throw new DecoderError("CONFIG", `line ${bare + 1} of ${file} names a recipient without a scheme`, {
       hint: "write jwe:KID for example; inspect shows recipients in this form",
     });
-  const names = new Set(lines.filter(isRecipient).map(recipientName));
-  if (names.size > 0) return [...names].map((name) => ({ text: name, names: new Set([name]) }));
+  const all = lines.filter(isRecipient).map(recipientName);
+  const names = [...new Set(all.filter((name) => !isUnnamed(name))), ...all.filter(isUnnamed)];
+  if (names.length > 0) return names.map((name) => ({ text: name, names: new Set([name]) }));
   throw new DecoderError("CONFIG", `${file} names no recipient`, {
     hint: "write one recipient on each line, as jwe:KID; inspect shows them",
   });

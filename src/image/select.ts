@@ -1,5 +1,6 @@
 import { DecoderError } from "../errors.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
+import type { Platform } from "../spec/manifest.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import {
   type AbsentInfo,
@@ -70,7 +71,7 @@ export function chooseManifests(tree: Node, platforms: readonly string[]): Manif
   if (platforms.length === 0) return images;
   const chosen = new Set<ManifestNode>();
   for (const wanted of platforms) {
-    const matching = images.filter((node) => matches(node, wanted));
+    const matching = images.filter(({ platform }) => matches(platform, wanted));
     if (matching.length === 0) throw noPlatform(wanted, images, absentIn(tree));
     for (const node of matching) chosen.add(node);
   }
@@ -96,8 +97,17 @@ function positions(node: ManifestNode, { layers, exceptBase }: Selection): Set<n
   );
 }
 
+/** Whether an entry that the source lacks may be an image for one of the platforms. */
+export function mayBeChosen({ platform, kind }: AbsentInfo, platforms: readonly string[]): boolean {
+  if (kind !== undefined) return false;
+  if (platform === undefined || platforms.length === 0) return true;
+  const [os = "", architecture = "", variant] = platform.split("/");
+  const described = { os, architecture, ...(variant !== undefined && { variant }) };
+  return platforms.some((wanted) => matches(described, wanted));
+}
+
 /** Compares os/architecture[/variant]. A variant that is not given matches any. arm64's only variant, v8, is often omitted. */
-function matches({ platform }: ManifestNode, wanted: string): boolean {
+function matches(platform: Platform | undefined, wanted: string): boolean {
   if (platform === undefined) return false;
   const [os, architecture, variant] = wanted.toLowerCase().split("/");
   if (os !== platform.os || architecture !== platform.architecture) return false;

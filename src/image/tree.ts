@@ -90,14 +90,23 @@ export function* manifestsOf(node: Node): Generator<ManifestNode> {
 export interface AbsentInfo {
   readonly digest: string;
   readonly platform?: string;
+  /** Of an attachment: "attestation-manifest". */
+  readonly kind?: string;
 }
 
 /** The entries below a node that the source lacks. */
 export function absentIn(node: Node): AbsentInfo[] {
   if (node.kind === "index") return node.children.flatMap(absentIn);
   if (node.kind !== "absent") return [];
-  const { digest, platform } = node.descriptor;
-  return [{ digest, ...(platform && { platform: formatPlatform(platform) }) }];
+  const { digest, platform, annotations } = node.descriptor;
+  const kind = annotations?.[REFERENCE_TYPE];
+  return [
+    {
+      digest,
+      ...(platform && { platform: formatPlatform(platform) }),
+      ...(kind !== undefined && { kind }),
+    },
+  ];
 }
 
 /** A manifest in messages: its platform, or else its digest. */

@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
+import type { IndexEntry } from "../../src/spec/manifest.ts";
 import { command, rsaKeys, succeed } from "../support/cli.ts";
-import { diffId, tar } from "../support/images.ts";
-import { putManifest, tagRoot } from "../support/layouts.ts";
+import { blobPath, diffId, tar } from "../support/images.ts";
+import { copyLayout, putIndex, putManifest, readDocument, rootOf, tagRoot } from "../support/layouts.ts";
 import { describeWith, ours } from "../support/peers.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -29,13 +30,65 @@ beforeAll(async () => {
   const both = ["-r", "jwe:one.jwk.pub", "-r", "jwe:two.jwk.pub"];
   await succeed(["encrypt", "-q", ...both, "oci:plain", "oci:both"], { cwd });
   await succeed(["encrypt", "-q", ...both, "-l", "1", "oci:plain", "oci:half"], { cwd });
+  await succeed(["encrypt", "-q", ...both, "oci:plain", "oci:tagged:v1"], { cwd });
+  await succeed(["encrypt", "-q", "--anonymous", ...both, "oci:plain", "oci:unnamed"], { cwd });
   writeFileSync(join(folder, "one.txt"), `# the node\njwe:${one}\n`);
   writeFileSync(join(folder, "both.txt"), `jwe:${one}\n\n  jwe:${two}  \n`);
   const printed = (await succeed(["inspect", "oci:both"], { cwd })).match(/^ +jwe: .+$/gm) ?? [];
   writeFileSync(join(folder, "printed.txt"), printed.join("\n"));
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
   writeFileSync(join(folder, "bare.txt"), "# one\njwe:other\nsecret\n");
+  writeFileSync(join(folder, "unnamed.txt"), "jwe:(unnamed)\n");
+  writeFileSync(join(folder, "unnamed2.txt"), "jwe:(unnamed)\n".repeat(2));
+  putVariants();
 });
+
+/** Images with the layers of oci:tagged, or without any. */
+function putVariants(): void {
+  const variant = (
+    name: string,
+    make: (path: string, manifest: IndexEntry, layers: object[]) => IndexEntry,
+  ) => {
+    const path = copyLayout(join(folder, "tagged"), join(folder, name));
+    const root = rootOf(path);
+    const { layers } = readDocument(path, root);
+    tagRoot(path, make(path, { ...root, platform: { os: "linux", architecture: "amd64" } }, layers));
+  };
+  const changed =
+    (change: (annotations: Record<string, string>) => object) =>
+    (path: string, _root: IndexEntry, layers: object[]) =>
+      putManifest(path, [], {
+        manifest: {
+          layers: layers.map((layer) => ({
+            ...layer,
+            annotations: change((layer as { annotations: Record<string, string> }).annotations),
+          })),
+        },
+      });
+  const KEYS = "org.opencontainers.image.enc.keys.";
+  variant(
+    "no-annotations",
+    changed(() => ({})),
+  );
+  variant(
+    "no-keys",
+    changed(({ [`${KEYS}jwe`]: _, ...rest }) => rest),
+  );
+  variant(
+    "bad-keys",
+    changed((annotations) => ({ ...annotations, [`${KEYS}jwe`]: "e30=" })),
+  );
+  variant("layerless", (path) => putManifest(path, []));
+  variant("imageless", (path) => putIndex(path, []));
+  const lacking = (entry: object) => (path: string, root: IndexEntry) => {
+    const platform = { os: "linux", architecture: "arm64" };
+    const other = putManifest(path, [], { platform, entry });
+    rmSync(blobPath(path, other.digest));
+    return putIndex(path, [root, other]);
+  };
+  variant("lacking", lacking({}));
+  variant("unattested", lacking({ annotations: { "vnd.docker.reference.type": "attestation-manifest" } }));
+}
 
 interface Case {
   readonly args: readonly string[];
@@ -162,6 +215,43 @@ describeWith([ours], "verify", {}, () => {
     },
     { args: [...ONE, "oci:plain"], exit: 1, stdout: /0 of 2 layers/, stderr: error("no layer is encrypted") },
   ];
+  const ALL = "--require-encrypted";
+  const DEMANDS: readonly (readonly [string, string, number, RegExp])[] = [
+    ["--require-recipients unnamed.txt", "unnamed", 1, /layer 0 is also encrypted for jwe:\(unnamed\)\n/],
+    ["--require-recipients unnamed2.txt", "unnamed", 0, /^$/],
+    [ALL, "lacking", 1, /error: SOURCE lacks 1 manifest of the index\n/],
+    [`${ALL} --platform linux/amd64`, "lacking", 0, /^$/],
+    [ALL, "unattested", 0, /^$/],
+  ];
+  test.each(DEMANDS)(
+    "inspect and verify agree on %s of %s: exit code %i",
+    async (options, image, exit, stderr) => {
+      for (const check of [["inspect"], ["verify", "-k", "one.jwk"]]) {
+        const args = [...check, "-q", ...options.split(" "), `oci:${image}`];
+        const result = await command(args, { cwd });
+        expect([result.exit, result.stderr]).toEqual([exit, expect.stringMatching(stderr)]);
+      }
+    },
+  );
+
+  /** The reason of inspect. verify fails before it looks at the demands. */
+  test.each([
+    [
+      ALL,
+      "no-annotations",
+      /amd64 layer 0: the layer has no annotation org\.opencontainers\.image\.enc\.pubopts/,
+    ],
+    [ALL, "no-keys", /amd64 layer 0: the layer has no wrapped key\n/],
+    [ALL, "bad-keys", /amd64 layer 0: the layer's wrapped key for jwe can't be read: the JWE /],
+    [ALL, "layerless", /no layer is encrypted\n/],
+    [ALL, "imageless", /no layer is encrypted\n/],
+  ])("neither inspect nor verify passes %s for %s", async (option, image, reason) => {
+    const inspected = await command(["inspect", "-q", option, `oci:${image}`], { cwd });
+    expect([inspected.exit, inspected.stderr]).toEqual([1, expect.stringMatching(reason)]);
+    const verified = await command(["verify", "-q", "-k", "one.jwk", option, `oci:${image}`], { cwd });
+    expect(verified.exit).toBe(1);
+  });
+
   test.each(INSPECTED)("inspect $args, without a private key: exit code $exit", async (wanted) => {
     const result = await command(["inspect", ...wanted.args], { cwd });
     expect({ ...result, stdout: result.stdout.toString() }).toEqual({

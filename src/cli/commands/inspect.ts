@@ -1,4 +1,4 @@
-import type { ImageInfo } from "../../image/inspect.ts";
+import type { EncryptionInfo, ImageInfo } from "../../image/inspect.ts";
 import { recipientNames } from "../../keywrap/describe.ts";
 import { parseSource } from "../../transport/reference.ts";
 import type { Command } from "../command.ts";
@@ -77,11 +77,29 @@ function demandable({ platforms, others }: ImageInfo): Demandable {
   const layers = platforms.flatMap(({ platform, layers }) =>
     layers.map(({ position, digest, encryption }) => ({ platform, position, digest, encryption })),
   );
+  const encrypted = layers.flatMap(({ encryption, ...place }) =>
+    encryption === undefined ? [] : { ...place, encryption },
+  );
   return {
     plain: layers.filter(({ encryption }) => encryption === undefined),
     absent: others.filter(({ absent }) => absent),
-    recipients: layers.flatMap(({ encryption, ...place }) =>
-      encryption === undefined ? [] : [{ ...place, names: recipientNames(encryption.packets) }],
-    ),
+    recipients: encrypted.map(({ encryption, ...place }) => ({
+      ...place,
+      names: recipientNames(encryption.packets),
+    })),
+    broken: encrypted.flatMap(({ encryption, ...place }) => {
+      const problem = problemOf(encryption);
+      return problem === undefined ? [] : { ...place, problem };
+    }),
   };
+}
+
+/** Why no key can open a layer, as far as this shows without one. */
+function problemOf({ problem, packets }: EncryptionInfo): string | undefined {
+  if (problem !== undefined) return problem;
+  const [first] = packets;
+  if (first === undefined) return "the layer has no wrapped key";
+  return packets.every((packet) => packet.problem !== undefined)
+    ? `the layer's wrapped key for ${first.scheme} can't be read: ${first.problem}`
+    : undefined;
 }
