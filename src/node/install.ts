@@ -43,7 +43,7 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
     privateFolders,
     unit,
     before,
-    ...(!isChanged(program.path) && { inPlace: program }),
+    program,
   });
   const earlierKeys = listCopies(node, keysFolder);
   const rollBack = () => transaction.rollBack(() => removeAdded(node, keysFolder, earlierKeys));

@@ -24,7 +24,7 @@ import type { NodeRoot } from "./node-root.ts";
 import { planConfig } from "./plan.ts";
 import type { ConfigPlan } from "./plan-file.ts";
 import { PlannedFiles } from "./planned-files.ts";
-import { type InstallRecord, readRecord } from "./record.ts";
+import { type InstallRecord, installedProgram, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
@@ -87,8 +87,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const service = new Service(node, unitOf(node, distribution), options.environment);
   if (options.restart) await service.check();
   const version = options.version ?? (await findVersion(node, distribution, running, options.environment));
-  const installed = before.files.find(({ kind }) => kind === "program")?.path;
-  const path = options.program ?? installed ?? programPath(node);
+  const path = options.program ?? installedProgram(before) ?? programPath(node);
   if (node.isFolder(path))
     throw new DecoderError("NOT_FOUND", `${path} is a folder, and the program cannot replace it`, {
       hint: `name the program's own path, such as --program ${join(path, "ctd-decoder")}`,

@@ -11,6 +11,8 @@ export interface InstallRecord {
   readonly files: readonly InstalledFile[];
   /** Folders that did not exist before, outermost first. */
   readonly folders: readonly string[];
+  /** The program that containerd's configuration names. */
+  readonly program?: string;
   /** Where keys are copied. */
   readonly keysFolder?: string;
   /** The service that runs containerd. */
@@ -53,16 +55,22 @@ export function readRecord(node: NodeRoot): InstallRecord {
 
 function isRecord(value: unknown): value is InstallRecord {
   if (!isObject(value) || value["format"] !== FORMAT) return false;
-  const { files, folders, keysFolder, unit, pendingSince } = value;
+  const { files, folders, program, keysFolder, unit, pendingSince } = value;
   return (
     Array.isArray(files) &&
     files.every(isInstalledFile) &&
     Array.isArray(folders) &&
     folders.every(isPath) &&
+    (program === undefined || isPath(program)) &&
     (keysFolder === undefined || isPath(keysFolder)) &&
     (unit === undefined || (typeof unit === "string" && UNIT_NAME.test(unit))) &&
     (pendingSince === undefined || typeof pendingSince === "number")
   );
+}
+
+/** The program that containerd calls. A record of an older version names only the files, the latest one last. */
+export function installedProgram({ program, files }: InstallRecord): string | undefined {
+  return program ?? files.findLast(({ kind }) => kind === "program")?.path;
 }
 
 function isBackupOf(path: string, name: unknown): boolean {

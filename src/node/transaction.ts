@@ -32,8 +32,7 @@ const ROLLBACK_SUFFIX = ".ctd-decoder-rollback";
 
 interface TransactionOptions {
   readonly changes: readonly FileChange[];
-  /** The program, if the node already has this version of it. Someone may have upgraded it by hand. */
-  readonly inPlace?: FileChange;
+  readonly program: FileChange;
   /** Where keys are copied. */
   readonly keysFolder: string;
   /** Folders to create for root alone. */
@@ -67,11 +66,12 @@ export class Transaction {
 
   /** Records what will change, and creates the folders. @param pendingSince when containerd needs a restart for the change */
   async begin(pendingSince: number | undefined): Promise<void> {
-    const { before, changes, inPlace, keysFolder, privateFolders, unit } = this.#options;
+    const { before, changes, program, keysFolder, privateFolders, unit } = this.#options;
     const known = new Map(before.files.map((it) => [it.path, it]));
-    const earlier = known.get(inPlace?.path ?? "");
-    if (inPlace !== undefined && earlier !== undefined)
-      known.set(inPlace.path, { ...earlier, sha256: await hashContent(inPlace.content) });
+    const earlier = known.get(program.path);
+    // The node may have this version already: someone has upgraded the program by hand.
+    if (earlier !== undefined && !changes.includes(program))
+      known.set(program.path, { ...earlier, sha256: await hashContent(program.content) });
     for (const { path, kind, content } of changes) {
       const backup = known.has(path) ? known.get(path)?.backup : this.#backupOf(path);
       const sha256 = await hashContent(content);
@@ -81,6 +81,7 @@ export class Transaction {
     this.#record = {
       files: [...known.values()],
       folders: [...before.folders, ...this.#created.filter((it) => !before.folders.includes(it))],
+      program: program.path,
       keysFolder,
       unit,
       ...(pending !== undefined && { pendingSince: pending }),

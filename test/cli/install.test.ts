@@ -343,6 +343,21 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
     expect(read(node, `${K3S}/config.toml.tmpl`)).toContain(text);
   });
 
+  test("without --program, the program stays where the last --program put it", async () => {
+    const node = nodes.make({ [CONFIG]: "version = 2\n", "opt/z/ctd-decoder": FAKE_PROGRAM });
+    chmodSync(join(node, "opt/z/ctd-decoder"), 0o755);
+    const before = snapshot(node);
+    // The program at /opt/z is the operator's own: no record names its file.
+    for (const place of ["/opt/x", "/opt/y", "/opt/x", "/opt/z"]) {
+      const path = `${place}/ctd-decoder`;
+      await nodes.run("install", node, "--program", path);
+      expect((await nodes.run("install", node)).said).toContain(`${path} is in place\n`);
+      expect(processorsOf(read(node, DROP_IN))[TAR_ID]).toMatchObject({ path });
+    }
+    await nodes.run("uninstall", node);
+    expect(snapshot(node)).toEqual(before);
+  });
+
   test("a program that was upgraded by hand is removed, once install has found it in place", async () => {
     for (const files of [{}, { [PROGRAM]: "#!Go" }]) {
       const node = nodes.make({ [CONFIG]: "version = 2\n", ...files });

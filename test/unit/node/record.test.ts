@@ -4,6 +4,7 @@ import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { NodeRoot } from "../../../src/node/node-root.ts";
 import {
   type InstallRecord,
+  installedProgram,
   missingFolders,
   NOTHING_INSTALLED,
   readRecord,
@@ -18,6 +19,7 @@ const FILE = { path: "/etc/x", kind: "config", sha256: "00", backup: "/etc/x.bef
 const RECORD: InstallRecord = {
   files: [FILE, { ...FILE, backup: "/etc/x.before-ctd-decoder.2" }],
   folders: ["/etc/a", "/etc/b"],
+  program: "/usr/bin/x",
   keysFolder: "/etc/keys",
   unit: "k3s-agent",
   pendingSince: 1,
@@ -47,6 +49,7 @@ test.each<[string, object]>([
   ["a backup elsewhere", { files: [{ ...FILE, backup: "/etc/x.before-ctd-decoder/../y" }] }],
   ["one relative folder", { folders: ["/etc/a", "b"] }],
   ["folders that are not a list", { folders: "/etc/a" }],
+  ["a relative program", { program: "x" }],
   ["a relative folder of keys", { keysFolder: "keys" }],
   ["an option in place of a unit", { unit: "--now" }],
   ["a time that is a text", { pendingSince: "1" }],
@@ -78,6 +81,15 @@ test("folders that are missing are named, outermost first, and removed with the 
     false,
     true,
   ]);
+});
+
+test("the program that is called is the recorded one, else the latest of the files", () => {
+  const files = ["/a", "/b", "/c"].map(
+    (path, i) => ({ path, kind: i < 2 ? "program" : "config", sha256: "" }) as const,
+  );
+  expect(installedProgram({ files, folders: [], program: "/a" })).toBe("/a");
+  expect(installedProgram({ files, folders: [] })).toBe("/b");
+  expect(installedProgram(NOTHING_INSTALLED)).toBeUndefined();
 });
 
 test("a record is for root alone, in a folder for all, whatever the umask", async () => {

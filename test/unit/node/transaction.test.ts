@@ -40,7 +40,15 @@ interface Options {
 const transactionOf = (
   changes: readonly FileChange[],
   { before = NOTHING_INSTALLED, privateFolders = [] }: Options = {},
-) => new Transaction(node, { changes, keysFolder: "/keys", privateFolders, unit: "containerd", before });
+) =>
+  new Transaction(node, {
+    changes,
+    program: change("/bin/program", "program"),
+    keysFolder: "/keys",
+    privateFolders,
+    unit: "containerd",
+    before,
+  });
 
 /** A transaction whose changes are in place. */
 async function committed(changes: readonly FileChange[], options?: Options) {
@@ -71,6 +79,7 @@ describe("an installation begins", () => {
         { path: "/etc/a/b/new", kind: "config", sha256 },
       ],
       folders: ["/var", "/var/lib", "/var/lib/ctd-decoder", "/etc/a", "/etc/a/b", "/etc/keys"],
+      program: "/bin/program",
       keysFolder: "/keys",
       unit: "containerd",
       pendingSince: 1234,
