@@ -201,10 +201,14 @@ const CASES: readonly Case[] = [
       mkdirSync(path);
       return `oci:${path}`;
     },
-    /no image layout/,
+    /is not an image layout/,
   ],
-  ["a file for a folder", () => `oci:${stored(goodTar).slice("oci-archive:".length)}`, /no image layout/],
-  ["a folder for a file", () => `oci-archive:${good}`, /not a regular file/],
+  [
+    "a file for a folder",
+    () => `oci:${stored(goodTar).slice("oci-archive:".length)}`,
+    /is a file, not an image layout/,
+  ],
+  ["a folder for a file", () => `oci-archive:${good}`, /is a directory, not an archive/],
   ["a device", () => "oci-archive:/dev/zero", /not a regular file/],
 ];
 
