@@ -24,7 +24,7 @@ interface CertificateRecipient {
 /** Wraps for RSA certificates, all in one packet; see {@link WrapScheme}. */
 export async function prepare(files: readonly string[], settings: WrapSettings): Promise<readonly Wrapper[]> {
   const recipients = await Promise.all(files.map((file) => readRecipient(file, settings)));
-  const distinct = [...new Map(recipients.map((recipient) => [recipient.id, recipient])).values()];
+  const distinct = recipients.filter((it, i) => recipients.findIndex((other) => isSame(it, other)) === i);
   return [
     {
       annotation: "pkcs7",
@@ -34,6 +34,11 @@ export async function prepare(files: readonly string[], settings: WrapSettings):
       },
     },
   ];
+}
+
+/** Two authorities of one name, or a script that always writes serial number 1, name different keys alike. */
+function isSame(one: CertificateRecipient, other: CertificateRecipient): boolean {
+  return one.id === other.id && one.publicKey.equals(other.publicKey);
 }
 
 async function readRecipient(file: string, settings: WrapSettings): Promise<CertificateRecipient> {

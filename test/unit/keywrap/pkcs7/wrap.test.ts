@@ -45,6 +45,21 @@ test("one packet for all, which each of them opens", async () => {
   }
 });
 
+test("two keys whose certificates have one issuer and serial number both open it", async () => {
+  const other = rsaPair(2048);
+  const twin = {
+    key: holder(other).key,
+    certificate: { der: writeCertificate({ ...alice, publicKey: other.publicKey }), origin: "twin.crt" },
+  };
+  const files = [alice, twin].map(({ certificate }) => file(certificate.der));
+  const packet = await wrapFor(...files, file(alice.certificate.der));
+  expect(describePacket(packet)).toHaveLength(2);
+  for (const { key, certificate } of [alice, twin]) {
+    const result = await open(unwrap, packet, { keys: [key], certificates: [certificate] });
+    expect(result).toMatchObject({ options: OPTIONS });
+  }
+});
+
 test("a certificate may follow its key", async () => {
   const key = pem(alice.key.pkcs8.bytes, "PRIVATE KEY");
   const packet = await wrapFor(file(key + pem(alice.certificate.der)));
