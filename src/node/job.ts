@@ -24,7 +24,7 @@ import type { NodeRoot } from "./node-root.ts";
 import { planConfig } from "./plan.ts";
 import type { ConfigPlan } from "./plan-file.ts";
 import { PlannedFiles } from "./planned-files.ts";
-import { type InstallRecord, installedProgram, readRecord } from "./record.ts";
+import { type InstallRecord, installedProgram, programsIn, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
@@ -97,6 +97,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const isTrusted = options.trust !== undefined || before.files.some(({ kind }) => kind === "trust");
   const plan = planConfig(node, {
     program: path,
+    earlierPrograms: programsIn(before),
     distribution,
     version,
     ...(tenants && { tenants: { flags: tenants.flags, searchPath } }),

@@ -45,6 +45,8 @@ export interface ConfigPlan {
 export interface PlanOptions {
   /** Path of the program on the node. */
   readonly program: string;
+  /** Programs of earlier installations. */
+  readonly earlierPrograms?: readonly string[];
   readonly distribution: Distribution;
   /** The containerd that reads the configuration. */
   readonly version: ContainerdVersion;
@@ -65,14 +67,14 @@ const DROP_IN = "ctd-decoder.toml";
 
 /** A configuration that is a file: the processors go to a file beside it, which it imports. */
 export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
-  const { program, version } = options;
+  const { version } = options;
   const { configFile } = options.distribution;
   const isOld = version.major < 2 && version.minor <= 6;
   const text = node.exists(configFile)
     ? readConfigText(configFile, node)
     : `version = ${CONFIG_VERSION[seriesOf(version)]}\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config, flagsFor(options));
+  const wanted = processorsFor(config, options);
   const pattern = config.files[0]?.imports.find(
     (it) =>
       it.includes("*") &&
@@ -96,12 +98,16 @@ export function planFile(node: NodeRoot, options: PlanOptions): ConfigPlan {
   return planOf(configFile, config, changes, { wanted, gate });
 }
 
-/** Flags that every processor's args must have. */
-export function flagsFor({ tenants, trustPolicy }: PlanOptions): ReadonlyMap<string, string> {
-  return new Map([
+/** @throws DecoderError CONFIG */
+export function processorsFor(
+  config: ContainerdConfig,
+  { program, earlierPrograms = [], tenants, trustPolicy }: PlanOptions,
+): WantedProcessors {
+  const flags = new Map([
     ...(tenants?.flags ?? []),
     ...(trustPolicy === undefined ? [] : [[GATE_FLAG, trustPolicy] as const]),
   ]);
+  return wantedProcessors(config, { program, earlierPrograms, flags });
 }
 
 /** Settings of containerd's image verifier; none without a policy, and for containerd 1.x, which has no verifier. */
@@ -212,13 +218,13 @@ function importing(text: string, dropIn: string, configFile: string): string {
 
 /** A configuration that k0s writes at each start, with the files of a folder as imports. */
 export function planDropIn(node: NodeRoot, folder: string, options: PlanOptions): ConfigPlan {
-  const { program, distribution, version, tenants } = options;
+  const { distribution, version, tenants } = options;
   const { configFile } = distribution;
   const before = node.exists(configFile) ? parseConfig(readConfigText(configFile, node), configFile) : {};
   const fileVersion = versionOf({ version: CONFIG_VERSION[seriesOf(version)], ...before }, configFile);
   const text = `version = ${fileVersion}\nimports = [${JSON.stringify(join(folder, "*.toml"))}]\n`;
   const config = readContainerdConfig(configFile, withFile(node, configFile, text));
-  const wanted = wantedProcessors(program, config, flagsFor(options));
+  const wanted = processorsFor(config, options);
   const path = join(folder, DROP_IN);
   const gate = gateFor(node, config, path, options);
   if (tenants !== undefined) refuseEdits(gate, distribution);

@@ -18,15 +18,14 @@ import {
   type ConfigPlan,
   dropInChanges,
   dropInFor,
-  flagsFor,
   gateFor,
   type PlanOptions,
   planOf,
+  processorsFor,
   refuseEdits,
   verifierFor,
   withFile,
 } from "./plan-file.ts";
-import { wantedProcessors } from "./processors.ts";
 import { hasSameMeaning, removeProcessor } from "./toml-edit.ts";
 
 const BEGIN = "# BEGIN ctd-decoder";
@@ -34,7 +33,7 @@ const END = "# END ctd-decoder";
 
 /** A configuration that k3s or RKE2 renders: the processors go to a folder that it imports, or else to the template. */
 export function planRendered(node: NodeRoot, options: PlanOptions): ConfigPlan {
-  const { program, distribution, version, tenants } = options;
+  const { distribution, version, tenants } = options;
   const folder = dirname(distribution.configFile);
   const rendered = node.exists(distribution.configFile)
     ? readContainerdConfig(distribution.configFile, node)
@@ -43,7 +42,7 @@ export function planRendered(node: NodeRoot, options: PlanOptions): ConfigPlan {
     /^config(?:-v3)?\.toml\.d$/.test(dirname(it).slice(folder.length + 1)),
   );
   if (rendered !== undefined && pattern !== undefined) {
-    const wanted = wantedProcessors(program, rendered, flagsFor(options));
+    const wanted = processorsFor(rendered, options);
     const dropIn = dropInFor(pattern, distribution.configFile);
     const gate = gateFor(node, rendered, dropIn, options);
     if (tenants !== undefined) refuseEdits(gate, distribution);
@@ -69,7 +68,7 @@ function planTemplate(node: NodeRoot, template: string, options: PlanOptions): C
   let bare = withoutBlock(text);
   const config = isReadable(parse, text) ? text : bare;
   const before = readContainerdConfig(template, withFile(node, template, config));
-  const wanted = wantedProcessors(options.program, before, flagsFor(options));
+  const wanted = processorsFor(before, options);
   for (const id of [...wanted.processors.keys(), ...wanted.reduced.keys()]) {
     if (!hasProcessor(parse(bare), id)) continue;
     const cut = removeProcessor(bare, id, parse);

@@ -24,36 +24,51 @@ export interface WantedProcessors {
   readonly findings: readonly Finding[];
 }
 
-/**
- * @param flags flags with a value that every processor's args must have
- * @throws DecoderError CONFIG if another program's processor accepts an encrypted type
- */
+interface ProcessorOptions {
+  /** Path of the program on the node. */
+  readonly program: string;
+  /** Programs of earlier installations, which may have any name. */
+  readonly earlierPrograms: readonly string[];
+  /** Flags with a value that every processor's args must have. */
+  readonly flags: ReadonlyMap<string, string>;
+}
+
+/** @throws DecoderError CONFIG if another program's processor accepts an encrypted type */
 export function wantedProcessors(
-  program: string,
   { processors: configured }: ContainerdConfig,
-  flags: ReadonlyMap<string, string> = new Map(),
+  { program, earlierPrograms, flags }: ProcessorOptions,
 ): WantedProcessors {
   const command = { path: program, keysPath: KEYS_PATH, providerConfig: PROVIDER_CONFIG };
-  const returnsTar = argsOf(kept(configured.get(TAR_ID)))?.release.returns === "tar";
+  const programs = [program, ...earlierPrograms];
+  const kept = (id: string) => keptOf(configured.get(id), programs);
+  const returnsTar = argsOf(kept(TAR_ID))?.release.returns === "tar";
   const processors = new Map<string, StreamProcessor>();
   const findings: Finding[] = [];
   for (const [id, fresh] of decoderProcessors(command, returnsTar)) {
     const earlier = configured.get(id);
-    processors.set(id, withFlags(withAdditions(fresh, kept(earlier)), flags));
-    if (earlier?.file === undefined || kept(earlier) !== undefined) continue;
+    processors.set(id, withFlags(withAdditions(fresh, kept(id)), flags));
+    if (earlier?.file === undefined || kept(id) !== undefined) continue;
     findings.push({
       severity: "warning",
       message: `${id} in ${earlier.file} runs ${JSON.stringify(earlier.path)} with args or env that are not kept: ${earlier.args.join(" ")}`,
     });
   }
   const keysPath = flagValue(processors.get(GZIP_ID)?.args ?? [], "decryption-keys-path") ?? KEYS_PATH;
-  return { processors, reduced: reduce(configured, processors), keysPath, findings };
+  return { processors, reduced: reduce(configured, processors, programs), keysPath, findings };
 }
 
 /** A processor of an operator whose args and env stay: it runs a decoder, Go's or ours, and its args are right. */
-function kept(processor: ConfiguredProcessor | undefined): StreamProcessor | undefined {
-  if (processor?.file === undefined || !isDecoderPath(processor.path)) return undefined;
+function keptOf(
+  processor: ConfiguredProcessor | undefined,
+  programs: readonly string[],
+): StreamProcessor | undefined {
+  if (processor?.file === undefined || !isDecoder(processor, programs)) return undefined;
   return argsOf(processor) === undefined ? undefined : processor;
+}
+
+/** @param programs paths at which installations have put the decoder */
+function isDecoder({ path }: StreamProcessor, programs: readonly string[]): boolean {
+  return isDecoderPath(path) || programs.includes(path);
 }
 
 function withAdditions(fresh: StreamProcessor, earlier: StreamProcessor | undefined): StreamProcessor {
@@ -80,13 +95,14 @@ function withFlags(processor: StreamProcessor, flags: ReadonlyMap<string, string
 function reduce(
   configured: ContainerdConfig["processors"],
   wanted: ReadonlyMap<string, StreamProcessor>,
+  programs: readonly string[],
 ): Map<string, StreamProcessor> {
   const types = new Set([...wanted.values()].flatMap(({ accepts }) => accepts));
   const reduced = new Map<string, StreamProcessor>();
   for (const [id, { file, ...processor }] of configured) {
     const shared = wanted.has(id) ? [] : processor.accepts.filter((type) => types.has(type));
     if (shared.length === 0) continue;
-    if (!isDecoderPath(processor.path)) {
+    if (!isDecoder(processor, programs)) {
       throw new DecoderError(
         "CONFIG",
         `${id} in ${file} runs ${JSON.stringify(processor.path)} for ${shared.join(", ")}`,

@@ -69,8 +69,14 @@ function isRecord(value: unknown): value is InstallRecord {
 }
 
 /** The program that containerd calls. A record of an older version names only the files, the latest one last. */
-export function installedProgram({ program, files }: InstallRecord): string | undefined {
-  return program ?? files.findLast(({ kind }) => kind === "program")?.path;
+export function installedProgram(record: InstallRecord): string | undefined {
+  return record.program ?? programsIn(record).at(-1);
+}
+
+/** Paths of all programs that were installed and are recorded. */
+export function programsIn({ program, files }: InstallRecord): string[] {
+  const paths = files.filter(({ kind }) => kind === "program").map(({ path }) => path);
+  return program === undefined || paths.includes(program) ? paths : [...paths, program];
 }
 
 function isBackupOf(path: string, name: unknown): boolean {

@@ -230,6 +230,23 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(read(node, `${DROP_IN}.edited`)).not.toMatch(/zstd/);
     });
 
+    test("args and env of a program with another name, as long as an installation put it there", async () => {
+      const node = nodes.make();
+      expect((await nodes.run("install", node)).said).not.toMatch(/warning/);
+      for (const path of ["/opt/x/ctd", "/opt/y/ctd"]) {
+        expect((await nodes.run("install", node, "--program", path)).said).not.toMatch(/warning/);
+        put(node, DROP_IN, read(node, DROP_IN).replaceAll(`${FLAGS}`, `${FLAGS}, "--verbose"`));
+        const edited = read(node, DROP_IN);
+        for (const args of [["--program", path], []]) {
+          expect((await nodes.run("install", node, ...args)).said).not.toMatch(/warning/);
+          expect(read(node, DROP_IN)).toBe(edited);
+        }
+      }
+      rmSync(join(node, "var/lib/ctd-decoder"), { recursive: true });
+      const { said } = await nodes.run("install", node, "--program", "/opt/z/ctd");
+      expect(said).toMatch(/runs "\/opt\/y\/ctd" with args or env that are not kept: .* --verbose --verbose/);
+    });
+
     test("the keys path of the replaced processors, to which keys are also copied", async () => {
       const text = `version = 2\n${TUTORIAL.replaceAll("/etc/containerd/ocicrypt/keys", "/srv/keys")}`;
       const node = nodes.make({ [CONFIG]: text, "from/a.pem": "a key" });

@@ -131,6 +131,8 @@ describe("what an operator has configured", () => {
     expect([...reduced].map(([id, { accepts }]) => [id, accepts])).toEqual([["mine", []]]);
     put(CONFIG, `version = 2\n${processor("mine", 'path = "another"\n')}`);
     await expect(planned()).rejects.toThrow(/^mine in .* runs "another" for /);
+    put(CONFIG, `version = 2\n${processor("mine", 'path = "/opt/another"\n')}`);
+    expect((await planned({ program: "/opt/another" })).plan.wanted.reduced.size).toBe(1);
   });
 });
 

@@ -7,6 +7,7 @@ import {
   installedProgram,
   missingFolders,
   NOTHING_INSTALLED,
+  programsIn,
   readRecord,
   removeRecord,
   writeRecord,
@@ -90,6 +91,8 @@ test("the program that is called is the recorded one, else the latest of the fil
   expect(installedProgram({ files, folders: [], program: "/a" })).toBe("/a");
   expect(installedProgram({ files, folders: [] })).toBe("/b");
   expect(installedProgram(NOTHING_INSTALLED)).toBeUndefined();
+  expect(programsIn({ files, folders: [], program: "/a" })).toEqual(["/a", "/b"]);
+  expect(programsIn({ files, folders: [], program: "/d" })).toEqual(["/a", "/b", "/d"]);
 });
 
 test("a record is for root alone, in a folder for all, whatever the umask", async () => {
