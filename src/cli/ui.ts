@@ -39,14 +39,17 @@ export class Ui {
    * @param failure what the result amounts to, if that is a failure: part of the JSON, and thrown afterwards
    */
   result(value: object, text: () => string, failure?: DecoderError): void {
-    if (this.isJson) this.#json(failure === undefined ? value : { ...value, error: errorOf(failure) });
-    else if (!this.isQuiet) this.print(text());
+    const print = (words: string) => (failure === undefined ? this.#report(words) : this.print(words));
+    if (this.isJson) {
+      this.#hasResult = true;
+      print(json(failure === undefined ? value : { ...value, error: errorOf(failure) }));
+    } else if (!this.isQuiet) print(text());
     if (failure !== undefined) throw failure;
   }
 
   /** With --quiet, prints the one line that a script needs, usually the image's digest. */
   printIfQuiet(line: string): void {
-    if (this.isQuiet && !this.isJson) this.print(`${line}\n`);
+    if (this.isQuiet && !this.isJson) this.#report(`${line}\n`);
   }
 
   /**
@@ -55,7 +58,8 @@ export class Ui {
    */
   fail(error: unknown): boolean {
     if (!this.isJson || this.#hasResult) return false;
-    this.#json({ error: errorOf(error) });
+    this.#hasResult = true;
+    this.print(json({ error: errorOf(error) }));
     return this.#stream.isStandardError;
   }
 
@@ -63,9 +67,17 @@ export class Ui {
     this.#stream.write(text);
   }
 
-  #json(value: object): void {
-    this.#hasResult = true;
-    this.print(`${printableJson(value, 2)}\n`);
+  /** Prints what a command says of its work when it is done. @throws DecoderError IO, which says that the work was done */
+  #report(text: string): void {
+    try {
+      this.print(text);
+    } catch (error) {
+      if (!(error instanceof DecoderError)) throw error;
+      throw new DecoderError(error.code, error.message, {
+        cause: error.cause,
+        hint: "the work itself was done; only the report is lost",
+      });
+    }
   }
 
   /**
@@ -95,6 +107,10 @@ export class Ui {
       ? terminalProgress(verb, stderr, styleFor(stderr, process.env))
       : lineProgress(verb, stderr);
   }
+}
+
+function json(value: object): string {
+  return `${printableJson(value, 2)}\n`;
 }
 
 /** What JSON says of an error. An internal error's own message might quote a secret. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { tar, writeImage } from "../support/images.ts";
@@ -48,4 +48,18 @@ describeWith([ours, linux], "standard output", {}, () => {
       });
     }
   });
+
+  test.each(["", "-q", "--json"])(
+    "a report that can't be written takes back no work (%s)",
+    async (option) => {
+      const made = join(folder, `made${option}.pem`);
+      expect(await redirected(">/dev/full", `keygen ${option} '${made}'`)).toMatchObject({
+        exit: 1,
+        stderr:
+          "ctd-decoder: error: can't write standard output: no space left on the device\n" +
+          "ctd-decoder: hint: the work itself was done; only the report is lost\n",
+      });
+      expect([existsSync(made), existsSync(`${made}.pub`)]).toEqual([true, true]);
+    },
+  );
 });
