@@ -78,8 +78,10 @@ export function optionTerm(name: string, { alias, value }: Option): string {
   return `${names.map(dashed).join(", ")}${value === undefined ? "" : ` ${value}`}`;
 }
 
-export function optionText({ help, choices, repeats }: Option): string {
-  const more = [choices && `one of ${choices.join(", ")}`, repeats && "may be repeated"].filter((it) => it);
+export function optionText({ help, choices = [], repeats }: Option): string {
+  // The help of an option with a single choice names it.
+  const some = choices.length > 1 && `one of ${choices.join(", ")}`;
+  const more = [some, repeats && "may be repeated"].filter((it) => it);
   return more.length === 0 ? help : `${help} (${more.join("; ")})`;
 }
 

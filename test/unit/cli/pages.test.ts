@@ -17,6 +17,12 @@ test.each(COMMANDS)("$name: its help names every option and fits in 80 columns",
   expect(help.split("\n").filter((line) => line.length > 80)).toEqual([]);
 });
 
+test("help lists an option's choices if it has several", () => {
+  const helps = new Map(COMMANDS.map((command) => [command.name, commandHelp(command)]));
+  expect(helps.get("keygen")).toContain("(one of ec, rsa)");
+  expect(helps.get("config")).toMatch(/--returns TYPE [^(]*\n\n/);
+});
+
 test.each(COMMANDS)("$name: no two options share a letter or a name", ({ options }) => {
   const names = Object.entries({ ...options, help: HELP }).flatMap(([name, { alias }]) =>
     [name, alias ?? []].flat(),
