@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -126,15 +126,19 @@ export async function makeFolder(path: string): Promise<void> {
   await writing(path, () => mkdir(path, { recursive: true }));
 }
 
-/** Whether a path exists, even as a dangling link. @throws DecoderError IO when it can't be examined */
-export async function exists(path: string): Promise<boolean> {
+/** What is at a path, even if it is a dangling link. @throws DecoderError IO when it can't be examined */
+export async function entryAt(path: string): Promise<Stats | undefined> {
   try {
-    await lstat(path);
-    return true;
+    return await lstat(path);
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return false;
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
     throw new DecoderError("IO", `can't examine ${path}: ${describeSystemError(error)}`, { cause: error });
   }
+}
+
+/** Whether a path exists, even as a dangling link. @throws DecoderError IO when it can't be examined */
+export async function exists(path: string): Promise<boolean> {
+  return (await entryAt(path)) !== undefined;
 }
 
 /** Syncs the names in a folder to the disk. */

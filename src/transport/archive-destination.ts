@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { writeJson } from "../encoding/json-document.ts";
 import { DecoderError } from "../errors.ts";
 import { PipeOutput, stoppable } from "../io/pipe.ts";
-import { exists, moveDurably, Staging, writeDurably } from "../io/staging.ts";
+import { entryAt, moveDurably, Staging, writeDurably } from "../io/staging.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
 import type { IndexEntry } from "../spec/manifest.ts";
 import { readBlob, readWhole, wholeFile } from "./blob.ts";
@@ -49,7 +49,7 @@ export class ArchiveDestination implements ImageDestination {
     options: DestinationOptions,
   ): Promise<ArchiveDestination> {
     const { path } = reference;
-    if (path !== "-") await checkFree(path, options);
+    if (path !== "-") await checkFree(reference, form, options);
     const staging = path === "-" ? await Staging.create() : await Staging.create(dirname(path));
     return new ArchiveDestination(reference, form, options, staging);
   }
@@ -86,7 +86,7 @@ export class ArchiveDestination implements ImageDestination {
     }
     const file = this.#staged.staging.newFile();
     await writeDurably(file, chunks);
-    await checkFree(path, this.#options);
+    await checkFree(this.#reference, this.#form, this.#options);
     await moveDurably(file, path);
   }
 
@@ -137,8 +137,18 @@ function file(name: string, bytes: Uint8Array): NewTarEntry {
   };
 }
 
-async function checkFree(path: string, { replace }: DestinationOptions): Promise<void> {
-  if (replace || !(await exists(path))) return;
+/** A device, pipe or link must not become a file: after --force, /dev/null would keep what programs write to it. */
+async function checkFree(
+  { path }: FileReference,
+  form: ArchiveForm,
+  { replace }: DestinationOptions,
+): Promise<void> {
+  const entry = await entryAt(path);
+  if (entry === undefined || (entry.isFile() && replace)) return;
+  if (!entry.isFile())
+    throw new DecoderError("EXISTS", `${path} already exists and is not a regular file`, {
+      hint: `choose another name; ${form}-archive:- writes to standard output`,
+    });
   throw new DecoderError("EXISTS", `${path} already exists`, {
     hint: "choose another name, or replace it with --force",
   });

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import {
   chownSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -311,6 +312,21 @@ describe("an archive", () => {
     writeFileSync(archivePath(), "precious");
     await expect(open(archive())).rejects.toMatchObject({ code: "EXISTS" });
     expect(readFileSync(archivePath(), "utf8")).toBe("precious");
+  });
+
+  test.each(["pipe", "link", "dangling link", "folder"])("is never put in place of a %s", async (kind) => {
+    const target = join(folder, "target");
+    if (kind === "link") writeFileSync(target, "precious");
+    if (kind === "pipe") execFileSync("mkfifo", [archivePath()]);
+    else if (kind === "folder") mkdirSync(archivePath());
+    else symlinkSync(target, archivePath());
+    const before = lstatSync(archivePath()).ino;
+    await expect(open(archive(), { replace: true })).rejects.toMatchObject({
+      code: "EXISTS",
+      message: `${archivePath()} already exists and is not a regular file`,
+      hint: "choose another name; oci-archive:- writes to standard output",
+    });
+    expect(lstatSync(archivePath()).ino).toBe(before);
   });
 
   test("that came in the meantime stays", async () => {
