@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { encodeBase64 } from "../encoding/base64.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
@@ -95,7 +95,17 @@ function write(place: string, path: string, bytes: Uint8Array): void {
     writeFileSync(partial, bytes, { flag: "wx" });
     renameSync(partial, path);
   } catch (cause) {
-    rmSync(partial, { force: true });
+    remove(partial, place);
     throw new DecoderError("IO", `can't write ${path}: ${describeSystemError(cause)}`, { cause });
+  }
+}
+
+/** Removes an unfinished file, and its folder if nothing else is in it. */
+function remove(file: string, folder: string): void {
+  try {
+    rmSync(file, { force: true });
+    rmdirSync(folder);
+  } catch {
+    // The folder was never made, or other signatures are in it.
   }
 }

@@ -86,5 +86,6 @@ describeWith([ours], "trust fetch", {}, () => {
     });
     const taken = await command(["trust", "fetch", `oci:${signed}:v1`, at("key.pub")]);
     expect(taken).toMatchObject({ exit: 1, stderr: expect.stringMatching(ONE_ERROR) });
+    expect(taken.stderr).toMatch(/error: can't write .*: a parent is not a directory\n$/);
   });
 });
