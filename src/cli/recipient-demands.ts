@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import type { AbsentInfo } from "../image/tree.ts";
 import type { LayerPlace, LayerRecipients } from "../image/verify.ts";
@@ -154,6 +155,11 @@ function readRecipients(file: string): readonly Demanded[] {
       hint: "write jwe:KID for example; inspect shows recipients in this form",
     });
   const all = lines.filter(isRecipient).map(recipientName);
+  const inFile = all.find((it) => existsSync(it.slice(it.indexOf(":") + 1)));
+  if (inFile !== undefined)
+    throw new DecoderError("CONFIG", `${file} names a file, ${inFile}, and not a recipient's id`, {
+      hint: `leave the line out, and say --require-recipient ${inFile}`,
+    });
   const names = [...new Set(all.filter((name) => !isUnnamed(name))), ...all.filter(isUnnamed)];
   if (names.length > 0) return names.map((name) => ({ text: name, names: new Set([name]) }));
   throw new DecoderError("CONFIG", `${file} names no recipient`, {

@@ -37,6 +37,7 @@ beforeAll(async () => {
   const printed = (await succeed(["inspect", "oci:both"], { cwd })).match(/^ +jwe: .+$/gm) ?? [];
   writeFileSync(join(folder, "printed.txt"), printed.join("\n"));
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
+  writeFileSync(join(folder, "file.txt"), "jwe:one.jwk.pub\n");
   writeFileSync(join(folder, "bare.txt"), "# one\njwe:other\nsecret\n");
   writeFileSync(join(folder, "unnamed.txt"), "jwe:(unnamed)\n");
   writeFileSync(join(folder, "unnamed2.txt"), "jwe:(unnamed)\n".repeat(2));
@@ -175,6 +176,13 @@ const CASES: readonly Case[] = [
     stdout: /^$/,
     stderr:
       /^ctd-decoder: error: line 3 of bare\.txt names a recipient without a scheme\nctd-decoder: hint: write jwe:KID .*\n$/,
+  },
+  {
+    args: ["--require-recipients", "file.txt", "oci:one"],
+    exit: 1,
+    stdout: /^$/,
+    stderr:
+      /^ctd-decoder: error: file\.txt names a file, jwe:one\.jwk\.pub, and .*\n.*hint: leave the line out, and say --require-recipient jwe:one\.jwk\.pub\n$/,
   },
   {
     args: ["--require-recipients", "absent.txt", "oci:one"],
