@@ -96,6 +96,7 @@ class PasswordLine {
   /** Takes what was typed. @returns whether the line is complete. @throws DecoderError INTERRUPTED, USAGE */
   type(keys: Uint8Array): boolean {
     for (const key of keys) {
+      if (key === KEY.end && this.#length === 0) throw new DecoderError("USAGE", "no password was typed");
       if (key === KEY.enter || key === KEY.lineFeed || key === KEY.end) return true;
       if (key === KEY.interrupt || key === KEY.quit) throw new DecoderError("INTERRUPTED", "interrupted");
       if (key === KEY.kill) this.clear();

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { FLAG_HELP } from "../decoder/flag-help.ts";
 import { type FlagName, toMilliseconds } from "../decoder/flags.ts";
 import { DecoderError } from "../errors.ts";
@@ -129,11 +130,19 @@ export async function namedKeys(
 ): Promise<KeySet | undefined> {
   const options = keyOptions(args);
   if (files.length === 0 && options.keysPath === undefined) return undefined;
+  if (options.keysPath !== undefined) checkExists(options.keysPath);
   const { loadKeys } = await import("../keys/load.ts");
   const { addNamedKeys } = await import("../keys/named.ts");
   const { askPassword } = await import("./password-prompt.ts");
-  const ask = async (file: string) => await askPassword(`password for ${printable(file)}: `);
+  const ask = async (file: string, wasWrong: boolean) =>
+    await askPassword(`${wasWrong ? "wrong password; " : ""}password for ${printable(file)}: `);
   return { ...(await addNamedKeys(files, await loadKeys(options), ask)), advice: KEYS_HINT };
+}
+
+/** For a node, a folder without keys is one that will get some. A person has mistyped it. @throws DecoderError BAD_KEY */
+function checkExists(keysPath: string): void {
+  if (existsSync(keysPath)) return;
+  throw new DecoderError("BAD_KEY", `the folder of keys ${keysPath} does not exist`, { hint: KEYS_HINT });
 }
 
 /** @throws DecoderError USAGE if the command line names no key and no key provider is configured, BAD_KEY */

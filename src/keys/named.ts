@@ -15,8 +15,8 @@ import { privateHalfHint } from "./recipient.ts";
 const KEY_FILE = /^(?<file>.+?)(?::(?<source>pass|file|fd)=(?<value>[\s\S]*))?$/;
 const PROVIDER = /^provider:(?<name>[^:]+)(?::(?<attributes>[\s\S]*))?$/;
 
-/** Asks the user for the password of a file. Undefined without a terminal. */
-type AskPassword = (file: string) => Promise<Secret | undefined>;
+/** Asks the user for the password of a file, perhaps again. Undefined without a terminal. */
+type AskPassword = (file: string, wasWrong: boolean) => Promise<Secret | undefined>;
 
 const PASSWORD_TRIES = 3;
 
@@ -77,7 +77,7 @@ async function keysIn(spec: string, askPassword: AskPassword): Promise<KeyCollec
   let collector = await collect(file, data, passwords);
   let refusal = await refusalOf(collector);
   for (let i = 0; refusal?.isLocked && passwords.length === 0 && i < PASSWORD_TRIES; i++) {
-    const password = await askPassword(file);
+    const password = await askPassword(file, i > 0);
     if (password === undefined) break;
     collector = await collect(file, data, [password]);
     refusal = await refusalOf(collector);

@@ -176,6 +176,11 @@ const IMAGES: readonly Failure[] = [
     message: /NOBODY/,
   },
   { run: ["inspect"], code: "USAGE", message: /SOURCE is missing/ },
+  {
+    run: ["inspect", "--keys", "none", "oci:encrypted"],
+    code: "BAD_KEY",
+    message: /^the folder of keys none does not exist$/,
+  },
   { run: ["inspect", "oci:none"], code: "NOT_FOUND", message: /no image layout/, hint: /oci-layout/ },
   { run: ["inspect", "-"], code: "BAD_IMAGE", message: /standard input is empty/, hint: /failed/ },
   { run: ["verify", "oci:encrypted"], code: "USAGE", message: /no private key/ },

@@ -74,7 +74,8 @@ describeWith([ours, script, openssl], "a password on a terminal", { timeout: 60_
     async (file) => {
       const { exit, screen } = await typing(["verify", "--key", file, image], ["wrong\r", "secret\r"]);
       expect(exit).toBe(0);
-      expect(screen.startsWith(`password for ${file}: \r\npassword for ${file}: \r\n`)).toBe(true);
+      const again = `wrong password; password for ${file}: `;
+      expect(screen.startsWith(`password for ${file}: \r\n${again}\r\n`)).toBe(true);
       expect(screen).not.toContain("secret");
     },
   );
@@ -137,6 +138,13 @@ describeWith([ours, script, openssl], "a password on a terminal", { timeout: 60_
     expect(differing.exit).toBe(2);
     expect(differing.screen).toContain("the two passwords differ");
     expect(existsSync(join(folder, "differing.pem"))).toBe(false);
+  });
+
+  test("is not typed with Ctrl-D, which makes no key", async () => {
+    const { exit, screen } = await typing(["keygen", "--ask-password", "unmade.pem"], ["\u0004"]);
+    expect(exit).toBe(2);
+    expect(screen).toContain("no password was typed");
+    expect(existsSync(join(folder, "unmade.pem"))).toBe(false);
   });
 
   test("of a signing key comes from there, too", async () => {
