@@ -74,7 +74,7 @@ export async function reportTrust(context: TrustContext): Promise<TrustReport | 
   const root = read?.trustedRoot;
   if (root !== undefined) findings.push(...(attempt(findings, () => rootFindings(root, Date.now())) ?? []));
   if (read !== undefined && policy !== undefined) {
-    findings.push(...(await lintPolicy(policy, read.policy)));
+    findings.push(...(await lintPolicy(policy, read.policy, true)));
     findings.push(...(await reachRegistries(policy.policy, read, context.environment)));
   }
   findings.push(...gateFindings(config, gates));

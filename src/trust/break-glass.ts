@@ -44,6 +44,11 @@ export function exceptionFor(place: ImagePlace, path: string, now: number): Exce
   return exceptions.find(({ until, scope }) => now < until && scopes.includes(scope));
 }
 
+/** Why an image with an exception is accepted. */
+export function exceptionReason({ until, reason }: Exception): string {
+  return `break-glass until ${new Date(until).toISOString()}: ${reason}`;
+}
+
 /**
  * The exceptions that apply now, and the lines that make none.
  * @throws DecoderError CONFIG when others may write to the file

@@ -4,7 +4,7 @@ import { DecoderError, errnoOf } from "../errors.ts";
 import { readCertificateFile } from "./check/evidence.ts";
 import { keysOf } from "./check/trust-files.ts";
 import { checkWriters } from "./owned-files.ts";
-import { parseImageName } from "./policy/image-name.ts";
+import { formatImageName, parseImageName } from "./policy/image-name.ts";
 import type { FileReader, Material, MaterialKind } from "./policy/policy.ts";
 import type { LoadedPolicy } from "./policy/read-policy.ts";
 import { readTrustFile } from "./policy/trust-file.ts";
@@ -22,11 +22,16 @@ const UNKNOWN = "unheard-of.invalid/image:1";
 /**
  * What is likely wrong with a policy that can be read at all.
  * @param path the policy
+ * @param isInstalled whether a trust.toml names it: a node does not look for keys beside the policy
  */
-export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promise<readonly PolicyFinding[]> {
+export async function lintPolicy(
+  { policy }: LoadedPolicy,
+  path: string,
+  isInstalled = false,
+): Promise<readonly PolicyFinding[]> {
   const files = filesOf(policy);
-  // The policy may not be installed yet.
-  const places = new Map(files.map((file) => [file, existsSync(file) ? file : fileBeside(path, file)]));
+  const otherwise = (file: string) => (isInstalled ? undefined : fileBeside(path, file));
+  const places = new Map(files.map((file) => [file, existsSync(file) ? file : otherwise(file)]));
   const present = materialsOf(policy).filter((it) => !("path" in it) || places.get(it.path) !== undefined);
   const problems = await Promise.all(
     present.map(async (it) => await materialFindings(it.kind, () => fileOf(it, places))),
@@ -35,6 +40,7 @@ export async function lintPolicy({ policy }: LoadedPolicy, path: string): Promis
     // A policy with a relative path is a draft: a node names its policy by an absolute path.
     ...[path, ...files].filter((it) => isAbsolute(it)).flatMap(writersFinding),
     ...files.flatMap((file) => placeFinding(file, places.get(file))),
+    ...files.flatMap(relativeFinding),
     ...problems.flat(),
     ...lintRules(policy),
   ];
@@ -74,19 +80,25 @@ export function readerBeside(policy: string, onBeside: (file: string, beside: st
   return (file) => {
     const beside = existsSync(file) ? undefined : fileBeside(policy, file);
     if (beside !== undefined) onBeside(file, beside);
-    try {
-      return readTrustFile(beside ?? file);
-    } catch (error) {
-      if (!(error instanceof DecoderError) || errnoOf(error.cause) !== "ENOENT") throw error;
-      const { code, message, cause } = error;
-      throw new DecoderError(code, message, { cause, hint: `the image is refused${remedy(file)}` });
-    }
+    return readNamed(beside ?? file);
   };
+}
+
+/** Reads a file that a policy names. @throws DecoderError BAD_KEY, which says how an installation would get it */
+export function readNamed(file: string): TrustFile {
+  try {
+    return readTrustFile(file);
+  } catch (error) {
+    if (!(error instanceof DecoderError) || errnoOf(error.cause) !== "ENOENT") throw error;
+    const { code, message, cause } = error;
+    throw new DecoderError(code, message, { cause, hint: `the image is refused${remedy(file)}` });
+  }
 }
 
 /** What is likely wrong with a policy by itself, without its files. */
 export function lintRules(policy: LoadedPolicy["policy"]): readonly PolicyFinding[] {
-  return [...policy.rules.flatMap(({ scope }) => scopeFinding(scope)), ...nameFindings(policy)];
+  const scopes = policy.rules.map(({ scope }) => scope);
+  return [...transportFindings(scopes), ...scopes.flatMap(scopeFinding), ...nameFindings(policy)];
 }
 
 /** What is wrong with keys or certificates, as they are used. */
@@ -140,11 +152,41 @@ function placeFinding(file: string, place: string | undefined): PolicyFinding[] 
   return [{ severity: "note", message, hint: "`ctd-decoder install --trust` copies it" }];
 }
 
+/** @see refuseForeignFiles of node-check.ts */
+function relativeFinding(file: string): PolicyFinding[] {
+  if (isAbsolute(file)) return [];
+  const message = `the policy names ${file} by a relative path, which leads elsewhere in each working folder`;
+  return [{ severity: "error", message, hint: "write the path that it has on the node" }];
+}
+
 /** What to do about a missing file that an installation would copy; empty for others. */
 function remedy(file: string): string {
   if (dirname(file) !== SETTINGS_FOLDER) return "";
   return `; put ${basename(file)} beside the policy, and \`ctd-decoder install --trust\` copies it`;
 }
+
+/** The transports of containers-transports(5), and those of containers/image that the page leaves out. */
+const TRANSPORTS: ReadonlySet<string> = new Set([
+  ...["atomic", "containers-storage", "dir", "docker", "docker-archive", "docker-daemon"],
+  ...["oci", "oci-archive", "ostree", "sif", "tarball"],
+]);
+
+/** containers/image accepts any name of a transport. */
+function transportFindings(scopes: readonly string[]): PolicyFinding[] {
+  const named = scopes.flatMap((scope) => {
+    const { one, every } = TRANSPORT_SCOPE.exec(scope)?.groups ?? {};
+    return one ?? every ?? [];
+  });
+  return [...new Set(named)]
+    .filter((it) => !TRANSPORTS.has(it))
+    .map((it) => ({
+      severity: "warning",
+      message: `no transport is named "${it}", so that its scopes never match`,
+      hint: 'images of registries are below "docker"',
+    }));
+}
+
+const TRANSPORT_SCOPE = /^(?:(?<one>.+?) scope "|every other (?<every>.+) image$)/;
 
 /** Scopes compare with expanded names, character by character: many that people write never match. */
 function scopeFinding(scope: string): PolicyFinding[] {
@@ -162,7 +204,11 @@ function scopeFinding(scope: string): PolicyFinding[] {
   const name = isHost ? parseImageName(`${text.includes("/") ? text : `${text}/x`}`) : undefined;
   if (!isHost) return warn("it never matches", `write the registry's name, as in docker.io/library/${text}`);
   if (name === undefined) return warn("it never matches", "it is not the beginning of an image's name");
-  return [];
+  const full = formatImageName(name);
+  if (full === text || !text.includes("/")) return [];
+  // Docker Hub's own images are in library/, and the scope may be a namespace.
+  const message = `${scope}: it does not match ${full}`;
+  return [{ severity: "warning", message, hint: `write ${full}, unless ${text} is a namespace` }];
 }
 
 function nameFindings(policy: LoadedPolicy["policy"]): PolicyFinding[] {

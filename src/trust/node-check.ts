@@ -1,7 +1,7 @@
 import { isAbsolute } from "node:path";
 import { DecoderError } from "../errors.ts";
 import type { RegistryName } from "../registry/name.ts";
-import { exceptionFor } from "./break-glass.ts";
+import { exceptionFor, exceptionReason } from "./break-glass.ts";
 import { withDeadline } from "./deadline.ts";
 import { ACCEPTED, type Judgement, REJECTED } from "./judgement.ts";
 import { verdictBasis } from "./node-basis.ts";
@@ -50,7 +50,7 @@ export async function checkOnNode(
   const place = { transport: "docker", name: pulledName(name) } as const;
   const exception = exceptionFor(place, settings.breakGlass, Date.now());
   if (exception !== undefined) {
-    const reason = `break-glass until ${new Date(exception.until).toISOString()}: ${exception.reason}`;
+    const reason = exceptionReason(exception);
     return { accepted: true, reason, scope: exception.scope, exception: "break-glass" };
   }
   const { policy, bytes } = await loadPolicy(settings.policy, settings);

@@ -107,7 +107,39 @@ describeWith([ours, root], "a trust.toml instead of a policy", {}, () => {
     const node = writeSettings(join(folder, "early"), { policy: early });
     expect(await command([...check, node, image])).toMatchObject({
       exit: 1,
-      stderr: expect.stringContaining(`can't read ${place}: no such file`),
+      stderr: expect.stringMatching(
+        /error: can't read \S+never-installed\.pub: no such file.*\n.*hint: the image is refused; put never-installed\.pub beside/,
+      ),
+    });
+  });
+
+  test("trust check and trust explain say what the break-glass file excepts", async () => {
+    const breakGlass = join(folder, "break-glass");
+    const other = join(folder, "other.json");
+    writeFileSync(other, JSON.stringify({ default: [{ type: "reject" }] }));
+    const node = writeSettings(join(folder, "excepted"), { policy: other, break_glass: breakGlass });
+    const check = () => command(["trust", "check", "--policy", node, image]);
+    expect(await check()).toMatchObject({ exit: 1 });
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    writeFileSync(breakGlass, `until ${until} scope ${folder} reason the key is lost\n`, { mode: 0o644 });
+    const reason = `break-glass until ${until}: the key is lost`;
+    const { exit, stdout } = await check();
+    expect([exit, stdout.toString()]).toEqual([
+      0,
+      expect.stringContaining(`trusted: ${reason} (${folder})\n`),
+    ]);
+    expect(await succeed(["trust", "explain", "--policy", node, image])).toBe(
+      `${other}\naccepted in any case: ${reason}\ncontainers-policy.json: default\n  rejected\n`,
+    );
+  });
+
+  test("a signature store that is named and does not exist is an error", async () => {
+    const missing = join(folder, "none");
+    expect(
+      await command(["trust", "check", "--policy", policy, "--signature-store", missing, image]),
+    ).toMatchObject({
+      exit: 1,
+      stderr: expect.stringContaining(`the folder of signatures ${missing} does not exist`),
     });
   });
 

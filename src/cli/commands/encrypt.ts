@@ -51,7 +51,7 @@ export const ENCRYPT: Command = {
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. The first three may also end in @DIGEST. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME:TAG, oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
+    "SOURCE is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], or - for an archive on standard input. The first three may also end in @DIGEST. rootfs:DIR and tar:FILE make an image with one layer. DEST is docker://HOST/NAME[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], or - for an archive on standard output.",
     "If a chosen layer cannot be encrypted, the command fails and does not change DEST. Attestations and signatures in an index are not encrypted. If they name an image by its digest, they get the new digest. zstd layers keep their compression.",
     "Encryption does not show who made an image: sign the new digest, and verify that signature. Include a recipient of your own: to rewrap the image later, you need a private key that opens it.",
     "Leave the layers of a public base plain with --base or --except-base. Encrypting them hides nothing, and on a node of several tenants it can keep other tenants' images on the same base from starting (docs/tenants.md).",

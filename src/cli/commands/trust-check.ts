@@ -1,8 +1,10 @@
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { DecoderError } from "../../errors.ts";
 import * as LIMITS from "../../system-limits.ts";
 import { printable } from "../../text.ts";
 import type { CheckReport } from "../../trust/check-image.ts";
+import type { FileReader } from "../../trust/policy/policy.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { noteOnce } from "../registry-options.ts";
@@ -10,6 +12,7 @@ import { OUTPUT_OPTIONS } from "../shared-options.ts";
 import type { Style } from "../style.ts";
 import {
   CHECK_OPTIONS,
+  type NamedPolicy,
   namedDemand,
   namedPolicy,
   namesSigner,
@@ -19,6 +22,7 @@ import {
   registryAccess,
   SIGNER_OPTIONS,
 } from "../trust-options.ts";
+import type { Ui } from "../ui.ts";
 
 const MILLISECONDS = 1000;
 
@@ -56,13 +60,7 @@ export const TRUST_CHECK: Command = {
     const seconds = args.integer("timeout", 1, LIMITS.trustCheckMs / MILLISECONDS) ?? DEFAULT_SECONDS;
     const wanted = await choose(args);
     const settings = "policy" in wanted ? wanted.settings : undefined;
-    // A trust.toml is a node's own: its verifier would not find a key beside the policy.
-    const read =
-      "policy" in wanted && settings === undefined
-        ? (await import("../../trust/lint.ts")).readerBeside(resolve(wanted.path), (file, beside) => {
-            if (!ui.isQuiet) noteOnce(`${file} does not exist yet, and ${beside} was used instead`);
-          })
-        : undefined;
+    const read = "policy" in wanted ? await readerFor(wanted, ui) : undefined;
     const { readRegistriesD, readUsersRegistriesD } = await import("../../trust/find/lookaside.ts");
     const folder = args.text("registries.d");
     // A node's verifier runs as root, whoever asks here what it would say.
@@ -73,9 +71,10 @@ export const TRUST_CHECK: Command = {
     const report = await withDeadline(seconds * MILLISECONDS, (signal) =>
       checkImage(args.operand(0), wanted, {
         access: registryAccess(args),
-        folders: [...args.texts("signature-store"), ...(settings?.signatureStores ?? [])],
+        folders: [...args.texts("signature-store").map(existing), ...(settings?.signatureStores ?? [])],
         registries,
         signal,
+        breakGlass: settings?.breakGlass,
         read,
       }),
     );
@@ -84,6 +83,23 @@ export const TRUST_CHECK: Command = {
     ui.printIfQuiet(report.digest);
   },
 };
+
+/** A trust.toml is a node's own: its verifier would not find a key beside the policy. */
+async function readerFor({ path, settings }: NamedPolicy, ui: Ui): Promise<FileReader> {
+  const { readerBeside, readNamed } = await import("../../trust/lint.ts");
+  if (settings !== undefined) return readNamed;
+  return readerBeside(resolve(path), (file, beside) => {
+    if (!ui.isQuiet) noteOnce(`${file} does not exist yet, and ${beside} was used instead`);
+  });
+}
+
+/** A node's folder may be filled later. A person has mistyped it. @throws DecoderError CONFIG */
+function existing(folder: string): string {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder;
+  throw new DecoderError("CONFIG", `the folder of signatures ${folder} does not exist`, {
+    hint: "`ctd-decoder trust fetch IMAGE DIR` makes one",
+  });
+}
 
 const DEFAULT_SECONDS = 60;
 /** Options that have no effect with a policy. Ignoring them would accept what they are meant to refuse. */

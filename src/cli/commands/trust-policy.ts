@@ -32,14 +32,23 @@ export const TRUST_EXPLAIN: Command = {
     const { placeOf } = await import("../../trust/target.ts");
     const { describeRequirement } = await import("../../trust/describe.ts");
     const usual = existsSync(SETTINGS) ? SETTINGS : POLICY;
-    const { policy, path: file } = await namedPolicy(args, args.text("policy") ?? usual);
+    const { policy, path: file, settings } = await namedPolicy(args, args.text("policy") ?? usual);
+    const place = placeOf(args.operand(0));
+    const { exceptionFor, exceptionReason } = await import("../../trust/break-glass.ts");
+    const exception = settings && exceptionFor(place, settings.breakGlass, Date.now());
     // The keys may be on the node only, and nothing is checked with them.
     const unread = (path: string) => ({ name: path, path, bytes: new Uint8Array() });
-    const { scope, requirement } = policy.requirementFor(placeOf(args.operand(0)), unread);
+    const { scope, requirement } = policy.requirementFor(place, unread);
     const demands = describeRequirement(requirement);
-    const lines = [file, `${policy.format}: ${scope}`, ...demands.map((it) => `  ${it}`)];
+    const accepted = exception && exceptionReason(exception);
+    const lines = [
+      file,
+      ...(accepted === undefined ? [] : [`accepted in any case: ${accepted}`]),
+      `${policy.format}: ${scope}`,
+      ...demands.map((it) => `  ${it}`),
+    ];
     ui.result(
-      { policy: file, format: policy.format, scope, demands },
+      { policy: file, format: policy.format, scope, demands, ...(accepted && { exception: accepted }) },
       () => `${lines.map((it) => printable(it)).join("\n")}\n`,
     );
   },
@@ -60,7 +69,7 @@ export const TRUST_LINT: Command = {
     const loaded = await namedPolicy(args, args.operand(0));
     const { path } = loaded;
     const { lintPolicy, pathsOf } = await import("../../trust/lint.ts");
-    const findings = await lintPolicy(loaded, path);
+    const findings = await lintPolicy(loaded, path, loaded.settings !== undefined);
     const errors = findings.filter(({ severity }) => severity === "error");
     const failure =
       errors.length > 0

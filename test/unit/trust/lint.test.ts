@@ -71,9 +71,9 @@ test.each<[string, (content: string) => object, string]>([
 test("a key beside the policy stands for the installed one, and the folder must be ours", async () => {
   const found = mkdtempSync(join(folder, "beside-"));
   const path = join(found, "policy.json");
-  const findingsOf = async (keyPath: string) => {
+  const findingsOf = async (keyPath: string, isInstalled = false) => {
     writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath })));
-    return await lintPolicy(await loadPolicy(path, SETTINGS), path);
+    return await lintPolicy(await loadPolicy(path, SETTINGS), path, isInstalled);
   };
   const installed = "/etc/containerd/ctd-decoder/never-installed.pub";
   const missing = (file: string) => ({ severity: "error", message: `${file} does not exist` });
@@ -87,6 +87,7 @@ test("a key beside the policy stands for the installed one, and the folder must 
       message: `${installed} does not exist yet, and ${join(found, "never-installed.pub")} was checked instead`,
     }),
   );
+  expect(await findingsOf(installed, true)).toContainEqual(expect.objectContaining(missing(installed)));
   const elsewhere = "/etc/other/never-installed.pub";
   expect(await findingsOf(elsewhere)).toContainEqual(expect.objectContaining(missing(elsewhere)));
   writeFileSync(join(found, "never-installed.pub"), CERTIFICATE);
@@ -104,6 +105,52 @@ test("a policy under which no pod could start is noticed", async () => {
   expect(await messagesOf({})).toContainEqual(rejected);
   const accepted = { "registry.k8s.io": [{ type: "insecureAcceptAnything" }] };
   expect(await messagesOf(accepted)).not.toContainEqual(rejected);
+});
+
+test("a relative path is an error, because a node refuses it", async () => {
+  const path = join(folder, "relative.json");
+  writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath: relative(process.cwd(), inFile(KEY)) })));
+  const findings = await lintPolicy(await loadPolicy(path, SETTINGS), path);
+  expect(findings).toContainEqual({
+    severity: "error",
+    message: expect.stringMatching(/^the policy names \S+material\.pem by a relative path/),
+    hint: "write the path that it has on the node",
+  });
+});
+
+test("transports and scopes that never match are noticed", async () => {
+  const reject = [{ type: "reject" }];
+  const messagesOf = async (transports: object) => {
+    const path = join(folder, "scopes.json");
+    writeFileSync(path, JSON.stringify({ default: reject, transports }));
+    const { policy } = await loadPolicy(path, SETTINGS);
+    return lintRules(policy).map(({ message }) => message);
+  };
+  expect(
+    await messagesOf({ dokcer: { "a.test": reject, "b.test": reject }, atmoic: { "": reject } }),
+  ).toEqual([
+    'no transport is named "dokcer", so that its scopes never match',
+    'no transport is named "atmoic", so that its scopes never match',
+    expect.stringContaining("registry.k8s.io is rejected"),
+  ]);
+  const docker = { "docker.io/nginx": reject, "docker.io/nginx:1": reject };
+  expect(await messagesOf({ docker })).toEqual([
+    'docker scope "docker.io/nginx": it does not match docker.io/library/nginx',
+    'docker scope "docker.io/nginx:1": it does not match docker.io/library/nginx:1',
+    expect.stringContaining("registry.k8s.io is rejected"),
+  ]);
+  const right = [
+    "docker.io",
+    "docker.io/library/nginx",
+    "docker.io/shop/app:1",
+    "a.test:5000/app",
+    "a.test",
+    "",
+  ];
+  const all = Object.fromEntries(right.map((scope) => [scope, reject]));
+  expect(
+    await messagesOf({ docker: all, oci: { "": reject }, "containers-storage": { "": reject } }),
+  ).toEqual([expect.stringContaining("registry.k8s.io is rejected")]);
 });
 
 const rulesOf = async (policy: object) => {
