@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import type { RunningContainerd } from "../containerd/process.ts";
 import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
@@ -107,7 +107,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const keysFolder = keysFolderOf(plan.wanted.keysPath, node);
   const settings = tenants && settingsFile(node, tenants.settings, plan.root);
   const companions = [...(plan.gate?.entries ?? []), ...(settings ?? [])];
-  const privateFolders = [keysFolder, ...(tenants ? [tenants.settings.sealedDirectory] : [])];
+  const privateFolders = [keysFolder, ...(tenants ? [resolve("/", tenants.settings.sealedDirectory)] : [])];
   const config = checkPlan(node, plan, {
     changes: [...plan.changes, ...companions, program],
     privateFolders,
@@ -117,7 +117,8 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const trust = isTrusted
     ? await planTrust(node, { policy: options.trust, program: path, config, version, before })
     : undefined;
-  const changes = [...(trust?.files ?? []), ...plan.changes, ...companions, program, ...(trust?.links ?? [])];
+  const wanted = [...(trust?.files ?? []), ...plan.changes, ...companions, program, ...(trust?.links ?? [])];
+  const changes = wanted.map(withPlainPath);
   return {
     node,
     before,
@@ -136,6 +137,12 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
     ],
     needsRestart: plan.changes.length > 0 || isStillPending(before, running),
   };
+}
+
+/** A record accepts only plain paths. An operator's file, such as trust.toml, may write them as /etc//policy.json. */
+function withPlainPath(change: FileChange): FileChange {
+  const path = resolve("/", change.path);
+  return path === change.path ? change : { ...change, path };
 }
 
 interface CheckOptions {

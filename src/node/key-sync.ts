@@ -9,7 +9,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
@@ -221,7 +221,8 @@ function hash(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** The folder of a keys path, which may name one key. */
+/** The folder of a keys path, which may name one key, in the form that a record has. */
 export function keysFolderOf(keysPath: string, node: NodeRoot): string {
-  return node.exists(keysPath) && !node.isFolder(keysPath) ? dirname(keysPath) : keysPath;
+  const path = resolve("/", keysPath);
+  return node.exists(path) && !node.isFolder(path) ? dirname(path) : path;
 }

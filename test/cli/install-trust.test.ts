@@ -111,7 +111,7 @@ describeWith([ours, busybox, root], "ctd-decoder install --trust", { timeout: 60
   });
 
   test("an operator's trust.toml stays, and the policy goes where it says", async () => {
-    const settings = 'policy = "/etc/trust/mine.json"\ndeadline = "9s"\n';
+    const settings = 'policy = "/etc//trust/mine.json"\ndeadline = "9s"\n';
     const node = nodes.make({ [`${OURS}/trust.toml`]: settings });
     const before = snapshot(node);
     await nodes.run("install", node, ...V2, "--trust", policy);

@@ -261,6 +261,15 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(existsSync(join(node, "srv"))).toBe(false);
     });
 
+    test("a keys path with a superfluous slash, which a later install and uninstall accept", async () => {
+      const text = `version = 2\n${TUTORIAL.replaceAll("/etc/containerd/ocicrypt/keys", "/srv//keys/")}`;
+      const node = nodes.make({ [CONFIG]: text });
+      const before = snapshot(node);
+      for (let i = 0; i < 2; i++) expect((await nodes.run("install", node)).exit).toBe(3);
+      expect((await nodes.run("uninstall", node)).exit).toBe(0);
+      expect(snapshot(node)).toEqual(before);
+    });
+
     test("args that our decoder refuses are replaced, and named", async () => {
       const text = `version = 2\n${TUTORIAL.replaceAll("--decryption-keys-path", "--keys")}`;
       const node = nodes.make({ [CONFIG]: text });

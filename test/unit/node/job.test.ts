@@ -44,6 +44,11 @@ describe("a configuration that is a file", () => {
     expect(textOf(job, DROP_IN)).toContain(TAR);
   });
 
+  test("may have a superfluous slash in its path, which a record does not accept", async () => {
+    put(CONFIG, "version = 2\n");
+    expect(pathsOf(await planned({ configFile: `/${CONFIG}` }))).toEqual([DROP_IN, CONFIG, PROGRAM]);
+  });
+
   test("that imports it already stays as it is", async () => {
     put(CONFIG, `version = 2\nimports = ["${DROP_IN}"]\n`);
     put(DROP_IN, "");

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import {
+  keysFolderOf,
   listCopies,
   makeKeysFolder,
   removableCopies,
@@ -45,6 +46,18 @@ const all = () => readdirSync(keys).sort();
 const held = () => all().filter((name) => name !== "..ctd-decoder");
 const read = (name: string) => readFileSync(join(keys, name), "utf8");
 const NOTHING = { copied: [], removed: [], kept: [] };
+
+test.each([
+  ["/none/keys", "/none/keys"],
+  ["/none//keys/", "/none/keys"],
+  ["none/./keys", "/none/keys"],
+  ["//keys", "/keys"],
+  ["/keys/", "/keys"],
+  ["/keys/a.pem", "/keys"],
+])("the folder of the keys path %s is %s", (keysPath, expected) => {
+  writeFileSync(join(keys, "a.pem"), "");
+  expect(keysFolderOf(keysPath, node)).toBe(expected);
+});
 
 test("keys are copied, for the owner alone, and removed when the Secret has them no more", async () => {
   give("a.pem", "a");
