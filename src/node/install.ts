@@ -7,6 +7,7 @@ import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, sy
 import { openRoot } from "./locate.ts";
 import { isLockable, withLock } from "./lock.ts";
 import { checkProgram } from "./program.ts";
+import { recordKeysFolder } from "./record.ts";
 import { rehearse } from "./rehearsal.ts";
 import { restartOrUndo } from "./restart.ts";
 import { removeLeftovers, Transaction } from "./transaction.ts";
@@ -105,8 +106,12 @@ export async function installKeys(
       makeKeysFolder(node, folder);
       return await syncKeys(node, source, folder, false);
     };
-    // A container that mounts only the keys folder cannot see the lock.
-    return await (isLockable(node) ? withLock(node, copy) : copy());
+    // A container that mounts only the keys folder sees neither the lock nor the record.
+    if (!isLockable(node)) return await copy();
+    return await withLock(node, async () => {
+      await recordKeysFolder(node, folder);
+      return await copy();
+    });
   } catch (error) {
     throw asFailure(error);
   }

@@ -1,5 +1,6 @@
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, isAbsolute, normalize } from "node:path";
+import { dirname, isAbsolute, join, normalize } from "node:path";
+import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
@@ -15,6 +16,8 @@ export interface InstallRecord {
   readonly program?: string;
   /** Where keys are copied. */
   readonly keysFolder?: string;
+  /** Other folders that keys were copied to. */
+  readonly otherKeysFolders?: readonly string[];
   /** The service that runs containerd. */
   readonly unit?: string;
   /** When containerd's configuration last changed without a restart since, in ms since the epoch. */
@@ -55,7 +58,7 @@ export function readRecord(node: NodeRoot): InstallRecord {
 
 function isRecord(value: unknown): value is InstallRecord {
   if (!isObject(value) || value["format"] !== FORMAT) return false;
-  const { files, folders, program, keysFolder, unit, pendingSince } = value;
+  const { files, folders, program, keysFolder, otherKeysFolders, unit, pendingSince } = value;
   return (
     Array.isArray(files) &&
     files.every(isInstalledFile) &&
@@ -63,6 +66,7 @@ function isRecord(value: unknown): value is InstallRecord {
     folders.every(isPath) &&
     (program === undefined || isPath(program)) &&
     (keysFolder === undefined || isPath(keysFolder)) &&
+    (otherKeysFolders === undefined || (Array.isArray(otherKeysFolders) && otherKeysFolders.every(isPath))) &&
     (unit === undefined || (typeof unit === "string" && UNIT_NAME.test(unit))) &&
     (pendingSince === undefined || typeof pendingSince === "number")
   );
@@ -77,6 +81,30 @@ export function installedProgram(record: InstallRecord): string | undefined {
 export function programsIn({ program, files }: InstallRecord): string[] {
   const paths = files.filter(({ kind }) => kind === "program").map(({ path }) => path);
   return program === undefined || paths.includes(program) ? paths : [...paths, program];
+}
+
+/** All folders that may hold copies of keys. The first one belongs to the stream processors. */
+export function keysFoldersIn({
+  keysFolder = KEYS_PATH,
+  otherKeysFolders = [],
+}: InstallRecord): readonly [string, ...string[]] {
+  const others = new Set([KEYS_PATH, ...otherKeysFolders]);
+  others.delete(keysFolder);
+  return [keysFolder, ...others];
+}
+
+/** Records a folder before keys are copied to it without an installation, so that an uninstallation finds them. */
+export async function recordKeysFolder(node: NodeRoot, folder: string): Promise<void> {
+  // An uninstallation looks there without a record.
+  if (folder === KEYS_PATH) return;
+  const record = readRecord(node);
+  if (keysFoldersIn(record).includes(folder)) return;
+  const created = missingFolders(node, [join(folder, "any")]);
+  await writeRecord(node, {
+    ...record,
+    folders: [...record.folders, ...created.filter((it) => !record.folders.includes(it))],
+    otherKeysFolders: [...(record.otherKeysFolders ?? []), folder],
+  });
 }
 
 function isBackupOf(path: string, name: unknown): boolean {

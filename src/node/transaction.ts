@@ -1,3 +1,4 @@
+import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { describeSystemError } from "../errors.ts";
 import {
   type FileChange,
@@ -19,6 +20,7 @@ import {
   EDITED_SUFFIX,
   type InstalledFile,
   type InstallRecord,
+  keysFoldersIn,
   makeFolders,
   missingFolders,
   NOTHING_INSTALLED,
@@ -77,12 +79,14 @@ export class Transaction {
       const sha256 = await hashContent(content);
       known.set(path, { path, kind, sha256, ...(backup !== undefined && { backup }) });
     }
+    const otherKeysFolders = keysFoldersIn(before).filter((it) => it !== keysFolder && it !== KEYS_PATH);
     const pending = pendingSince ?? before.pendingSince;
     this.#record = {
       files: [...known.values()],
       folders: [...before.folders, ...this.#created.filter((it) => !before.folders.includes(it))],
       program: program.path,
       keysFolder,
+      ...(otherKeysFolders.length > 0 && { otherKeysFolders }),
       unit,
       ...(pending !== undefined && { pendingSince: pending }),
     };

@@ -1,4 +1,4 @@
-import { KEYS_PATH } from "../containerd/stream-processors.ts";
+import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { CONFIG_KINDS } from "./changes.ts";
 import { distributionOf, unitOf } from "./distribution.ts";
@@ -8,7 +8,14 @@ import { removableCopies, removeCopies } from "./key-sync.ts";
 import { openRoot, runningOn } from "./locate.ts";
 import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
-import { type InstalledFile, type InstallRecord, readRecord, removeRecord, writeRecord } from "./record.ts";
+import {
+  type InstalledFile,
+  type InstallRecord,
+  keysFoldersIn,
+  readRecord,
+  removeRecord,
+  writeRecord,
+} from "./record.ts";
 import { isStillPending, type Restart } from "./restart.ts";
 import { restartAdvice } from "./restart-advice.ts";
 import { Service } from "./service.ts";
@@ -25,7 +32,7 @@ interface UninstallOptions {
 
 export interface UninstallReport {
   readonly files: readonly UninstalledPath[];
-  /** Copied keys that were removed. */
+  /** Copied keys that were removed: names in the keys folder, and paths of those in other folders. */
   readonly keys: readonly string[];
   readonly restart: Restart;
   readonly restartCommand: string | undefined;
@@ -76,15 +83,26 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
     if (action === "kept") findings.push(keptFile(file));
     if (action === "emptied") findings.push(stillCalled(file));
   }
-  const keysFolder = record.keysFolder ?? KEYS_PATH;
-  const keys = options.keepsKeys ? [] : removableCopies(node, keysFolder);
-  if (!isDryRun) removeCopies(node, keysFolder, keys);
+  const keys = removeKeys(node, record, options);
   const report = { files, keys, restartCommand: service.restartCommand, findings, isDryRun };
   if (isDryRun) return { ...report, restart: isPending ? "pending" : "not needed" };
   const restart = await restartAfter(service, isPending, options.restart);
   await forget(node, { ...record, files: left }, restart);
   if (restart === "pending" && options.restart) throw notRestarted(service);
   return { ...report, restart };
+}
+
+function removeKeys(
+  node: NodeRoot,
+  record: InstallRecord,
+  { keepsKeys, isDryRun }: UninstallOptions,
+): string[] {
+  const [usual, ...others] = keysFoldersIn(record);
+  return [usual, ...others.filter((it) => node.isFolder(it))].flatMap((folder) => {
+    const names = keepsKeys ? [] : removableCopies(node, folder);
+    if (!isDryRun) removeCopies(node, folder, names);
+    return folder === usual ? names : names.map((name) => join(folder, name));
+  });
 }
 
 async function restartAfter(service: Service, isPending: boolean, isWanted: boolean): Promise<Restart> {

@@ -916,6 +916,48 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(readdirSync(join(node, KEYS))).toEqual(["mine.pem"]);
     });
 
+    test("leave every folder that they were copied to, which goes too if it is new", async () => {
+      const node = nodes.make({ "run/x": "", "opt/keys/mine.pem": "my key" });
+      const before = snapshot(node);
+      const from = ["--keys", secret("a.pem", "a key")];
+      const copyTo = (...path: string[]) => nodes.run("install", node, "--keys-only", ...from, ...path);
+      for (const path of ["/foo/keys", "/opt/keys", "/foo/keys"]) await copyTo("--keys-path", path);
+      await copyTo();
+      const first = await nodes.run("uninstall", node);
+      expect(first.said.split("\n").sort()).toEqual([
+        "",
+        "removed the key /foo/keys/a.pem",
+        "removed the key /opt/keys/a.pem",
+        "removed the key a.pem",
+      ]);
+      rmSync(join(node, "etc"), { recursive: true });
+      expect(snapshot(node)).toEqual(before);
+
+      await copyTo("--keys-path", "/foo/keys");
+      await nodes.run("install", node, ...from);
+      const dry = await nodes.run("uninstall", node, "--dry-run");
+      expect(dry.said).toMatch(/would remove the key a\.pem\nwould remove the key \/foo\/keys\/a\.pem\n/);
+      await nodes.run("uninstall", node);
+      expect(snapshot(node)).toEqual(before);
+    });
+
+    test("leave the folder that the processors named before", async () => {
+      const node = nodes.make({ [CONFIG]: `version = 2\n${TUTORIAL}`, "run/x": "" });
+      const before = snapshot(node);
+      const from = ["--keys", secret("a.pem", "a key")];
+      await nodes.run("install", node, ...from);
+      put(node, DROP_IN, read(node, DROP_IN).replaceAll(`/${KEYS}`, "/srv/keys"));
+      await nodes.run("install", node, ...from);
+      put(node, DROP_IN, read(node, DROP_IN).replaceAll("/srv/keys", "/srv/others"));
+      await nodes.run("install", node, ...from);
+      const { said } = await nodes.run("uninstall", node);
+      expect(said).toMatch(
+        /the key a\.pem\nremoved the key \/etc\/\S+\/a\.pem\nremoved the key \/srv\/keys\/a\.pem\n/,
+      );
+      rmSync(join(node, `${DROP_IN}.edited`), { force: true });
+      expect(snapshot(node)).toEqual(before);
+    });
+
     test("stay with --keep-keys", async () => {
       const node = nodes.make();
       await nodes.run("install", node, "--keys", secret("a.pem", "a key"));

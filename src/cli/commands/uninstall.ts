@@ -54,7 +54,7 @@ const WOULD: Readonly<Record<Action, string>> = {
 
 function renderUninstall(report: UninstallReport, style: Style): string {
   const { files, keys, findings, isDryRun, restart, restartCommand } = report;
-  if (files.length === 0 && restart === "not needed") return "nothing is installed\n";
+  if (files.length === 0 && keys.length === 0 && restart === "not needed") return "nothing is installed\n";
   const verb = (action: Action) => (isDryRun ? `would ${WOULD[action]}` : action);
   const restarts = isDryRun ? [wouldRestart(restartCommand)] : [];
   return [

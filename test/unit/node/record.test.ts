@@ -22,6 +22,7 @@ const RECORD: InstallRecord = {
   folders: ["/etc/a", "/etc/b"],
   program: "/usr/bin/x",
   keysFolder: "/etc/keys",
+  otherKeysFolders: ["/foo/keys"],
   unit: "k3s-agent",
   pendingSince: 1,
 };
@@ -52,6 +53,8 @@ test.each<[string, object]>([
   ["folders that are not a list", { folders: "/etc/a" }],
   ["a relative program", { program: "x" }],
   ["a relative folder of keys", { keysFolder: "keys" }],
+  ["one relative folder of other keys", { otherKeysFolders: ["/foo", "keys"] }],
+  ["other folders of keys that are not a list", { otherKeysFolders: "/foo" }],
   ["an option in place of a unit", { unit: "--now" }],
   ["a time that is a text", { pendingSince: "1" }],
 ])("a record with %s is refused", (_what, change) => {
