@@ -5,9 +5,15 @@ import { readPackets, TAG, writePackets } from "./framing.ts";
 import { parseMessage } from "./message.ts";
 import { algorithmName, readSessionKeyPacket, type SessionKeyPacket } from "./session-key-packet.ts";
 
-/** Lists the recipients' algorithm, and their key ID or fingerprint unless it is hidden; see {@link DescribeScheme}. */
+const PASSWORD: RecipientInfo = { algorithm: "a password" };
+
+/**
+ * Lists the recipients' algorithm, and their key ID or fingerprint unless it is hidden; see {@link DescribeScheme}. Who has a
+ * password reads the layer with another program.
+ */
 export function describe(packet: Bytes): readonly RecipientInfo[] {
-  return parseMessage(packet).recipients.map(infoOf);
+  const { recipients, passwords } = parseMessage(packet);
+  return [...recipients.map(infoOf), ...Array.from({ length: passwords }, () => PASSWORD)];
 }
 
 function infoOf({ algorithm, keyId }: SessionKeyPacket): RecipientInfo {

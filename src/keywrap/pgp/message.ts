@@ -13,6 +13,8 @@ export interface EncryptedData {
 
 export interface EncryptedMessage {
   readonly recipients: readonly SessionKeyPacket[];
+  /** How many passwords open it as well. */
+  readonly passwords: number;
   readonly data: EncryptedData;
 }
 
@@ -30,12 +32,11 @@ export function parseMessage(bytes: Uint8Array<ArrayBuffer>): EncryptedMessage {
   const data = readEncryptedData(last);
   const stranger = packets.find(({ tag }) => tag !== TAG.sessionKey && tag !== TAG.passwordSessionKey);
   if (stranger) throw malformed(`it has an OpenPGP packet of type ${stranger.tag} before its encrypted data`);
-  // A password may also open the message, but this program has only keys.
   const forKeys = packets.filter(({ tag }) => tag === TAG.sessionKey);
   if (forKeys.length === 0) throw malformed("it is not encrypted for any key, at most for a password");
   const recipients = forKeys.flatMap(({ body }) => readSessionKeyPacket(body) ?? []).filter(fitsTo(data));
   if (recipients.length === 0) throw malformed("its OpenPGP session keys and data have different versions");
-  return { recipients, data };
+  return { recipients, passwords: packets.length - forKeys.length, data };
 }
 
 /** RFC 9580 §10.3.2.1: version 6 session keys belong to version 2 data, version 3 ones to all other data. */

@@ -29,8 +29,15 @@ describe("recipients, told without a key", () => {
     ]);
   });
 
-  test("passwords, padding, markers and session keys of unknown versions are passed over", () => {
-    const beside = [packet(3, [4, 9, 0, 8]), packet(21, [1, 2]), packet(10, [80, 71, 80]), sessionKey(7, 1)];
+  test("passwords, which open the message as well", () => {
+    const password = packet(3, [4, 9, 0, 8]);
+    const shown = { algorithm: "a password" };
+    expect(describePacket(bytes(password, message))).toEqual([{ algorithm: "ECDH", id: keyId() }, shown]);
+    expect(describePacket(bytes(password, password, message))).toHaveLength(3);
+  });
+
+  test("padding, markers and session keys of unknown versions are passed over", () => {
+    const beside = [packet(21, [1, 2]), packet(10, [80, 71, 80]), sessionKey(7, 1)];
     expect(describePacket(bytes(...beside, message))).toEqual([{ algorithm: "ECDH", id: keyId() }]);
   });
 });
