@@ -8,7 +8,7 @@ import { schemeOf } from "../keywrap/schemes.ts";
 import * as LIMITS from "../limits.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Options } from "./command.ts";
-import { platforms, schemeSettings } from "./shared-options.ts";
+import { GPG_OPTIONS, platforms, schemeSettings } from "./shared-options.ts";
 import { count } from "./units.ts";
 
 /** What a pipeline demands of an image: that it is encrypted, and for whom. */
@@ -24,6 +24,7 @@ export const DEMAND_OPTIONS: Options = {
     value: "FILE",
     help: "the same, with SCHEME:ID of a recipient on each line of FILE",
   },
+  ...GPG_OPTIONS,
 };
 
 export const DEMANDS_NOTE =

@@ -69,6 +69,10 @@ export const RECIPIENT_OPTION = {
   repeats: true,
 } as const;
 
+export const GPG_OPTIONS: Options = {
+  "gpg-homedir": { value: "DIR", help: "gpg's home folder, for pgp: recipients by name" },
+};
+
 export const WRAP_OPTIONS: Options = grouped("Keys", {
   anonymous: {
     help: "leave out the names of jwe: and pgp: recipients; a pkcs7: packet always names the certificate",
@@ -76,7 +80,7 @@ export const WRAP_OPTIONS: Options = grouped("Keys", {
   "allow-expired": { help: "accept certificates that have expired or are not valid yet" },
   "allow-ca": { help: "accept the certificate of a CA as a recipient" },
   "allow-key-usage": { help: "accept certificates whose keyUsage excludes encryption" },
-  "gpg-homedir": { value: "DIR", help: "gpg's home folder, for pgp: recipients by name" },
+  ...GPG_OPTIONS,
   ...decoderFlags(PROVIDER_FLAGS),
 });
 

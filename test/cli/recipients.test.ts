@@ -69,6 +69,16 @@ async function makeToken(): Promise<void> {
   });
 }
 
+/** Recipients whose packets name them. */
+function comparable(): string[] {
+  return [
+    `jwe:${keys.publicKey}`,
+    `pkcs7:${path("x509/cert.pem")}`,
+    "pgp:ops@example.com",
+    "provider:kms:region=x",
+  ];
+}
+
 describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {}, () => {
   beforeAll(async () => {
     keys = await rsaKeys(path("jwe"), "node");
@@ -79,13 +89,7 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
       path("plain"),
       putManifest(path("plain"), [{ bytes, compression: "none", diffId: diffId(bytes) }]),
     );
-    const recipients = [
-      `jwe:${keys.publicKey}`,
-      `pkcs7:${path("x509/cert.pem")}`,
-      "pgp:ops@example.com",
-      `pkcs11:${path("token.yaml")}`,
-      "provider:kms:region=x",
-    ];
+    const recipients = [...comparable(), `pkcs11:${path("token.yaml")}`];
     const named = recipients.flatMap((it) => ["--recipient", it]);
     await succeed(
       ["encrypt", "-q", "--gpg-homedir", path("gpg"), ...named, `oci:${path("plain")}`, `${encrypted}:v1`],
@@ -100,6 +104,14 @@ describeWith([ours, openssl, gpg, ...SOFTHSM], "recipients of every scheme", {},
     );
     expect(packets.sort()).toEqual(["jwe", "pgp", "pkcs11", "pkcs7", "provider.kms"]);
     expect(await succeed(["inspect", encrypted])).toMatch(/pkcs7: .*CN=node/);
+  });
+
+  test("are demanded as encrypt takes them", async () => {
+    const named = comparable().flatMap((it) => ["--require-recipient", it]);
+    writeFileSync(path("unnamed.txt"), "pkcs11:(unnamed)\n");
+    const demands = ["--gpg-homedir", path("gpg"), ...named, "--require-recipients", path("unnamed.txt")];
+    await succeed(["inspect", "-q", "--require-encrypted", ...demands, encrypted]);
+    await succeed(["verify", "-q", "--key", keys.privateKey, ...demands, encrypted], { env });
   });
 
   test.each([
