@@ -1,3 +1,4 @@
+import { isAbsolute, resolve } from "node:path";
 import { DecoderError } from "../errors.ts";
 
 /** The options and operands of one command line, already checked against the command's description. */
@@ -23,6 +24,16 @@ export class Arguments {
   /** The option's value. If it is repeated, the last one counts, as for the decoder's flags. */
   text(name: string): string | undefined {
     return this.#values.get(name)?.at(-1);
+  }
+
+  /** A path on a node, whose working folder is not this process's. @throws DecoderError USAGE unless it is absolute */
+  nodePath(name: string): string | undefined {
+    const text = this.text(name);
+    if (text === undefined || isAbsolute(text)) return text && resolve(text);
+    throw new DecoderError(
+      "USAGE",
+      `--${name} takes a path on the node, which must be absolute, not "${text}"`,
+    );
   }
 
   texts(name: string): readonly string[] {

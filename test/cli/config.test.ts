@@ -105,6 +105,12 @@ describeWith([ours], "ctd-decoder config", {}, () => {
       mkdirSync(join(root, made), { recursive: true });
     writeFileSync(join(root, "node/only/ctd-decoder"), "", { mode: 0o755 });
     expect((await check()).findings).toEqual([]);
+    expect(await config("--check", "config.toml", "--root", root)).toMatchObject({
+      exit: 2,
+      stderr: expect.stringMatching(
+        /--check takes a path on the node, which must be absolute, not "config\.toml"/,
+      ),
+    });
     expect(await config("--root", root)).toMatchObject({
       exit: 2,
       stderr: expect.stringMatching(/--check FILE/),

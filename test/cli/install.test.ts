@@ -1193,6 +1193,16 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       [["--config"], 2, /--config needs a value/],
       [["--root", "/none/none"], 1, /\/none\/none is not a folder/],
       [["--containerd", "nope"], 2, /--containerd takes/],
+      [["--program", "x"], 2, /--program takes a path on the node, which must be absolute, not "x"\n/],
+      [["--program", ""], 2, /--program takes a path on the node, which must be absolute, not ""\n/],
+      [["--config", "./c.toml"], 2, /--config takes a path on the node, .* not "\.\/c\.toml"\n/],
+      [["--tenants", "--kubeconfig", "../kc"], 2, /--kubeconfig takes a path on the node, .*"\.\.\/kc"\n/],
+      [
+        ["--keys-only", "--keys", "/", "--keys-path", "k"],
+        2,
+        /--keys-path takes a path on the node, .*"k"\n/,
+      ],
+      [["--watch", "--keys", "/", "--keys-path", "k"], 2, /--keys-path takes a path on the node, .*"k"\n/],
       [["--keys-only"], 2, /--keys-only and --watch need --keys/],
     ])("%j is refused", async (args, code, message) => {
       const node = nodes.make();

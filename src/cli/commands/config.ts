@@ -30,7 +30,7 @@ export const CONFIG: Command = {
       help: `the containerd that reads it: 1.x, 2.x or a release; default ${USUAL_SERIES}`,
     },
     "keys-path": { value: "PATH", help: `the private keys; default ${KEYS_PATH}` },
-    path: { value: "FILE", help: `this program; default ${PROGRAM_PATH}` },
+    path: { value: "FILE", help: `this program, or a name on containerd's PATH; default ${PROGRAM_PATH}` },
     "provider-config": { value: "FILE", help: `the key providers; default ${PROVIDER_CONFIG}` },
     "trust-policy": {
       value: "FILE",
@@ -71,20 +71,20 @@ export const CONFIG: Command = {
     },
   ],
   async run(args, ui) {
-    const file = args.text("check");
+    const root = args.text("root");
+    const file = root === undefined ? args.text("check") : args.nodePath("check");
     if (file === undefined) {
-      if (args.text("root") !== undefined) throw new DecoderError("USAGE", "--root needs --check FILE");
+      if (root !== undefined) throw new DecoderError("USAGE", "--root needs --check FILE");
       if (ui.isJson) throw new DecoderError("USAGE", "--json needs --check: the output here is TOML");
       return ui.print(stanza(args));
     }
     const version = containerdVersion(args);
     const { checkConfigFile, checkMountedConfig, localLookup } = await import("../../node/check-config.ts");
     const searchPath = args.text("search-path") ?? process.env["PATH"] ?? "";
-    const root = args.text("root");
     const check =
       root === undefined
         ? checkConfigFile(file, { lookup: localLookup(searchPath), ...(version && { version }) })
-        : checkMountedConfig(resolve("/", file), { root: resolve(root), searchPath, version });
+        : checkMountedConfig(file, { root: resolve(root), searchPath, version });
     const failure = isHealthy(check.findings)
       ? undefined
       : new DecoderError("UNHEALTHY", `with ${file} containerd cannot decrypt every image`);

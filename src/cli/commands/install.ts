@@ -87,18 +87,18 @@ export const INSTALL: Command = {
       throw new DecoderError("USAGE", "--kubeconfig and --node-name need --tenants");
     const { install } = await import("../../node/install.ts");
     const [program, configFile, version] = [
-      args.text("program"),
-      args.text("config"),
+      args.nodePath("program"),
+      args.nodePath("config"),
       containerdVersion(args),
     ];
     const trust = args.text("trust");
     const options = {
       root: args.text("root") ?? "/",
       binary: resolve(args.text("binary") ?? process.execPath),
-      ...(program !== undefined && { program: resolve("/", program) }),
+      ...(program !== undefined && { program }),
       ...(keys !== undefined && { keys }),
       ...(trust !== undefined && { trust: resolve(trust) }),
-      ...(configFile !== undefined && { configFile: resolve("/", configFile) }),
+      ...(configFile !== undefined && { configFile }),
       ...(version !== undefined && { version }),
       ...(args.flag("tenants") && { tenants: tenantsOptions(args) }),
       restart: args.flag("restart"),
@@ -115,9 +115,9 @@ export const INSTALL: Command = {
 };
 
 function tenantsOptions(args: Arguments): TenantsOptions {
-  const [kubeconfig, nodeName] = [args.text("kubeconfig"), args.text("node-name")];
+  const [kubeconfig, nodeName] = [args.nodePath("kubeconfig"), args.text("node-name")];
   return {
-    ...(kubeconfig !== undefined && { kubeconfig: resolve("/", kubeconfig) }),
+    ...(kubeconfig !== undefined && { kubeconfig }),
     ...(nodeName !== undefined && { nodeName }),
   };
 }
@@ -130,19 +130,23 @@ export function restartPending(message: string, command: string | undefined): De
 }
 
 async function copyKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
-  const sync = await syncOnce(keys, args);
+  const sync = await keySync(keys, args)();
   const failure = sync.kept.length > 0 ? notCopied(sync.kept) : undefined;
   ui.result(sync, () => renderKeys(sync, args.flag("dry-run")), failure);
 }
 
-async function syncOnce(keys: string, args: Arguments): Promise<KeySync> {
-  const { installKeys } = await import("../../node/install.ts");
-  const path = args.text("keys-path") ?? KEYS_PATH;
-  return await installKeys(args.text("root") ?? "/", keys, path, args.flag("dry-run"));
+/** @throws DecoderError USAGE */
+function keySync(keys: string, args: Arguments): () => Promise<KeySync> {
+  const path = args.nodePath("keys-path") ?? KEYS_PATH;
+  return async () => {
+    const { installKeys } = await import("../../node/install.ts");
+    return await installKeys(args.text("root") ?? "/", keys, path, args.flag("dry-run"));
+  };
 }
 
 /** A failure is reported and tried again: the volume may be exchanged at this moment. */
 async function watchKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
+  const syncOnce = keySync(keys, args);
   let reported = "";
   const report = (text: string) => {
     if (text !== "" && text !== reported) ui.print(text);
@@ -152,7 +156,7 @@ async function watchKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
   await interruptible(async (signal) => {
     while (!signal.aborted) {
       try {
-        const sync = await syncOnce(keys, args);
+        const sync = await syncOnce();
         report(renderKeys(sync, false));
       } catch (error) {
         if (!(error instanceof DecoderError)) throw error;
