@@ -20,11 +20,12 @@ export async function unopened(attempts: readonly RecordedAttempt[], keys: KeySe
   const codes = new Set(attempts.map((attempt) => attempt.error));
   const [only] = codes;
   const code = codes.size === 1 && only !== undefined ? only : "NO_KEY";
-  const tried = await Promise.all(attempts.slice(0, SHOWN).map(renderAttempt));
+  const alike = alikeAttempts(attempts);
+  const tried = await Promise.all(alike.slice(0, SHOWN).map(renderAttempts));
   const skipped = keys.skipped.slice(0, SHOWN).map(({ origin, reason }) => `${origin}: ${reason}`);
   const message = [
     `no key here opens this layer, which is wrapped for ${wrappedFor(attempts)}`,
-    list("tried", tried, attempts.length),
+    list("tried", tried, alike.length),
     list("not usable", skipped, keys.skipped.length),
   ].join("");
   return new DecoderError(code, message.slice(0, LIMITS.messageChars), {
@@ -54,9 +55,30 @@ function list(title: string, items: readonly string[], total: number): string {
   return `; ${title}: ${items.join("; ")}${more}`;
 }
 
-async function renderAttempt({ scheme, packet, recipient, key, outcome }: RecordedAttempt): Promise<string> {
+/** Attempts that failed in the same way for several recipients. Never empty. */
+type Alike = [RecordedAttempt, ...RecordedAttempt[]];
+
+/** One key does not fit any of the other recipients, which are listed already. */
+function alikeAttempts(attempts: readonly RecordedAttempt[]): readonly Alike[] {
+  const groups: Alike[] = [];
+  for (const attempt of attempts) {
+    const { scheme, key, outcome } = attempt;
+    const group = groups.find(
+      ([it]) => key !== undefined && it.scheme === scheme && it.key === key && it.outcome === outcome,
+    );
+    if (group === undefined) groups.push([attempt]);
+    else group.push(attempt);
+  }
+  return groups;
+}
+
+async function renderAttempts([first, ...others]: Alike): Promise<string> {
+  const { scheme, packet, recipient, key, outcome } = first;
   const where = packet === 0 ? scheme : `${scheme} packet ${packet + 1}`;
-  const what = [where, recipient].filter((part) => part !== undefined).join(" ");
+  const what =
+    others.length > 0
+      ? `${scheme}, ${others.length + 1} recipients,`
+      : [where, recipient].filter((part) => part !== undefined).join(" ");
   return key === undefined ? `${what}: ${outcome}` : `${what} with ${await keyName(key)}: ${outcome}`;
 }
 

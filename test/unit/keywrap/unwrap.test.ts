@@ -143,6 +143,19 @@ describe("when nothing opens, the error", () => {
     expect(error.hint).toMatch(/inspect/);
   });
 
+  test("names each key once, however many recipients it does not fit", async () => {
+    const set = keySet(
+      asymmetricKey(OTHER.privateKey, { origin: "a.pem" }),
+      asymmetricKey(OTHER.privateKey, { origin: "b.pem" }),
+    );
+    const packets = ["one", "two", "three"].map((kid) => jwe(MINE.publicKey, { kid }));
+    const { message } = await failureOf({ [`${PREFIX}jwe`]: packets.join(",") }, set);
+    expect(message.replaceAll(/\(EC P-256, kid=[\w-]{43}\)/g, "(EC)")).toBe(
+      "no key here opens this layer, which is wrapped for jwe (ECDH-ES+A256KW P-256 kid=one, ECDH-ES+A256KW P-256 kid=two, ECDH-ES+A256KW P-256 kid=three); " +
+        "tried: jwe, 3 recipients, with a.pem (EC): the key does not fit; jwe, 3 recipients, with b.pem (EC): the key does not fit",
+    );
+  });
+
   test("tells where to put a key when there is none", async () => {
     const none = { ...keys(), advice: "put one there" };
     const error = await failureOf({ [`${PREFIX}jwe`]: jwe(MINE.publicKey) }, none);
@@ -176,7 +189,9 @@ describe("when nothing opens, the error", () => {
     const { code, message } = await failureOf({ [`${PREFIX}jwe`]: value });
     expect(code).toBe("NO_KEY");
     expect(message).toMatch(/jwe packet 2: it is not valid base64/);
-    expect(message).toMatch(/jwe packet 3 ECDH-ES\+A256KW P-256 with/);
+    expect(message).toMatch(
+      /jwe, 2 recipients, with key\.pem \(EC P-256, kid=[\w-]{43}\): the key does not fit/,
+    );
   });
 
   test("is that of the packets when all of them are broken", async () => {
