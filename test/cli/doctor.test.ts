@@ -72,6 +72,17 @@ describeWith([ours, openssl], "ctd-decoder doctor", {}, () => {
     return { exit, report: JSON.parse(stdout.toString()), all: stdout.toString() + stderr };
   }
 
+  test("names the first error where it prints nothing else", async () => {
+    const node = await newNode();
+    const config = join(node, "config.toml");
+    const args = ["doctor", "-q", "--config", config, "--containerd", "1.7", "--image", "oci:/nowhere"];
+    const { exit, stdout, stderr } = await run(ours, args);
+    expect([exit, stdout.toString()]).toEqual([1, ""]);
+    expect(stderr).toMatch(
+      /^ctd-decoder: error: this node cannot pull every encrypted image: .*\/nowhere.*\nctd-decoder: hint: .+\n$/,
+    );
+  });
+
   test("a node with keys is healthy, each key tried through the decoder", async () => {
     const node = await newNode();
     const { exit, report } = await doctor(node);

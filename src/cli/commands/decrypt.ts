@@ -9,7 +9,7 @@ export const DECRYPT: Command = {
   operands: FROM_TO,
   options: REWRITE_OPTIONS,
   notes: [
-    "Every layer is authenticated. If a layer was forged or cut, the command fails and does not change DEST. ctd-decoder encrypt keeps compressed bytes and the manifest's form, so decrypting restores the digests of the original image. Other tools may change them.",
+    "Every layer is authenticated. If a layer was forged or cut, the command fails and does not change DEST. ctd-decoder encrypt keeps compressed bytes and the form of compact or indented manifests, so decrypting restores the digests of the original image. Other tools may change them.",
     "SOURCE and DEST are as for ctd-decoder encrypt. DEST may also be docker-archive:FILE[:NAME] if no layer stays encrypted.",
   ],
   examples: [

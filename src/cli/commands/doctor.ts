@@ -13,6 +13,7 @@ import { renderImage } from "../inspect-table.ts";
 import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
 import { OUTPUT_OPTIONS, schemeSettings } from "../shared-options.ts";
 import type { Style } from "../style.ts";
+import type { Ui } from "../ui.ts";
 import { count } from "../units.ts";
 import { containerdVersion, renderCheck } from "./config.ts";
 
@@ -61,12 +62,24 @@ export const DOCTOR: Command = {
       ...(keysPath !== undefined && { keysPath }),
       ...(image !== undefined && { image }),
     });
-    const failure = diagnosis.healthy
-      ? undefined
-      : new DecoderError("UNHEALTHY", "this node cannot pull every encrypted image");
+    const failure = diagnosis.healthy ? undefined : unhealthy(diagnosis, ui);
     ui.result(diagnosis, () => renderDiagnosis(diagnosis, ui.style, ui.columns), failure);
   },
 };
+
+/** With --quiet nothing else is printed, so the error names the first finding. */
+function unhealthy({ findings, ...reports }: Diagnosis, { isQuiet, isJson }: Ui): DecoderError {
+  const { config, decoder, keys, providers, tenants, trust } = reports;
+  const all = [
+    findings,
+    ...[config, decoder, keys, providers, tenants, trust].map((it) => it?.findings ?? []),
+  ];
+  const first = isQuiet && !isJson ? all.flat().find(({ severity }) => severity === "error") : undefined;
+  const summary = "this node cannot pull every encrypted image";
+  if (first === undefined) return new DecoderError("UNHEALTHY", summary);
+  const { message, hint } = first;
+  return new DecoderError("UNHEALTHY", `${summary}: ${message}`, { ...(hint !== undefined && { hint }) });
+}
 
 function renderDiagnosis(diagnosis: Diagnosis, style: Style, columns: number): string {
   const { containerd, config, decoder, keys, providers, trust, image, tenants, refusals, findings, healthy } =
