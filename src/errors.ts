@@ -63,6 +63,7 @@ export function errnoOf(error: unknown): string | undefined {
 const ERRNO_TEXT: Readonly<Record<string, string>> = {
   E2BIG: "its arguments are too long",
   EACCES: "permission denied",
+  ECONNREFUSED: "the connection was refused",
   EEXIST: "it already exists",
   EISDIR: "it is a directory",
   ELOOP: "too many symbolic links",

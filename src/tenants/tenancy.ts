@@ -48,6 +48,7 @@ export async function* tenantOpenings<T extends Opening>(
   options: TenantOptions & TenancyContext,
 ): AsyncGenerator<T> {
   const seen: (readonly FoundLayer[])[] = [];
+  let unopened: string;
   try {
     const [scoped, all] = await scopedKeys(groups, nodeKeys, options);
     yield* sealed(open(remembering(all, seen), scoped), { owner: "node" }, options);
@@ -56,6 +57,7 @@ export async function* tenantOpenings<T extends Opening>(
     const canGoOn =
       error instanceof DecoderError && error.code === "NO_KEY" && options.tenantKeys !== undefined;
     if (!canGoOn) throw error;
+    unopened = error.message;
   }
   const digest = digestOf(seen.flat()[0]);
   const { environment, kubeconfig, nodeName } = options;
@@ -65,12 +67,23 @@ export async function* tenantOpenings<T extends Opening>(
     kubeconfig,
     nodeName,
     environment,
+  }).catch((error: unknown) => {
+    throw afterNodeKeys(error, unopened);
   });
   try {
     yield* sealed(open(seen, keys), { owner: "tenant", pods, repositories }, options);
   } finally {
     destroyKeys(keys);
   }
+}
+
+/** Tenants' keys are asked for last, so that their error alone would hide why the node's own don't open the layer. */
+function afterNodeKeys(error: unknown, unopened: string): unknown {
+  if (!(error instanceof DecoderError) || error.hint !== undefined) return error;
+  return new DecoderError(error.code, error.message, {
+    cause: error.cause,
+    hint: `the node's own keys do not help: ${unopened}`,
+  });
 }
 
 /** The node's keys that may open this layer. Groups are read on only where a scope asks for the layer's repositories. */
