@@ -380,7 +380,7 @@ const TRUST: readonly Failure[] = [
     run: ["trust audit", "--settings", "policy.json", "--content-store", "none"],
     code: "CONTENT_STORE",
     message: /can't read containerd's metadata \(/,
-    hint: /beside the content store/,
+    hint: /^containerd makes it .*--content-store names another store$/,
   },
 ];
 

@@ -81,7 +81,7 @@ describeNode("with two tenants on it", START, (suite) => {
       [
         "the API server is down",
         () => cluster.set({ isDown: true }),
-        /API server .* can't be asked[^]*hint: the node's own keys do not help: no key here opens this layer/,
+        /API server .* can't be asked[\s\S]*hint: the node's own keys do not help: no key here opens this layer/,
       ],
     ])("it stays closed when %s", async (_what, change, message) => {
       change();

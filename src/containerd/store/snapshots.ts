@@ -1,6 +1,6 @@
 import { closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { DecoderError, describeSystemError } from "../../errors.ts";
+import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
 import { parseDigest } from "../../spec/digest.ts";
@@ -176,7 +176,10 @@ export class ContainerdMetadata {
         `can't read containerd's metadata (${this.#path}): ${describeSystemError(error)}`,
         {
           cause: error,
-          hint: "only root can read it; it is beside the content store, in containerd's data folder",
+          hint:
+            errnoOf(error) === "ENOENT"
+              ? "containerd makes it beside its content store when it first starts; --content-store names another store"
+              : "only root can read it",
         },
       );
     }
