@@ -106,7 +106,7 @@ function unmetRecipients(
       return new DecoderError(
         "BAD_RECIPIENT",
         `${describePlace(layer)} is not encrypted for ${missing.map(({ text }) => text).join(", ")}`,
-        { hint: `it is encrypted for ${layer.names.join(", ")}` },
+        { hint: fileHint(missing) ?? `it is encrypted for ${layer.names.join(", ")}` },
       );
     const unwanted = unwantedOf(layer.names, demanded);
     if (unwanted.length > 0)
@@ -116,6 +116,14 @@ function unmetRecipients(
       );
   }
   return undefined;
+}
+
+/** Advice for a line of the list that is a recipient's file. An id may also be the name of some file. */
+function fileHint(missing: readonly Demanded[]): string | undefined {
+  const listed = missing.find(
+    ({ text, names }) => names.has(text) && existsSync(text.slice(text.indexOf(":") + 1)),
+  );
+  return listed && `a line holds an id; demand the key in a file with --require-recipient ${listed.text}`;
 }
 
 /** One recipient may have several packets. Of those without a name, each packet may be for another one. */
@@ -148,7 +156,7 @@ function readRecipients(file: string): readonly Demanded[] {
   const lines = text.split("\n").map((line) => line.trim());
   const isRecipient = (line: string) => line !== "" && !line.startsWith("#");
   const bare = lines.findIndex(
-    (line) => isRecipient(line) && !line.includes(":") && schemeOf(line) === undefined,
+    (line) => isRecipient(line) && schemeOf(line.split(":", 1).join("")) === undefined,
   );
   // The line is not quoted: the file may be another one, with a secret.
   if (bare >= 0)
@@ -156,11 +164,6 @@ function readRecipients(file: string): readonly Demanded[] {
       hint: "write jwe:KID for example; inspect shows recipients in this form",
     });
   const all = lines.filter(isRecipient).map(recipientName);
-  const inFile = all.find((it) => existsSync(it.slice(it.indexOf(":") + 1)));
-  if (inFile !== undefined)
-    throw new DecoderError("CONFIG", `${file} names a file, ${inFile}, and not a recipient's id`, {
-      hint: `leave the line out, and say --require-recipient ${inFile}`,
-    });
   const names = [...new Set(all.filter((name) => !isUnnamed(name))), ...all.filter(isUnnamed)];
   if (names.length > 0) return names.map((name) => ({ text: name, names: new Set([name]) }));
   throw new DecoderError("CONFIG", `${file} names no recipient`, {

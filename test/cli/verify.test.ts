@@ -38,6 +38,9 @@ beforeAll(async () => {
   writeFileSync(join(folder, "printed.txt"), printed.join("\n"));
   writeFileSync(join(folder, "none.txt"), "# nobody\n\n");
   writeFileSync(join(folder, "file.txt"), "jwe:one.jwk.pub\n");
+  // A file may happen to have the name of an id.
+  writeFileSync(join(folder, one), "");
+  writeFileSync(join(folder, "other.txt"), "password: secret\n");
   writeFileSync(join(folder, "bare.txt"), "# one\njwe:other\nsecret\n");
   writeFileSync(join(folder, "unnamed.txt"), "jwe:(unnamed)\n");
   writeFileSync(join(folder, "unnamed2.txt"), "jwe:(unnamed)\n".repeat(2));
@@ -178,11 +181,18 @@ const CASES: readonly Case[] = [
       /^ctd-decoder: error: line 3 of bare\.txt names a recipient without a scheme\nctd-decoder: hint: write jwe:KID .*\n$/,
   },
   {
-    args: ["--require-recipients", "file.txt", "oci:one"],
+    args: ["--require-recipients", "other.txt", "oci:one"],
     exit: 1,
     stdout: /^$/,
-    stderr:
-      /^ctd-decoder: error: file\.txt names a file, jwe:one\.jwk\.pub, and .*\n.*hint: leave the line out, and say --require-recipient jwe:one\.jwk\.pub\n$/,
+    stderr: /^ctd-decoder: error: line 1 of other\.txt names a recipient without a scheme\n.*\n$/,
+  },
+  {
+    args: ["--require-recipients", "file.txt", "oci:one"],
+    exit: 1,
+    stdout: GOOD,
+    stderr: error(
+      "linux/amd64 layer 0 is not encrypted for jwe:one\\.jwk\\.pub\n.*hint: .* --require-recipient jwe:one\\.jwk\\.pub\n$",
+    ),
   },
   {
     args: ["--require-recipients", "absent.txt", "oci:one"],
