@@ -78,6 +78,7 @@ const VALUES: Readonly<Record<keyof typeof ALL, readonly [value: number, reason:
   timestampBytes: [65_536, "a timestamp with its certificates has some KiB"],
   attestationBytes: [16_777_216, "the SBOM of a large image has some MiB"],
   attestationsBytes: [33_554_432, "two large ones, or 32 of 1 MiB"],
+  kidChars: [256, "addresses of keys in clouds; a shared header repeats it for each of 100,000 recipients"],
   statementSubjects: [1024, "each is compared"],
   identityChars: [1024, "matching time grows with the length"],
   sumsBytes: [16_777_216, "65,536 lines of 256 bytes"],

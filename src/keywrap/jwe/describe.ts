@@ -1,6 +1,7 @@
 import type { Bytes } from "../../encoding/bytes.ts";
 import { parseJsonObject } from "../../encoding/json.ts";
 import { LENIENT } from "../../keys/recipient-certificate.ts";
+import * as LIMITS from "../../system-limits.ts";
 import type { RecipientInfo } from "../scheme.ts";
 import { type JweRecipient, parseJwe } from "./message.ts";
 import { label } from "./recipient.ts";
@@ -13,9 +14,10 @@ export function describe(packet: Bytes): readonly RecipientInfo[] {
 
 function infoOf({ header }: JweRecipient): RecipientInfo {
   const { alg, kid } = header;
-  // Whole: two kids may differ only at their end, or only in letters that a label leaves out.
+  // Whole or not at all: two kids may differ only at their end, or only in letters that a label leaves out.
   const id = typeof kid === "string" ? kid : label(kid);
-  return { algorithm: label(alg), ...(kid === undefined ? {} : { id }) };
+  const isNamed = kid !== undefined && id.length <= LIMITS.kidChars;
+  return { algorithm: label(alg), ...(isNamed && { id }) };
 }
 
 /** A JWK's own `kid`, and the thumbprint. */

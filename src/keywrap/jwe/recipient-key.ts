@@ -3,6 +3,7 @@ import { parsePublicKey } from "../../keys/public-key.ts";
 import { readRecipientFile } from "../../keys/recipient.ts";
 import type { CertificateRules } from "../../keys/recipient-certificate.ts";
 import { thumbprint } from "../../keys/thumbprint.ts";
+import * as LIMITS from "../../system-limits.ts";
 import { KEY_ALGORITHMS } from "./algorithms.ts";
 
 export interface RecipientKey {
@@ -10,7 +11,7 @@ export interface RecipientKey {
   readonly jwk: JsonObject;
   /** One of the five key algorithms. */
   readonly alg: string;
-  /** The key's name: a JWK's own `kid`, or the thumbprint. */
+  /** The key's name: a JWK's own `kid` unless it is empty or too long, or else the thumbprint. */
   readonly kid: string;
   readonly thumbprint: string;
 }
@@ -20,7 +21,8 @@ export async function readRecipientKey(file: string, rules?: CertificateRules): 
   const recipient = { scheme: "jwe", file };
   const { jwk, alg, kid } = parsePublicKey(await readRecipientFile(recipient), recipient, rules);
   const print = thumbprint(jwk);
-  return { jwk, alg: keyAlgorithm(jwk, alg), kid: kid || print, thumbprint: print };
+  const isName = kid !== undefined && kid !== "" && kid.length <= LIMITS.kidChars;
+  return { jwk, alg: keyAlgorithm(jwk, alg), kid: isName ? kid : print, thumbprint: print };
 }
 
 /** A JWK's own algorithm if it is allowed and fits the key, else the one that ocicrypt uses for this type of key. */

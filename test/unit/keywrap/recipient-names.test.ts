@@ -37,7 +37,8 @@ function named(kid: string): string {
 }
 
 test.each([
-  ["that is long", `${"x".repeat(100)}a`, `${"x".repeat(100)}b`],
+  ["that is long", `${"x".repeat(255)}a`, `${"x".repeat(255)}b`],
+  ["that is too long", `${"x".repeat(256)}a`, `${"x".repeat(256)}b`],
   ["beyond ASCII", "schlüssel", "schlössel"],
   ["with control characters", "a\n", "a\t"],
   ["that is empty", "", ""],
@@ -51,6 +52,22 @@ test.each([
   expect([...(await namesOf(other, SETTINGS))]).not.toContain(name);
   // Who is a recipient already gets no packet again.
   expect(await wrapper.wrap(Buffer.from("{}"), annotations)).toEqual({});
+});
+
+test("a kid that is too long names nobody", async () => {
+  const names = async (length: number) => {
+    const jwe = {
+      unprotected: { kid: "x".repeat(length) },
+      iv: "",
+      ciphertext: "",
+      tag: "",
+      encrypted_key: "",
+    };
+    const packet = Buffer.from(JSON.stringify(jwe)).toString("base64");
+    return recipientNames(await describeLayer({ "org.opencontainers.image.enc.keys.jwe": packet }));
+  };
+  expect(await names(256)).toEqual([`jwe:${"x".repeat(256)}`]);
+  expect(await names(257)).toEqual(["jwe:(unnamed)"]);
 });
 
 test("a recipient of OpenPGP is the one key that would be encrypted for", async () => {
