@@ -5,13 +5,13 @@ import { describeLayer, type PacketInfo } from "../keywrap/describe.ts";
 import type { KnownRecipients } from "../keywrap/known-recipients.ts";
 import type { SchemeSettings } from "../keywrap/scheme.ts";
 import type { Descriptor } from "../spec/descriptor.ts";
-import { type IndexEntry, type Platform, REFERENCE_TYPE } from "../spec/manifest.ts";
+import type { IndexEntry, Platform } from "../spec/manifest.ts";
 import { parseLayerType } from "../spec/media-types.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { Openers, type OpensInfo } from "./openers.ts";
 import { chooseManifests } from "./select.ts";
-import { formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
+import { attachmentKind, formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
 interface InspectOptions {
   readonly source: SourceReference;
@@ -151,8 +151,8 @@ function* others(node: Node): Generator<OtherInfo> {
 }
 
 function otherInfo(descriptor: IndexEntry): OtherInfo {
-  const { digest, mediaType, platform, annotations } = descriptor;
-  const kind = annotations?.[REFERENCE_TYPE];
+  const { digest, mediaType, platform } = descriptor;
+  const kind = attachmentKind(descriptor);
   return { digest, mediaType, ...platformInfo(platform), ...(kind !== undefined && { kind }) };
 }
 

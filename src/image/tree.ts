@@ -98,8 +98,8 @@ export interface AbsentInfo {
 export function absentIn(node: Node): AbsentInfo[] {
   if (node.kind === "index") return node.children.flatMap(absentIn);
   if (node.kind !== "absent") return [];
-  const { digest, platform, annotations } = node.descriptor;
-  const kind = annotations?.[REFERENCE_TYPE];
+  const { digest, platform } = node.descriptor;
+  const kind = attachmentKind(node.descriptor);
   return [
     {
       digest,
@@ -107,6 +107,11 @@ export function absentIn(node: Node): AbsentInfo[] {
       ...(kind !== undefined && { kind }),
     },
   ];
+}
+
+/** How BuildKit marks an attachment: "attestation-manifest". Its platform is unknown/unknown, so that nothing runs it. */
+export function attachmentKind({ annotations, platform }: IndexEntry): string | undefined {
+  return platform === undefined || platform.os === "unknown" ? annotations?.[REFERENCE_TYPE] : undefined;
 }
 
 /** A manifest in messages: its platform, or else its digest. */
@@ -250,9 +255,12 @@ function checkKind(
   );
 }
 
-/** BuildKit marks attestations in the index; other tools attach artifacts to images by `subject`. */
-function roleOf(descriptor: Descriptor, manifest: Manifest): ManifestNode["role"] {
-  const isMarked = descriptor.annotations?.[REFERENCE_TYPE] !== undefined;
+/**
+ * BuildKit marks attestations in the index; other tools attach artifacts to images by `subject`. A marked entry for a real
+ * platform is an image all the same: containerd and others pull it there.
+ */
+function roleOf(descriptor: IndexEntry, manifest: Manifest): ManifestNode["role"] {
+  const isMarked = attachmentKind(descriptor) !== undefined;
   const isReferrer = manifest.subject !== undefined && !CONFIG_TYPES.has(manifest.config.mediaType);
   return isMarked || isReferrer ? "attachment" : "image";
 }

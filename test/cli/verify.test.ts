@@ -85,13 +85,20 @@ function putVariants(): void {
   variant("layerless", (path) => putManifest(path, []));
   variant("imageless", (path) => putIndex(path, []));
   const lacking = (entry: object) => (path: string, root: IndexEntry) => {
-    const platform = { os: "linux", architecture: "arm64" };
-    const other = putManifest(path, [], { platform, entry });
+    const other = putManifest(path, [], { entry });
     rmSync(blobPath(path, other.digest));
     return putIndex(path, [root, other]);
   };
-  variant("lacking", lacking({}));
-  variant("unattested", lacking({ annotations: { "vnd.docker.reference.type": "attestation-manifest" } }));
+  const platform = { os: "linux", architecture: "arm64" };
+  const marked = { annotations: { "vnd.docker.reference.type": "attestation-manifest" } };
+  const [plainLayer] = readDocument(join(folder, "plain"), rootOf(join(folder, "plain"))).layers;
+  variant("lacking", lacking({ platform }));
+  variant("lacking-marked", lacking({ platform, ...marked }));
+  variant("unattested", lacking({ platform: { os: "unknown", architecture: "unknown" }, ...marked }));
+  variant("disguised", (path, root) => {
+    const other = putManifest(path, [], { platform, entry: marked, manifest: { layers: [plainLayer] } });
+    return putIndex(path, [root, other]);
+  });
 }
 
 interface Case {
@@ -239,7 +246,10 @@ describeWith([ours], "verify", {}, () => {
     ["--require-recipients unnamed2.txt", "unnamed", 0, /^$/],
     [ALL, "lacking", 1, /error: SOURCE lacks 1 manifest of the index\n/],
     [`${ALL} --platform linux/amd64`, "lacking", 0, /^$/],
+    [ALL, "lacking-marked", 1, /error: SOURCE lacks 1 manifest of the index\n/],
     [ALL, "unattested", 0, /^$/],
+    // Runtimes for arm64 pull it, whatever it is marked as.
+    [ALL, "disguised", 1, /error: not encrypted: linux\/arm64 layer 0\n/],
   ];
   test.each(DEMANDS)(
     "inspect and verify agree on %s of %s: exit code %i",
