@@ -1203,6 +1203,7 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
         /--keys-path takes a path on the node, .*"k"\n/,
       ],
       [["--watch", "--keys", "/", "--keys-path", "k"], 2, /--keys-path takes a path on the node, .*"k"\n/],
+      [["--keys", "/", "--keys-path", "/k"], 2, /--keys-path needs --keys-only or --watch\n/],
       [["--keys-only"], 2, /--keys-only and --watch need --keys/],
     ])("%j is refused", async (args, code, message) => {
       const node = nodes.make();

@@ -83,6 +83,10 @@ export const INSTALL: Command = {
       if (keys === undefined) throw new DecoderError("USAGE", "--keys-only and --watch need --keys");
       return args.flag("watch") ? await watchKeys(keys, args, ui) : await copyKeys(keys, args, ui);
     }
+    if (args.text("keys-path") !== undefined)
+      throw new DecoderError("USAGE", "--keys-path needs --keys-only or --watch", {
+        hint: "install copies keys to the --decryption-keys-path of the stream processors",
+      });
     if (!args.flag("tenants") && (args.text("kubeconfig") ?? args.text("node-name")) !== undefined)
       throw new DecoderError("USAGE", "--kubeconfig and --node-name need --tenants");
     const { install } = await import("../../node/install.ts");
