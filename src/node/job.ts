@@ -19,7 +19,7 @@ import { type Finding, refuseErrors } from "./finding.ts";
 import type { GatePlan } from "./gate-plan.ts";
 import type { InstalledPath } from "./install-report.ts";
 import { keysFolderOf } from "./key-sync.ts";
-import { findVersion, programPath, runningOn } from "./locate.ts";
+import { findVersion, isIdle, programPath, runningOn } from "./locate.ts";
 import type { NodeRoot } from "./node-root.ts";
 import { planConfig } from "./plan.ts";
 import type { ConfigPlan } from "./plan-file.ts";
@@ -119,6 +119,9 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
     : undefined;
   const wanted = [...(trust?.files ?? []), ...plan.changes, ...companions, program, ...(trust?.links ?? [])];
   const changes = wanted.map(withPlainPath);
+  const isOutdated = plan.changes.length > 0 || isStillPending(before, running);
+  // A restart that was asked for also starts a containerd that does not run.
+  const isUnread = isOutdated && !options.restart && isIdle(node, running);
   return {
     node,
     before,
@@ -134,10 +137,16 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
       ...plan.findings,
       ...(tenants?.findings ?? []),
       ...(trust?.findings ?? []),
+      ...(isUnread ? [READ_AT_START] : []),
     ],
-    needsRestart: plan.changes.length > 0 || isStillPending(before, running),
+    needsRestart: isOutdated && !isUnread,
   };
 }
+
+const READ_AT_START: Finding = {
+  severity: "note",
+  message: "containerd is not running here: it reads the configuration when it starts",
+};
 
 /** A record accepts only plain paths. An operator's file, such as trust.toml, may write them as /etc//policy.json. */
 function withPlainPath(change: FileChange): FileChange {

@@ -25,6 +25,11 @@ export function runningOn(node: NodeRoot): RunningContainerd | undefined {
   return runningContainerds().find(({ pid }) => node.isSameAs(`/proc/${pid}/root`));
 }
 
+/** Whether no containerd runs on this machine itself. Processes of a node that is mounted here may be invisible. */
+export function isIdle(node: NodeRoot, running: RunningContainerd | undefined): boolean {
+  return node.folder === "" && running === undefined;
+}
+
 /** The version of the node's containerd: of the running one, else of one that is installed. */
 export async function findVersion(
   node: NodeRoot,

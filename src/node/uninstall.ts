@@ -5,7 +5,7 @@ import { distributionOf, unitOf } from "./distribution.ts";
 import { asFailure, beforeChanges } from "./failure.ts";
 import type { Finding } from "./finding.ts";
 import { removableCopies, removeCopies } from "./key-sync.ts";
-import { openRoot, runningOn } from "./locate.ts";
+import { isIdle, openRoot, runningOn } from "./locate.ts";
 import { withLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
 import {
@@ -71,7 +71,8 @@ async function undoAll(node: NodeRoot, options: UninstallOptions): Promise<Unins
 
   // A restart that the installation never got leaves containerd with the old configuration already.
   const wasUsed = config !== undefined && !isStillPending(record, running);
-  const isPending = wasUsed || (config === undefined && isStillPending(record, running));
+  const isOutdated = wasUsed || (config === undefined && isStillPending(record, running));
+  const isPending = isOutdated && (options.restart || !isIdle(node, running));
   const steps = await beforeChanges(() => stepsFor(node, record));
   if (!isDryRun) removeLeftovers(node, record);
   const [files, findings, left]: [UninstalledPath[], Finding[], InstalledFile[]] = [[], [], []];

@@ -706,18 +706,55 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(snapshot(node)).toEqual(before);
     });
 
+    /** Runs a script of bash on this machine, with empty folders in place of those that change, and no other processes. */
+    const onThisMachine = (...script: string[]) => {
+      const folders = "/etc/containerd /usr/local/bin /var/lib /run";
+      const alone = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
+      return run({ name: "unshare", command: "unshare", args: [...alone, "bash", "-uc"] }, [
+        [`for d in ${folders}; do mkdir -p $d; mount -t tmpfs tmpfs $d; done`, ...script].join("\n"),
+        ours.command,
+      ]);
+    };
+    /** Starts a process that /proc shows as a containerd. */
+    const START = [
+      `/bin/sh -c 'echo containerd >/proc/$$/comm; >/run/up; while :; do sleep 1; done' --config /${CONFIG} &`,
+      "until [ -e /run/up ]; do sleep 0.1; done",
+    ].join("\n");
+    const STOP = "kill -9 $!; wait $!; rm /run/up";
+    const INSTALL = '"$0" install --containerd 2.1.9';
+    const UNREAD = "note: containerd is not running here: it reads the configuration when it starts\n";
+
+    test("is not missing on this machine where no containerd runs, as in a build of its image", async () => {
+      const calls = [`${INSTALL} --dry-run`, INSTALL, INSTALL, '"$0" uninstall'];
+      const { stdout, stderr } = await onThisMachine(...calls.map((it) => `${it}; echo "exit code $?"`));
+      const [dry, first, second, undone] = stdout.toString().split(/(?<=^exit code .*\n)/m);
+      for (const said of [dry, first]) expect(said).toContain(`${UNREAD}exit code 0\n`);
+      for (const said of [second, undone]) expect(said).toMatch(/(?<!note.*\n)exit code 0\n$/);
+      expect([dry, stderr]).toEqual([expect.not.stringMatching(/restart/), ""]);
+    });
+
+    test("is missing on this machine as long as the containerd from before runs", async () => {
+      const calls = [INSTALL, STOP, INSTALL, START, '"$0" uninstall'];
+      const { stdout, stderr } = await onThisMachine(
+        START,
+        ...calls.map((it) => `${it}; echo "exit code $?"`),
+      );
+      expect(stdout.toString().match(/^exit code .*/gm)).toEqual(
+        [3, 0, 0, 0, 3].map((code) => `exit code ${code}`),
+      );
+      expect(stdout.toString()).toContain(`${UNREAD}exit code 0\n`);
+      expect(stderr.match(/(?<=error: containerd )\w+ the \w+/g)).toEqual(["reads the new", "drops the old"]);
+    });
+
     test.each([
       ["no service manager", "", /restart containerd the way it was started: neither systemd nor OpenRC/],
       ["systemd", "mkdir -p /run/systemd/system", /restart it by `systemctl restart containerd`/],
     ])("on this machine with %s gets advice that works there", async (_what, prepare, advice) => {
-      const script = [
-        "for d in /etc/containerd /usr/local/bin /var/lib /run; do mkdir -p $d; mount -t tmpfs tmpfs $d; done",
+      const { stdout, stderr } = await onThisMachine(
         prepare,
-        'for args in "--restart" "--dry-run" ""; do PATH= "$0" install --containerd 2.1.9 $args || echo $?; done',
-      ];
-      const alone = ["--mount", "--pid", "--fork", "--mount-proc"];
-      const unshare = { name: "unshare", command: "unshare", args: [...alone, "bash", "-uc"] };
-      const { stdout, stderr } = await run(unshare, [script.join("\n"), ours.command]);
+        START,
+        `for args in "--restart" "--dry-run" ""; do PATH= ${INSTALL} $args || echo $?; done`,
+      );
       const [refused = "", withoutSystemctl = "", pending = "", rest] = stderr
         .split(/^ctd-decoder: (?:error|hint): /m)
         .slice(1);

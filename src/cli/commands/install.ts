@@ -61,7 +61,7 @@ export const INSTALL: Command = {
   },
   notes: [
     "First, install checks that the program runs on the node and that containerd's changed configuration is valid. Then it replaces whole files, and keeps the old ones beside them. It undoes all changes if a step fails, at ^C, or if containerd does not come back after --restart.",
-    "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. A run with --restart also restarts containerd if an earlier run did not.",
+    "The exit code is 0 if everything is in place, 3 if only a restart of containerd is missing, else 1. Without --root, it is 0 where no containerd runs. A run with --restart also restarts containerd if an earlier run did not.",
     "With --trust, key files beside the policy are copied if the policy names them in /etc/containerd/ctd-decoder. A later run without --trust keeps the policy, and uninstall removes it.",
     "Servers and agents of k3s and RKE2 are recognised. Flags at the end of a stream processor's args and variables in its env are kept.",
   ],
