@@ -28,7 +28,7 @@ import { type InstallRecord, installedProgram, programsIn, readRecord } from "./
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
-import { planTrust } from "./trust-plan.ts";
+import { gateFindings, planTrust } from "./trust-plan.ts";
 
 export interface InstallOptions {
   /** Where the node's file system is mounted: "/" for this machine. */
@@ -137,6 +137,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
       ...plan.findings,
       ...(tenants?.findings ?? []),
       ...(trust?.findings ?? []),
+      ...gateFindings(node, plan.wanted.processors.values(), changes),
       ...(isUnread ? [READ_AT_START] : []),
     ],
     needsRestart: isOutdated && !isUnread,

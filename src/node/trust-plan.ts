@@ -1,6 +1,7 @@
 import { basename, extname, join } from "node:path";
 import { type ContainerdConfig, isTable, parseConfig, readConfigText } from "../containerd/config.ts";
 import { type ImageVerifierConfig, readImageVerifier } from "../containerd/image-verifier.ts";
+import { flagValue, GATE_FLAG, type StreamProcessor } from "../containerd/stream-processors.ts";
 import type { ContainerdVersion } from "../containerd/version.ts";
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
@@ -60,6 +61,24 @@ export async function planTrust(node: NodeRoot, options: TrustOptions): Promise<
   ];
   refuseErrors(all);
   return { files, links, findings: all };
+}
+
+/** Findings about files that the processors' gate needs, and that neither exist nor are about to be written. */
+export function gateFindings(
+  node: NodeRoot,
+  processors: Iterable<StreamProcessor>,
+  changes: readonly FileChange[],
+): Finding[] {
+  const exists = (path: string) => node.exists(path) || changes.some((it) => it.path === path);
+  const named = [...processors].flatMap(({ args }) => flagValue(args, GATE_FLAG) ?? []);
+  const policies = named.includes(SETTINGS_FILE) ? [readSettings(node).policy ?? SETTINGS_FILE] : [];
+  return [...new Set([...named, ...policies])]
+    .filter((path) => !exists(path))
+    .map((path) => ({
+      severity: "warning",
+      message: `${path} does not exist, and the decoder's gate needs it: the decoder refuses every encrypted image`,
+      hint: `run \`ctd-decoder install --trust POLICY\`, or remove --${GATE_FLAG} from the stream processors' args`,
+    }));
 }
 
 /** @throws DecoderError CONFIG when something that is not ours has the link's name */

@@ -121,6 +121,24 @@ describeWith([ours, busybox, root], "ctd-decoder install --trust", { timeout: 60
     expect(snapshot(node)).toEqual(before);
   });
 
+  test.each([
+    ["its settings", `${OURS}/trust.toml`],
+    ["its policy", `${OURS}/policy.json`],
+  ])("a gate that an operator left without %s is named until --trust restores it", async (_what, path) => {
+    const node = nodes.make();
+    expect((await nodes.run("install", node, ...V2, "--trust", policy)).said).not.toMatch(/warning/);
+    rmSync(join(node, path));
+    for (const more of [["--dry-run"], []])
+      expect((await nodes.run("install", node, ...V2, ...more)).said).toMatch(
+        new RegExp(
+          `warning: ${path} does not exist, .* refuses every encrypted image\n.*install --trust POLICY`,
+        ),
+      );
+    rmSync(join(node, "var/lib/ctd-decoder"), { recursive: true });
+    expect((await nodes.run("install", node, ...V2)).said).toContain(`warning: ${path} does not exist`);
+    expect((await nodes.run("install", node, ...V2, "--trust", policy)).said).not.toMatch(/warning/);
+  });
+
   test("a program at another path gets the link, too", async () => {
     const node = nodes.make();
     await nodes.run("install", node, ...V2, "--trust", policy);
