@@ -20,8 +20,15 @@ export interface InstalledPath {
   readonly diff?: string;
 }
 
-/** Keys of the node's own that were not replaced. */
-export function* keptKeys(keys: KeySync | undefined, folder: string): Generator<Finding> {
+/** Keys that were not copied: the node has its own of that name, or they are for signing. */
+export function* uncopiedKeys(keys: KeySync | undefined, folder: string): Generator<Finding> {
+  for (const name of keys?.skipped ?? []) {
+    yield {
+      severity: "warning",
+      message: `the key ${name} is not copied: it is for signing, and a node only decrypts`,
+      hint: "keep it off the nodes, and remove it from the folder of --keys",
+    };
+  }
   for (const name of keys?.kept ?? []) {
     yield {
       severity: "warning",

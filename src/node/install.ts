@@ -1,7 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { stagedPath } from "./changes.ts";
 import { asFailure, beforeChanges, halfUndone, uncertain, unchanged } from "./failure.ts";
-import { type InstallReport, keptKeys } from "./install-report.ts";
+import { type InstallReport, uncopiedKeys } from "./install-report.ts";
 import { type InstallOptions, type Job, prepare } from "./job.ts";
 import { type KeySync, keysFolderOf, listCopies, makeKeysFolder, removeAdded, syncKeys } from "./key-sync.ts";
 import { openRoot } from "./locate.ts";
@@ -81,7 +81,7 @@ async function carryOut(job: Job, options: InstallOptions): Promise<InstallRepor
     ...(keys && { keys }),
     restart,
     restartCommand: service.restartCommand,
-    findings: [...findings, ...keptKeys(keys, keysFolder)],
+    findings: [...findings, ...uncopiedKeys(keys, keysFolder)],
     isDryRun: false,
   };
 }

@@ -15,6 +15,7 @@ import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
 import * as SYSTEM_LIMITS from "../system-limits.ts";
+import { holdsCosignKey } from "../trust/sign/cosign-key.ts";
 import { writeWhole } from "./changes.ts";
 import { KEYS_LOCK, withKeysLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
@@ -25,6 +26,8 @@ export interface KeySync {
   readonly removed: readonly string[];
   /** Keys on the node that have the name of a new key, but are not copies: they stay. */
   readonly kept: readonly string[];
+  /** Keys for signing, which no node needs: they are not copied. */
+  readonly skipped: readonly string[];
 }
 
 /** A key on the node that is a copy. */
@@ -73,11 +76,15 @@ interface Step {
 async function step(folder: string, source: string, isDryRun: boolean): Promise<Step> {
   const before = readList(folder);
   if (!isDryRun) rmSync(join(folder, STAGED), { force: true });
-  const [copied, removed, kept]: [string[], string[], string[]] = [[], [], []];
+  const [copied, removed, kept, skipped]: [string[], string[], string[], string[]] = [[], [], [], []];
   const after: Copy[] = [];
   let isInStep = !existsSync(join(folder, STAGED));
   for (const name of keyNames(source)) {
     const key = readKey(join(currentVersion(source), name));
+    if (holdsCosignKey(key)) {
+      skipped.push(name);
+      continue;
+    }
     const sha256 = hash(key);
     const [existing, known] = [hashOf(join(folder, name)), before.find((it) => it.name === name)];
     if (existing === sha256) {
@@ -104,7 +111,7 @@ async function step(folder: string, source: string, isDryRun: boolean): Promise<
   }
   isInStep &&= JSON.stringify(after) === JSON.stringify(before);
   if (!isDryRun && (before.length > 0 || after.length > 0)) await writeList(folder, after);
-  return { report: { copied, removed, kept }, isInStep };
+  return { report: { copied, removed, kept, skipped }, isInStep };
 }
 
 /** Names of the copies that an uninstallation removes: not keys that the node had before, or changed since. */

@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 import * as LIMITS from "../system-limits.ts";
 import { type FileChange, removeFile, stage, stagedPath } from "./changes.ts";
 import { lineDiff } from "./diff.ts";
-import { type InstalledPath, type InstallReport, keptKeys } from "./install-report.ts";
+import { type InstalledPath, type InstallReport, uncopiedKeys } from "./install-report.ts";
 import type { InstallOptions, Job } from "./job.ts";
 import { syncKeys } from "./key-sync.ts";
 import type { NodeRoot } from "./node-root.ts";
@@ -23,7 +23,7 @@ export async function rehearse(job: Job, options: InstallOptions): Promise<Insta
     ...(keys && { keys }),
     restart: needsRestart ? "pending" : "not needed",
     restartCommand: job.service.restartCommand,
-    findings: [...job.findings, ...keptKeys(keys, keysFolder)],
+    findings: [...job.findings, ...uncopiedKeys(keys, keysFolder)],
     isDryRun: true,
   };
 }

@@ -953,6 +953,23 @@ describeWith([ours, busybox, root], "ctd-decoder install on prepared nodes", {},
       expect(readdirSync(join(node, KEYS))).toEqual(["mine.pem"]);
     });
 
+    test("are not copied if they are for signing", async () => {
+      const node = nodes.make();
+      const from = secret("node.pem", "a key");
+      const signing = { ...process.env, COSIGN_PASSWORD: "" };
+      await run(ours, ["keygen", "--for", "signing", join(from, "..data/cosign.key")], { env: signing });
+      for (const more of [["--dry-run"], []]) {
+        const { exit, said } = await nodes.run("install", node, "--keys", from, ...more);
+        expect({ exit, said }).toEqual({
+          exit: more.length > 0 ? 0 : 3,
+          said: expect.stringMatching(/warning: the key cosign\.key is not copied: it is for signing/),
+        });
+      }
+      const only = await nodes.run("install", node, "--keys-only", "--keys", from);
+      expect([only.exit, only.said]).toEqual([0, "skipped the key cosign.key: it is for signing\n"]);
+      expect(keysIn(node)).toEqual(["..ctd-decoder.json", "cosign.key.pub", "node.pem"]);
+    });
+
     test("leave every folder that they were copied to, which goes too if it is new", async () => {
       const node = nodes.make({ "run/x": "", "opt/keys/mine.pem": "my key" });
       const before = snapshot(node);

@@ -136,7 +136,7 @@ export function restartPending(message: string, command: string | undefined): De
 async function copyKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
   const sync = await keySync(keys, args)();
   const failure = sync.kept.length > 0 ? notCopied(sync.kept) : undefined;
-  ui.result(sync, () => renderKeys(sync, args.flag("dry-run")), failure);
+  ui.result(sync, () => renderSync(sync, args.flag("dry-run")), failure);
 }
 
 /** @throws DecoderError USAGE */
@@ -161,7 +161,7 @@ async function watchKeys(keys: string, args: Arguments, ui: Ui): Promise<void> {
     while (!signal.aborted) {
       try {
         const sync = await syncOnce();
-        report(renderKeys(sync, false));
+        report(renderSync(sync, false));
       } catch (error) {
         if (!(error instanceof DecoderError)) throw error;
         report(`${printable(error.message)}\n`);
@@ -201,6 +201,11 @@ function renderInstall(report: InstallReport, style: Style): string {
 
 export function wouldRestart(command: string | undefined): string {
   return `containerd would need a restart${command === undefined ? "" : `: ${command}`}\n`;
+}
+
+function renderSync(sync: KeySync, isDryRun: boolean): string {
+  const skipped = sync.skipped.map((name) => `skipped the key ${printable(name)}: it is for signing\n`);
+  return renderKeys(sync, isDryRun) + skipped.join("");
 }
 
 function renderKeys({ copied, removed, kept }: KeySync, isDryRun: boolean): string {

@@ -45,7 +45,24 @@ const all = () => readdirSync(keys).sort();
 /** Without the folder of the lock. */
 const held = () => all().filter((name) => name !== "..ctd-decoder");
 const read = (name: string) => readFileSync(join(keys, name), "utf8");
-const NOTHING = { copied: [], removed: [], kept: [] };
+const NOTHING = { copied: [], removed: [], kept: [], skipped: [] };
+
+test.each(["SIGSTORE", "COSIGN"])(
+  "a signing key of the form %s is not copied, and an earlier copy goes",
+  async (name) => {
+    give("cosign.key", "copied by an older version");
+    await sync();
+    give(
+      "cosign.key",
+      `-----BEGIN ENCRYPTED ${name} PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED ${name} PRIVATE KEY-----\n`,
+    );
+    give("a.pem", "a");
+    const report = { copied: ["a.pem"], removed: ["cosign.key"], kept: [], skipped: ["cosign.key"] };
+    expect([await sync(true), await sync()]).toEqual([report, report]);
+    expect(held()).toEqual([LIST, "a.pem"]);
+    expect(await sync()).toEqual({ ...NOTHING, skipped: ["cosign.key"] });
+  },
+);
 
 test.each([
   ["/none/keys", "/none/keys"],
@@ -67,7 +84,7 @@ test("keys are copied, for the owner alone, and removed when the Secret has them
   expect([read("a.pem"), statSync(join(keys, "a.pem")).mode & 0o777]).toEqual(["a", 0o600]);
   rmSync(join(source, "a.pem"));
   give("b.pem", "new");
-  expect(await sync()).toEqual({ copied: ["b.pem"], removed: ["a.pem"], kept: [] });
+  expect(await sync()).toEqual({ ...NOTHING, copied: ["b.pem"], removed: ["a.pem"] });
   expect(held()).toEqual([LIST, "b.pem"]);
   expect(read("b.pem")).toBe("new");
 });
@@ -82,7 +99,7 @@ test("a dry run reports what would change, and changes nothing", async () => {
   writeFileSync(join(keys, STAGED), "a part");
   chmodSync(join(keys, "b.pem"), 0o644);
   const list = read(LIST);
-  expect(await sync(true)).toEqual({ copied: ["b.pem", "c.pem"], removed: ["a.pem"], kept: [] });
+  expect(await sync(true)).toEqual({ ...NOTHING, copied: ["b.pem", "c.pem"], removed: ["a.pem"] });
   expect(held()).toEqual([STAGED, LIST, "a.pem", "b.pem"].sort());
   expect([read("b.pem"), read(LIST)]).toEqual(["b", list]);
   expect(statSync(join(keys, "b.pem")).mode & 0o777).toBe(0o644);
@@ -114,7 +131,7 @@ test("keys of the node are not touched", async () => {
   give("mine.pem", "another");
   give("same.pem", "same");
   give("a.pem", "a");
-  expect(await sync()).toEqual({ copied: ["a.pem"], removed: [], kept: ["mine.pem"] });
+  expect(await sync()).toEqual({ ...NOTHING, copied: ["a.pem"], kept: ["mine.pem"] });
   expect(read("mine.pem")).toBe("mine");
   expect(removableCopies(node, "/keys")).toEqual(["a.pem"]);
   writeFileSync(join(keys, "a.pem"), "changed since");
