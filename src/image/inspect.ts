@@ -10,13 +10,15 @@ import { parseLayerType } from "../spec/media-types.ts";
 import type { ImageSource } from "../transport/source.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { Openers, type OpensInfo } from "./openers.ts";
-import { chooseManifests } from "./select.ts";
+import { type ChosenLayer, chooseLayers, chooseManifests, EVERYTHING, type Selection } from "./select.ts";
 import { attachmentKind, formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
 
 interface InspectOptions {
   readonly source: SourceReference;
   /** "linux/arm64/v8"; empty: all platforms. */
   readonly platforms: readonly string[];
+  /** Layers of each platform; undefined: all. */
+  readonly chosen?: Pick<Selection, "layers" | "exceptBase">;
   /** Private keys, to report which of them opens which layer. */
   readonly keys?: KeySet;
   /** Public keys, to report which recipients they are. */
@@ -84,19 +86,20 @@ export async function inspectSource(
   source: ImageSource,
   options: Omit<InspectOptions, "source">,
 ): Promise<ImageInfo> {
-  return await describe(await readTree(source), options.platforms, options);
+  return await describe(await readTree(source), options);
 }
 
 async function describe(
   tree: Node,
-  platforms: readonly string[],
-  { keys, known, settings }: Pick<InspectOptions, "keys" | "known" | "settings">,
+  { platforms, chosen, keys, known, settings }: Omit<InspectOptions, "source">,
 ): Promise<ImageInfo> {
   const { digest, mediaType } = tree.descriptor;
   const openers = keys && new Openers(keys, settings);
   const compared = { openers, known };
+  const layers = Map.groupBy(chooseLayers(tree, { ...EVERYTHING, ...chosen, platforms }), ({ node }) => node);
   const described: PlatformInfo[] = [];
-  for (const node of chooseManifests(tree, platforms)) described.push(await describeManifest(node, compared));
+  for (const node of chooseManifests(tree, platforms))
+    described.push(await describeManifest(node, layers.get(node) ?? [], compared));
   return { digest, mediaType, platforms: described, others: [...others(tree)] };
 }
 
@@ -106,9 +109,13 @@ interface Compared {
   readonly known: KnownRecipients | undefined;
 }
 
-async function describeManifest(node: ManifestNode, compared: Compared): Promise<PlatformInfo> {
+async function describeManifest(
+  node: ManifestNode,
+  chosen: readonly ChosenLayer[],
+  compared: Compared,
+): Promise<PlatformInfo> {
   const layers: LayerInfo[] = [];
-  for (const [position, descriptor] of node.document.value.layers.entries()) {
+  for (const { position, descriptor } of chosen) {
     const { digest, size, mediaType } = descriptor;
     const encryption = parseLayerType(mediaType)?.encrypted
       ? { encryption: await describeEncryption(descriptor, compared) }

@@ -244,6 +244,12 @@ describeWith([ours], "verify", {}, () => {
   const DEMANDS: readonly (readonly [string, string, number, RegExp])[] = [
     ["--require-recipients unnamed.txt", "unnamed", 1, /layer 0 is also encrypted for jwe:\(unnamed\)\n/],
     ["--require-recipients unnamed2.txt", "unnamed", 0, /^$/],
+    // oci:half has a plain base.
+    [ALL, "half", 1, /error: not encrypted: linux\/amd64 layer 0\n/],
+    [`${ALL} --except-base 1`, "half", 0, /^$/],
+    [`${ALL} --layer -1`, "half", 0, /^$/],
+    [`${ALL} --layer 0,1`, "half", 1, /error: not encrypted: linux\/amd64 layer 0\n/],
+    ["--layer 2", "half", 1, /error: there is no layer 2 in linux\/amd64, which has 2\n/],
     [ALL, "lacking", 1, /error: SOURCE lacks 1 manifest of the index\n/],
     [`${ALL} --platform linux/amd64`, "lacking", 0, /^$/],
     [ALL, "lacking-marked", 1, /error: SOURCE lacks 1 manifest of the index\n/],

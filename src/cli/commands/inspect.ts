@@ -11,7 +11,14 @@ import {
   unmetDemand,
 } from "../recipient-demands.ts";
 import { REGISTRY_OPTIONS, transportSettings } from "../registry-options.ts";
-import { KEY_OPTIONS, namedKeys, OUTPUT_OPTIONS, platforms, schemeSettings } from "../shared-options.ts";
+import {
+  KEY_OPTIONS,
+  namedKeys,
+  OUTPUT_OPTIONS,
+  SELECTION_OPTIONS,
+  schemeSettings,
+  selection,
+} from "../shared-options.ts";
 import { interruptible } from "../ui.ts";
 
 export const INSPECT: Command = {
@@ -20,7 +27,8 @@ export const INSPECT: Command = {
   operands: [{ name: "SOURCE", completes: "images" }],
   options: {
     ...DEMAND_OPTIONS,
-    platform: { value: "OS/ARCH", help: "only this platform", alias: "p", repeats: true },
+    ...SELECTION_OPTIONS,
+    platform: { ...SELECTION_OPTIONS["platform"], help: "only this platform of an index" },
     ...KEY_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...OUTPUT_OPTIONS,
@@ -59,9 +67,11 @@ export const INSPECT: Command = {
     for (const file of args.texts("key")) if (!(await known.add(file, settings))) others.push(file);
     const keys = await namedKeys(args, others);
     const { inspectImage } = await import("../../image/inspect.ts");
+    const { platforms, ...chosen } = selection(args);
     const options = {
       source,
-      platforms: platforms(args),
+      platforms,
+      chosen,
       settings,
       known,
       ...(keys && { keys }),
