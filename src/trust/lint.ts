@@ -136,9 +136,8 @@ function writersFinding(path: string): PolicyFinding[] {
     return [];
   } catch (error) {
     if (!(error instanceof DecoderError)) throw error;
-    return [
-      { severity: "warning", message: error.message, hint: "the verifier and the gate refuse such files" },
-    ];
+    const { message, hint = "repair it" } = error;
+    return [{ severity: "warning", message, hint: `${hint}: the verifier and the gate refuse such files` }];
   }
 }
 

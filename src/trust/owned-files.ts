@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { DecoderError, describeSystemError } from "../errors.ts";
+import { DecoderError, describeSystemError, type ErrorDetails } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
 import * as LIMITS from "../system-limits.ts";
 
@@ -12,7 +12,7 @@ export function readOwned(path: string): Uint8Array {
   try {
     return readSmallFile(path, LIMITS.configBytes);
   } catch (cause) {
-    throw badFile(path, describeSystemError(cause), cause);
+    throw badFile(path, describeSystemError(cause), { cause });
   }
 }
 
@@ -25,11 +25,11 @@ export function checkWriters(path: string, owner = ROOT): void {
   try {
     for (const place of placesOn(path)) {
       const problem = writersProblem(place, owner);
-      if (problem !== undefined) throw badFile(path, problem);
+      if (problem !== undefined) throw badFile(path, problem.why, { hint: problem.hint });
     }
   } catch (cause) {
     if (cause instanceof DecoderError) throw cause;
-    throw badFile(path, describeSystemError(cause), cause);
+    throw badFile(path, describeSystemError(cause), { cause });
   }
 }
 
@@ -68,15 +68,26 @@ const ROOT = 0;
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
 
-function writersProblem({ path, stat }: Place, owner: number): string | undefined {
+interface Problem {
+  readonly why: string;
+  readonly hint: string;
+}
+
+function writersProblem({ path, stat }: Place, owner: number): Problem | undefined {
   const { uid, mode } = stat;
-  if (uid !== ROOT && uid !== owner) return `${path} does not belong to root`;
+  if (uid !== ROOT && uid !== owner)
+    return {
+      why: `${path} does not belong to root`,
+      hint: `run \`chown ${stat.isSymbolicLink() ? "-h " : ""}root ${path}\``,
+    };
   if (stat.isSymbolicLink() || (mode & GROUP_OR_OTHERS_WRITE) === 0) return undefined;
   // The sticky bit of a folder such as /tmp lets only the owner rename a file. The bit has no effect on a file itself.
   const isKept = stat.isDirectory() && (mode & STICKY) !== 0;
-  return isKept ? undefined : `others than root may write to ${path}`;
+  return isKept
+    ? undefined
+    : { why: `others than root may write to ${path}`, hint: `run \`chmod go-w ${path}\`` };
 }
 
-export function badFile(path: string, why: string, cause?: unknown): DecoderError {
-  return new DecoderError("CONFIG", `can't use ${path}: ${why}`, { cause });
+export function badFile(path: string, why: string, details: ErrorDetails = {}): DecoderError {
+  return new DecoderError("CONFIG", `can't use ${path}: ${why}`, details);
 }

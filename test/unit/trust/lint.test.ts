@@ -206,10 +206,10 @@ describeWith([root], "a policy or key", {}, () => {
         .filter(({ message }) => message.startsWith("can't use "))
         .map(({ severity, message, hint }) => [severity, message, hint]);
     expect(await warnings()).toEqual([]);
-    const hint = "the verifier and the gate refuse such files";
     for (const file of [path, key]) {
       chmodSync(file, 0o666);
       const message = `can't use ${file}: others than root may write to ${file}`;
+      const hint = `run \`chmod go-w ${file}\`: the verifier and the gate refuse such files`;
       expect(await warnings()).toEqual([["warning", message, hint]]);
       chmodSync(file, 0o644);
     }

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
+import type { DecoderError } from "../../../src/errors.ts";
 import { checkWriters, readOwned } from "../../../src/trust/owned-files.ts";
 import { describeWith, root } from "../../support/peers.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -28,14 +29,16 @@ describeWith([root], "files that only root can change", {}, () => {
     writeFileSync(join(place, "real/file"), "");
   });
 
-  const problem = (path: string) => {
+  const failure = (path: string) => {
     try {
       checkWriters(join(place, path));
       return undefined;
     } catch (error) {
-      return (error as Error).message.replaceAll(place, "");
+      return error as DecoderError;
     }
   };
+  const problem = (path: string) => failure(path)?.message.replaceAll(place, "");
+  const hint = (path: string) => failure(path)?.hint?.replaceAll(place, "");
 
   test("root's own files, and links of root's among them", () => {
     symlinkSync("real", join(place, "folder"));
@@ -52,6 +55,17 @@ describeWith([root], "files that only root can change", {}, () => {
     chownSync(join(place, path), 0, 0);
     chmodSync(join(place, path), 0o775);
     expect(problem("real/file")).toMatch(/others than root may write to/);
+  });
+
+  test("the hint has the command that mends it", () => {
+    symlinkSync("real/file", join(place, "link"));
+    chmodSync(join(place, "real"), 0o777);
+    expect(hint("link")).toBe("run `chmod go-w /real`");
+    chownSync(join(place, "real"), SOMEBODY, 0);
+    expect(hint("link")).toBe("run `chown root /real`");
+    lchownSync(join(place, "link"), SOMEBODY, 0);
+    expect(hint("link")).toBe("run `chown -h root /link`");
+    expect(hint("none")).toBeUndefined();
   });
 
   test("another owner may be allowed, besides root", () => {
