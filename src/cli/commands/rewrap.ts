@@ -25,7 +25,7 @@ export const REWRAP: Command = {
     ...REWRITE_OPTIONS,
   },
   notes: [
-    "The present recipients are kept unless --replace, --remove or --only says otherwise. The result lists who was added, kept and removed. A present recipient is not added twice.",
+    "The present recipients are kept unless --replace, --remove or --only says otherwise. The result lists who was added, kept and removed. A present recipient is not added twice. It is present if the image has its kid, or its certificate's issuer and serial number: replace an old key by a new one of the same name with --replace.",
     "A removed key does not open the new image by itself. The layers keep their data and their keys, however: anyone who has the old image and a removed key can still read the new image's layers. To revoke access, decrypt the image, encrypt it again, and remove the old image from every registry and node.",
   ],
   examples: [
