@@ -1,9 +1,10 @@
 import { FLAGS, isFlag } from "../decoder/flags.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
+import { didYouMean } from "../spelling.ts";
 import { type Command, commandOf, wordsOf } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS } from "./commands.ts";
 import { commandHelp, groupHelp, programHelp, VERSION, wrap } from "./help.ts";
-import { didYouMean, operandsOf, parseArguments } from "./parse.ts";
+import { operandsOf, parseArguments } from "./parse.ts";
 import { StandardStream } from "./standard-stream.ts";
 import { styleFor, USUAL_COLUMNS } from "./style.ts";
 import { Ui } from "./ui.ts";

@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from "node:path";
 import { parseToml } from "../encoding/toml.ts";
+import { didYouMean } from "../spelling.ts";
 import * as LIMITS from "../system-limits.ts";
 import { badFile, checkWriters, readOwned } from "./owned-files.ts";
 import type { PolicySettings } from "./policy/read-policy.ts";
@@ -75,9 +76,9 @@ export function readGateSettings(path: string): TrustSettings {
 function toSettings(table: Table, path: string): TrustSettings {
   const read = new Reader(table, path);
   const root = read.path("trusted_root");
-  const settings: TrustSettings = {
+  const policy = read.path("policy");
+  const others: Omit<TrustSettings, "policy"> = {
     file: undefined,
-    policy: read.path("policy") ?? read.missing("policy"),
     trustedRoot: root === undefined ? undefined : readTrustFile(root),
     signatureStores: read.paths("signature_store"),
     authFile: read.path("auth_file"),
@@ -95,8 +96,9 @@ function toSettings(table: Table, path: string): TrustSettings {
     credentialProviderConfig: read.path("image_credential_provider_config"),
     credentialProviderBinDir: read.path("image_credential_provider_bin_dir"),
   };
+  // If "policy" is misspelt, it is also missing: the error about the unknown setting says more.
   read.refuseOthers();
-  return settings;
+  return { ...others, policy: policy ?? read.missing("policy") };
 }
 
 function toTable(bytes: Uint8Array, path: string): Table {
@@ -157,7 +159,9 @@ class Reader {
 
   refuseOthers(): void {
     const unknown = Object.keys(this.#table).find((name) => !this.#known.has(name));
-    if (unknown !== undefined) throw badFile(this.#path, `unknown setting ${JSON.stringify(unknown)}`);
+    if (unknown === undefined) return;
+    const meant = didYouMean(unknown, [...this.#known]);
+    throw badFile(this.#path, `unknown setting ${JSON.stringify(unknown)}${meant}`);
   }
 
   #value(name: string): unknown {

@@ -95,6 +95,7 @@ describeWith([root], "a trust.toml", {}, () => {
 
   test.each([
     ["", /policy is missing/],
+    ["polcy = '/policy.json'", /unknown setting "polcy" \(did you mean policy\?\)$/],
     ["policy = 'policy.json'", /policy is not an absolute path/],
     ["policy = 1", /policy is not an absolute path/],
     ["[", /trust\.toml: it is /],
@@ -109,7 +110,8 @@ describeWith([root], "a trust.toml", {}, () => {
     ["stale_if_error = 'yes'", /stale_if_error is neither true nor false/],
     ["bundle_identity = 'path'", /bundle_identity is not one of name, scope/],
     ["unmatched = true", /unmatched is not one of reject, accept/],
-    ["policies = '/a'", /unknown setting "policies"/],
+    ["policies = '/a'", /unknown setting "policies"$/],
+    ["verdict_dri = '/a'", /unknown setting "verdict_dri" \(did you mean verdict_dir\?\)$/],
     ["toString = '/a'", /unknown setting "toString"/],
   ])("with %s is refused", (line, message) => {
     expect(() => withPolicy(line)).toThrow(message);
