@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { type ContainerdConfig, readContainerdConfig } from "../containerd/config.ts";
 import type { RunningContainerd } from "../containerd/process.ts";
 import { RUNC_TYPE, runtimeHandlers } from "../containerd/runtimes.ts";
@@ -24,7 +24,7 @@ import type { NodeRoot } from "./node-root.ts";
 import { planConfig } from "./plan.ts";
 import type { ConfigPlan } from "./plan-file.ts";
 import { PlannedFiles } from "./planned-files.ts";
-import { type InstallRecord, installedProgram, programsIn, readRecord } from "./record.ts";
+import { type InstallRecord, installedProgram, plainPath, programsIn, readRecord } from "./record.ts";
 import { isStillPending } from "./restart.ts";
 import { Service } from "./service.ts";
 import { settingsFile, type TenantsOptions, wantedTenants } from "./tenants-plan.ts";
@@ -107,7 +107,7 @@ export async function prepare(node: NodeRoot, options: InstallOptions): Promise<
   const keysFolder = keysFolderOf(plan.wanted.keysPath, node);
   const settings = tenants && settingsFile(node, tenants.settings, plan.root);
   const companions = [...(plan.gate?.entries ?? []), ...(settings ?? [])];
-  const privateFolders = [keysFolder, ...(tenants ? [resolve("/", tenants.settings.sealedDirectory)] : [])];
+  const privateFolders = [keysFolder, ...(tenants ? [plainPath(tenants.settings.sealedDirectory)] : [])];
   const config = checkPlan(node, plan, {
     changes: [...plan.changes, ...companions, program],
     privateFolders,
@@ -149,9 +149,9 @@ const READ_AT_START: Finding = {
   message: "containerd is not running here: it reads the configuration when it starts",
 };
 
-/** A record accepts only plain paths. An operator's file, such as trust.toml, may write them as /etc//policy.json. */
+/** An operator's file, such as trust.toml, may name /etc//policy.json. */
 function withPlainPath(change: FileChange): FileChange {
-  const path = resolve("/", change.path);
+  const path = plainPath(change.path);
   return path === change.path ? change : { ...change, path };
 }
 

@@ -9,7 +9,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
@@ -19,6 +19,7 @@ import { holdsCosignKey } from "../trust/sign/cosign-key.ts";
 import { writeWhole } from "./changes.ts";
 import { KEYS_LOCK, withKeysLock } from "./lock.ts";
 import type { NodeRoot } from "./node-root.ts";
+import { plainPath } from "./record.ts";
 
 /** What became of the keys. */
 export interface KeySync {
@@ -230,6 +231,6 @@ function hash(bytes: Uint8Array): string {
 
 /** The folder of a keys path, which may name one key, in the form that a record has. */
 export function keysFolderOf(keysPath: string, node: NodeRoot): string {
-  const path = resolve("/", keysPath);
+  const path = plainPath(keysPath);
   return node.exists(path) && !node.isFolder(path) ? dirname(path) : path;
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, isAbsolute, join, normalize } from "node:path";
+import { dirname, isAbsolute, join, normalize, resolve } from "node:path";
 import { KEYS_PATH } from "../containerd/stream-processors.ts";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, errnoOf } from "../errors.ts";
@@ -122,6 +122,17 @@ function isInstalledFile(value: unknown): value is InstalledFile {
     typeof sha256 === "string" &&
     (backup === undefined || isBackupOf(path, backup))
   );
+}
+
+/**
+ * A path on the node in the form that a record has.
+ * @throws DecoderError CONFIG for "..", which behind a link leads elsewhere than the text says
+ */
+export function plainPath(path: string): string {
+  if (!path.split("/").includes("..")) return resolve("/", path);
+  throw new DecoderError("CONFIG", `the path ${path} contains "..", which may lead elsewhere behind a link`, {
+    hint: "write the folder that it leads to",
+  });
 }
 
 function isPath(value: unknown): value is string {

@@ -76,6 +76,12 @@ test.each([
   expect(keysFolderOf(keysPath, node)).toBe(expected);
 });
 
+test("a keys path that goes up is refused, because a link may be on its way", () => {
+  expect(() => keysFolderOf("/srv/link/../keys", node)).toThrow(
+    expect.objectContaining({ code: "CONFIG", message: expect.stringContaining("/srv/link/../keys") }),
+  );
+});
+
 test("keys are copied, for the owner alone, and removed when the Secret has them no more", async () => {
   give("a.pem", "a");
   give("b.pem", "b");
