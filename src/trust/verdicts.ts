@@ -65,7 +65,7 @@ export class Verdicts {
 
   /** @throws DecoderError IO */
   write(verdict: NewVerdict, basis: VerdictBasis): void {
-    const path = this.#path(verdict.name, verdict.digest, basis);
+    const path = join(this.#folder, fileName(verdict.name, verdict.digest, basis));
     const temporary = `${path}.${crypto.randomUUID()}`;
     try {
       mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
@@ -110,7 +110,8 @@ export class Verdicts {
 
   /** The fresh verdict for a name and digest, if one exists. */
   read(name: string, digest: string, basis: VerdictBasis): StoredVerdict | undefined {
-    const verdict = this.#load(this.#path(name, digest, basis));
+    const file = fileName(name, digest, basis);
+    const verdict = this.#names().includes(file) ? this.#load(file) : undefined;
     return verdict?.name === name && verdict.digest === digest ? verdict : undefined;
   }
 
@@ -120,8 +121,9 @@ export class Verdicts {
    * @param file absolute path of the trust.toml, or of a policy that is used without one
    */
   holds(digest: string, file: string): boolean {
+    const program = thisProgram();
     for (const verdict of this.#of(digest)) {
-      const isOurs = verdict.program === thisProgram() && verdict.files[0] === file;
+      const isOurs = verdict.program === program && verdict.files[0] === file;
       if (isOurs && areUnchanged(verdict)) return true;
     }
     return false;
@@ -136,22 +138,31 @@ export class Verdicts {
 
   #of(digest: string): readonly StoredVerdict[] {
     const { hex } = checkedDigest(digest);
+    const found: StoredVerdict[] = [];
+    let seen = 0;
+    for (const file of this.#names()) {
+      if (!file.startsWith(`${hex}.`)) continue;
+      seen += 1;
+      if (seen > LIMITS.verdictsOfDigest) break;
+      const verdict = this.#load(file);
+      if (verdict?.digest === digest) found.push(verdict);
+    }
+    return found;
+  }
+
+  /** The files in the folder. Empty without a folder, or if somebody else had a hand in it. */
+  #names(): readonly string[] {
     try {
       this.#checkFolder();
-      return readdirSync(this.#folder)
-        .filter((file) => file.startsWith(`${hex}.`))
-        .slice(0, LIMITS.verdictsOfDigest)
-        .flatMap((file) => this.#load(join(this.#folder, file)) ?? [])
-        .filter((verdict) => verdict.digest === digest);
+      return readdirSync(this.#folder);
     } catch {
       return [];
     }
   }
 
-  #load(path: string): StoredVerdict | undefined {
+  #load(file: string): StoredVerdict | undefined {
     try {
-      this.#checkFolder();
-      const value = parseJsonObject(readSmallFile(path, LIMITS.verdictBytes));
+      const value = parseJsonObject(readSmallFile(join(this.#folder, file), LIMITS.verdictBytes));
       return value !== null && isVerdict(value) && this.#isFresh(value) ? value : undefined;
     } catch {
       // No verdict, or none that may be trusted.
@@ -175,10 +186,10 @@ export class Verdicts {
       `${this.#folder} may be used by others, so that its verdicts are worth nothing`,
     );
   }
+}
 
-  #path(name: string, digest: string, basis: VerdictBasis): string {
-    return join(this.#folder, `${checkedDigest(digest).hex}.${basisHash(name, basis)}`);
-  }
+function fileName(name: string, digest: string, basis: VerdictBasis): string {
+  return `${checkedDigest(digest).hex}.${basisHash(name, basis)}`;
 }
 
 /** SHA-256 of all that the verdict depends on. */
