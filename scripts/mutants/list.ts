@@ -119,7 +119,7 @@ export const CHANGES: readonly Change[] = [
   { file: "src/keywrap/unwrap.ts", from: "  cpuMs: LIMITS.unwrapCpuMs,\n", to: "" },
   { file: "src/keywrap/unwrap.ts", from: "  clockMs: LIMITS.unwrapClockMs,\n", to: "" },
   {
-    file: "src/containerd/store/lookup.ts",
+    file: "src/containerd/store/manifests.ts",
     from: "return JSON.stringify([mediaType, encryption.sort()]);",
     to: "return JSON.stringify([encryption.sort()]);",
   },

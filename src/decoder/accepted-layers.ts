@@ -1,5 +1,6 @@
 import type { FoundLayer } from "../containerd/payload.ts";
-import { meaningOf, storeOf } from "../containerd/store/lookup.ts";
+import { meaningOf } from "../containerd/store/manifests.ts";
+import { storeOf } from "../containerd/store/place.ts";
 import { DecoderError } from "../errors.ts";
 import { requireTrusted } from "../trust/gate.ts";
 
@@ -48,7 +49,7 @@ async function check(
   if (digest === undefined) throw unnamed();
   const layer = {
     digest,
-    store: storeOf(digest, contentStore),
+    store: await storeOf(digest, contentStore),
     // The image's author wrote the annotations of a manifest in the store.
     imageReference: trustCriAnnotations && blob === undefined ? annotations[IMAGE_REFERENCE] : undefined,
   };

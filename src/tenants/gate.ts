@@ -1,6 +1,5 @@
 import { PieceBudget } from "../budget.ts";
-import { meaningOf } from "../containerd/store/lookup.ts";
-import { type NamedLayer, smallestFirst } from "../containerd/store/manifests.ts";
+import { meaningOf, type NamedLayer, smallestFirst } from "../containerd/store/manifests.ts";
 import { ContainerdMetadata, type UnpackedBlob } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";

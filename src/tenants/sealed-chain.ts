@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { LayerDecryptor } from "../cipher/decrypt.ts";
 import type { LayerOptions } from "../cipher/options.ts";
-import { blobPath } from "../containerd/store/blobs.ts";
+import { blobPath } from "../containerd/store/place.ts";
 import { DecoderError } from "../errors.ts";
 import { compressionOf } from "../io/compression.ts";
 import { FileInput } from "../io/file-input.ts";

@@ -1,5 +1,5 @@
 import type { FoundLayer } from "../containerd/payload.ts";
-import { storeOf } from "../containerd/store/lookup.ts";
+import { storeOf } from "../containerd/store/place.ts";
 import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { DecoderError } from "../errors.ts";
 import type { KeySet } from "../keys/keyset.ts";
@@ -61,7 +61,7 @@ export async function* tenantOpenings<T extends Opening>(
   }
   const digest = digestOf(seen.flat()[0]);
   const { environment, kubeconfig, nodeName } = options;
-  const store = storeOf(digest, options.contentStore);
+  const store = await storeOf(digest, options.contentStore);
   const { keys, pods, repositories } = await keysForLayer(digest, {
     store,
     kubeconfig,
@@ -96,7 +96,7 @@ async function scopedKeys(
   const all = [...groups];
   const digest = digestOf(all.flat()[0]);
   const { keysInScope, readScopes } = await import("./scopes.ts");
-  const { repositories } = new ContainerdMetadata(storeOf(digest, contentStore)).unpacking(digest);
+  const { repositories } = new ContainerdMetadata(await storeOf(digest, contentStore)).unpacking(digest);
   return [keysInScope(keys, readScopes(keyScopes), repositories), all];
 }
 
@@ -116,7 +116,7 @@ async function* sealed<T extends Opening>(
     let tenancy: FoundLayer["tenancy"] = origin;
     if (sealedDirectory !== undefined) {
       const digest = digestOf(opening.found);
-      const store = storeOf(digest, contentStore);
+      const store = await storeOf(digest, contentStore);
       const records = new SealRecords(sealedDirectory);
       tenancy = { ...origin, ...(await seal(records, opening.layer.options.key, { store, digest, owner })) };
     }

@@ -3,11 +3,6 @@ import type { Input } from "../../io/input.ts";
 import * as LIMITS from "../../limits.ts";
 import { openBlobs } from "./open-blobs.ts";
 
-/** The path of a blob in a store. @param digest a valid digest */
-export function blobPath(store: string, digest: string): string {
-  return `${store}/blobs/${digest.replace(":", "/")}`;
-}
-
 /** A blob of a content store, by its path. */
 interface BlobPlace {
   readonly digest: string;

@@ -1,12 +1,11 @@
-import { existsSync } from "node:fs";
 import { DecoderError } from "../../errors.ts";
 import type { Input } from "../../io/input.ts";
 import * as LIMITS from "../../limits.ts";
-import { isEncryptionAnnotation } from "../../spec/annotations.ts";
-import type { FoundLayer, Handover, LayerBlob, LayerDescriptor } from "../payload.ts";
-import { type Blob, blobPath, identify } from "./blobs.ts";
-import { allLayers, layersInStore, type NamedLayer } from "./manifests.ts";
+import type { FoundLayer, Handover, LayerBlob } from "../payload.ts";
+import { type Blob, identify } from "./blobs.ts";
+import { allLayers, layersInStore, meaningOf, type NamedLayer } from "./manifests.ts";
 import { openBlobs } from "./open-blobs.ts";
+import { blobPath, storeAt } from "./place.ts";
 
 export interface StoreOptions {
   /** The store's folder; undefined for that of the blobs that containerd has open. */
@@ -104,45 +103,10 @@ function unseen(candidates: readonly FoundLayer[], seen: Set<string>): FoundLaye
   });
 }
 
-/** What decides about a layer's plaintext: the media type, the wrapped keys and the public options. */
-export function meaningOf({ mediaType, annotations }: LayerDescriptor): string {
-  const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
-  return JSON.stringify([mediaType, encryption.sort()]);
-}
-
 function preferred(candidates: readonly FoundLayer[], mediaType: string | undefined): readonly FoundLayer[] {
   const agreeing = candidates.filter(({ descriptor }) => descriptor.mediaType === mediaType);
   return agreeing.length > 0 ? agreeing : candidates;
 }
-
-/**
- * The store that holds a layer: the one named, or the one whose blob containerd has open.
- * @throws DecoderError CONTENT_STORE
- */
-export function storeOf(digest: string, contentStore: string | undefined): string {
-  if (contentStore !== undefined) return storeAt(contentStore);
-  const { blobs, asked, problem } = openBlobs();
-  const store = blobs.find((blob) => blob.digest === digest)?.store;
-  if (store !== undefined) return store;
-  throw new DecoderError(
-    "CONTENT_STORE",
-    problem ?? `${asked} does not read ${digest} from a content store`,
-    {
-      hint: "--content-store names containerd's folder",
-    },
-  );
-}
-
-/** The folder with `blobs` in it: the one named, or that of the plugin in containerd's root. */
-function storeAt(folder: string): string {
-  const found = [folder, `${folder}/${CONTENT_PLUGIN}`].find((it) => existsSync(`${it}/blobs`));
-  if (found !== undefined) return found;
-  throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: it has no blobs`, {
-    hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
-  });
-}
-
-const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
 /** Advice for a person first, and then for the node: which versions of containerd pass a payload. */
 const ADVICE =

@@ -4,11 +4,12 @@ import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import { openRegularFile, readFully } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
+import { isEncryptionAnnotation } from "../../spec/annotations.ts";
 import { DIGEST_ALGORITHMS, parseDigest } from "../../spec/digest.ts";
 import { parseLayerType } from "../../spec/media-types.ts";
 import { type LayerDescriptor, parseDescriptor } from "../payload.ts";
-import { blobPath } from "./blobs.ts";
 import { leasedDigests } from "./leases.ts";
+import { blobPath } from "./place.ts";
 
 /** A layer's descriptor from a manifest in the store. Its digest is checked. */
 export interface NamedLayer extends LayerDescriptor {
@@ -155,6 +156,12 @@ function layerOf(value: unknown): NamedLayer | null {
     if (error instanceof DecoderError) return null;
     throw error;
   }
+}
+
+/** What decides about a layer's plaintext: the media type, the wrapped keys and the public options. */
+export function meaningOf({ mediaType, annotations }: LayerDescriptor): string {
+  const encryption = Object.entries(annotations).filter(([name]) => isEncryptionAnnotation(name));
+  return JSON.stringify([mediaType, encryption.sort()]);
 }
 
 /** Reads a blob if it may be a manifest, that is if it is small and begins like JSON. Of other blobs, little is read. */

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { blobPath } from "../../../src/containerd/store/blobs.ts";
+import { blobPath } from "../../../src/containerd/store/place.ts";
 import { Secret } from "../../../src/secret.ts";
 import { admit } from "../../../src/tenants/gate.ts";
 import { proofOf, SealRecords } from "../../../src/tenants/seal-record.ts";

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { blobPath } from "../../../src/containerd/store/blobs.ts";
+import { blobPath } from "../../../src/containerd/store/place.ts";
 import { Secret } from "../../../src/secret.ts";
 import type { KubeApi } from "../../../src/tenants/api.ts";
 import { admit } from "../../../src/tenants/gate.ts";
