@@ -1,7 +1,7 @@
 import { DecoderError } from "../errors.ts";
 import { UNNAMED } from "./describe.ts";
 import type { WrapSettings } from "./scheme.ts";
-import { parseRecipient } from "./wrap.ts";
+import { parseRecipient, suffixOf } from "./wrap.ts";
 
 /**
  * The names, such as "jwe:KID", by which an image may name a recipient.
@@ -9,9 +9,10 @@ import { parseRecipient } from "./wrap.ts";
  * @throws DecoderError USAGE, BAD_RECIPIENT
  */
 export async function namesOf(recipient: string, settings: WrapSettings): Promise<ReadonlySet<string>> {
-  const { row, value } = parseRecipient(recipient);
+  const parsed = parseRecipient(recipient);
+  const { row, value } = parsed;
   // Only the service knows which key of its own it is.
-  if (row.isNamed) return new Set([`${row.name}.${value.split(":", 1)[0]}:${UNNAMED}`]);
+  if (row.isNamed) return new Set([`${suffixOf(parsed)}:${UNNAMED}`]);
   const { idsOf, idsOfOne = idsOf } = await row.describe();
   const ids = await idsOfOne(value, settings);
   if (ids.length > 0) return new Set(ids.map((id) => `${row.name}:${id}`));

@@ -6,7 +6,7 @@ import { recipientName } from "./describe.ts";
 import type { RecipientInfo, WrapSettings } from "./scheme.ts";
 import type { SchemeRow } from "./schemes.ts";
 import { packetsOf } from "./unwrap.ts";
-import { parseRecipient } from "./wrap.ts";
+import { parseRecipient, suffixOf } from "./wrap.ts";
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -81,9 +81,10 @@ export class Removal {
 }
 
 async function targetOf(text: string, settings: WrapSettings): Promise<Target> {
-  const { row, value } = parseRecipient(recipientName(text));
-  if (row.isNamed) return { text, row, suffix: `${row.name}.${value.split(":", 1)[0]}`, ids: null };
-  const suffix = row.name;
+  const recipient = parseRecipient(recipientName(text));
+  const { row, value } = recipient;
+  const suffix = suffixOf(recipient);
+  if (row.isNamed) return { text, row, suffix, ids: null };
   if (isId(row, value)) return { text, row, suffix, ids: new Set([value]) };
   const ids = new Set(await (await row.describe()).idsOf(value, settings));
   if (ids.size > 0) return { text, row, suffix, ids };

@@ -73,8 +73,19 @@ function forms(): string {
   return `a recipient is ${recipientForms()}`;
 }
 
+interface Recipient {
+  readonly row: SchemeRow;
+  /** The text after "jwe:" and its like. */
+  readonly value: string;
+}
+
+/** The annotation's suffix for a recipient: "jwe", "provider.kms". */
+export function suffixOf({ row, value }: Recipient): string {
+  return row.isNamed ? `${row.name}.${value.replace(/:.*/s, "")}` : row.name;
+}
+
 /** Splits a recipient at its first colon. @throws DecoderError USAGE */
-export function parseRecipient(recipient: string): { readonly row: SchemeRow; readonly value: string } {
+export function parseRecipient(recipient: string): Recipient {
   const colon = recipient.indexOf(":");
   const [scheme, value] = [recipient.slice(0, Math.max(0, colon)), recipient.slice(colon + 1)];
   const row = SCHEMES.find(({ name }) => name === scheme);

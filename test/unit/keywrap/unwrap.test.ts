@@ -156,6 +156,15 @@ describe("when nothing opens, the error", () => {
     );
   });
 
+  test("tells where a password goes when a key is locked", async () => {
+    const locked = { origin: "node.pem", reason: "it is encrypted", isLocked: true };
+    const error = await failureOf(
+      { [`${PREFIX}jwe`]: jwe(MINE.publicKey) },
+      { ...keys(), skipped: [locked] },
+    );
+    expect(error).toMatchObject({ code: "NO_KEY", hint: expect.stringContaining("--key-passwords-path") });
+  });
+
   test("tells where to put a key when there is none", async () => {
     const none = { ...keys(), advice: "put one there" };
     const error = await failureOf({ [`${PREFIX}jwe`]: jwe(MINE.publicKey) }, none);

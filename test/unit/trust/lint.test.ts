@@ -71,9 +71,9 @@ test.each<[string, (content: string) => object, string]>([
 test("a key beside the policy stands for the installed one, and the folder must be ours", async () => {
   const found = mkdtempSync(join(folder, "beside-"));
   const path = join(found, "policy.json");
-  const findingsOf = async (keyPath: string, isInstalled = false) => {
+  const findingsOf = async (keyPath: string, ...isInstalled: [boolean?]) => {
     writeFileSync(path, JSON.stringify(sigstoreSigned({ keyPath })));
-    return await lintPolicy(await loadPolicy(path, SETTINGS), path, isInstalled);
+    return await lintPolicy(await loadPolicy(path, SETTINGS), path, ...isInstalled);
   };
   const installed = "/etc/containerd/ctd-decoder/never-installed.pub";
   const missing = (file: string) => ({ severity: "error", message: `${file} does not exist` });
