@@ -1,7 +1,9 @@
 import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { inputBlob } from "../../../../src/containerd/store/blobs.ts";
 import { openBlobs } from "../../../../src/containerd/store/open-blobs.ts";
+import { storeOf } from "../../../../src/containerd/store/place.ts";
 import { Input } from "../../../../src/io/input.ts";
 import { processField } from "../../../../src/io/process-field.ts";
 import { ContentStore } from "../../../support/content-store.ts";
@@ -68,4 +70,25 @@ test("standard input is found among the parent's blobs, by its digest, its size 
   expect(found(other, 9)).toBeUndefined();
   expect(found(longer, 9)).toBeUndefined();
   expect(found(`sha256:${"0".repeat(64)}`, 9)).toBeUndefined();
+});
+
+test("a layer's store is the one named, or that of the blob that containerd has open", async () => {
+  const other = new ContentStore(temporaryFolder());
+  const [digest, elsewhere] = [store.add("the layer"), other.add("another")];
+  const fds = [other.path(elsewhere), store.path(digest)].map((path) => openSync(path, "r"));
+  onTestFinished(() => fds.forEach(closeSync));
+  fakeFolder(
+    `/proc/${process.ppid}/fd`,
+    fds.map((fd) => `../../${process.pid}/fd/${fd}`),
+  );
+  expect(await storeOf(digest, undefined)).toBe(store.folder);
+  expect(await storeOf(elsewhere, undefined)).toBe(other.folder);
+  expect(await storeOf(digest, other.folder)).toBe(other.folder);
+  expect(await storeOf(digest, dirname(other.folder))).toBe(other.folder);
+  await expect(storeOf(digest, "/nowhere")).rejects.toMatchObject({ code: "CONTENT_STORE" });
+  const unread = digest.replace(/.$/, (it) => (it === "0" ? "1" : "0"));
+  await expect(storeOf(unread, undefined)).rejects.toMatchObject({
+    code: "CONTENT_STORE",
+    message: expect.stringContaining(`does not read ${unread} from a content store`),
+  });
 });
