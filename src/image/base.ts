@@ -4,7 +4,8 @@ import * as LIMITS from "../system-limits.ts";
 import { readSmall } from "../transport/blob.ts";
 import { parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
-import { type ImageTree, type ManifestNode, manifestsOf, nameOf, readTree } from "./tree.ts";
+import { type ImageTree, type ManifestNode, manifestsOf, nameOf } from "./tree.ts";
+import { readTree } from "./tree-reader.ts";
 
 /**
  * How many first layers of each image are those of a base image. Diff IDs are compared, so a base may be compressed

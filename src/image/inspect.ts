@@ -11,7 +11,8 @@ import type { ImageSource } from "../transport/source.ts";
 import type { SourceReference } from "../transport/transport.ts";
 import { Openers, type OpensInfo } from "./openers.ts";
 import { type ChosenLayer, chooseLayers, chooseManifests, EVERYTHING, type Selection } from "./select.ts";
-import { attachmentKind, formatPlatform, type ManifestNode, type Node, readTree } from "./tree.ts";
+import { attachmentKind, formatPlatform, type ManifestNode, type Node } from "./tree.ts";
+import { readTree } from "./tree-reader.ts";
 
 interface InspectOptions {
   readonly source: SourceReference;

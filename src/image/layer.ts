@@ -14,7 +14,8 @@ import { checkDescriptor, parseObject } from "../transport/documents.ts";
 import type { ImageSource } from "../transport/source.ts";
 import { LayerOpener } from "./layer-opener.ts";
 import { type ChosenLayer, chooseLayers, EVERYTHING } from "./select.ts";
-import { nameOf, readTree } from "./tree.ts";
+import { nameOf } from "./tree.ts";
+import { readTree } from "./tree-reader.ts";
 
 interface LayerOfImage {
   /** Position from 0, or from -1 backwards. */

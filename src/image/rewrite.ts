@@ -8,7 +8,8 @@ import { edited, type LayerChange, reportInOrder } from "./layer-change.ts";
 import { LayerPool } from "./layer-pool.ts";
 import type { BlobTransfer, LayerReport, Running } from "./progress.ts";
 import { Rebuilder } from "./rebuild.ts";
-import { type AbsentInfo, absentIn, type ImageTree, manifestsOf, readTree } from "./tree.ts";
+import { type AbsentInfo, absentIn, type ImageTree, manifestsOf } from "./tree.ts";
+import { readTree } from "./tree-reader.ts";
 import { Workshop } from "./workshop.ts";
 
 /** Where the new image goes. */

@@ -15,7 +15,8 @@ import { layerKey } from "./layer-opener.ts";
 import { LayerPool } from "./layer-pool.ts";
 import type { LayerReport, Running } from "./progress.ts";
 import { type ChosenLayer, chooseEncryptedLayers, chooseLayers, type Selection } from "./select.ts";
-import { type AbsentInfo, absentIn, type ImageTree, type ManifestNode, nameOf, readTree } from "./tree.ts";
+import { type AbsentInfo, absentIn, type ImageTree, type ManifestNode, nameOf } from "./tree.ts";
+import { readTree } from "./tree-reader.ts";
 
 interface VerifyOptions {
   readonly source: SourceReference;

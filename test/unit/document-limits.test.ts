@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pack } from "tar-stream";
 import { expect, test } from "vitest";
 import { baseLayers } from "../../src/image/base.ts";
-import { readTree } from "../../src/image/tree.ts";
+import { readTree } from "../../src/image/tree-reader.ts";
 import { ContainerdImages } from "../../src/node/containerd-images.ts";
 import type { Descriptor } from "../../src/spec/descriptor.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../src/spec/media-types.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { mostValues } from "../../../src/encoding/json-values.ts";
-import { readTree } from "../../../src/image/tree.ts";
+import { readTree } from "../../../src/image/tree-reader.ts";
 import type { Descriptor } from "../../../src/spec/descriptor.ts";
 import { OCI_CONFIG, OCI_INDEX, OCI_MANIFEST } from "../../../src/spec/media-types.ts";
 import type { ImageSource } from "../../../src/transport/source.ts";
