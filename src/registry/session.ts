@@ -1,13 +1,13 @@
 import { DecoderError } from "../errors.ts";
 import * as LIMITS from "../system-limits.ts";
 import { Agents } from "./agent.ts";
+import { ApiAddress } from "./api-address.ts";
 import { Authorizer } from "./authorizer.ts";
 import type { Challenge } from "./challenge.ts";
-import { isCutOff, isNotTls, isRefused } from "./connection-error.ts";
 import type { CredentialSearch, FindCredential, RegistryHost } from "./host.ts";
 import { exchange, type HttpResponse, readAhead } from "./http.ts";
 import type { HttpRequest, Method, RequestBody } from "./http-request.ts";
-import { isLoopback, isSameOrigin, shownUrl } from "./origin.ts";
+import { isSameOrigin, shownUrl } from "./origin.ts";
 import { type Attempted, retrying } from "./retry.ts";
 import { TokenServer } from "./tokens.ts";
 
@@ -58,9 +58,7 @@ export class Session {
   /** Aborts when the session is stopped or closed. It ends the waits between attempts, which would keep the process alive. */
   readonly signal: AbortSignal;
   #attempts: number;
-  #api: URL;
-  /** Whether https is still to be tried before plain HTTP is settled on. */
-  #mayFallBack: boolean;
+  readonly #address: ApiAddress;
 
   constructor(options: SessionOptions) {
     const { host, environment, findCredential, target, challenge } = options;
@@ -68,32 +66,32 @@ export class Session {
     this.#attempts = options.attempts ?? LIMITS.registryAttempts;
     const signals = options.signal === undefined ? [] : [options.signal];
     this.signal = AbortSignal.any([this.#closing.signal, ...signals]);
-    this.#api = new URL(host.api);
-    if (host.plainHttp === "only") this.#api.protocol = "http:";
-    this.#mayFallBack = host.plainHttp === "fallback" && this.#api.protocol === "https:";
-    this.#agents = new Agents({ api: this.#api, tls: host.tls, environment });
+    this.#address = new ApiAddress(host);
+    const api = this.#api;
+    this.#agents = new Agents({ api, tls: host.tls, environment });
     const tokens = new TokenServer(
       async (request) => {
         const headers = { ...request.headers, "User-Agent": USER_AGENT };
         const send = () => exchange(this.#withSignal({ ...request, headers }), this.#agents);
         return (await this.#retrying(send)).response;
       },
-      (realm) => this.#checkSecrecy(realm),
+      (realm) => this.#address.checkSecrecy(realm),
     );
-    this.#authorizer = new Authorizer({ api: this.#api, target }, findCredential, tokens, challenge);
+    this.#authorizer = new Authorizer({ api, target }, findCredential, tokens, challenge);
+  }
+
+  get #api(): URL {
+    return this.#address.url;
   }
 
   /** The registry's server, with what was learnt of its TLS. */
   get host(): RegistryHost {
-    const { host } = this.#options;
-    return this.#api.protocol === "http:" ? { ...host, plainHttp: "only" } : host;
+    return this.#address.host;
   }
 
   /** What to do if plain HTTP is not understood; undefined if TLS was to be tried as well. */
   get plainHttpAdvice(): string | undefined {
-    const { plainHttp, api } = this.#options.host;
-    if (plainHttp !== "only") return undefined;
-    return `if it speaks TLS, ${api.startsWith("https:") ? "leave out --plain-http" : "write https:// in hosts.toml"}`;
+    return this.#address.plainHttpAdvice;
   }
 
   /** Sends a request as often as it takes. @throws DecoderError REGISTRY, UNAUTHORIZED, CONFIG, INTERRUPTED */
@@ -169,7 +167,7 @@ export class Session {
   }
 
   async #follow(request: SessionRequest): Promise<HttpResponse> {
-    let url = await this.#address(request.to);
+    let url = this.#address.resolve(request.to);
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#exchange(request, url);
       this.#options.onAnswer?.(response);
@@ -188,32 +186,10 @@ export class Session {
     try {
       return await exchange(await this.#prepared(request, to), this.#agents);
     } catch (error) {
-      if (!this.#isPlain(error, to)) throw this.#advised(error, to);
-      this.#mayFallBack = false;
-      this.#api.protocol = "http:";
-      const plain = new URL(to);
-      plain.protocol = "http:";
+      const plain = this.#address.fallBack(error, to);
+      if (plain === undefined) throw this.#address.advised(error, to);
       return await exchange(await this.#prepared(request, plain), this.#agents);
     }
-  }
-
-  /** Adds advice where a server that speaks TLS may have been sent plain HTTP: most then break the connection. */
-  #advised(error: unknown, { protocol, host }: URL): unknown {
-    const hint = this.plainHttpAdvice;
-    const isOwn = protocol === "http:" && host === this.#api.host;
-    if (hint === undefined || !isOwn || !isCutOff(error) || !(error instanceof DecoderError)) return error;
-    return new DecoderError(error.code, error.message, { cause: error.cause, hint });
-  }
-
-  /**
-   * Whether the registry speaks plain HTTP, and is allowed to. A refused connection to one port proves nothing about another. A
-   * concurrent request may find that the protocol has already been changed.
-   */
-  #isPlain(error: unknown, url: URL): boolean {
-    const hasFallenBack = this.#options.host.plainHttp === "fallback" && this.#api.protocol === "http:";
-    if (!(this.#mayFallBack || hasFallenBack) || url.host !== this.#api.host || url.protocol !== "https:")
-      return false;
-    return isNotTls(error) || (isRefused(error) && this.#api.port === "");
   }
 
   async #prepared(
@@ -222,7 +198,7 @@ export class Session {
   ): Promise<HttpRequest> {
     const isOwn = isSameOrigin(url, this.#api);
     const authorization = isOwn ? await this.#authorizer.header(scopes) : undefined;
-    if (authorization !== undefined) this.#checkSecrecy(url);
+    if (authorization !== undefined) this.#address.checkSecrecy(url);
     return this.#withSignal({
       method,
       url,
@@ -244,14 +220,6 @@ export class Session {
     return signal === undefined ? request : { signal, ...request };
   }
 
-  async #address(to: string | URL): Promise<URL> {
-    if (typeof to !== "string") return to;
-    const url = new URL(to, this.#api);
-    for (const [name, value] of Object.entries(this.#options.host.query ?? {}))
-      url.searchParams.append(name, value);
-    return url;
-  }
-
   /** One registry's 401 names no challenge but at the API's root, where Docker asks first. */
   async #ping(response: HttpResponse): Promise<HttpResponse> {
     const answer = await this.#follow({ method: "GET", to: "", scopes: [] });
@@ -260,21 +228,6 @@ export class Session {
     const isOwn = isSameOrigin(answer.url, this.#api);
     const isChallenge = answer.status === 401 && answer.header("www-authenticate") !== undefined;
     return isOwn && isChallenge ? answer : response;
-  }
-
-  /** @throws DecoderError UNAUTHORIZED when a password or token would travel where others can read it */
-  #checkSecrecy(url: URL): void {
-    const { plainSecrets } = this.#options.host;
-    if (url.protocol === "https:" || plainSecrets === "everywhere") return;
-    if (plainSecrets === "own host" && url.hostname === this.#api.hostname) return;
-    if (isLoopback(url) && this.#api.protocol === "http:") return;
-    throw new DecoderError(
-      "UNAUTHORIZED",
-      `${this.#api.host} asks for credentials over plain HTTP, at ${shownUrl(url)}`,
-      {
-        hint: "say --tls-verify=false if that is meant",
-      },
-    );
   }
 }
 
