@@ -61,13 +61,19 @@ type Alike = [RecordedAttempt, ...RecordedAttempt[]];
 /** One key does not fit any of the other recipients, which are listed already. */
 function alikeAttempts(attempts: readonly RecordedAttempt[]): readonly Alike[] {
   const groups: Alike[] = [];
+  const ofKey = new Map<KeyName, Alike[]>();
   for (const attempt of attempts) {
     const { scheme, key, outcome } = attempt;
-    const group = groups.find(
-      ([it]) => key !== undefined && it.scheme === scheme && it.key === key && it.outcome === outcome,
-    );
-    if (group === undefined) groups.push([attempt]);
-    else group.push(attempt);
+    const known = key === undefined ? undefined : ofKey.get(key);
+    const group = known?.find(([it]) => it.scheme === scheme && it.outcome === outcome);
+    if (group !== undefined) {
+      group.push(attempt);
+      continue;
+    }
+    const started: Alike = [attempt];
+    groups.push(started);
+    if (known !== undefined) known.push(started);
+    else if (key !== undefined) ofKey.set(key, [started]);
   }
   return groups;
 }
