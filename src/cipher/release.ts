@@ -107,7 +107,7 @@ async function* pieces(
   let piece = first;
   for (let offset = PIECE_BYTES; offset < size; offset += PIECE_BYTES) {
     const next = pieceAt(offset);
-    // If writing fails, nobody waits for the next piece.
+    // After a failed write, this promise is not awaited. Its rejection must not end the process.
     next.catch(() => undefined);
     yield piece;
     piece = await next;

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { CONTENT_PLUGIN } from "../containerd/store/place.ts";
 import type { ImageRecord } from "../containerd/store/schema.ts";
 import { ContainerdMetadata } from "../containerd/store/snapshots.ts";
 import { isObject } from "../encoding/json.ts";
@@ -15,7 +16,6 @@ import { blobName } from "../transport/layout-index.ts";
 import { type ImageSource, StoredImage } from "../transport/source.ts";
 import { attempt } from "./attempt.ts";
 
-const CONTENT = "io.containerd.content.v1.content";
 /** Names that the CRI adds to an image: its digest, and the digest of its configuration. */
 const ADDED_NAME = /^sha256:|@sha256:/;
 
@@ -33,7 +33,7 @@ export class ContainerdImages {
 
   /** @param root containerd's data folder */
   constructor(root: string) {
-    this.#folder = join(root, CONTENT);
+    this.#folder = join(root, CONTENT_PLUGIN);
     this.#metadata = new ContainerdMetadata(this.#folder);
   }
 

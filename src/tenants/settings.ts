@@ -1,3 +1,4 @@
+import { CONTENT_PLUGIN } from "../containerd/store/place.ts";
 import { parseToml } from "../encoding/toml.ts";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
@@ -19,8 +20,6 @@ export interface TenantSettings {
   /** File that gets a line of JSON for each container with sealed layers. */
   readonly auditLog?: string;
 }
-
-const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
 const TEXTS = new Map([
   ["kubeconfig", "kubeconfig"],

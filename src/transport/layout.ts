@@ -70,7 +70,10 @@ async function noLayout(folder: string, name: string, cause: unknown): Promise<D
   }
   const hint = "an OCI layout is a directory with the files oci-layout and index.json";
   return found === undefined
-    ? new DecoderError("NOT_FOUND", `there is no image layout: ${folder} does not exist`, { hint, cause })
+    ? new DecoderError("NOT_FOUND", `no image layout at ${folder}: the directory does not exist`, {
+        hint,
+        cause,
+      })
     : new DecoderError("NOT_FOUND", `${folder} is not an image layout: it has no ${name}`, { hint });
 }
 

@@ -75,7 +75,7 @@ export async function checkOnNode(
     });
     const { accepted, reason, signer, until, fault } = judgement;
     if (signer !== undefined && remembers)
-      await remember(verdicts, { name: fullName, digest, signer, scope, until }, basis);
+      remember(verdicts, { name: fullName, digest, signer, scope, until }, basis);
     return { accepted, reason, scope, ...(signer !== undefined && { signer }), ...(fault && { fault }) };
   } catch (error) {
     const isUnreachable = error instanceof DecoderError && UNREACHABLE.has(error.code);
@@ -100,11 +100,7 @@ function refuseForeignFiles(requirement: Requirement): void {
 }
 
 /** A verdict that can't be written costs another check, later. It does not change this one. */
-async function remember(
-  verdicts: Verdicts,
-  verdict: Parameters<Verdicts["write"]>[0],
-  basis: VerdictBasis,
-): Promise<void> {
+function remember(verdicts: Verdicts, verdict: Parameters<Verdicts["write"]>[0], basis: VerdictBasis): void {
   try {
     verdicts.write(verdict, basis);
   } catch (error) {

@@ -150,7 +150,7 @@ export class Verdicts {
     return found;
   }
 
-  /** The files in the folder. Empty without a folder, or if somebody else had a hand in it. */
+  /** Names of the files in the folder. Returns none if the folder does not exist, or if other users may write to it. */
   #names(): readonly string[] {
     try {
       this.#checkFolder();
@@ -181,10 +181,7 @@ export class Verdicts {
     checkWriters(this.#folder, self);
     const { uid, mode } = statSync(this.#folder);
     if (uid === self && (mode & OTHERS) === 0) return;
-    throw new DecoderError(
-      "IO",
-      `${this.#folder} may be used by others, so that its verdicts are worth nothing`,
-    );
+    throw new DecoderError("IO", `other users may write to ${this.#folder}, so its verdicts are not used`);
   }
 }
 

@@ -3,7 +3,8 @@ import { DecoderError } from "../../errors.ts";
 
 /** Where a content store is: a folder with `blobs` in it. */
 
-const CONTENT_PLUGIN = "io.containerd.content.v1.content";
+/** The folder of the plugin in containerd's root. */
+export const CONTENT_PLUGIN = "io.containerd.content.v1.content";
 
 /** The path of a blob in a store. @param digest a valid digest */
 export function blobPath(store: string, digest: string): string {

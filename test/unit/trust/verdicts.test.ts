@@ -187,7 +187,7 @@ test("another name, digest, policy, key, setting or trusted root voids it", () =
   expect(verdicts.read("a.b/c:1", DIGEST, basis("policy", key("1"), "{ }"))).toBeUndefined();
 });
 
-test("a folder or file that others had a hand in is worth nothing", () => {
+test("verdicts that other users may have written are not used", () => {
   verdicts.write(VERDICT, basis());
   expect(statSync(place).mode & 0o777).toBe(0o700);
   const [file = ""] = readdirSync(place);
@@ -198,7 +198,7 @@ test("a folder or file that others had a hand in is worth nothing", () => {
   expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeDefined();
   chmodSync(place, 0o755);
   expect(verdicts.read("a.b/c:1", DIGEST, basis())).toBeUndefined();
-  expect(() => verdicts.write(VERDICT, basis())).toThrow(/worth nothing/);
+  expect(() => verdicts.write(VERDICT, basis())).toThrow(/its verdicts are not used/);
 });
 
 describeWith([root], "files that only root can change", {}, () => {
