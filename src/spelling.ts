@@ -1,4 +1,4 @@
-/** The most wrong letters that a suggestion forgives. A short word may have one in four. */
+/** Edits that a suggestion may differ by. A short word may have one for each four letters. */
 const MOST_EDITS = 2;
 
 /** " (did you mean encrypt?)", or "" if no name is similar to the word. */

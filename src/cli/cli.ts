@@ -45,7 +45,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** Gives advice about a missing permission, unless the place that noticed it has some. */
+/** Adds advice to an error about a missing permission, unless it has some. */
 function advised(error: unknown): unknown {
   if (!(error instanceof DecoderError) || error.hint !== undefined) return error;
   const { code, message, cause } = error;

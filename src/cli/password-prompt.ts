@@ -10,7 +10,7 @@ const MOST_BYTES = 1024;
 
 const readFrom = promisify(read);
 
-/** Every process in this one's group, kill(2): what a terminal sends its signals to. */
+/** This process's group in kill(2). A terminal signals the whole group. */
 const OWN_GROUP = 0;
 
 /** Control characters of keys. In raw mode the terminal neither edits the line nor sends signals. */
@@ -26,9 +26,9 @@ const KEY = {
 } as const;
 
 /**
- * Asks for a password on the controlling terminal, without echo. Standard input and output may be pipes.
+ * Asks for a password on the controlling terminal, without echo. Standard input and output may be pipes. Ctrl-C ends the
+ * process by SIGINT, as on a terminal that is not in raw mode.
  * @param question shown before the cursor: "password for node.pem: "
- * Ctrl-C ends the process by SIGINT, as on a terminal that is not in raw mode.
  * @returns undefined if the process has no terminal
  * @throws DecoderError USAGE
  */

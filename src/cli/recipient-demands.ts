@@ -45,7 +45,7 @@ interface Demanded {
   readonly names: ReadonlySet<string>;
 }
 
-/** What of an image the demands are about. */
+/** The parts of an image that demands check. */
 export interface Demandable {
   /** Layers that are not encrypted. */
   readonly plain: readonly LayerPlace[];
@@ -118,7 +118,7 @@ function unmetRecipients(
   return undefined;
 }
 
-/** Advice for a line of the list that is a recipient's file. An id may also be the name of some file. */
+/** Returns advice if a line of the list names a recipient's file. An id may also be the name of some file. */
 function fileHint(missing: readonly Demanded[]): string | undefined {
   const listed = missing.find(
     ({ text, names }) => names.has(text) && existsSync(text.slice(text.indexOf(":") + 1)),

@@ -143,7 +143,7 @@ export async function namedKeys(
   return { ...(await addNamedKeys(files, await loadKeys(options), ask)), advice: KEYS_HINT };
 }
 
-/** For a node, a folder without keys is one that will get some. A person has mistyped it. @throws DecoderError BAD_KEY */
+/** On a command line, a missing folder is a mistake. A node's folder may get its keys later. @throws DecoderError BAD_KEY */
 function checkExists(keysPath: string): void {
   if (existsSync(keysPath)) return;
   throw new DecoderError("BAD_KEY", `the folder of keys ${keysPath} does not exist`, { hint: KEYS_HINT });

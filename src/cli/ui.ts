@@ -67,7 +67,7 @@ export class Ui {
     this.#stream.write(text);
   }
 
-  /** Prints what a command says of its work when it is done. @throws DecoderError IO, which says that the work was done */
+  /** Prints the report of finished work. @throws DecoderError IO, with a hint that the work itself was done */
   #report(text: string): void {
     try {
       this.print(text);

@@ -48,13 +48,13 @@ export async function decode(
   }
 }
 
-/** The layer that a refusal names. Unusable keys are noticed before the content store is searched for it. */
+/** Returns the layer that a refusal names. Keys are loaded before the content store is searched, so it may still be unknown. */
 function refusedLayer(layers: Handover["layers"], seen: readonly FoundLayer[]): FoundLayer | undefined {
   if (seen.length > 0) return seen[0];
   try {
     for (const [layer] of layers) return layer;
   } catch {
-    // The refusal has its reason already.
+    // The caller reports the first error.
   }
   return undefined;
 }

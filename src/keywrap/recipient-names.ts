@@ -11,7 +11,7 @@ import { parseRecipient, suffixOf } from "./wrap.ts";
 export async function namesOf(recipient: string, settings: WrapSettings): Promise<ReadonlySet<string>> {
   const parsed = parseRecipient(recipient);
   const { row, value } = parsed;
-  // Only the service knows which key of its own it is.
+  // Only the key provider knows which of its keys it is.
   if (row.isNamed) return new Set([`${suffixOf(parsed)}:${UNNAMED}`]);
   const { idsOf, idsOfOne = idsOf } = await row.describe();
   const ids = await idsOfOne(value, settings);

@@ -55,10 +55,10 @@ function list(title: string, items: readonly string[], total: number): string {
   return `; ${title}: ${items.join("; ")}${more}`;
 }
 
-/** Attempts that failed in the same way for several recipients. Never empty. */
+/** Attempts with one key that failed for the same reason. */
 type Alike = [RecordedAttempt, ...RecordedAttempt[]];
 
-/** One key does not fit any of the other recipients, which are listed already. */
+/** Groups the attempts with each key by reason. The message already lists the recipients. */
 function alikeAttempts(attempts: readonly RecordedAttempt[]): readonly Alike[] {
   const groups: Alike[] = [];
   const ofKey = new Map<KeyName, Alike[]>();

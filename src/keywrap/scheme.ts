@@ -114,7 +114,7 @@ export interface DescribeScheme {
    */
   idsOf(recipient: string, settings: WrapSettings): Promise<readonly string[]>;
   /**
-   * The same of the one key that `encrypt` would take. Undefined where a recipient is never several keys.
+   * Like `idsOf`, for the one key that `encrypt` would take. Undefined where a recipient is never several keys.
    * @throws DecoderError BAD_RECIPIENT, also for several keys
    */
   idsOfOne?(recipient: string, settings: WrapSettings): Promise<readonly string[]>;

@@ -78,7 +78,7 @@ export class Service {
     return this.#node.exists("/sbin/openrc-run") && !this.#node.exists("/run/systemd/system");
   }
 
-  /** sd_booted(3). Another root may be that of a machine that does not run. */
+  /** sd_booted(3). Another root may belong to a machine that is not running. */
   get #hasSystemd(): boolean {
     return this.#node.folder !== "" || this.#node.exists("/run/systemd/system");
   }

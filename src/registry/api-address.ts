@@ -18,7 +18,7 @@ export class ApiAddress {
     this.#mayFallBack = host.plainHttp === "fallback" && this.url.protocol === "https:";
   }
 
-  /** The registry's server, with what was learnt of its TLS. */
+  /** The registry's server. It is marked as plain HTTP once that is settled. */
   get host(): RegistryHost {
     return this.url.protocol === "http:" ? { ...this.#host, plainHttp: "only" } : this.#host;
   }
@@ -55,7 +55,7 @@ export class ApiAddress {
     return plain;
   }
 
-  /** Adds advice where a server that speaks TLS may have been sent plain HTTP: most then break the connection. */
+  /** Adds advice to an error of a broken connection. Most TLS servers close a connection that gets plain HTTP. */
   advised(error: unknown, { protocol, host }: URL): unknown {
     const hint = this.plainHttpAdvice;
     const isOwn = protocol === "http:" && host === this.url.host;

@@ -147,7 +147,7 @@ function errorsIn(body: Uint8Array): readonly unknown[] | undefined {
   return Array.isArray(errors) ? errors : undefined;
 }
 
-/** Never `detail`, which may hold anything. @returns ": CODE: message; …" or "" */
+/** Leaves out `detail`, which may hold anything. @returns ": CODE: message; …" or "" */
 function saidBy(errors: readonly unknown[] | undefined, response: HttpResponse): string {
   if (errors === undefined) {
     return /^text\/html\b/i.test(response.header("content-type") ?? "")

@@ -84,7 +84,7 @@ export class Session {
     return this.#address.url;
   }
 
-  /** The registry's server, with what was learnt of its TLS. */
+  /** The registry's server. It is marked as plain HTTP once that is settled. */
   get host(): RegistryHost {
     return this.#address.host;
   }

@@ -77,7 +77,7 @@ export async function* tenantOpenings<T extends Opening>(
   }
 }
 
-/** Tenants' keys are asked for last, so that their error alone would hide why the node's own don't open the layer. */
+/** Adds why the node's own keys did not open the layer. They are tried before the tenants' keys. */
 function afterNodeKeys(error: unknown, unopened: string): unknown {
   if (!(error instanceof DecoderError) || error.hint !== undefined) return error;
   return new DecoderError(error.code, error.message, {

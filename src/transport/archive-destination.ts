@@ -137,7 +137,7 @@ function file(name: string, bytes: Uint8Array): NewTarEntry {
   };
 }
 
-/** A device, pipe or link must not become a file: after --force, /dev/null would keep what programs write to it. */
+/** Refuses devices, pipes and links, even with --force. A file in place of /dev/null would collect what programs write. */
 async function checkFree(
   { path }: FileReference,
   form: ArchiveForm,

@@ -100,7 +100,7 @@ function write(place: string, path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Removes an unfinished file, and its folder if nothing else is in it. */
+/** Removes an unfinished file, and its folder if that is empty. */
 function remove(file: string, folder: string): void {
   try {
     rmSync(file, { force: true });

@@ -170,7 +170,7 @@ const TRANSPORTS: ReadonlySet<string> = new Set([
   ...["oci", "oci-archive", "ostree", "sif", "tarball"],
 ]);
 
-/** containers/image accepts any name of a transport. */
+/** containers/image does not check the names of transports. */
 function transportFindings(scopes: readonly string[]): PolicyFinding[] {
   const named = scopes.flatMap((scope) => {
     const { one, every } = TRANSPORT_SCOPE.exec(scope)?.groups ?? {};

@@ -63,7 +63,7 @@ export const TRUST_CHECK: Command = {
     const read = "policy" in wanted ? await readerFor(wanted, ui) : undefined;
     const { readRegistriesD, readUsersRegistriesD } = await import("../../trust/find/lookaside.ts");
     const folder = args.text("registries.d");
-    // A node's verifier runs as root, whoever asks here what it would say.
+    // A node's verifier runs as root, so this user's own folders do not count.
     const registries =
       settings === undefined
         ? await readUsersRegistriesD(folder, process.env)
@@ -93,7 +93,7 @@ async function readerFor({ path, settings }: NamedPolicy, ui: Ui): Promise<FileR
   });
 }
 
-/** A node's folder may be filled later. A person has mistyped it. @throws DecoderError CONFIG */
+/** On a command line, a missing folder is a mistake. A node's folder may be filled later. @throws DecoderError CONFIG */
 function existing(folder: string): string {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder;
   throw new DecoderError("CONFIG", `the folder of signatures ${folder} does not exist`, {

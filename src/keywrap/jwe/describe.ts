@@ -14,7 +14,7 @@ export function describe(packet: Bytes): readonly RecipientInfo[] {
 
 function infoOf({ header }: JweRecipient): RecipientInfo {
   const { alg, kid } = header;
-  // Whole or not at all: two kids may differ only at their end, or only in letters that a label leaves out.
+  // A kid is given whole or not at all: two may differ only at the end, or in characters that a label replaces.
   const id = typeof kid === "string" ? kid : label(kid);
   const isNamed = kid !== undefined && id.length <= LIMITS.kidChars;
   return { algorithm: label(alg), ...(isNamed && { id }) };

@@ -8,8 +8,8 @@ import { algorithmName, readSessionKeyPacket, type SessionKeyPacket } from "./se
 const PASSWORD: RecipientInfo = { algorithm: "a password" };
 
 /**
- * Lists the recipients' algorithm, and their key ID or fingerprint unless it is hidden; see {@link DescribeScheme}. Who has a
- * password reads the layer with another program.
+ * Lists the recipients' algorithm, and their key ID or fingerprint unless it is hidden; see {@link DescribeScheme}. A
+ * password opens the layer in other programs, so it counts as a recipient.
  */
 export function describe(packet: Bytes): readonly RecipientInfo[] {
   const { recipients, passwords } = parseMessage(packet);
@@ -26,7 +26,7 @@ export async function idsOf(recipient: string, settings: WrapSettings): Promise<
   return (await readRecipientKeys(recipient, settings)).flatMap(idsOfKey);
 }
 
-/** The same of the one key that `encrypt` takes. gpg finds "alice" in malice@example.org as well. */
+/** Like `idsOf`, for the one key that `encrypt` takes. In gpg, "alice" also matches malice@example.org. */
 export async function idsOfOne(recipient: string, settings: WrapSettings): Promise<readonly string[]> {
   const { readNamedKey } = await import("./recipient-key.ts");
   return idsOfKey(await readNamedKey(recipient, settings));

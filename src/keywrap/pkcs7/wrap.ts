@@ -36,7 +36,7 @@ export async function prepare(files: readonly string[], settings: WrapSettings):
   ];
 }
 
-/** Two authorities of one name, or a script that always writes serial number 1, name different keys alike. */
+/** Two authorities with one name, or a script that always uses serial number 1, give different keys the same id. */
 function isSame(one: CertificateRecipient, other: CertificateRecipient): boolean {
   return one.id === other.id && one.publicKey.equals(other.publicKey);
 }

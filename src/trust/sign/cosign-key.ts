@@ -43,7 +43,7 @@ const SCRYPT = { N: 65_536, r: 8, p: 1 };
 const PASSWORD_HINT =
   "the password comes from the environment's COSIGN_PASSWORD, or after the file's name: FILE:file=PASSWORD-FILE, FILE:fd=NUMBER or FILE:pass=TEXT";
 
-/** Whether a file holds a key of cosign. Its bytes are searched, because a text of another key could not be erased. */
+/** Whether a file holds a key of cosign. It searches bytes, because a string with another key could not be erased. */
 export function holdsCosignKey(file: Uint8Array): boolean {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   return [...COSIGN_LABELS].some((label) => bytes.includes(`-----BEGIN ${label}-----`));
