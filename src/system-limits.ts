@@ -8,7 +8,7 @@ const MiB = 1024 * KiB;
 /** One file of containerd's configuration, and the number of files that it imports. */
 export const configBytes = MiB;
 export const configFiles = 256;
-/** A kid by which a JWE names a recipient. A key in a cloud has 150 characters. One shared header may name all recipients. */
+/** A kid by which a JWE names a recipient. The names of cloud keys have up to 150 characters. One header may name all recipients. */
 export const kidChars = 256;
 /** A signer's certificate or its issuer's. Fulcio's have 1 KiB and 20 extensions. */
 export const signerCertificateBytes = 64 * KiB;

@@ -70,7 +70,7 @@ async function noLayout(folder: string, name: string, cause: unknown): Promise<D
   }
   const hint = "an OCI layout is a directory with the files oci-layout and index.json";
   return found === undefined
-    ? new DecoderError("NOT_FOUND", `no image layout at ${folder}: the directory does not exist`, {
+    ? new DecoderError("NOT_FOUND", `the image layout ${folder} does not exist`, {
         hint,
         cause,
       })

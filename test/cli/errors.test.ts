@@ -181,7 +181,12 @@ const IMAGES: readonly Failure[] = [
     code: "BAD_KEY",
     message: /^the folder of keys none does not exist$/,
   },
-  { run: ["inspect", "oci:none"], code: "NOT_FOUND", message: /no image layout/, hint: /oci-layout/ },
+  {
+    run: ["inspect", "oci:none"],
+    code: "NOT_FOUND",
+    message: /^the image layout none does not exist$/,
+    hint: /oci-layout/,
+  },
   { run: ["inspect", "-"], code: "BAD_IMAGE", message: /standard input is empty/, hint: /failed/ },
   { run: ["verify", "oci:encrypted"], code: "USAGE", message: /no private key/ },
   { run: ["verify", ...WITH_KEY, "oci:plain"], code: "NOT_FOUND", message: /encrypted/ },
@@ -219,13 +224,13 @@ const MISNAMED: readonly Failure[] = [
   {
     run: ["inspect", "oci:oci-archive:none"],
     code: "NOT_FOUND",
-    message: /: oci-archive does not exist$/,
+    message: /^the image layout oci-archive does not exist$/,
     hint: /^did you mean oci-archive:none\?$/,
   },
   {
     run: ["inspect", "oci:reg.test/app:1"],
     code: "NOT_FOUND",
-    message: /: reg\.test\/app does not exist$/,
+    message: /^the image layout reg\.test\/app does not exist$/,
     hint: /^did you mean docker:\/\/reg\.test\/app:1\?$/,
   },
   {
