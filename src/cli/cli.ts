@@ -94,7 +94,7 @@ function unknownCommand(first: string, [second]: readonly string[]): DecoderErro
   }
   const name = isGroup ? `${first} ${second}` : first;
   const names = COMMANDS.map((it) => it.name);
-  return new DecoderError("USAGE", `there is no command "${name}"${didYouMean(name, names)}`, {
+  return new DecoderError("USAGE", `"${name}" is not a command${didYouMean(name, names)}`, {
     hint: commandsHint(),
   });
 }

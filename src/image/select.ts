@@ -88,7 +88,7 @@ function positions(node: ManifestNode, { layers, exceptBase }: Selection): Set<n
       if (position in all) return position;
       throw new DecoderError(
         "NOT_FOUND",
-        `there is no layer ${layer} in ${nameOf(node)}, which has ${count}`,
+        `layer ${layer} does not exist: ${nameOf(node)} has ${count} in all`,
         {
           hint: "layers count from 0, or from -1 backwards",
         },

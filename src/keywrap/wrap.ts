@@ -25,7 +25,7 @@ export class LayerWrapper {
       byScheme.set(row.name, [...(byScheme.get(row.name) ?? []), value]);
     }
     if (byScheme.size === 0)
-      throw new DecoderError("BAD_RECIPIENT", "there is no recipient to encrypt for", { hint: forms() });
+      throw new DecoderError("BAD_RECIPIENT", "no recipient to encrypt for is named", { hint: forms() });
     const wrappers: Wrapper[] = [];
     for (const row of SCHEMES) {
       const values = byScheme.get(row.name);

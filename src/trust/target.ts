@@ -96,7 +96,7 @@ async function layoutTarget(rest: string): Promise<TrustTarget> {
 }
 
 function missing(name: RegistryName): DecoderError {
-  return new DecoderError("NOT_FOUND", `there is no such image: ${formatName(name)} does not exist`, {
+  return new DecoderError("NOT_FOUND", `the image ${formatName(name)} does not exist`, {
     hint: "a registry may also answer so if you may not see the image: log in with docker login or skopeo login",
   });
 }

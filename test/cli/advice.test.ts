@@ -72,8 +72,8 @@ describeWith([ours], "advice about the command line", {}, () => {
   });
 
   test.each([
-    [["encrpyt", "oci:a", "oci:b"], 'there is no command "encrpyt" (did you mean encrypt?)'],
-    [["frobnicate"], 'there is no command "frobnicate"'],
+    [["encrpyt", "oci:a", "oci:b"], '"encrpyt" is not a command (did you mean encrypt?)'],
+    [["frobnicate"], '"frobnicate" is not a command'],
     [
       ["--decryption-key-path", "keys"],
       "unknown option --decryption-key-path (did you mean --decryption-keys-path?)",

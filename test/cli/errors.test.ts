@@ -61,8 +61,8 @@ const PIPED: readonly Failure[] = [
 ];
 
 const LINE: readonly Failure[] = [
-  { run: ["frobnicate"], code: "USAGE", message: /no command "frobnicate"/, hint: /are encrypt, / },
-  { run: ["encrpyt"], code: "USAGE", message: /no command "encrpyt" \(did you mean encrypt\?\)/ },
+  { run: ["frobnicate"], code: "USAGE", message: /^"frobnicate" is not a command$/, hint: /are encrypt, / },
+  { run: ["encrpyt"], code: "USAGE", message: /^"encrpyt" is not a command \(did you mean encrypt\?\)/ },
   {
     run: ["trust"],
     code: "USAGE",
@@ -130,7 +130,7 @@ const IMAGES: readonly Failure[] = [
   {
     run: ["encrypt", ...FOR_NODE, "--layer", "1", "oci:plain", "oci:out"],
     code: "NOT_FOUND",
-    message: /no layer 1/,
+    message: /^layer 1 does not exist: /,
   },
   {
     run: ["encrypt", ...FOR_NODE, "oci:encrypted", "oci:out"],

@@ -249,7 +249,7 @@ describeWith([ours], "verify", {}, () => {
     [`${ALL} --except-base 1`, "half", 0, /^$/],
     [`${ALL} --layer -1`, "half", 0, /^$/],
     [`${ALL} --layer 0,1`, "half", 1, /error: not encrypted: linux\/amd64 layer 0\n/],
-    ["--layer 2", "half", 1, /error: there is no layer 2 in linux\/amd64, which has 2\n/],
+    ["--layer 2", "half", 1, /error: layer 2 does not exist: linux\/amd64 has 2 in all\n/],
     [ALL, "lacking", 1, /error: SOURCE lacks 1 manifest of the index\n/],
     [`${ALL} --platform linux/amd64`, "lacking", 0, /^$/],
     [ALL, "lacking-marked", 1, /error: SOURCE lacks 1 manifest of the index\n/],
