@@ -11,6 +11,8 @@ export const COMPILE_FLAGS: readonly string[] = [
   "--compile-jit-policy=10",
   // Each lazily imported part becomes a file of its own inside the executable. Unused, it costs nothing at start.
   "--splitting",
+  // src/process/files.ts uses functions that Bun keeps for itself.
+  "--compile-exec-argv=--expose-internals",
   // In development mode OpenPGP.js prints to stdout, which is the layer. Bun's default is development.
   '--define=process.env.NODE_ENV="production"',
   // Packages that read __dirname would otherwise store the builder's folder in the executable.

@@ -32,7 +32,7 @@ export interface HotPath {
 /** The start of a decoder call. It includes JWE, the scheme of nearly all images. */
 const ENTRY = "src/main.ts";
 /** Builtin modules that each call may load at its start. node:crypto alone would make a layer's a third longer. */
-const BUILTINS = { layer: new Set(["fs"]), command: new Set(["fs", "path"]) };
+const BUILTINS = { layer: new Set<string>(), command: new Set(["fs", "path"]) };
 const FORBIDDEN =
   /(^|\/)node_modules\/|src\/(cli|image|transport|registry|trust|tenants|node)\/|src\/keywrap\/(?!jwe\/)[^/]+\//;
 /** What each command loads before it does its own work. */

@@ -1,6 +1,6 @@
-import { writeSync } from "node:fs";
 import { DecoderError, errnoOf } from "./errors.ts";
 import * as LIMITS from "./limits.ts";
+import { files } from "./process/files.ts";
 import { printable } from "./text.ts";
 
 const NAME = "ctd-decoder";
@@ -77,7 +77,7 @@ function oneLine(text: string): string {
 
 function print(text: string): void {
   try {
-    writeSync(2, text);
+    files.writeSync(2, text);
   } catch {
     // Nobody reads stderr; the exit code still tells.
   }

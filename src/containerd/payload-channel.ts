@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
+import { constants, files } from "../process/files.ts";
 import { Backoff } from "../process/runtime.ts";
 
 /** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (containerd docs, stream processors). */
@@ -18,7 +19,7 @@ export async function readPayloadBytes(): Promise<Uint8Array<ArrayBuffer> | null
 async function readPayload(): Promise<Uint8Array<ArrayBuffer> | null> {
   if (process.platform === "win32") {
     const pipe = process.env[WINDOWS_PIPE_VARIABLE];
-    return pipe ? readAndClose(openSync(pipe, "r")) : null;
+    return pipe ? readAndClose(files.openSync(pipe, "r")) : null;
   }
   const stat = statOf(PAYLOAD_FD);
   // Without a payload, 3 may be a descriptor of the runtime, such as an eventpoll.
@@ -40,13 +41,13 @@ function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
   try {
     return readToEnd(fd);
   } finally {
-    closeSync(fd);
+    files.closeSync(fd);
   }
 }
 
 function statOf(fd: number): Stats | null {
   try {
-    return fstatSync(fd);
+    return files.fstatSync(fd);
   } catch {
     return null;
   }
@@ -55,7 +56,7 @@ function statOf(fd: number): Stats | null {
 /** Opens the same pipe again, so that reading one that is never closed can be given up; null where that is impossible. */
 function reopenNonBlocking(fd: number): number | null {
   try {
-    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    return files.openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return null;
   }
@@ -68,7 +69,7 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (;;) {
     try {
-      const count = readSync(fd, buffer, length, buffer.length - length, null);
+      const count = files.readSync(fd, buffer, length, buffer.length - length, null);
       if (count === 0) break;
       length += count;
       backoff.reset();

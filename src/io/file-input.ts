@@ -1,5 +1,5 @@
-import { closeSync } from "node:fs";
 import { DecoderError, describeSystemError } from "../errors.ts";
+import { files } from "../process/files.ts";
 import { openRegularFile, readFully } from "./file.ts";
 import { Input } from "./input.ts";
 
@@ -46,7 +46,7 @@ export class FileInput extends Input {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    files.closeSync(this.#fd);
   }
 
   /** A short read ends the input, even if the file was truncated and grows again. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { constants, files } from "../process/files.ts";
 
 /** node:path's `sep`. Each layer would pay for loading that module. */
 export const SEPARATOR = process.platform === "win32" ? "\\" : "/";
@@ -11,14 +11,14 @@ const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants
  * @throws Error from the system, or for another kind of file; `describeSystemError` describes both
  */
 export function openRegularFile(path: string): { readonly fd: number; readonly size: number } {
-  const fd = openSync(path, OPEN_FLAGS);
+  const fd = files.openSync(path, OPEN_FLAGS);
   try {
-    const stat = fstatSync(fd);
+    const stat = files.fstatSync(fd);
     if (stat.isDirectory()) throw new Error("it is a directory");
     if (!stat.isFile()) throw new Error("it is not a regular file");
     return { fd, size: stat.size };
   } catch (error) {
-    closeSync(fd);
+    files.closeSync(fd);
     throw error;
   }
 }
@@ -35,7 +35,7 @@ export function readSmallFile(path: string, maxBytes: number): Uint8Array<ArrayB
     const length = readFully(fd, bytes, 0);
     return length === bytes.length ? bytes : bytes.slice(0, length);
   } finally {
-    closeSync(fd);
+    files.closeSync(fd);
   }
 }
 
@@ -48,7 +48,7 @@ export function readFully(fd: number, buffer: Uint8Array, position: number | nul
   let length = 0;
   while (length < buffer.length) {
     const at = position === null ? null : position + length;
-    const count = readSync(fd, buffer, length, buffer.length - length, at);
+    const count = files.readSync(fd, buffer, length, buffer.length - length, at);
     if (count === 0) break;
     length += count;
   }
@@ -69,6 +69,6 @@ export function readPieces(path: string, use: (piece: Uint8Array) => void): void
     for (let length = readFully(fd, buffer, null); length > 0; length = readFully(fd, buffer, null))
       use(buffer.subarray(0, length));
   } finally {
-    closeSync(fd);
+    files.closeSync(fd);
   }
 }

@@ -1,5 +1,5 @@
-import { readSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { files } from "../process/files.ts";
 import { Backoff } from "../process/runtime.ts";
 
 /** A sequence of bytes that is read once, from its beginning. */
@@ -60,7 +60,7 @@ export class Input implements ByteSource {
   protected next(buffer: Uint8Array, offset: number, length: number): number {
     for (;;) {
       try {
-        const count = readSync(this.#fd, buffer, offset, length, null);
+        const count = files.readSync(this.#fd, buffer, offset, length, null);
         this.#backoff.reset();
         return count;
       } catch (error) {

@@ -1,5 +1,5 @@
-import { fstatSync, readFileSync, writeSync } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { files } from "../process/files.ts";
 import { Backoff } from "../process/runtime.ts";
 
 /** Takes bytes in order. Callers wait for each `write` before the next. Then they overwrite or free the bytes. */
@@ -27,7 +27,7 @@ export class Output implements Sink {
     let offset = 0;
     while (offset < bytes.length) {
       try {
-        offset += writeSync(this.#fd, bytes, offset, bytes.length - offset);
+        offset += files.writeSync(this.#fd, bytes, offset, bytes.length - offset);
         this.#backoff.reset();
       } catch (error) {
         const errno = errnoOf(error);
@@ -53,8 +53,9 @@ const CLOSE_ON_EXEC = 0o2000000;
  */
 export function requireOpen(fd: number, name: string): void {
   try {
-    if (fd > LAST_STANDARD || !fstatSync(fd).isCharacterDevice()) return;
-    const [, flags = "0"] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
+    if (fd > LAST_STANDARD || !files.fstatSync(fd).isCharacterDevice()) return;
+    const [, flags = "0"] =
+      /^flags:\s*(\d+)$/m.exec(files.readFileSync(`/proc/self/fdinfo/${fd}`, "latin1")) ?? [];
     if ((Number.parseInt(flags, 8) & CLOSE_ON_EXEC) === 0) return;
   } catch (error) {
     // Without /proc, the two cases look the same.

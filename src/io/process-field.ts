@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { files } from "../process/files.ts";
 
 /**
  * A field of /proc/PID/stat.
@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
  */
 export function processField(pid: number | string, field: number, proc = "/proc"): string | undefined {
   try {
-    const stat = readFileSync(`${proc}/${pid}/stat`, "latin1");
+    const stat = files.readFileSync(`${proc}/${pid}/stat`, "latin1");
     // Field 2 is the program's name in parentheses, and may hold any character, so fields are counted from its end.
     return stat.slice(stat.lastIndexOf(")")).split(" ")[field - 2];
   } catch {

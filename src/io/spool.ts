@@ -1,6 +1,6 @@
-import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
+import { constants, files } from "../process/files.ts";
 
 /** open(2)'s O_TMPFILE on Linux: a file without a name, which cannot survive a SIGKILL. Node's constants lack it. */
 const O_TMPFILE = 0o20200000;
@@ -29,7 +29,7 @@ export class Spool {
   write(bytes: Uint8Array): void {
     try {
       for (let offset = 0; offset < bytes.length; )
-        offset += writeSync(this.#fd, bytes, offset, bytes.length - offset);
+        offset += files.writeSync(this.#fd, bytes, offset, bytes.length - offset);
     } catch (error) {
       throw this.#failure("can't write a temporary file in", error);
     }
@@ -39,7 +39,7 @@ export class Spool {
   readAt(buffer: Uint8Array, position: number): number {
     let count: number;
     try {
-      count = readSync(this.#fd, buffer, 0, buffer.length, position);
+      count = files.readSync(this.#fd, buffer, 0, buffer.length, position);
     } catch (error) {
       throw this.#failure("can't read a temporary file in", error);
     }
@@ -49,7 +49,7 @@ export class Spool {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    files.closeSync(this.#fd);
   }
 
   #failure(what: string, cause: unknown): DecoderError {
@@ -62,21 +62,21 @@ export class Spool {
 
 /** The folder for large temporary files. /var/tmp comes before /tmp, which may be in memory. */
 export function defaultDirectory(): string {
-  return process.env["TMPDIR"] || (existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
+  return process.env["TMPDIR"] || (files.existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
 }
 
 /** Opens a new file without a name for reading and writing. */
 export function openNameless(directory: string): number {
   if (process.platform === "linux") {
     try {
-      return openSync(directory, O_TMPFILE | constants.O_RDWR, MODE);
+      return files.openSync(directory, O_TMPFILE | constants.O_RDWR, MODE);
     } catch (error) {
       if (!NO_TMPFILE.has(errnoOf(error))) throw error;
     }
   }
   const random = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
   const path = join(directory, `.ctd-decoder-${random}`);
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, MODE);
-  unlinkSync(path);
+  const fd = files.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, MODE);
+  files.unlinkSync(path);
   return fd;
 }

@@ -1,16 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { readFully, SEPARATOR } from "../io/file.ts";
 import * as LIMITS from "../limits.ts";
+import { constants, files, realpath } from "../process/files.ts";
 
 interface KeyFile {
   /** Path relative to the keys path, or the file's own name when the keys path is a file. */
@@ -43,8 +34,8 @@ const LEAVES = "a symlink that leaves the directory (--allow-external-symlinks f
 export function walkKeys(path: string, options: WalkOptions): KeyFile[] {
   const walk = new Walk(path, options);
   try {
-    const root = statSync(path);
-    if (root.isDirectory()) walk.directory("", realpathSync.native(path), 0);
+    const root = files.statSync(path);
+    if (root.isDirectory()) walk.directory("", realpath(path), 0);
     else walk.file(path.slice(path.lastIndexOf(SEPARATOR) + 1), path);
   } catch (error) {
     walk.failed(path, error);
@@ -70,7 +61,7 @@ class Walk {
     this.#root ??= real;
     if (!this.#first(real)) return;
     try {
-      const entries = readdirSync(real, { withFileTypes: true });
+      const entries = files.readdirSync(real, { withFileTypes: true });
       entries.sort((a, b) => (a.name < b.name ? -1 : 1));
       for (const entry of entries) {
         if (this.found.length >= LIMITS.keyFiles) {
@@ -98,7 +89,7 @@ class Walk {
       const real = realPath(place);
       if (this.#leaves(real)) return this.#options.onSkip(name, LEAVES);
       // Opened by the link's own name: open(2) resolves the whole path at once, even while the kubelet exchanges `..data`.
-      if (statSync(place).isDirectory()) this.directory(name, real, depth + 1);
+      if (files.statSync(place).isDirectory()) this.directory(name, real, depth + 1);
       else this.file(name, place);
     } catch (error) {
       this.failed(name, error);
@@ -109,8 +100,8 @@ class Walk {
   file(name: string, place: string, isFollowed = true): void {
     let fd: number | undefined;
     try {
-      fd = openSync(place, isFollowed ? OPEN_FLAGS : OPEN_FLAGS | NO_LINK);
-      const stat = fstatSync(fd);
+      fd = files.openSync(place, isFollowed ? OPEN_FLAGS : OPEN_FLAGS | NO_LINK);
+      const stat = files.fstatSync(fd);
       if (!stat.isFile()) return this.#options.onSkip(name, "not a regular file");
       if (isFollowed && this.#leaves(openedPath(fd))) return this.#options.onSkip(name, LEAVES);
       if (!this.#first(`${stat.dev}:${stat.ino}`)) return;
@@ -119,7 +110,7 @@ class Walk {
     } catch (error) {
       this.failed(name, error);
     } finally {
-      if (fd !== undefined) closeSync(fd);
+      if (fd !== undefined) files.closeSync(fd);
     }
   }
 
@@ -146,7 +137,7 @@ class Walk {
 function realPath(place: string): string {
   for (let attempt = 1; ; attempt++) {
     try {
-      return realpathSync.native(place);
+      return realpath(place);
     } catch (error) {
       if (errnoOf(error) !== "ENOENT" || attempt === EXCHANGES) throw error;
     }
@@ -156,7 +147,7 @@ function realPath(place: string): string {
 /** The path of an open file; undefined without /proc. */
 function openedPath(fd: number): string | undefined {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
+    return files.readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
-import { writeFileSync } from "node:fs";
 import { DecoderError } from "../errors.ts";
+import { files } from "./files.ts";
 
 /** Whether this code is in the executable. Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
 export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
@@ -59,7 +59,7 @@ const COREDUMP_FILTER = "/proc/self/coredump_filter";
 export function keepOutOfCoreDumps(): void {
   if (process.platform !== "linux") return;
   try {
-    writeFileSync(COREDUMP_FILTER, "0");
+    files.writeFileSync(COREDUMP_FILTER, "0");
   } catch {
     // The kernel lacks core dumps, or /proc is read-only. JavaScript has no other means.
   }

@@ -16,25 +16,14 @@ const OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v
 const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar";
 
-/** Plain layer media type → its compression and the equivalent OCI type. */
-const LAYER_TYPES: ReadonlyMap<string, { compression: Compression; oci: string }> = new Map([
-  ...layerRows(OCI_LAYER, OCI_LAYER, "+"),
-  ...layerRows(OCI_NONDISTRIBUTABLE, OCI_NONDISTRIBUTABLE, "+"),
-  ...layerRows(DOCKER_LAYER, OCI_LAYER, "."),
-  ...layerRows(DOCKER_FOREIGN, OCI_NONDISTRIBUTABLE, "."),
-]);
-
-function layerRows(
-  base: string,
-  oci: string,
-  separator: string,
-): [string, { compression: Compression; oci: string }][] {
-  return [
-    [base, { compression: "none", oci }],
-    [`${base}${separator}gzip`, { compression: "gzip", oci: `${oci}+gzip` }],
-    [`${base}${separator}zstd`, { compression: "zstd", oci: `${oci}+zstd` }],
-  ];
-}
+/** Uncompressed layers: the media type, the equivalent OCI type, and what stands between the type and its compression. */
+const UNCOMPRESSED = [
+  [OCI_LAYER, OCI_LAYER, "+"],
+  [OCI_NONDISTRIBUTABLE, OCI_NONDISTRIBUTABLE, "+"],
+  [DOCKER_LAYER, OCI_LAYER, "."],
+  [DOCKER_FOREIGN, OCI_NONDISTRIBUTABLE, "."],
+] as const;
+const COMPRESSIONS = ["none", "gzip", "zstd"] as const;
 
 export interface LayerType {
   /** The media type without encryption, as given ("application/vnd.docker.image.rootfs.diff.tar.gzip"). */
@@ -49,8 +38,15 @@ export interface LayerType {
 export function parseLayerType(mediaType: string): LayerType | undefined {
   const encrypted = mediaType.endsWith(ENCRYPTED_SUFFIX);
   const plain = encrypted ? mediaType.slice(0, -ENCRYPTED_SUFFIX.length) : mediaType;
-  const row = LAYER_TYPES.get(plain);
-  return row && { plain, oci: row.oci, compression: row.compression, encrypted };
+  for (const [base, oci, separator] of UNCOMPRESSED)
+    for (const compression of COMPRESSIONS)
+      if (plain === compressed(base, separator, compression))
+        return { plain, oci: compressed(oci, "+", compression), compression, encrypted };
+  return undefined;
+}
+
+function compressed(base: string, separator: string, compression: Compression): string {
+  return compression === "none" ? base : base + separator + compression;
 }
 
 /** The encrypted media type of a layer. It is always OCI's, because other tools refuse Docker's. */
@@ -60,10 +56,12 @@ export function encryptedType(layer: LayerType): string {
 
 /** OCI's media type of a plain layer, for newly written layers. */
 export function plainLayerType(compression: Compression): string {
-  return compression === "none" ? OCI_LAYER : `${OCI_LAYER}+${compression}`;
+  return compressed(OCI_LAYER, "+", compression);
 }
 
 /** Every accepted encrypted layer type, for configuration. */
 export function encryptedTypes(): string[] {
-  return [...LAYER_TYPES.keys()].map((plain) => plain + ENCRYPTED_SUFFIX);
+  return UNCOMPRESSED.flatMap(([base, , separator]) =>
+    COMPRESSIONS.map((compression) => compressed(base, separator, compression) + ENCRYPTED_SUFFIX),
+  );
 }

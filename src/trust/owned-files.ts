@@ -1,7 +1,8 @@
-import { lstatSync, readlinkSync, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { DecoderError, describeSystemError, type ErrorDetails } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
+import { files } from "../process/files.ts";
 import * as LIMITS from "../system-limits.ts";
 
 /** Files that decide what may run: settings, policy, keys. Only root may be able to change them. */
@@ -46,11 +47,11 @@ interface Place {
 function* placesOn(path: string): Generator<Place> {
   const rest = path.split("/").slice(1);
   let links = 0;
-  yield { path: "/", stat: lstatSync("/") };
+  yield { path: "/", stat: files.lstatSync("/") };
   for (let at = "/", name = rest.shift(); name !== undefined; name = rest.shift()) {
     // The path so far has no link, so that ".." is the folder above.
     const next = join(at, name);
-    const stat = lstatSync(next);
+    const stat = files.lstatSync(next);
     yield { path: next, stat };
     if (!stat.isSymbolicLink()) {
       at = next;
@@ -58,7 +59,7 @@ function* placesOn(path: string): Generator<Place> {
     }
     links += 1;
     if (links > LIMITS.symbolicLinks) throw new Error("too many symbolic links");
-    const target = readlinkSync(next);
+    const target = files.readlinkSync(next);
     rest.unshift(...target.split("/"));
     if (target.startsWith("/")) at = "/";
   }

@@ -1,8 +1,8 @@
-import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isObject, parseJsonObject } from "../encoding/json.ts";
 import { DecoderError, describeSystemError } from "../errors.ts";
 import { readSmallFile } from "../io/file.ts";
+import { files } from "../process/files.ts";
 import { startHash } from "../process/runtime.ts";
 import { checkedDigest } from "../spec/digest.ts";
 import * as LIMITS from "../system-limits.ts";
@@ -68,11 +68,11 @@ export class Verdicts {
     const path = join(this.#folder, fileName(verdict.name, verdict.digest, basis));
     const temporary = `${path}.${crypto.randomUUID()}`;
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
+      files.mkdirSync(this.#folder, { recursive: true, mode: DIRECTORY_MODE });
       this.#checkFolder();
       this.#removeOld();
-      writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
-      renameSync(temporary, path);
+      files.writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });
+      files.renameSync(temporary, path);
     } catch (cause) {
       if (cause instanceof DecoderError) throw cause;
       remove(temporary);
@@ -100,9 +100,10 @@ export class Verdicts {
 
   /** Nothing else removes verdicts that have expired or became void, and the folder is in memory. */
   #removeOld(): void {
-    const names = readdirSync(this.#folder);
+    const names = files.readdirSync(this.#folder);
     if (names.length < LIMITS.verdicts) return;
-    const age = (name: string) => statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const age = (name: string) =>
+      files.statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
     const oldestFirst = names.map((name) => ({ name, at: age(name) })).sort((a, b) => a.at - b.at);
     for (const { name } of oldestFirst.slice(0, names.length - LIMITS.verdicts / 2))
       remove(join(this.#folder, name));
@@ -154,7 +155,7 @@ export class Verdicts {
   #names(): readonly string[] {
     try {
       this.#checkFolder();
-      return readdirSync(this.#folder);
+      return files.readdirSync(this.#folder);
     } catch {
       return [];
     }
@@ -177,9 +178,9 @@ export class Verdicts {
 
   /** @throws DecoderError IO when others could have written into the folder, CONFIG when they could replace it */
   #checkFolder(): void {
-    const self = statSync("/proc/self").uid;
+    const self = files.statSync("/proc/self").uid;
     checkWriters(this.#folder, self);
-    const { uid, mode } = statSync(this.#folder);
+    const { uid, mode } = files.statSync(this.#folder);
     if (uid === self && (mode & OTHERS) === 0) return;
     throw new DecoderError("IO", `other users may write to ${this.#folder}, so its verdicts are not used`);
   }
@@ -215,7 +216,7 @@ function textOf(verdict: StoredVerdict): string {
 
 /** Identifies the executable: another version may read the same policy in another way. */
 function thisProgram(): string {
-  const { dev, ino, size, mtimeMs } = statSync("/proc/self/exe");
+  const { dev, ino, size, mtimeMs } = files.statSync("/proc/self/exe");
   return [dev, ino, size, mtimeMs].join(":");
 }
 
@@ -240,7 +241,7 @@ function isVerdict(value: object): value is StoredVerdict {
 
 function remove(path: string): void {
   try {
-    unlinkSync(path);
+    files.unlinkSync(path);
   } catch {
     // It was never written.
   }

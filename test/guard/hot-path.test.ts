@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checkSelfContained } from "../../scripts/bundled-packages.ts";
@@ -30,6 +31,19 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
     expect(modules.filter((_, i) => /\bBuffer\b/.test(code[i] ?? ""))).toEqual([]);
   });
 
+  test("the runtime has all its file functions", () => {
+    const source = readFileSync(`${PROJECT}src/process/files.ts`, "utf8");
+    const names = [...source.matchAll(/^ {2}(?:\| "(\w+Sync)"|(\w+Sync)\()/gm)].map(
+      ([, name, method]) => name ?? method,
+    );
+    expect(names).toEqual(expect.arrayContaining(["openSync", "realpathNativeSync"]));
+    const script = `const own = process.getBuiltinModule("internal/fs/binding");
+      console.log(${JSON.stringify(names)}.filter((name) => typeof own[name] !== "function").join());`;
+    const bun = `${PROJECT}node_modules/.bin/bun`;
+    const { stdout } = spawnSync(bun, ["--expose-internals", "-e", script], { encoding: "utf8" });
+    expect(stdout).toBe("\n");
+  });
+
   test.each([
     ["a package", "node_modules/yargs/index.mjs"],
     ["a command", "src/cli/cli.ts"],
@@ -38,7 +52,7 @@ describeWith([ours], "what the executable loads for a layer", {}, () => {
     expect(() => checkHotPath(withInput(metafile, input))).toThrow(input);
   });
 
-  test.each(["node:crypto", "node:path"])("%s in it would be noticed", (builtin) => {
+  test.each(["node:crypto", "node:fs", "node:path"])("%s in it would be noticed", (builtin) => {
     const changed = withImport(metafile, "src/main.ts", builtin);
     expect(() => checkHotPath(changed)).toThrow(builtin);
   });

@@ -1,6 +1,6 @@
-import { closeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openRegularFile } from "../../io/file.ts";
+import { files } from "../../process/files.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import { Bolt } from "./metadata.ts";
 import { METADATA, SCHEMA } from "./schema.ts";
@@ -21,7 +21,7 @@ export function leasedDigests(store: string): string[][] {
     const database = Bolt.open(fd);
     return database === null ? [] : [...leasesOf(database)];
   } finally {
-    closeSync(fd);
+    files.closeSync(fd);
   }
 }
 

@@ -1,9 +1,10 @@
-import { closeSync, readdirSync, type Stats, statSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { Budget } from "../../budget.ts";
 import { goField, parseJsonObject } from "../../encoding/json.ts";
 import { DecoderError } from "../../errors.ts";
 import { openRegularFile, readFully } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
+import { files } from "../../process/files.ts";
 import { isEncryptionAnnotation } from "../../spec/annotations.ts";
 import { DIGEST_ALGORITHMS, parseDigest } from "../../spec/digest.ts";
 import { parseLayerType } from "../../spec/media-types.ts";
@@ -112,7 +113,7 @@ function smallBlobs(store: string): { blobs: SmallBlob[]; isComplete: boolean } 
 /** Returns undefined for a blob that has since been pruned, or can't be examined. */
 function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path);
+    return files.statSync(path);
   } catch {
     return undefined;
   }
@@ -120,7 +121,7 @@ function statOf(path: string): Stats | undefined {
 
 function namesIn(folder: string): string[] {
   try {
-    return readdirSync(folder).map((name) => `${folder}/${name}`);
+    return files.readdirSync(folder).map((name) => `${folder}/${name}`);
   } catch {
     return [];
   }
@@ -184,7 +185,7 @@ export function readJson(path: string): Buffer<ArrayBuffer> | null {
     // The blob has since been pruned, so it names nothing.
     return null;
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) files.closeSync(fd);
   }
 }
 

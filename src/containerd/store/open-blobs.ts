@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describeSystemError } from "../../errors.ts";
 import { processField } from "../../io/process-field.ts";
 import * as LIMITS from "../../limits.ts";
+import { files } from "../../process/files.ts";
 import { parseDigest } from "../../spec/digest.ts";
 
 /** A blob of a content store that a process has open. */
@@ -50,7 +50,7 @@ export function openBlobs(generations = GENERATIONS): OpenBlobs {
 }
 
 function* blobsOf(pid: string): Generator<OpenBlob> {
-  for (const fd of readdirSync(`/proc/${pid}/fd`).slice(0, LIMITS.openFiles)) {
+  for (const fd of files.readdirSync(`/proc/${pid}/fd`).slice(0, LIMITS.openFiles)) {
     const path = `/proc/${pid}/fd/${fd}`;
     const { store, algorithm, hex } = BLOB_LINK.exec(linkOf(path))?.groups ?? {};
     const digest = `${algorithm}:${hex}`;
@@ -61,7 +61,7 @@ function* blobsOf(pid: string): Generator<OpenBlob> {
 /** Returns "" for a file that has since been closed. @throws Error when this user may not examine the process */
 function linkOf(path: string): string {
   try {
-    return readlinkSync(path);
+    return files.readlinkSync(path);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
     throw error;
@@ -76,7 +76,7 @@ function parentOf(pid: string): string | undefined {
 
 function nameOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+    return files.readFileSync(`/proc/${pid}/comm`, "utf8").trim();
   } catch {
     return "?";
   }

@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
 import { DecoderError } from "../../errors.ts";
+import { files } from "../../process/files.ts";
 
 /** Where a content store is: a folder with `blobs` in it. */
 
@@ -32,7 +32,8 @@ export async function storeOf(digest: string, contentStore: string | undefined):
 
 /** The folder with `blobs` in it: the one named, or that of the plugin in containerd's root. @throws DecoderError CONTENT_STORE */
 export function storeAt(folder: string): string {
-  for (const store of [folder, `${folder}/${CONTENT_PLUGIN}`]) if (existsSync(`${store}/blobs`)) return store;
+  for (const store of [folder, `${folder}/${CONTENT_PLUGIN}`])
+    if (files.existsSync(`${store}/blobs`)) return store;
   throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: it has no blobs`, {
     hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
   });

@@ -1,8 +1,8 @@
-import { closeSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
+import { files } from "../../process/files.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
@@ -66,7 +66,7 @@ export class ContainerdMetadata {
 
   /** False for a content store without containerd's metadata, such as a copy of the folder. */
   get exists(): boolean {
-    return existsSync(this.#path);
+    return files.existsSync(this.#path);
   }
 
   /** Every image, of all namespaces. @throws DecoderError CONTENT_STORE */
@@ -193,7 +193,7 @@ export class ContainerdMetadata {
       );
       return database.isWhole ? answers : undefined;
     } finally {
-      closeSync(fd);
+      files.closeSync(fd);
     }
   }
 }
