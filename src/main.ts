@@ -11,7 +11,7 @@ const STDIN = 0;
 const VERIFIER_FLAG = "-name";
 /** First argument of a call by the runtime entry (deploy/runc-gate). runc's own arguments follow. */
 const RUNTIME_GATE_COMMAND = "runtime-gate";
-const HELP_OR_VERSION = new Set(["-h", "--h", "-help", "--help", "-version", "--version"]);
+const HELP_OR_VERSION = ["-h", "--h", "-help", "--help", "-version", "--version"];
 
 /** Everything but a decoder call lives behind an import: each layer pays at start for what stands above. */
 async function main(args: readonly string[]): Promise<void> {
@@ -42,7 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 function asksForHelp(args: readonly string[]): boolean {
-  for (const arg of args) if (HELP_OR_VERSION.has(arg)) return true;
+  for (const arg of args) if (HELP_OR_VERSION.includes(arg)) return true;
   return false;
 }
 

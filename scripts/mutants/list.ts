@@ -199,8 +199,8 @@ export const CHANGES: readonly Change[] = [
   },
   {
     file: "src/decoder/flags.ts",
-    from: 'turns("store", "useContentStore", false)',
-    to: 'turns("store", "useContentStore", true)',
+    from: '["store", "useContentStore", false]',
+    to: '["store", "useContentStore", true]',
   },
   {
     file: "src/keywrap/jwe/message.ts",
@@ -787,9 +787,9 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   },
   {
     file: "src/decoder/decoder.ts",
-    line: "if (Object.keys(tenants).length === 0) return openings(layers, keys, settings);",
-    from: "if (Object.keys(tenants).length === 0) return openings(layers, keys, settings);",
-    to: "if (false) return openings(layers, keys, settings);",
+    line: "const isShared = Object.keys(tenants).length > 0;",
+    from: "> 0",
+    to: ">= 0",
     reason: "without tenants the other way yields the same openings, only later",
   },
   {
@@ -921,14 +921,14 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   },
   {
     file: "src/trust/verdicts.ts",
-    line: 'writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });',
+    line: 'files.writeFileSync(temporary, textOf(this.#record(verdict, basis)), { flag: "wx", mode: FILE_MODE });',
     from: '"wx"',
     to: '"w"',
     reason: "the file's name is random",
   },
   {
     file: "src/trust/verdicts.ts",
-    line: "const age = (name: string) => statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;",
+    line: "files.statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;",
     from: "0",
     to: "1",
     reason: "a verdict that is gone need not be removed",

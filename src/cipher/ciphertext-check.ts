@@ -24,10 +24,16 @@ export class CiphertextCheck {
   }
 
   /** @throws DecoderError BAD_DESCRIPTOR for a digest that can't be checked */
-  static async create(expected: Expected): Promise<CiphertextCheck> {
-    if (expected.digest === undefined) return new CiphertextCheck(expected, undefined);
+  static create(expected: Expected): CiphertextCheck | Promise<CiphertextCheck> {
+    const { digest } = expected;
+    return digest === undefined
+      ? new CiphertextCheck(expected, undefined)
+      : CiphertextCheck.#withDigest(expected, digest);
+  }
+
+  static async #withDigest(expected: Expected, digest: string): Promise<CiphertextCheck> {
     const { checkedDigest } = await import("../spec/digest.ts");
-    return new CiphertextCheck(expected, checkedDigest(expected.digest).algorithm);
+    return new CiphertextCheck(expected, checkedDigest(digest).algorithm);
   }
 
   /** Bytes so far. */
@@ -36,11 +42,14 @@ export class CiphertextCheck {
   }
 
   /** Takes all of the ciphertext. @throws DecoderError SIZE_MISMATCH */
-  async takeWhole(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  takeWhole(bytes: Uint8Array<ArrayBuffer>): void | Promise<void> {
     this.#add(bytes.length);
-    if (this.#algorithm === undefined) return;
+    if (this.#algorithm !== undefined) return this.#hashWhole(bytes, this.#algorithm);
+  }
+
+  async #hashWhole(bytes: Uint8Array<ArrayBuffer>, algorithm: string): Promise<void> {
     const { digestOf } = await import("../io/digester.ts");
-    this.#found = digestOf(bytes, this.#algorithm);
+    this.#found = digestOf(bytes, algorithm);
   }
 
   /** Hashes what `update` gets from now on, if there is a digest to compare. */

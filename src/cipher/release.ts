@@ -139,7 +139,8 @@ async function readHead(
   let buffer = new Uint8Array(Math.min(size ?? FIRST_BUFFER_BYTES, limit) + 1); // the extra byte shows where the layer ends
   let length = 0;
   for (;;) {
-    const count = await input.read(buffer, length);
+    const read = input.read(buffer, length);
+    const count = typeof read === "number" ? read : await read;
     if (count === 0) return { bytes: buffer.subarray(0, length), isWhole: true };
     hmac?.update(buffer.subarray(length, length + count));
     length += count;

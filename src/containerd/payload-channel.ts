@@ -10,13 +10,11 @@ const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
 /** Holds nearly every payload. It is doubled for a longer one. */
 const FIRST_BUFFER_BYTES = 8 * 1024;
 
-/** Reads the payload; null when containerd passed none, or an empty one. @throws DecoderError BAD_PAYLOAD, LIMIT */
-export async function readPayloadBytes(): Promise<Uint8Array<ArrayBuffer> | null> {
-  const bytes = await readPayload();
-  return bytes === null || bytes.length === 0 ? null : bytes;
-}
+/** The payload's bytes; none when the pipe was closed without one. */
+type Payload = Uint8Array<ArrayBuffer>;
 
-async function readPayload(): Promise<Uint8Array<ArrayBuffer> | null> {
+/** Reads the payload; null when containerd passed no pipe. @throws DecoderError BAD_PAYLOAD, LIMIT */
+export function readPayloadBytes(): Payload | null | Promise<Payload> {
   if (process.platform === "win32") {
     const pipe = process.env[WINDOWS_PIPE_VARIABLE];
     return pipe ? readAndClose(files.openSync(pipe, "r")) : null;
@@ -25,11 +23,11 @@ async function readPayload(): Promise<Uint8Array<ArrayBuffer> | null> {
   // Without a payload, 3 may be a descriptor of the runtime, such as an eventpoll.
   if (stat?.isFile()) return readAndClose(PAYLOAD_FD);
   if (stat?.isFIFO()) return readAndClose(reopenNonBlocking(PAYLOAD_FD) ?? PAYLOAD_FD);
-  return stat?.isSocket() ? await readSocketPayload(PAYLOAD_FD) : null;
+  return stat?.isSocket() ? readSocketPayload(PAYLOAD_FD) : null;
 }
 
 /** Node.js, as a launcher, makes a socket where it is asked for a pipe. */
-async function readSocketPayload(fd: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readSocketPayload(fd: number): Promise<Payload> {
   const { readSocket } = await import("./payload-socket.ts");
   const bytes = readSocket(fd, LIMITS.payloadBytes + 1, LIMITS.payloadWaitMs);
   if (bytes === null) throw endless();

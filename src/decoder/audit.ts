@@ -35,13 +35,13 @@ const NO_AUDIT: Audit = { authentic: () => {}, refused: () => {} };
  * @param mode is written to the log
  * @param fallback file where the options name none
  */
-export async function startAudit(
+export function startAudit(
   { auditLog, auditRequired, trustCriAnnotations }: AuditOptions,
   mode: ReleaseMode,
   fallback: string | undefined,
-): Promise<Audit> {
+): Audit | Promise<Audit> {
   const file = auditLog ?? fallback;
   if (file === undefined || file === "") return NO_AUDIT;
-  const { AuditLog } = await import("./audit-log.ts");
-  return new AuditLog({ file, isRequired: auditRequired, trustCriAnnotations, mode });
+  const settings = { file, isRequired: auditRequired, trustCriAnnotations, mode };
+  return import("./audit-log.ts").then(({ AuditLog }) => new AuditLog(settings));
 }

@@ -25,18 +25,23 @@ export async function decode(
 ): Promise<void> {
   // Starts WebCrypto's thread, while the payload and the keys are read. Fewer than 65 bytes are hashed without it.
   crypto.subtle.digest("SHA-256", new Uint8Array(65)).catch(() => undefined);
-  const { keys: keyOptions, store, providers, release, audit: auditOptions } = options;
+  const { keys: keyOptions, store, providers, release, audit: auditOptions, tenants } = options;
+  const { policyFile } = options.trust;
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
   const seen: FoundLayer[] = [];
   let layers: Handover["layers"] = [];
   try {
     const handover = await receive(input, store, environment[MEDIA_TYPE_VARIABLE], seen);
     layers = handover.layers;
-    const trusted = await trustedLayers(layers, options, environment);
+    const trusted =
+      policyFile === undefined ? layers : await trustedLayers(layers, policyFile, options, environment);
     const keys = await loadKeys(keyOptions, handover.parameters);
     const { providerTimeoutMs, providerLegacyDc, verbose } = providers;
     const settings = { environment, providerTimeoutMs, providerLegacyDc, verbose };
-    const opened = await openingsFor(trusted, keys, { options, settings });
+    const isShared = Object.keys(tenants).length > 0;
+    const opened = isShared
+      ? await openingsOfTenants(trusted, keys, { options, settings })
+      : openings(trusted, keys, settings);
     const streams = { input, output, mayReadBlobs: store.useContentStore };
     await releaseOpened(opened, streams, release, audit);
   } catch (error) {
@@ -70,16 +75,16 @@ function* noting(groups: Handover["layers"], seen: FoundLayer[]): Handover["laye
 /** With `--trust-policy`, only what an accepted image names. No key is read before. */
 async function trustedLayers(
   layers: Handover["layers"],
-  { trust: { policyFile }, store: { contentStore }, audit: { trustCriAnnotations } }: DecoderOptions,
+  policyFile: string,
+  { store: { contentStore }, audit: { trustCriAnnotations } }: DecoderOptions,
   environment: Environment,
 ): Promise<Handover["layers"]> {
-  if (policyFile === undefined) return layers;
   const { acceptedLayers } = await import("./accepted-layers.ts");
   return acceptedLayers(layers, { policyFile, contentStore, trustCriAnnotations, environment });
 }
 
-/** Openings by the node's keys alone, or in a cluster of several tenants by theirs as well. */
-async function openingsFor(
+/** In a cluster of several tenants: openings by the node's keys and by theirs. */
+async function openingsOfTenants(
   layers: Iterable<readonly FoundLayer[]>,
   keys: KeySet,
   {
@@ -87,7 +92,6 @@ async function openingsFor(
     settings,
   }: { readonly options: DecoderOptions; readonly settings: SchemeSettings },
 ): Promise<AsyncGenerator<Opening>> {
-  if (Object.keys(tenants).length === 0) return openings(layers, keys, settings);
   const { tenantOpenings } = await import("../tenants/tenancy.ts");
   const context = { contentStore: store.contentStore, environment: settings.environment };
   return tenantOpenings(layers, keys, (groups, set) => openings(groups, set, settings), {
@@ -107,7 +111,7 @@ async function receive(
   seen: FoundLayer[],
 ): Promise<Handover> {
   const payload = await readPayloadBytes();
-  if (payload !== null) {
+  if (payload !== null && payload.length > 0) {
     const { descriptor, parameters } = parsePayload(payload);
     const layer = { descriptor };
     seen.push(layer);

@@ -27,10 +27,16 @@ interface TrustOptions {
 type Part = keyof DecoderOptions;
 type Mutable = { [P in Part]: { -readonly [K in keyof DecoderOptions[P]]: DecoderOptions[P][K] } };
 
-interface Flag {
-  readonly isSwitch: boolean;
-  readonly set: (options: Mutable, value: string, name: string) => void;
-}
+/** A flag: the option that it sets, and what reads its text; of a switch, the option's value when the flag is given. */
+type Flag = {
+  [P in Part]: {
+    [K in keyof DecoderOptions[P]]-?: readonly [
+      P,
+      K,
+      DecoderOptions[P][K] extends boolean ? boolean : (text: string, name: string) => DecoderOptions[P][K],
+    ];
+  }[keyof DecoderOptions[P]];
+}[Part];
 
 const MiB = 1024 * 1024;
 /** Most layers fit into this, and it keeps a decoder of any layer below 96 MiB: each MiB more costs several. */
@@ -45,66 +51,37 @@ const SMALL_LAYER = 64 * 1024;
  * `flag-help.ts` explains each flag: the texts would cost every layer, too.
  */
 export const FLAGS = {
-  "decryption-keys-path": takes("keys", "keysPath", toText),
-  "key-passwords-path": takes("keys", "keyPasswordsPath", toText),
-  "allow-external-symlinks": turns("keys", "allowExternalSymlinks", true),
-  "strict-keys": turns("keys", "strictKeys", true),
-  release: takes("release", "mode", toMode),
-  "spool-memory": takes("release", "spoolMemory", toSize),
-  "spool-dir": takes("release", "spoolDirectory", toText),
-  "verify-digest": turns("release", "verifyDigest", true),
-  returns: takes("release", "returns", toReturns),
-  "max-expansion": takes("release", "maxExpansion", toExpansion),
-  "content-store": takes("store", "contentStore", toText),
-  "no-content-store": turns("store", "useContentStore", false),
-  "provider-timeout": takes("providers", "providerTimeoutMs", toMilliseconds),
-  "provider-legacy-dc": turns("providers", "providerLegacyDc", true),
-  verbose: turns("providers", "verbose", true),
-  "tenant-keys": takes("tenants", "tenantKeys", toTenantKeys),
-  kubeconfig: takes("tenants", "kubeconfig", toText),
-  "node-name": takes("tenants", "nodeName", toText),
-  "key-scopes": takes("tenants", "keyScopes", toText),
-  "sealed-dir": takes("tenants", "sealedDirectory", toText),
-  "audit-log": takes("audit", "auditLog", toText),
-  "audit-required": turns("audit", "auditRequired", true),
-  "no-journal": turns("audit", "journal", false),
-  "trust-cri-annotations": turns("audit", "trustCriAnnotations", true),
-  "trust-policy": takes("trust", "policyFile", toText),
+  "decryption-keys-path": ["keys", "keysPath", toText],
+  "key-passwords-path": ["keys", "keyPasswordsPath", toText],
+  "allow-external-symlinks": ["keys", "allowExternalSymlinks", true],
+  "strict-keys": ["keys", "strictKeys", true],
+  release: ["release", "mode", toMode],
+  "spool-memory": ["release", "spoolMemory", toSize],
+  "spool-dir": ["release", "spoolDirectory", toText],
+  "verify-digest": ["release", "verifyDigest", true],
+  returns: ["release", "returns", toReturns],
+  "max-expansion": ["release", "maxExpansion", toExpansion],
+  "content-store": ["store", "contentStore", toText],
+  "no-content-store": ["store", "useContentStore", false],
+  "provider-timeout": ["providers", "providerTimeoutMs", toMilliseconds],
+  "provider-legacy-dc": ["providers", "providerLegacyDc", true],
+  verbose: ["providers", "verbose", true],
+  "tenant-keys": ["tenants", "tenantKeys", toTenantKeys],
+  kubeconfig: ["tenants", "kubeconfig", toText],
+  "node-name": ["tenants", "nodeName", toText],
+  "key-scopes": ["tenants", "keyScopes", toText],
+  "sealed-dir": ["tenants", "sealedDirectory", toText],
+  "audit-log": ["audit", "auditLog", toText],
+  "audit-required": ["audit", "auditRequired", true],
+  "no-journal": ["audit", "journal", false],
+  "trust-cri-annotations": ["audit", "trustCriAnnotations", true],
+  "trust-policy": ["trust", "policyFile", toText],
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof FLAGS;
 
 export function isFlag(name: string): name is FlagName {
   return Object.hasOwn(FLAGS, name);
-}
-
-/** A flag with a value. */
-function takes<P extends Part, K extends keyof DecoderOptions[P]>(
-  part: P,
-  option: K,
-  read: (text: string, name: string) => DecoderOptions[P][K],
-): Flag {
-  return {
-    isSwitch: false,
-    set: (options, text, name) => {
-      options[part][option] = read(text, name);
-    },
-  };
-}
-
-/** The options of a part that are on or off. */
-type SwitchOf<P extends Part> = {
-  [K in keyof DecoderOptions[P]]: DecoderOptions[P][K] extends boolean ? K : never;
-}[keyof DecoderOptions[P]];
-
-/** A switch. @param to the option's value when the flag is given */
-function turns<P extends Part>(part: P, option: SwitchOf<P>, to: boolean): Flag {
-  return {
-    isSwitch: true,
-    set: (options, text, name) => {
-      (options[part] as Record<SwitchOf<P>, boolean>)[option] = toBoolean(text, name) === to;
-    },
-  };
 }
 
 /** What a call without flags does. */
@@ -137,10 +114,13 @@ export function parseDecoderFlags(args: readonly string[]): DecoderOptions {
     const { name, inline } = partsOf(arg);
     if (!isFlag(name))
       throw usageError(arg.startsWith("-") ? `unknown option ${arg}` : `unexpected argument ${arg}`);
-    const flag = FLAGS[name];
-    const value = inline ?? (flag.isSwitch ? "true" : args[++i]);
-    if (value === undefined) throw usageError(`--${name} needs a value`);
-    flag.set(options, value, name);
+    const [part, option, to] = FLAGS[name];
+    const isSwitch = typeof to === "boolean";
+    const text = inline ?? (isSwitch ? "true" : args[++i]);
+    if (text === undefined) throw usageError(`--${name} needs a value`);
+    const value = isSwitch ? toBoolean(text, name) === to : to(text, name);
+    // The table's type says that the part has this option, and that the value is of its type.
+    (options[part] as Record<string, unknown>)[option] = value;
   }
   if (options.release.mode === "stream" && options.release.returns === "tar")
     throw usageError(

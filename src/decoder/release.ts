@@ -81,15 +81,14 @@ async function releaseOne(
  * The file that feeds standard input, if it can be found and the layer is too large for memory. A file need not be copied to
  * be read twice, and skips the pipe. containerd accepts that standard input is not read.
  */
-async function fedFile(
+function fedFile(
   { input, mayReadBlobs }: Streams,
   { descriptor: { digest, size }, blob }: FoundLayer,
   { spoolMemory }: ReleaseOptions,
-): Promise<FileInput | undefined> {
+): Promise<FileInput | undefined> | undefined {
   const bytes = size ?? blob?.file.size;
   if (bytes === undefined || bytes <= spoolMemory || digest === undefined || !mayReadBlobs) return undefined;
-  const { inputBlob } = await import("../containerd/store/blobs.ts");
-  return inputBlob(input, digest, bytes);
+  return import("../containerd/store/blobs.ts").then(({ inputBlob }) => inputBlob(input, digest, bytes));
 }
 
 /**
@@ -111,12 +110,12 @@ function digestOf({ digest }: LayerDescriptor): string {
 }
 
 /** Where authenticated plaintext goes; with `returns: "tar"` it is decompressed on the way. */
-async function sinkOf(
+function sinkOf(
   output: Output,
   { mediaType, size = 0 }: LayerDescriptor,
   { returns, maxExpansion: { times, atLeast } }: ReleaseOptions,
-): Promise<Sink> {
+): Sink | Promise<Sink> {
   if (returns !== "tar" || parseLayerType(mediaType)?.compression === "none") return output;
-  const { Expander } = await import("../io/decompress.ts");
-  return new Expander(output, Math.max(times * size, atLeast));
+  const atMost = Math.max(times * size, atLeast);
+  return import("../io/decompress.ts").then(({ Expander }) => new Expander(output, atMost));
 }

@@ -57,8 +57,9 @@ function isLabelCharacter(it: string): boolean {
 function parseBlock(label: string, inner: string): PemBlock {
   const headers = new Map<string, string>();
   let base64 = "";
-  for (const untrimmed of inner.split("\n")) {
-    const line = untrimmed.trim();
+  for (let start = 0, end = 0; end >= 0; start = end + 1) {
+    end = inner.indexOf("\n", start);
+    const line = inner.slice(start, end < 0 ? undefined : end).trim();
     const colon = line.indexOf(":");
     if (colon > 0 && base64 === "") headers.set(line.slice(0, colon), line.slice(colon + 1).trim());
     else base64 += line;

@@ -38,7 +38,8 @@ export async function loadKeys(options: KeyOptions, payload: Parameters = new Ma
   let advice = NO_KEYS_PATH;
   const parameters = new Map<string, (Bytes | null)[]>();
   if (options.keysPath !== undefined) {
-    const passwordsOf = await passwords(options.keyPasswordsPath);
+    const { keyPasswordsPath } = options;
+    const passwordsOf = keyPasswordsPath === undefined ? noPasswords : await passwords(keyPasswordsPath);
     const shared = sharedPasswords(payload);
     const files = walkKeys(options.keysPath, {
       allowExternalSymlinks: options.allowExternalSymlinks,
@@ -49,7 +50,7 @@ export async function loadKeys(options: KeyOptions, payload: Parameters = new Ma
       remember(parameters, await collector.add(data, name, [...passwordsOf(name), ...shared]), data);
     }
   }
-  await addPayloadKeys(collector, payload);
+  if (payload.size > 0) await addPayloadKeys(collector, payload);
   for (const [name, values] of payload) parameters.set(name, [...(parameters.get(name) ?? []), ...values]);
   return { ...collector.finish(parameters), advice };
 }
@@ -93,9 +94,12 @@ function sharedPasswords(payload: Parameters): Secret[] {
   return distinct;
 }
 
+function noPasswords(): Secret[] {
+  return [];
+}
+
 /** Most nodes have no encrypted keys, and don't load what reads their passwords. */
-async function passwords(path: string | undefined): Promise<(keyName: string) => Secret[]> {
-  if (path === undefined) return () => [];
+async function passwords(path: string): Promise<(keyName: string) => Secret[]> {
   const { passwordLookup } = await import("./passwords.ts");
   return passwordLookup(path);
 }

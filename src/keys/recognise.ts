@@ -24,11 +24,11 @@ interface Source {
   readonly budget: PieceBudget;
 }
 
-const PEM_PRIVATE_KEYS = new Set(["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]);
-const PEM_CERTIFICATES = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
-const PEM_PUBLIC_KEYS = new Set(["PUBLIC KEY", "RSA PUBLIC KEY"]);
+const PEM_PRIVATE_KEYS = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
+const PEM_CERTIFICATES = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
+const PEM_PUBLIC_KEYS = ["PUBLIC KEY", "RSA PUBLIC KEY"];
 /** `openssl ecparam -genkey` writes "EC PARAMETERS" before the key. */
-const PEM_IGNORED = new Set(["EC PARAMETERS", "DH PARAMETERS"]);
+const PEM_IGNORED = ["EC PARAMETERS", "DH PARAMETERS"];
 
 /**
  * Recognises keys by their content. Neither a file's name nor the parameter that carried the data says anything reliable
@@ -79,7 +79,7 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
 async function fromPem(text: string, source: Source): Promise<Found[]> {
   const all: Found[] = [];
   for (const block of parsePem(text, LIMITS.keyPemBlocks)) {
-    if (!PEM_IGNORED.has(block.label)) all.push(await fromPemBlock(block, source));
+    if (!PEM_IGNORED.includes(block.label)) all.push(await fromPemBlock(block, source));
   }
   return all.length === 0 ? [unusable("PEM without a complete block")] : all;
 }
@@ -100,11 +100,11 @@ async function fromPemBlock(block: PemBlock, source: Source): Promise<Found> {
     const { parseSshPrivateKey } = await import("./ssh-key.ts");
     return found(parseSshPrivateKey(body, { origin }));
   }
-  if (PEM_PRIVATE_KEYS.has(label)) return found(parsePrivateKey(body, { origin }));
+  if (PEM_PRIVATE_KEYS.includes(label)) return found(parsePrivateKey(body, { origin }));
   // `openssl x509 -trustout` appends the purposes that a certificate is trusted for.
-  const der = PEM_CERTIFICATES.has(label) ? (readElement(body)?.whole ?? body) : null;
+  const der = PEM_CERTIFICATES.includes(label) ? (readElement(body)?.whole ?? body) : null;
   if (der !== null && isCertificate(der)) return certificate(der, origin);
-  return unusable(PEM_PUBLIC_KEYS.has(label) ? PUBLIC_KEY : `a PEM block "${label}"`);
+  return unusable(PEM_PUBLIC_KEYS.includes(label) ? PUBLIC_KEY : `a PEM block "${label}"`);
 }
 
 /** @param der zeroed */

@@ -111,7 +111,6 @@ describeWith([ours, linux], "what the decoder inherits", {}, () => {
       ["BUN_INSPECT", "127.0.0.1:0"],
       ["BUN_INSPECT_CONNECT_TO", "/missing"],
       ["BUN_INSPECT_NOTIFY", "/missing"],
-      ["BUN_INSPECT_PRELOAD", "/missing"],
       ["BUN_JSC_useGC", "0"],
       ["BUN_JSC_validateOptions", "1"],
       ["BUN_BYTECODE_ORDER_OUT", join(folder, "bytecode-order")],
@@ -123,11 +122,20 @@ describeWith([ours, linux], "what the decoder inherits", {}, () => {
       );
     });
 
-    test("code that is preloaded has run by then, but nothing is released to it", async () => {
-      const { exit, stdout, stderr } = await call({ BUN_OPTIONS: `--preload=${script}` });
+    test.each([
+      ["BUN_OPTIONS", `--preload=${script}`],
+      ["BUN_INSPECT_PRELOAD", script],
+    ])("code that %s preloads has run by then, but nothing is released to it", async (name, value) => {
+      const { exit, stdout, stderr } = await call({ [name]: value });
       expect(existsSync(trace)).toBe(true);
       expect({ exit, stdout: stdout.toString() }).toEqual({ exit: 1, stdout: "run\n" });
-      expect(stderr).toMatch(/BUN_OPTIONS is set/);
+      expect(stderr).toMatch(new RegExp(`environment variable ${name} is set`));
+    });
+
+    test("a missing file to preload ends the runtime itself", async () => {
+      const { exit, stdout, stderr } = await call({ BUN_INSPECT_PRELOAD: "/missing" });
+      expect({ exit, stdout: stdout.toString() }).toEqual({ exit: 1, stdout: "" });
+      expect(stderr).toMatch(/preload not found/);
     });
 
     test("what --print says stands on standard output by then, but nothing of the layer", async () => {

@@ -3,7 +3,7 @@ import type { ContentAlgorithm } from "./algorithms.ts";
 import type { JweMessage } from "./message.ts";
 
 /** Decrypts the content (RFC 7516 §5.2 step 16). Null for every failure: wrong tags, paddings and lengths look alike. */
-export async function decryptContent(
+export function decryptContent(
   algorithm: ContentAlgorithm,
   cek: Bytes,
   jwe: JweMessage,

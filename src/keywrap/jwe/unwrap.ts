@@ -60,7 +60,9 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
 /** Finds the pairs of recipient and key worth a try, those with the same `kid` first. Records the reason for all others. */
 async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<Candidate[]> {
   const content = contentAlgorithm(jwe);
-  const names = await namesOf(jwe, context.keys.keys);
+  const { keys } = context.keys;
+  const areMany = jwe.recipients.length * keys.length > PAIRS_UNNAMED;
+  const names = areMany ? await namesOf(jwe, keys) : undefined;
   const byRank: [Candidate[], Candidate[], Candidate[]] = [[], [], []];
   for (const recipient of jwe.recipients) {
     const wrapped = wrappedCek(recipient, content);
@@ -69,11 +71,11 @@ async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<
       continue;
     }
     let hasKey = false;
-    for (const key of context.keys.keys) {
+    for (const key of keys) {
       if (!mayOpen(wrapped, key)) continue;
       hasKey = true;
       const candidate = { recipient, wrapped, key };
-      const others = byRank[kidRank(candidate, names.get(key))];
+      const others = byRank[kidRank(candidate, names?.get(key))];
       // Thousands of recipients and a thousand keys make millions of pairs. Only so many are ever tried.
       if (others.length <= LIMITS.unwrapAttempts) others.push(candidate);
     }
@@ -101,12 +103,11 @@ function kidRank({ recipient, key }: Candidate, thumbprint: string | undefined):
 /** Up to so many pairs, trying costs less than computing the keys' names. */
 const PAIRS_UNNAMED = 4;
 
-/** Thumbprints of the keys, if the recipients have names and there are many pairs to try. */
+/** Thumbprints of the keys, if the recipients have names. */
 async function namesOf(
   jwe: JweMessage,
   keys: readonly AsymmetricKey[],
 ): Promise<ReadonlyMap<AsymmetricKey, string>> {
-  if (jwe.recipients.length * keys.length <= PAIRS_UNNAMED) return new Map();
   if (jwe.recipients.every(({ header }) => header["kid"] === undefined)) return new Map();
   const { thumbprints } = await import("../../keys/thumbprint.ts");
   return thumbprints(keys);

@@ -87,8 +87,8 @@ describe("there is no payload", () => {
   });
 });
 
-test("an empty payload counts as none", async () => {
-  expect(await read("pipe", (channel) => channel.end())).toBeNull();
+test("a payload may be empty", async () => {
+  expect(await read("pipe", (channel) => channel.end())).toBe("");
 });
 
 describe("the payload is read to its end", () => {

@@ -147,10 +147,10 @@ test.each([
 
 test("every flag is explained, and named as the command line allows", () => {
   expect(Object.keys(FLAG_HELP)).toEqual(Object.keys(FLAGS));
-  for (const [name, { isSwitch }] of Object.entries(FLAGS)) {
+  for (const [name, [, , to]] of Object.entries(FLAGS)) {
     expect(name).toMatch(/^[a-z][a-z0-9-]*$/);
     const { value, help } = FLAG_HELP[name as FlagName];
     expect(help.length).toBeGreaterThan(10);
-    expect(value === undefined).toBe(isSwitch);
+    expect(value === undefined).toBe(typeof to === "boolean");
   }
 });
