@@ -513,7 +513,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   },
   {
     file: "src/keys/recognise.ts",
-    line: "if ((data[0] ?? 0) >= 0x80) {",
+    line: "if ((data[0] ?? 0) >= 0x80) return fromBytes(data, source);",
     from: ">=",
     to: ">",
     reason: "0x80 begins a packet of the reserved type, which is not a key",
@@ -1027,7 +1027,7 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
   },
   {
     file: "src/keys/recognise.ts",
-    line: "if ((data[0] ?? 0) >= 0x80) {",
+    line: "if ((data[0] ?? 0) >= 0x80) return fromBytes(data, source);",
     after: "?? ",
     from: "0",
     to: "1",

@@ -22,11 +22,12 @@ export const PUBLIC_KEY = "a public key";
 /** OIDs as hex content octets (RFC 8017 A.1, RFC 5480 §2.1.1). */
 const RSA_ENCRYPTION = "2a864886f70d010101";
 const EC_PUBLIC_KEY = "2a8648ce3d0201";
-const CURVE_OIDS: ReadonlyMap<string, Curve> = new Map([
-  ["2a8648ce3d030107", "P-256"],
-  ["2b81040022", "P-384"],
-  ["2b81040023", "P-521"],
-]);
+const CURVE_OIDS: Readonly<Record<Curve, string>> = {
+  "P-256": "2a8648ce3d030107",
+  "P-384": "2b81040022",
+  "P-521": "2b81040023",
+};
+const CURVES = ["P-256", "P-384", "P-521"] as const;
 
 export const CURVE_BYTES: Readonly<Record<Curve, number>> = { "P-256": 32, "P-384": 48, "P-521": 66 };
 
@@ -95,7 +96,7 @@ function fromSec1(fields: DerElement[], curveOid: string | null, labels: KeyLabe
   if (readSmallInteger(version) !== 1 || scalar?.tag !== TAG.OCTET_STRING) return null;
   const named = fieldOf(fields, TAG.CONTEXT_0);
   const oid = curveOid ?? readOid((named && readElement(named.content)) ?? undefined);
-  const curve = oid === null ? undefined : CURVE_OIDS.get(oid);
+  const curve = curveOf(oid);
   if (curve === undefined) return { reason: "an EC key on a curve other than P-256, P-384 and P-521" };
   const publicField = fieldOf(fields, TAG.CONTEXT_1);
   const point = publicField && readOnly(publicField.content, TAG.BIT_STRING);
@@ -137,7 +138,7 @@ export function ecKey(
   if (point !== null) {
     parts.push(writeElement(TAG.CONTEXT_1, writeElement(TAG.BIT_STRING, Uint8Array.of(0), point)));
   }
-  const algorithm = writeElement(TAG.SEQUENCE, writeOid(EC_PUBLIC_KEY), writeOid(curveOidOf(curve)));
+  const algorithm = writeElement(TAG.SEQUENCE, writeOid(EC_PUBLIC_KEY), writeOid(CURVE_OIDS[curve]));
   const sec1 = enclose(TAG.OCTET_STRING, enclose(TAG.SEQUENCE, ...parts));
   const pkcs8 = enclose(TAG.SEQUENCE, version(0), algorithm, sec1);
   return { type: "ec", curve, pkcs8: new Secret(pkcs8), ...labels };
@@ -158,7 +159,7 @@ function enclose(tag: number, ...contents: readonly Uint8Array[]): Bytes {
   return element;
 }
 
-function curveOidOf(curve: Curve): string {
-  for (const [oid, name] of CURVE_OIDS) if (name === curve) return oid;
-  throw new Error(`bug: no OID for ${curve}`);
+function curveOf(oid: string | null): Curve | undefined {
+  for (const curve of CURVES) if (CURVE_OIDS[curve] === oid) return curve;
+  return undefined;
 }

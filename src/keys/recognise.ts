@@ -34,25 +34,25 @@ const PEM_IGNORED = ["EC PARAMETERS", "DH PARAMETERS"];
  * Recognises keys by their content. Neither a file's name nor the parameter that carried the data says anything reliable
  * about its kind.
  */
-export async function recognise(data: Bytes, source: Source): Promise<Found[]> {
+export function recognise(data: Bytes, source: Source): Found[] | Promise<Found[]> {
   // Text may begin with "0", which is the tag of a SEQUENCE: only a frame that fills the data counts.
-  if (readOnly(data, TAG.SEQUENCE) !== null) return await fromDer(data, source);
+  if (readOnly(data, TAG.SEQUENCE) !== null) return fromDer(data, source);
   // The first bit of an OpenPGP packet is always set, that of a text never.
-  if ((data[0] ?? 0) >= 0x80) {
-    const { pgpKind } = await import("./pgp-file.ts");
-    const kind = pgpKind(data);
-    if (kind === "public") return [unusable("a public OpenPGP key")];
-    if (kind === "secret") return [keyring(data, source)];
-  }
-  return await fromText(withoutByteOrderMark(data), source);
+  if ((data[0] ?? 0) >= 0x80) return fromBytes(data, source);
+  return fromText(withoutByteOrderMark(data), source);
+}
+
+async function fromBytes(data: Bytes, source: Source): Promise<Found[]> {
+  const { pgpKind } = await import("./pgp-file.ts");
+  const kind = pgpKind(data);
+  if (kind === "public") return [unusable("a public OpenPGP key")];
+  if (kind === "secret") return [keyring(data, source)];
+  return fromText(withoutByteOrderMark(data), source);
 }
 
 async function fromDer(der: Bytes, source: Source): Promise<Found[]> {
   const { origin } = source;
-  if (isEncryptedPkcs8(der)) {
-    const { decryptPkcs8 } = await import("./encrypted-key.ts");
-    return [fromDecrypted(await decryptPkcs8(der, source), origin)];
-  }
+  if (isEncryptedPkcs8(der)) return [await fromEncryptedPkcs8(der, source)];
   const key = parsePrivateKey(der, { origin });
   if (key !== null) return [found(key)];
   if (isCertificate(der)) return [certificate(der, origin)];
@@ -66,11 +66,11 @@ async function fromDer(der: Bytes, source: Source): Promise<Found[]> {
   ];
 }
 
-async function fromText(data: Bytes, source: Source): Promise<Found[]> {
+function fromText(data: Bytes, source: Source): Found[] | Promise<Found[]> {
   const text = decodeUtf8(data);
   if (text.includes("-----BEGIN PGP PRIVATE KEY BLOCK-----")) return [keyring(data, source)];
-  if (text.includes("-----BEGIN ")) return await fromPem(text, source);
-  if (/^\s*\{/.test(text)) return await fromJson(data, text, source.origin);
+  if (text.includes("-----BEGIN ")) return fromPem(text, source);
+  if (/^\s*\{/.test(text)) return fromJson(data, text, source.origin);
   if (/^(?:ssh-|ecdsa-sha2-|sk-)\S+ AAAA/.test(text)) return [unusable(PUBLIC_KEY)];
   if (/^pkcs11\s*:/m.test(text)) return [tokenKey(data, source.origin)];
   return [unusable("not a key of a known kind")];
@@ -79,32 +79,40 @@ async function fromText(data: Bytes, source: Source): Promise<Found[]> {
 async function fromPem(text: string, source: Source): Promise<Found[]> {
   const all: Found[] = [];
   for (const block of parsePem(text, LIMITS.keyPemBlocks)) {
-    if (!PEM_IGNORED.includes(block.label)) all.push(await fromPemBlock(block, source));
+    if (PEM_IGNORED.includes(block.label)) continue;
+    const found = fromPemBlock(block, source);
+    all.push("kind" in found ? found : await found);
   }
   return all.length === 0 ? [unusable("PEM without a complete block")] : all;
 }
 
-async function fromPemBlock(block: PemBlock, source: Source): Promise<Found> {
+function fromPemBlock(block: PemBlock, source: Source): Found | Promise<Found> {
   const { label, body } = block;
   const { origin } = source;
   if (body === null) return unusable(`a PEM block "${label}" that is not valid base64`);
-  if (label === "ENCRYPTED PRIVATE KEY") {
-    const { decryptPkcs8 } = await import("./encrypted-key.ts");
-    return fromDecrypted(await decryptPkcs8(body, source), origin);
-  }
-  if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) {
-    const { decryptTraditional } = await import("./encrypted-key.ts");
-    return fromDecrypted(await decryptTraditional(block, source), origin);
-  }
-  if (label === "OPENSSH PRIVATE KEY") {
-    const { parseSshPrivateKey } = await import("./ssh-key.ts");
-    return found(parseSshPrivateKey(body, { origin }));
-  }
+  if (label === "ENCRYPTED PRIVATE KEY") return fromEncryptedPkcs8(body, source);
+  if (block.headers.get("Proc-Type")?.endsWith("ENCRYPTED")) return fromEncryptedBlock(block, source);
+  if (label === "OPENSSH PRIVATE KEY") return fromOpenSsh(body, origin);
   if (PEM_PRIVATE_KEYS.includes(label)) return found(parsePrivateKey(body, { origin }));
   // `openssl x509 -trustout` appends the purposes that a certificate is trusted for.
   const der = PEM_CERTIFICATES.includes(label) ? (readElement(body)?.whole ?? body) : null;
   if (der !== null && isCertificate(der)) return certificate(der, origin);
   return unusable(PEM_PUBLIC_KEYS.includes(label) ? PUBLIC_KEY : `a PEM block "${label}"`);
+}
+
+async function fromEncryptedPkcs8(der: Bytes, source: Source): Promise<Found> {
+  const { decryptPkcs8 } = await import("./encrypted-key.ts");
+  return fromDecrypted(await decryptPkcs8(der, source), source.origin);
+}
+
+async function fromEncryptedBlock(block: PemBlock, source: Source): Promise<Found> {
+  const { decryptTraditional } = await import("./encrypted-key.ts");
+  return fromDecrypted(await decryptTraditional(block, source), source.origin);
+}
+
+async function fromOpenSsh(body: Bytes, origin: string): Promise<Found> {
+  const { parseSshPrivateKey } = await import("./ssh-key.ts");
+  return found(parseSshPrivateKey(body, { origin }));
 }
 
 /** @param der zeroed */

@@ -4,7 +4,7 @@ import { readRecipientFile } from "../../keys/recipient.ts";
 import type { CertificateRules } from "../../keys/recipient-certificate.ts";
 import { thumbprint } from "../../keys/thumbprint.ts";
 import * as LIMITS from "../../system-limits.ts";
-import { KEY_ALGORITHMS } from "./algorithms.ts";
+import { keyAlgorithmOf } from "./algorithms.ts";
 
 export interface RecipientKey {
   /** The public key alone: kty, n, e or crv, x, y. */
@@ -28,7 +28,7 @@ export async function readRecipientKey(file: string, rules?: CertificateRules): 
 /** A JWK's own algorithm if it is allowed and fits the key, else the one that ocicrypt uses for this type of key. */
 function keyAlgorithm(jwk: JsonObject, own: string | undefined): string {
   const isRsa = jwk["kty"] === "RSA";
-  const fits = KEY_ALGORITHMS.get(own)?.type === (isRsa ? "rsa" : "ecdh");
+  const fits = keyAlgorithmOf(own)?.type === (isRsa ? "rsa" : "ecdh");
   if (fits && own !== undefined) return own;
   return isRsa ? "RSA-OAEP" : "ECDH-ES+A256KW";
 }

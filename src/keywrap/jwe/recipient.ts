@@ -4,7 +4,7 @@ import { isObject } from "../../encoding/json.ts";
 import type { AsymmetricKey, Curve } from "../../keys/keyset.ts";
 import { CURVE_BYTES } from "../../keys/private-key.ts";
 import { mayBeFor } from "../../keys/rsa.ts";
-import { CONTENT_ALGORITHMS, type ContentAlgorithm, KEY_ALGORITHMS } from "./algorithms.ts";
+import { type ContentAlgorithm, contentAlgorithmOf, keyAlgorithmOf } from "./algorithms.ts";
 import { badJwe, type JweMessage, type JweRecipient } from "./message.ts";
 
 /** A recipient's wrapped content key, checked as far as possible without a private key. */
@@ -38,7 +38,7 @@ export function contentAlgorithm(jwe: JweMessage): ContentAlgorithm {
       throw badJwe('has critical extensions ("crit"), which are not supported');
     if (header["enc"] !== enc) throw badJwe('has recipients that disagree about "enc"');
   }
-  const algorithm = CONTENT_ALGORITHMS.get(enc);
+  const algorithm = contentAlgorithmOf(enc);
   if (algorithm === undefined)
     throw badJwe(`has a content encryption ("enc") that is not allowed: ${label(enc)}`);
   if (jwe.iv.length !== algorithm.ivBytes)
@@ -54,7 +54,7 @@ export function wrappedCek(
   content: ContentAlgorithm,
 ): WrappedCek | { readonly reason: string } {
   const { header, encryptedKey } = recipient;
-  const algorithm = KEY_ALGORITHMS.get(header["alg"]);
+  const algorithm = keyAlgorithmOf(header["alg"]);
   if (algorithm === undefined) return { reason: `"alg" ${label(header["alg"])} is not allowed` };
   if (algorithm.type === "rsa") {
     if (encryptedKey.length === 0) return { reason: "its encrypted_key is empty" };
@@ -117,9 +117,7 @@ function decoded(base64url: unknown): Bytes | null {
 }
 
 function uint32(value: number): Bytes {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 /** Makes a header's value fit for one line of a message. */

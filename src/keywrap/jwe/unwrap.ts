@@ -3,6 +3,7 @@ import type { AsymmetricKey } from "../../keys/keyset.ts";
 import * as LIMITS from "../../limits.ts";
 import { Secret } from "../../secret.ts";
 import type { Opened, UnwrapContext } from "../scheme.ts";
+import type { ContentAlgorithm } from "./algorithms.ts";
 import { CekUnwrapper } from "./cek.ts";
 import { decryptContent } from "./content.ts";
 import { type JweMessage, type JweRecipient, parseJwe } from "./message.ts";
@@ -22,7 +23,10 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
   const jwe = parseJwe(packet);
   const content = contentAlgorithm(jwe);
   const ceks = new CekUnwrapper();
-  const candidates = await findCandidates(jwe, context);
+  const { keys } = context.keys;
+  const areMany = jwe.recipients.length * keys.length > PAIRS_UNNAMED;
+  const names = areMany ? await namesOf(jwe, keys) : undefined;
+  const candidates = findCandidates(jwe, content, names, context);
 
   async function open({ wrapped, key }: Candidate): Promise<Secret | null> {
     const cek = await ceks.unwrap(wrapped, key, content.keyBytes);
@@ -58,11 +62,12 @@ export async function unwrap(packet: Bytes, context: UnwrapContext): Promise<Ope
 }
 
 /** Finds the pairs of recipient and key worth a try, those with the same `kid` first. Records the reason for all others. */
-async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<Candidate[]> {
-  const content = contentAlgorithm(jwe);
-  const { keys } = context.keys;
-  const areMany = jwe.recipients.length * keys.length > PAIRS_UNNAMED;
-  const names = areMany ? await namesOf(jwe, keys) : undefined;
+function findCandidates(
+  jwe: JweMessage,
+  content: ContentAlgorithm,
+  names: ReadonlyMap<AsymmetricKey, string> | undefined,
+  context: UnwrapContext,
+): Candidate[] {
   const byRank: [Candidate[], Candidate[], Candidate[]] = [[], [], []];
   for (const recipient of jwe.recipients) {
     const wrapped = wrappedCek(recipient, content);
@@ -71,7 +76,7 @@ async function findCandidates(jwe: JweMessage, context: UnwrapContext): Promise<
       continue;
     }
     let hasKey = false;
-    for (const key of keys) {
+    for (const key of context.keys.keys) {
       if (!mayOpen(wrapped, key)) continue;
       hasKey = true;
       const candidate = { recipient, wrapped, key };
