@@ -18,7 +18,7 @@ import { checkCommandLine, checkHotPath, type HotPath, type Metafile } from "./h
 export const PROJECT = dirname(import.meta.dirname);
 
 /** Entry points of threads follow main: the executable finds them by their paths below src/. */
-const ENTRIES = ["src/main.ts", "src/cipher/hmac-worker.ts", "src/image/layer-worker.ts"];
+const ENTRIES = ["src/main.ts", "src/cipher/chunk-worker.ts", "src/image/layer-worker.ts"];
 const INPUTS = ["package.json", "tsconfig.json", "src", "node_modules"];
 /** The PKCS#11 binding as node-gyp leaves it, below the stage. */
 const PKCS11_MODULE = "node_modules/pkcs11js/build/Release/pkcs11.node";

@@ -1,5 +1,6 @@
 import { createHash, createHmac, type Hash, type Hmac, timingSafeEqual } from "node:crypto";
 import type { FileInput } from "../io/file-input.ts";
+import type { Sink } from "../io/output.ts";
 import type { Secret } from "../secret.ts";
 import type { LayerOptions } from "./options.ts";
 
@@ -53,6 +54,11 @@ export interface Authenticator {
   push(length: number): void;
   /** The HMAC of everything taken in, followed by the SHA-256 if that was asked for. */
   digest(): Uint8Array;
+  /**
+   * Writes the plaintext, after `digest`, on a thread of its own, in pieces of at most {@link CHUNK_BYTES}. Undefined if there is
+   * no such thread.
+   */
+  writer(): Sink | undefined;
   /** Stops the work at any point. */
   close(): void;
 }
@@ -65,6 +71,7 @@ export function inlineAuthenticator(key: Secret, withSha256 = false): Authentica
     buffer: () => chunk,
     push: (length) => hasher.update(firstOf(chunk, length)),
     digest: () => hasher.digest(),
+    writer: () => undefined,
     close: () => {},
   };
 }

@@ -41,7 +41,10 @@ export class LayerEncryptor {
   constructor({ digest, size = 0 }: PlainLayer = {}) {
     this.#digest = digest;
     this.#hash = digest === undefined ? createHash("sha256") : undefined;
-    this.#authenticator = (size > WORKER_BYTES ? workerAuthenticator : inlineAuthenticator)(this.#key, true);
+    this.#authenticator =
+      size > WORKER_BYTES
+        ? workerAuthenticator(this.#key, { withSha256: true })
+        : inlineAuthenticator(this.#key, true);
   }
 
   /** Takes plaintext and returns as many bytes of ciphertext. */

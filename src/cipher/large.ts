@@ -2,7 +2,7 @@ import { createDecipheriv, type Decipheriv } from "node:crypto";
 import { Digester } from "../io/digester.ts";
 import { FileInput } from "../io/file-input.ts";
 import type { ByteSource } from "../io/input.ts";
-import type { Sink } from "../io/output.ts";
+import { Output, type Sink } from "../io/output.ts";
 import {
   type Authenticator,
   CHUNK_BYTES,
@@ -41,13 +41,18 @@ export async function decryptLarge(large: LargeLayer): Promise<void> {
   check.hashWith((algorithm) => new Digester(algorithm));
   const authenticator =
     size !== undefined && size > WORKER_BYTES
-      ? (await import("./worker-authenticator.ts")).workerAuthenticator(layer.key)
+      ? (await import("./worker-authenticator.ts")).workerAuthenticator(layer.key, threadOptions(large))
       : inlineAuthenticator(layer.key);
   try {
     await (mode === "stream" ? whileVerifying(large, authenticator) : afterVerifying(large, authenticator));
   } finally {
     authenticator.close();
   }
+}
+
+/** With "verified", the second thread also writes the plaintext, unless that is decompressed. */
+function threadOptions({ mode, output }: LargeLayer): { readonly output?: Output } {
+  return mode === "verified" && output instanceof Output ? { output } : {};
 }
 
 /**
@@ -60,7 +65,9 @@ async function afterVerifying(large: LargeLayer, authenticator: Authenticator): 
     await authenticate(large, authenticator, (chunk) => held.append(chunk));
     conclude(large, authenticator);
     const decipher = newDecipher(large.layer);
-    for (const piece of held.pieces()) await writeOnce(large.output, decipher.update(piece));
+    const writer = authenticator.writer();
+    for (const piece of held.pieces()) await writeOnce(writer ?? large.output, decipher.update(piece));
+    await writer?.finish?.();
   } finally {
     held.close();
   }

@@ -11,14 +11,15 @@ export interface Sink {
 
 /** Writes the plaintext to a blocking or non-blocking descriptor. */
 export class Output implements Sink {
-  readonly #fd: number;
-  readonly #name: string;
+  readonly fd: number;
+  /** The output in messages: "standard output". */
+  readonly name: string;
   readonly #backoff = new Backoff();
 
-  /** @param name the output in messages: "standard output". @throws DecoderError IO when it was closed from the start */
+  /** @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
-    this.#fd = fd;
-    this.#name = name;
+    this.fd = fd;
+    this.name = name;
     requireOpen(fd, name);
   }
 
@@ -27,18 +28,20 @@ export class Output implements Sink {
     let offset = 0;
     while (offset < bytes.length) {
       try {
-        offset += files.writeSync(this.#fd, bytes, offset, bytes.length - offset);
+        offset += files.writeSync(this.fd, bytes, offset, bytes.length - offset);
         this.#backoff.reset();
       } catch (error) {
         const errno = errnoOf(error);
         if (errno === "EAGAIN") this.#backoff.sleep();
-        else if (errno !== "EINTR")
-          throw new DecoderError("IO", `can't write ${this.#name}: ${describeSystemError(error)}`, {
-            cause: error,
-          });
+        else if (errno !== "EINTR") throw writeFailure(this.name, error);
       }
     }
   }
+}
+
+/** @param name the output that a system error kept from being written */
+export function writeFailure(name: string, cause: unknown): DecoderError {
+  return new DecoderError("IO", `can't write ${name}: ${describeSystemError(cause)}`, { cause });
 }
 
 /** stdin, stdout, stderr. */

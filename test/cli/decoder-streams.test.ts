@@ -13,6 +13,7 @@ import {
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WORKER_BYTES } from "../../src/cipher/authenticator.ts";
 import { type DecoderCall, decode } from "../support/decoder.ts";
 import { flipBit, plainBytes } from "../support/layer.ts";
 import { payload } from "../support/payload.ts";
@@ -35,7 +36,13 @@ const WAYS = [
   { way: "in memory", flags: [] },
   { way: "spooled", flags: ["--spool-memory=4K"] },
   { way: "streaming", flags: ["--release=stream", "--spool-memory=4K"] },
+  // For a layer of this size, a second thread authenticates and writes, however short the layer really is.
+  { way: "on two threads", flags: ["--spool-memory=4K"], size: WORKER_BYTES + 1 },
 ];
+const sized = (layer: Sealed, size = layer.descriptor.size): Sealed => ({
+  ...layer,
+  descriptor: { ...layer.descriptor, size },
+});
 
 const call = (layer: Sealed, flags: readonly string[] = [], changes: Partial<DecoderCall> = {}) =>
   decode(ours, {
@@ -59,13 +66,15 @@ async function shell(script: string, layer = LARGE, flags: readonly string[] = [
 }
 
 describeWith([ours, linux], "the decoder's streams", {}, () => {
-  describe.each(WAYS)("$way", ({ flags }) => {
+  describe.each(WAYS)("$way", ({ flags, size }) => {
+    const [small, large] = [sized(SMALL, size), sized(LARGE, size)];
+
     test("byte by byte, payload and layer", async () => {
-      expectPlaintext(await call(SMALL, flags, { chunk: 1 }), SMALL);
+      expectPlaintext(await call(small, flags, { chunk: 1 }), small);
     });
 
     test.each([1000, 4095, 4096, 4097, 65_537])("in pieces of %i bytes", async (chunk) => {
-      expectPlaintext(await call(LARGE, flags, { chunk }), LARGE);
+      expectPlaintext(await call(large, flags, { chunk }), large);
     });
 
     test("through sockets", async () => {
@@ -73,21 +82,21 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
         stdio: ["pipe", "pipe", "pipe", "pipe"],
       });
       const [stdin, stdout, stderr, fd3] = child.stdio as unknown as [Socket, Socket, Socket, Socket];
-      fd3.end(payload(LARGE.descriptor));
-      stdin.end(LARGE.ciphertext);
+      fd3.end(payload(large.descriptor));
+      stdin.end(large.ciphertext);
       const [out, err] = await Promise.all([collect(stdout), collect(stderr)]);
-      expect({ out: sha(out), err: err.toString() }).toEqual({ out: sha(LARGE.plaintext), err: "" });
+      expect({ out: sha(out), err: err.toString() }).toEqual({ out: sha(large.plaintext), err: "" });
     });
 
     test("non-blocking, with a reader that stalls and a writer that pauses", async () => {
-      expectPlaintext(await nonBlocking(LARGE, flags), LARGE);
+      expectPlaintext(await nonBlocking(large, flags), large);
     });
 
     test("if the reader goes away, the decoder ends silently with exit code 1", async () => {
       for (const taken of ["0", "1", "70000"]) {
         const result = await shell(
           `decoder <layer | head -c ${taken} >/dev/null; echo "\${PIPESTATUS[0]}"`,
-          LARGE,
+          large,
           flags,
         );
         expect({ status: result.stdout.toString(), stderr: result.stderr }).toEqual({
@@ -98,31 +107,31 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
     });
 
     test("a full device is reported", async () => {
-      const result = await shell("decoder <layer >/dev/full", LARGE, flags);
+      const result = await shell("decoder <layer >/dev/full", large, flags);
       expectRefusal(
         result,
         /can't write standard output: no space left on the device/,
-        secretsOf(LARGE, LARGE.ciphertext),
+        secretsOf(large, large.ciphertext),
       );
     });
 
     test("an unreadable stdin is reported", async () => {
-      expectRefusal(await shell("decoder </", LARGE, flags), /can't read standard input: it is a directory/);
+      expectRefusal(await shell("decoder </", large, flags), /can't read standard input: it is a directory/);
     });
 
     test("a closed stdin is not accepted as a layer", async () => {
-      expectRefusal(await shell("decoder <&-", LARGE, flags), /./, secretsOf(LARGE, new Uint8Array()));
+      expectRefusal(await shell("decoder <&-", large, flags), /./, secretsOf(large, new Uint8Array()));
     });
 
     test("a layer and stdout that are files", async () => {
-      const result = await shell("decoder <layer >plain && sha256sum <plain", LARGE, flags);
-      expect(result.stdout.toString()).toContain(sha(LARGE.plaintext));
+      const result = await shell("decoder <layer >plain && sha256sum <plain", large, flags);
+      expect(result.stdout.toString()).toContain(sha(large.plaintext));
       expect(result.stderr).toBe("");
     });
 
     test("with stderr closed or full, the exit code still shows the failure", async () => {
       for (const where of ["2>&-", "2>/dev/full"]) {
-        const result = await shell(`decoder </dev/null ${where}`, LARGE, flags);
+        const result = await shell(`decoder </dev/null ${where}`, large, flags);
         expect({ exit: result.exit, stdout: result.stdout.length }).toEqual({ exit: 1, stdout: 0 });
       }
     });

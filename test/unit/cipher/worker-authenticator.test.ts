@@ -16,7 +16,7 @@ test("a thread that has started and makes no progress for 60 seconds has died", 
   });
   onTestFinished(() => spy.mockRestore());
 
-  const authenticator = workerAuthenticator(new Secret(new Uint8Array(32)));
+  const authenticator = workerAuthenticator(new Secret(new Uint8Array(32)), {});
   onTestFinished(() => authenticator.close());
   const fill = () => {
     authenticator.buffer();

@@ -9,7 +9,7 @@ import {
   signal,
   slotOf,
   slotsOf,
-} from "../../../src/cipher/hmac-ring.ts";
+} from "../../../src/cipher/chunk-ring.ts";
 
 const KEY = new Uint8Array(32).fill(1);
 const wait = Atomics.wait.bind(Atomics);
