@@ -1,7 +1,9 @@
 /** Runs whole processes and measures their time. */
-import { type SpawnSyncReturns, spawnSync } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, existsSync, openSync, read, readFileSync, write } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type LayerFiles, MEDIA_TYPE } from "./inputs.ts";
 
 /** An environment as small as that of containerd when it runs as a service. */
@@ -21,7 +23,74 @@ export function timeOf(command: CommandLine, folder: string): number {
 }
 
 /**
- * A decoder that reads and writes files instead of pipes. Layers that take no longer than a shell are measured this way.
+ * Does what containerd does: it has the layer's blob open, copies it to the decoder, and reads the plaintext.
+ * @returns milliseconds
+ */
+export async function timeAsContainerd(
+  [command, ...args]: CommandLine,
+  layer: LayerFiles,
+  folder: string,
+): Promise<number> {
+  const messages = join(folder, "stderr");
+  const [stdin, stdout] = [openPipe(join(folder, "stdin")), openPipe(join(folder, "stdout"))];
+  const [blob, payload, errors] = [
+    openSync(layer.path, "r"),
+    openSync(layer.payload, "r"),
+    openSync(messages, "w"),
+  ];
+  try {
+    const start = performance.now();
+    const stdio = [stdin.readable, stdout.writable, errors, payload];
+    const child = spawn(command, args, { stdio, env: ENVIRONMENT });
+    const ended = once(child, "exit");
+    for (const fd of [stdin.readable, stdout.writable]) closeSync(fd);
+    const fed = copy(blob, stdin.writable).finally(() => closeSync(stdin.writable));
+    await Promise.all([ended, fed, drain(stdout.readable)]);
+    const milliseconds = performance.now() - start;
+    const { exitCode: status, signalCode: signal } = child;
+    expectSuccess(command, { status, signal }, readFileSync(messages, "utf8"));
+    return milliseconds;
+  } finally {
+    for (const fd of [stdout.readable, blob, payload, errors]) closeSync(fd);
+  }
+}
+
+/** A pipe with blocking ends. Node makes sockets where it is asked for pipes, so this one has a name. */
+function openPipe(path: string): { readonly readable: number; readonly writable: number } {
+  if (!existsSync(path)) spawnSync("mkfifo", [path]);
+  // Opening one end waits for the other.
+  const both = openSync(path, constants.O_RDWR);
+  const ends = { readable: openSync(path, "r"), writable: openSync(path, "w") };
+  closeSync(both);
+  return ends;
+}
+
+const [readSome, writeSome] = [promisify(read), promisify(write)];
+const COPY_BYTES = 64 * 1024;
+
+/** Ends early if nobody reads: a decoder may read the open blob instead. */
+async function copy(from: number, to: number): Promise<void> {
+  const buffer = Buffer.alloc(COPY_BYTES);
+  for (;;) {
+    const { bytesRead } = await readSome(from, buffer, 0, buffer.length, null);
+    if (bytesRead === 0) return;
+    try {
+      for (let written = 0; written < bytesRead; )
+        written += (await writeSome(to, buffer, written, bytesRead - written)).bytesWritten;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
+      throw error;
+    }
+  }
+}
+
+async function drain(from: number): Promise<void> {
+  const buffer = Buffer.alloc(COPY_BYTES);
+  while ((await readSome(from, buffer, 0, buffer.length, null)).bytesRead > 0);
+}
+
+/**
+ * A decoder that reads and writes files instead of pipes.
  * @returns milliseconds
  */
 export function timeOnFiles(decoder: CommandLine, layer: LayerFiles, folder: string): number {
@@ -93,7 +162,11 @@ function timed([command, ...args]: CommandLine, folder: string, descriptors: rea
   }
 }
 
-function expectSuccess(command: string, result: SpawnSyncReturns<unknown>, messages: string): void {
+function expectSuccess(
+  command: string,
+  result: Pick<SpawnSyncReturns<unknown>, "error" | "status" | "signal">,
+  messages: string,
+): void {
   if (result.error !== undefined) throw result.error;
   const { status, signal } = result;
   if (status !== 0 || messages !== "")

@@ -27,7 +27,7 @@ export const PULLING: readonly Row[] = KINDS.map(({ compression, name }) => ({
       of: "ours",
       over: "go",
       beyond: "unencrypted",
-      goal: atMost(0.7),
+      goal: atMost(0.6),
     },
     { title: `a pull of that image unencrypted, ${name}`, of: "unencrypted" },
   ],

@@ -65,7 +65,7 @@ export async function run(row: Row, rounds: number, workspace: Workspace): Promi
   try {
     // The first round loads files and programs into memory and does not count.
     for (let round = -1; round < rounds; round++) {
-      // Signals arrive only between measurements: a measurement blocks until its program ends.
+      // Most measurements block until their program ends. Signals arrive between them.
       await nextTurn();
       for (const [name, measure] of contestants) {
         const number = await measure();

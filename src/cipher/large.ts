@@ -3,6 +3,7 @@ import { Digester } from "../io/digester.ts";
 import { FileInput } from "../io/file-input.ts";
 import type { ByteSource } from "../io/input.ts";
 import { Output, type Sink } from "../io/output.ts";
+import { enlargePipe } from "../process/pipe-capacity.ts";
 import {
   type Authenticator,
   CHUNK_BYTES,
@@ -50,9 +51,12 @@ export async function decryptLarge(large: LargeLayer): Promise<void> {
   }
 }
 
-/** With "verified", the second thread also writes the plaintext, unless that is decompressed. */
+/**
+ * With "verified", the second thread also writes the plaintext, unless that is decompressed. Only a large pipe makes that faster:
+ * both threads and the reader would otherwise wait for each other.
+ */
 function threadOptions({ mode, output }: LargeLayer): { readonly output?: Output } {
-  return mode === "verified" && output instanceof Output ? { output } : {};
+  return mode === "verified" && output instanceof Output && enlargePipe(output.fd) ? { output } : {};
 }
 
 /**

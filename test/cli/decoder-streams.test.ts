@@ -88,6 +88,14 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
       expect({ out: sha(out), err: err.toString() }).toEqual({ out: sha(large.plaintext), err: "" });
     });
 
+    test("through pipes", async () => {
+      const result = await shell("cat layer | decoder | sha256sum", large, flags);
+      expect({ stdout: result.stdout.toString(), stderr: result.stderr }).toEqual({
+        stdout: `${sha(large.plaintext)}  -\n`,
+        stderr: "",
+      });
+    });
+
     test("non-blocking, with a reader that stalls and a writer that pauses", async () => {
       expectPlaintext(await nonBlocking(large, flags), large);
     });
@@ -258,6 +266,19 @@ describeWith([ours, linux], "the decoder's streams", {}, () => {
         expect(written.filter((line) => !line.includes("O_TMPFILE"))).toEqual([]);
         expect(written.length).toBe(flags.length);
       }
+    });
+
+    test("on two threads, the one that hashed the layer writes it to a larger pipe", async () => {
+      const calls = "-f -qq -o trace -e trace=write,fcntl";
+      const traced = `strace ${calls} "${ours.command}" --decryption-keys-path "${keys}" 3<payload <layer`;
+      const result = await shell(`${traced} | sha256sum`, sized(LARGE, WORKER_BYTES + 1));
+      expect(result.stdout.toString()).toContain(sha(LARGE.plaintext));
+      const lines = readFileSync(join(folder, "trace"), "utf8").split("\n");
+      const [first, ...others] = lines.filter((line) => line.includes("F_SETPIPE_SZ, 262144) = 262144"));
+      expect(others).toEqual([]);
+      const writes = lines.filter((line) => line.includes(" write(1, "));
+      expect(new Set(writes.map((line) => line.split(" ")[0]))).toEqual(new Set([expect.any(String)]));
+      expect(writes[0]?.split(" ")[0]).not.toBe(first?.split(" ")[0]);
     });
 
     test("it starts no program and opens no connection", async () => {
