@@ -2,7 +2,16 @@
 import { join } from "node:path";
 import { openssl } from "../../test/support/peers.ts";
 import { writeKeys, writeLayer } from "./inputs.ts";
-import { check, timeAsContainerd, timeOf, timeOnFiles, timeThroughPipes } from "./programs.ts";
+import {
+  type CommandLine,
+  check,
+  forget,
+  settle,
+  timeAsContainerd,
+  timeOf,
+  timeOnFiles,
+  timeThroughPipes,
+} from "./programs.ts";
 import { atMost, type Line, type Row } from "./row.ts";
 import { GiB, KiB, MiB } from "./units.ts";
 
@@ -109,6 +118,23 @@ const startRow: Row = {
   },
 };
 
+const coldRow: Row = {
+  id: "cold",
+  unit: "ms",
+  rounds: 12,
+  lines: [{ ...shown("4 KiB"), title: "4 KiB layer, executable read from the disk", goal: atMost(1.6) }],
+  prepare: async (workspace) => {
+    const layer = await workspace.layer(4 * KiB);
+    const { ours, go } = await workspace.decoders();
+    settle();
+    const coldTime = (decoder: CommandLine) => {
+      forget(decoder[0]);
+      return timeOnFiles(decoder, layer, workspace.folder);
+    };
+    return { contestants: { ours: () => coldTime(ours), go: () => coldTime(go) } };
+  },
+};
+
 const keyRows: readonly Row[] = (["rsa", "ec"] as const).map((kind) => ({
   id: `keys-${kind}`,
   unit: "ms",
@@ -153,4 +179,4 @@ const parallelRow: Row = {
   },
 };
 
-export const DECODING: readonly Row[] = [startRow, ...layerRows, ...keyRows, parallelRow];
+export const DECODING: readonly Row[] = [startRow, coldRow, ...layerRows, ...keyRows, parallelRow];

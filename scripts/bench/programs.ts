@@ -6,6 +6,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { type LayerFiles, MEDIA_TYPE } from "./inputs.ts";
 
+/** Drops a file from the page cache, as if the machine had just started. */
+export function forget(path: string): void {
+  spawnSync("dd", [`if=${path}`, "iflag=nocache", "count=0", "status=none"]);
+}
+
 /** An environment as small as that of containerd when it runs as a service. */
 export const ENVIRONMENT = { PATH: process.env["PATH"] ?? "", STREAM_PROCESSOR_MEDIATYPE: MEDIA_TYPE };
 

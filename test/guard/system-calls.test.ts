@@ -58,6 +58,26 @@ describeWith([ours, strace], "system calls for a layer", {}, () => {
     expect(started).toEqual(["execve"]);
   });
 
+  test("4 KiB end before JavaScript's engine starts a thread that prepares memory", async () => {
+    const layer = await writeLayer(join(folder, "small"), 4096, keys.recipients);
+    const log = join(folder, "threads");
+    const traced = `"$@" <"${layer.path}" 3<"${layer.payload}" | cat >/dev/null`;
+    const trace = [strace.command, ...strace.args, "-f", "-qq", "-o", log, "-e", "trace=prctl"];
+    const decoder = [ours.command, "--decryption-keys-path", keys.folder];
+    const shell = {
+      name: "env",
+      command: "env",
+      args: ["-i", "PATH=/usr/bin:/bin", "sh", "-c", traced, "sh"],
+    };
+    const { stderr } = await run(shell, [...trace, ...decoder]);
+    expect(stderr).toBe("");
+    const threads = [...readFileSync(log, "utf8").matchAll(/PR_SET_NAME, "([^"]+)"/g)].map(
+      ([, name]) => name,
+    );
+    expect(threads).toContain("Bun Pool 0");
+    expect(threads).not.toContain("JSCWarmUp");
+  });
+
   /** Uses files, because the amount that a pipe delivers at once is random. */
   async function count(mebibytes: number): Promise<ReadonlyMap<string, number>> {
     const layer = await writeLayer(join(folder, String(mebibytes)), mebibytes * MIB, keys.recipients);
