@@ -70,6 +70,11 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectPlaintext(layer, plainBytes(length));
   });
 
+  test("is refused if --content-store is longer than a path can be", async () => {
+    const args = [`--content-store=/${"x/".repeat(3000)}`];
+    await expectRefused(Buffer.alloc(100), /hint: --content-store names a folder/, { args });
+  });
+
   test("is decrypted if a shell script runs the decoder", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));

@@ -32,9 +32,17 @@ export async function storeOf(digest: string, contentStore: string | undefined):
 
 /** The folder with `blobs` in it: the one named, or that of the plugin in containerd's root. @throws DecoderError CONTENT_STORE */
 export function storeAt(folder: string): string {
-  for (const store of [folder, `${folder}/${CONTENT_PLUGIN}`])
-    if (files.existsSync(`${store}/blobs`)) return store;
+  for (const store of [folder, `${folder}/${CONTENT_PLUGIN}`]) if (exists(`${store}/blobs`)) return store;
   throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: it has no blobs`, {
     hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
   });
+}
+
+/** False also for a path that can't be looked up, such as one that is too long. */
+export function exists(path: string): boolean {
+  try {
+    return files.existsSync(path);
+  } catch {
+    return false;
+  }
 }

@@ -6,6 +6,7 @@ import { files } from "../../process/files.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
+import { exists } from "./place.ts";
 import {
   chainsMadeOf,
   finishedChains,
@@ -66,7 +67,7 @@ export class ContainerdMetadata {
 
   /** False for a content store without containerd's metadata, such as a copy of the folder. */
   get exists(): boolean {
-    return files.existsSync(this.#path);
+    return exists(this.#path);
   }
 
   /** Every image, of all namespaces. @throws DecoderError CONTENT_STORE */
