@@ -33,10 +33,13 @@ interface Runtime {
 const runtime = process as unknown as Runtime;
 const binding = runtime.getBuiltinModule("internal/fs/binding") as Binding | undefined;
 const node = binding === undefined ? process.getBuiltinModule("node:fs") : undefined;
+// With NODE_PENDING_DEPRECATION=1, `binding` would write a warning to stderr. --no-deprecation makes the property read-only.
+if (binding !== undefined) Reflect.set(process, "noDeprecation", true);
 
 /**
- * File functions, with the behaviour of node:fs. In the executable they are the runtime's own, which are loaded with it.
- * node:fs would add a tenth to the time of a small layer. A runtime that lacks them, as Node.js, has those of node:fs.
+ * File functions, with the behaviour of node:fs, but existsSync throws for a path that is too long. In the
+ * executable they are the runtime's own, which are loaded with it. node:fs would add a tenth to the time of a small layer. A
+ * runtime that lacks them, as Node.js, has those of node:fs.
  */
 export const files: Files = (binding ?? node) as Files;
 export const constants: typeof fs.constants = node?.constants ?? runtime.binding("constants").fs;

@@ -62,6 +62,7 @@ describeWith([ours, linux], "what the decoder inherits", {}, () => {
       ["NODE_EXTRA_CA_CERTS", "/missing"],
       ["NODE_TLS_REJECT_UNAUTHORIZED", "0"],
       ["NODE_DEBUG", "fs,crypto"],
+      ["NODE_PENDING_DEPRECATION", "1"],
       ["NODE_V8_COVERAGE", join(folder, "coverage")],
       ["NODE_CHANNEL_FD", "0"],
       ["OPENSSL_CONF", script],
