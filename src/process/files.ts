@@ -33,8 +33,9 @@ interface Runtime {
 const runtime = process as unknown as Runtime;
 const binding = runtime.getBuiltinModule("internal/fs/binding") as Binding | undefined;
 const node = binding === undefined ? process.getBuiltinModule("node:fs") : undefined;
-// With NODE_PENDING_DEPRECATION=1, `binding` would write a warning to stderr. --no-deprecation makes the property read-only.
-if (binding !== undefined) Reflect.set(process, "noDeprecation", true);
+// With that variable, `binding` would write a warning to stderr. --no-deprecation makes the property read-only.
+if (binding !== undefined && process.env["NODE_PENDING_DEPRECATION"])
+  Reflect.set(process, "noDeprecation", true);
 
 /**
  * File functions, with the behaviour of node:fs, but existsSync throws for a path that is too long. In the
