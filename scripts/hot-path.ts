@@ -27,6 +27,8 @@ export interface HotPath {
   readonly modules: readonly string[];
   /** Size of the bundled code. */
   readonly bytes: number;
+  /** Files in the executable. Code that another entry of the build shares gets one of its own. */
+  readonly parts: number;
 }
 
 /** The start of a decoder call. It includes JWE, the scheme of nearly all images. */
@@ -43,7 +45,8 @@ const STATIC = "import-statement";
 export function checkHotPath(metafile: Metafile): HotPath {
   const modules = new Set<string>();
   let bytes = 0;
-  for (const name of outputsFrom(ENTRY, metafile)) {
+  const parts = outputsFrom(ENTRY, metafile);
+  for (const name of parts) {
     const output = metafile.outputs[name];
     bytes += output?.bytes ?? 0;
     for (const input of Object.keys(output?.inputs ?? {})) {
@@ -53,7 +56,7 @@ export function checkHotPath(metafile: Metafile): HotPath {
       modules.add(input.slice(input.indexOf("src/") + "src/".length));
     }
   }
-  return { modules: [...modules].sort(), bytes };
+  return { modules: [...modules].sort(), bytes, parts: parts.size };
 }
 
 /** @throws Error that names the first module that loads more than a command's start may load */

@@ -1,4 +1,3 @@
-import type { Output } from "../io/output.ts";
 import { CHUNK_BYTES, CiphertextHasher, HASH_BYTES } from "./authenticator.ts";
 
 /**
@@ -62,19 +61,19 @@ export class RingConsumer {
   readonly #ring: ChunkRing;
   readonly #control: Int32Array;
   readonly #hasher: CiphertextHasher;
-  readonly #output: Output | undefined;
+  readonly #write: ((plaintext: Uint8Array) => void) | undefined;
   #consumed = 0;
   #isHashed = false;
 
-  /** @param output where the plaintext goes, if it follows */
-  constructor(ring: ChunkRing, key: Uint8Array, output?: Output) {
+  /** @param write writes plaintext, which then follows the ciphertext */
+  constructor(ring: ChunkRing, key: Uint8Array, write?: (plaintext: Uint8Array) => void) {
     this.#ring = ring;
     this.#control = new Int32Array(ring.control);
     this.#hasher = new CiphertextHasher(key, ring.withSha256);
-    this.#output = output;
+    this.#write = write;
   }
 
-  /** Takes out all filled slots. Returns true when there will be no more. @throws as Output.write */
+  /** Takes out all filled slots. Returns true when there will be no more. @throws as `write` does */
   drain(): boolean {
     let isDone = false;
     for (let filled = this.#filled(); !isDone && filled > 0; filled = this.#filled()) {
@@ -118,7 +117,7 @@ export class RingConsumer {
   }
 
   #use(chunk: Uint8Array): void {
-    if (this.#isHashed) this.#output?.write(chunk);
+    if (this.#isHashed) this.#write?.(chunk);
     else this.#hasher.update(chunk);
   }
 
@@ -130,15 +129,14 @@ export class RingConsumer {
     this.#isHashed = true;
     new Uint8Array(this.#ring.digest).set(this.#hasher.digest());
     signal(this.#control, CELL.STAGE, STAGE.HASHED);
-    return this.#output === undefined;
+    return this.#write === undefined;
   }
 }
 
 /** The number of the system error behind a failed write. */
 function errorNumber(error: unknown): number {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && "errno" in cause && typeof cause.errno === "number"
-    ? cause.errno
+  return error instanceof Error && "errno" in error && typeof error.errno === "number"
+    ? error.errno
     : UNKNOWN_ERRNO;
 }
 

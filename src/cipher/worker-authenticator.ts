@@ -43,7 +43,7 @@ export function workerAuthenticator(
   const ring = newRing(withSha256);
   const control = new Int32Array(ring.control);
   const slots = slotsOf(ring);
-  const work: ChunkWork = { ring, key: key.bytes, output: output && { fd: output.fd, name: output.name } };
+  const work: ChunkWork = { ring, key: key.bytes, fd: output?.fd };
   const worker = new Worker(WORKER_URL, { workerData: work });
   worker.on("error", () => {}); // shows as a worker that never begins
   worker.unref();
