@@ -75,6 +75,14 @@ describeWith([ours, linux], "a layer without a payload", {}, () => {
     await expectRefused(Buffer.alloc(100), /hint: --content-store names a folder/, { args });
   });
 
+  test("is decrypted if the payload's pipe is empty", async () => {
+    const store = newStore();
+    const layer = await encrypt(plainBytes(1000));
+    store.addManifest([layer.descriptor]);
+    unpacking(store, layer);
+    await expectPlaintext(layer, plainBytes(1000), { payload: Buffer.alloc(0) });
+  });
+
   test("is decrypted if a shell script runs the decoder", async () => {
     const store = newStore();
     const layer = await encrypt(plainBytes(1000));
