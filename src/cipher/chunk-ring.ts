@@ -24,7 +24,7 @@ export const CELL = { PRODUCED: 0, CONSUMED: 1, OWNER: 2, STAGE: 3, ERRNO: 4, LE
 /** Which thread takes the chunks out. A worker that starts after the filling thread gave up on it must not. */
 export const OWNER = { NOBODY: 0, WORKER: 1, CALLER: 2 } as const;
 
-/** What has been done with all chunks; the last two follow only where there is an output. */
+/** What has been done with all chunks. WRITTEN follows only where there is an output. */
 export const STAGE = { NONE: 0, HASHED: 1, WRITTEN: 2, FAILED: 3 } as const;
 
 /** The slot length that ends a stage. */
