@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, CiphertextHasher, HASH_BYTES } from "./authenticator.ts";
+import { CHUNK_BYTES, CiphertextHasher, firstOf, HASH_BYTES } from "./authenticator.ts";
 
 /**
  * A ring of chunks in memory that two threads share: one fills it, the other takes the chunks out. First these are ciphertext,
@@ -60,6 +60,7 @@ export function slotOf(slots: readonly Uint8Array[], index: number): Uint8Array 
 export class RingConsumer {
   readonly #ring: ChunkRing;
   readonly #control: Int32Array;
+  readonly #views = new Map<number, Uint8Array>();
   readonly #hasher: CiphertextHasher;
   readonly #write: ((plaintext: Uint8Array) => void) | undefined;
   #consumed = 0;
@@ -78,9 +79,10 @@ export class RingConsumer {
     let isDone = false;
     for (let filled = this.#filled(); !isDone && filled > 0; filled = this.#filled()) {
       const first = this.#consumed % SLOTS;
-      const { slots, bytes } = this.#batch(first, Math.min(filled, BATCH, SLOTS - first));
+      const slots = this.#batch(first, Math.min(filled, BATCH, SLOTS - first));
+      const bytes = (slots - 1) * CHUNK_BYTES + this.#lengthOf(first + slots - 1);
       if (bytes === END) isDone = this.#endStage();
-      else this.#use(new Uint8Array(this.#ring.chunks, first * CHUNK_BYTES, bytes));
+      else this.#use(firstOf(this.#viewOf(first, slots), bytes));
       this.#consumed += slots;
       signal(this.#control, CELL.CONSUMED, this.#consumed);
     }
@@ -91,16 +93,29 @@ export class RingConsumer {
     return Atomics.load(this.#control, CELL.PRODUCED) - this.#consumed;
   }
 
-  /** Slots whose bytes lie side by side: a slot that is not full is the last one, and the end of a stage stands alone. */
-  #batch(first: number, most: number): { readonly slots: number; readonly bytes: number } {
-    let slots = 0;
-    let bytes = 0;
-    for (; slots < most && bytes === slots * CHUNK_BYTES; slots++) {
-      const length = Atomics.load(this.#control, CELL.LENGTHS + first + slots);
-      if (length === END && slots > 0) break;
-      bytes += length;
-    }
-    return { slots, bytes };
+  /** Counts the slots to take out together. A partly filled slot ends the batch. The end of a stage is a batch of its own. */
+  #batch(first: number, most: number): number {
+    let slots = 1;
+    while (
+      slots < most &&
+      this.#lengthOf(first + slots - 1) === CHUNK_BYTES &&
+      this.#lengthOf(first + slots) !== END
+    )
+      slots++;
+    return slots;
+  }
+
+  #lengthOf(slot: number): number {
+    return Atomics.load(this.#control, CELL.LENGTHS + slot);
+  }
+
+  /** Views are kept and used again. New ones would take memory until the thread's next garbage collection. */
+  #viewOf(first: number, slots: number): Uint8Array {
+    const place = first * SLOTS + slots;
+    const view =
+      this.#views.get(place) ?? new Uint8Array(this.#ring.chunks, first * CHUNK_BYTES, slots * CHUNK_BYTES);
+    this.#views.set(place, view);
+    return view;
   }
 
   /** Drains until the layer ends or the other side gives up. Sleeps while the ring is empty. */

@@ -1,7 +1,5 @@
-import { getSystemErrorName } from "node:util";
-
-/** Makes a system error from its negative number, in which another thread reports it. */
+/** Makes a system error from its negative number, in which another thread reports it. Only then does it load node:util. */
 export function systemError(errno: number): Error {
-  const code = getSystemErrorName(errno);
+  const code = process.getBuiltinModule("node:util").getSystemErrorName(errno);
   return Object.assign(new Error(code), { code });
 }
