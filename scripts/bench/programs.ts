@@ -73,7 +73,7 @@ function openPipe(path: string): { readonly readable: number; readonly writable:
 const [readSome, writeSome] = [promisify(read), promisify(write)];
 const COPY_BYTES = 64 * 1024;
 
-/** Ends early if nobody reads: a decoder may read the open blob instead. */
+/** Ends early if the decoder does not read it: it may use the open blob instead. */
 async function copy(from: number, to: number): Promise<void> {
   const buffer = Buffer.alloc(COPY_BYTES);
   for (;;) {

@@ -55,8 +55,8 @@ export interface Authenticator {
   /** The HMAC of everything taken in, followed by the SHA-256 if that was asked for. */
   digest(): Uint8Array;
   /**
-   * Writes the plaintext, after `digest`, on a thread of its own, in pieces of 1 to {@link CHUNK_BYTES} bytes. Undefined if there
-   * is no such thread.
+   * Call after `digest`. Returns a sink that writes the plaintext on the second thread, in pieces of 1 to {@link CHUNK_BYTES}
+   * bytes; undefined when the caller has to write it.
    */
   writer(): Sink | undefined;
   /** Stops the work at any point. */

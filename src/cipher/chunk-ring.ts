@@ -1,9 +1,9 @@
 import { CHUNK_BYTES, CiphertextHasher, firstOf, HASH_BYTES } from "./authenticator.ts";
 
 /**
- * A ring of chunks in memory that two threads share: one fills it, the other takes the chunks out. First these are ciphertext,
- * of which the second thread computes the HMAC while the first goes on with its own work on them. SHA-256 takes most of the time
- * of a large layer, so a second processor nearly halves it. Afterwards they may be plaintext, which the second thread writes.
+ * A ring of chunks in memory that two threads share: the first fills it, the second empties it. The chunks are ciphertext at
+ * first. The second thread computes its HMAC, while the first does its own work on them. SHA-256 takes most of the time of a large
+ * layer, so a second processor nearly halves it. Later the chunks may be plaintext, which the second thread writes.
  */
 export interface ChunkRing {
   readonly chunks: SharedArrayBuffer;
@@ -24,14 +24,14 @@ export const CELL = { PRODUCED: 0, CONSUMED: 1, OWNER: 2, STAGE: 3, ERRNO: 4, LE
 /** Which thread takes the chunks out. A worker that starts after the filling thread gave up on it must not. */
 export const OWNER = { NOBODY: 0, WORKER: 1, CALLER: 2 } as const;
 
-/** What has been done with all chunks. WRITTEN follows only where there is an output. */
+/** What has been done with all chunks. Only a consumer that writes reaches WRITTEN. */
 export const STAGE = { NONE: 0, HASHED: 1, WRITTEN: 2, FAILED: 3 } as const;
 
 /** The slot length that ends a stage. */
 const END = 0;
 /** The value of PRODUCED once the layer is abandoned. */
 const ABANDONED = -1;
-/** The value of CONSUMED after a failure: the filling thread waits for no slot any more. */
+/** The value of CONSUMED after a failure. The filling thread then stops waiting for slots. */
 const ALL = 2 ** 31 - 1;
 /** EIO, for a failure without a number. */
 const UNKNOWN_ERRNO = -5;
@@ -66,7 +66,7 @@ export class RingConsumer {
   #consumed = 0;
   #isHashed = false;
 
-  /** @param write writes plaintext, which then follows the ciphertext */
+  /** @param write takes the plaintext that follows the ciphertext; undefined if none follows */
   constructor(ring: ChunkRing, key: Uint8Array, write?: (plaintext: Uint8Array) => void) {
     this.#ring = ring;
     this.#control = new Int32Array(ring.control);

@@ -10,7 +10,7 @@ const WINDOWS_PIPE_VARIABLE = "STREAM_PROCESSOR_PIPE";
 /** Holds nearly every payload. It is doubled for a longer one. */
 const FIRST_BUFFER_BYTES = 8 * 1024;
 
-/** The payload's bytes; none when the pipe was closed without one. */
+/** Empty when the pipe was closed without a payload. */
 type Payload = Uint8Array<ArrayBuffer>;
 
 /** Reads the payload; null when containerd passed no pipe. @throws DecoderError BAD_PAYLOAD, LIMIT */
@@ -35,7 +35,7 @@ async function readSocketPayload(fd: number): Promise<Payload> {
   return bytes;
 }
 
-function readAndClose(fd: number): Uint8Array<ArrayBuffer> {
+function readAndClose(fd: number): Payload {
   try {
     return readToEnd(fd);
   } finally {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
-import { constants, files } from "../process/files.ts";
+import { constants, exists, files } from "../process/files.ts";
 
 /** open(2)'s O_TMPFILE on Linux: a file without a name, which cannot survive a SIGKILL. Node's constants lack it. */
 const O_TMPFILE = 0o20200000;
@@ -62,7 +62,7 @@ export class Spool {
 
 /** The folder for large temporary files. /var/tmp comes before /tmp, which may be in memory. */
 export function defaultDirectory(): string {
-  return process.env["TMPDIR"] || (files.existsSync("/var/tmp") ? "/var/tmp" : "/tmp");
+  return process.env["TMPDIR"] || (exists("/var/tmp") ? "/var/tmp" : "/tmp");
 }
 
 /** Opens a new file without a name for reading and writing. */

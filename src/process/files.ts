@@ -4,7 +4,6 @@ import type * as fs from "node:fs";
 type Files = Pick<
   typeof fs,
   | "closeSync"
-  | "existsSync"
   | "fstatSync"
   | "lstatSync"
   | "mkdirSync"
@@ -33,17 +32,26 @@ interface Runtime {
 const runtime = process as unknown as Runtime;
 const binding = runtime.getBuiltinModule("internal/fs/binding") as Binding | undefined;
 const node = binding === undefined ? process.getBuiltinModule("node:fs") : undefined;
-// With that variable, `binding` would write a warning to stderr. --no-deprecation makes the property read-only.
+// With this variable, `binding` writes a warning to stderr. --no-deprecation makes the property read-only.
 if (binding !== undefined && process.env["NODE_PENDING_DEPRECATION"])
   Reflect.set(process, "noDeprecation", true);
 
 /**
- * File functions, with the behaviour of node:fs, but existsSync throws for a path that is too long. In the
- * executable they are the runtime's own, which are loaded with it. node:fs would add a tenth to the time of a small layer. A
- * runtime that lacks them, as Node.js, has those of node:fs.
+ * File functions with the behaviour of node:fs. The executable has the runtime's own: loading node:fs would add a tenth to the
+ * time of a small layer. A runtime without them, such as Node.js, uses node:fs.
  */
 export const files: Files = (binding ?? node) as Files;
 export const constants: typeof fs.constants = node?.constants ?? runtime.binding("constants").fs;
+
+/** Whether a path names something that can be looked up. Bun's own existsSync throws for a path that is too long. */
+export function exists(path: string): boolean {
+  try {
+    files.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** realpath(3). @throws Error from the system */
 export function realpath(path: string): string {

@@ -16,7 +16,7 @@ const OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v
 const DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
 const DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar";
 
-/** Uncompressed layers: the media type, the equivalent OCI type, and what stands between the type and its compression. */
+/** Uncompressed layers: the media type, the equivalent OCI type, and the separator before a compression. */
 const UNCOMPRESSED = [
   [OCI_LAYER, OCI_LAYER, "+"],
   [OCI_NONDISTRIBUTABLE, OCI_NONDISTRIBUTABLE, "+"],

@@ -1,5 +1,5 @@
 import { DecoderError } from "../../errors.ts";
-import { files } from "../../process/files.ts";
+import { exists } from "../../process/files.ts";
 
 /** Where a content store is: a folder with `blobs` in it. */
 
@@ -36,13 +36,4 @@ export function storeAt(folder: string): string {
   throw new DecoderError("CONTENT_STORE", `${folder} is not a content store: it has no blobs`, {
     hint: `--content-store names a folder such as /var/lib/containerd/${CONTENT_PLUGIN}`,
   });
-}
-
-/** False also for a path that can't be looked up, such as one that is too long. */
-export function exists(path: string): boolean {
-  try {
-    return files.existsSync(path);
-  } catch {
-    return false;
-  }
 }

@@ -2,11 +2,10 @@ import { dirname, join } from "node:path";
 import { DecoderError, describeSystemError, errnoOf } from "../../errors.ts";
 import { openRegularFile } from "../../io/file.ts";
 import * as LIMITS from "../../limits.ts";
-import { files } from "../../process/files.ts";
+import { exists, files } from "../../process/files.ts";
 import { parseDigest } from "../../spec/digest.ts";
 import * as SYSTEM_LIMITS from "../../system-limits.ts";
 import { Bolt, type Bucket } from "./metadata.ts";
-import { exists } from "./place.ts";
 import {
   chainsMadeOf,
   finishedChains,
