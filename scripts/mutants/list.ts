@@ -217,8 +217,8 @@ export const CHANGES: readonly Change[] = [
   { file: "src/io/file.ts", from: "bytes.slice(0, length)", to: "bytes.slice(1, length)" },
   {
     file: "src/io/output.ts",
-    from: '        if (errno === "EAGAIN") this.#backoff.sleep();\n        else if',
-    to: '        if (errno === "EAGAIN") ;\n        else if',
+    from: '      if (errno === "EAGAIN") waitedMs = backOff(waitedMs);\n      else if',
+    to: '      if (errno === "EAGAIN") ;\n      else if',
   },
   {
     file: "src/cipher/large.ts",
@@ -428,16 +428,16 @@ export const ACCEPTED: readonly AcceptedMutant[] = [
     reason: "an address that never answers is reported all the same: only the wait differs",
   },
   {
-    file: "src/io/input.ts",
-    line: "this.#backoff.reset();",
-    from: "this.#backoff.reset();",
+    file: "src/io/output.ts",
+    line: "waitedMs = 0;",
+    from: "waitedMs = 0;",
     to: ";",
     reason: "how long the next attempt waits: only speed and processor time differ",
   },
   {
     file: "src/containerd/payload-channel.ts",
-    line: "backoff.reset();",
-    from: "backoff.reset();",
+    line: "waitedMs = 0;",
+    from: "waitedMs = 0;",
     to: ";",
     reason: "how long the next attempt waits: only speed and processor time differ",
   },

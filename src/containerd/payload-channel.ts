@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import * as LIMITS from "../limits.ts";
 import { constants, files } from "../process/files.ts";
-import { Backoff } from "../process/runtime.ts";
+import { backOff } from "../process/runtime.ts";
 
 /** containerd's pipe with the payload: file descriptor 3 on Unix, a named pipe on Windows (containerd docs, stream processors). */
 const PAYLOAD_FD = 3;
@@ -62,7 +62,7 @@ function reopenNonBlocking(fd: number): number | null {
 
 function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
   let buffer = new Uint8Array(FIRST_BUFFER_BYTES);
-  const backoff = new Backoff();
+  let waitedMs = 0;
   const deadline = performance.now() + LIMITS.payloadWaitMs;
   let length = 0;
   for (;;) {
@@ -70,14 +70,14 @@ function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
       const count = files.readSync(fd, buffer, length, buffer.length - length, null);
       if (count === 0) break;
       length += count;
-      backoff.reset();
+      waitedMs = 0;
     } catch (error) {
       if (errnoOf(error) !== "EAGAIN")
         throw new DecoderError("BAD_PAYLOAD", `can't read the payload: ${describeSystemError(error)}`, {
           cause: error,
         });
       if (performance.now() > deadline) throw endless();
-      backoff.sleep();
+      waitedMs = backOff(waitedMs);
     }
     if (length > LIMITS.payloadBytes) throw tooLarge();
     if (length === buffer.length) buffer = enlarged(buffer);

@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { files } from "../process/files.ts";
-import { Backoff } from "../process/runtime.ts";
+import { backOff } from "../process/runtime.ts";
 
 /** A sequence of bytes that is read once, from its beginning. */
 export interface ByteSource {
@@ -20,7 +20,6 @@ export class Input implements ByteSource {
   readonly size: number | undefined = undefined;
   readonly #fd: number;
   readonly #name: string;
-  readonly #backoff = new Backoff();
   /** Bytes that `peek` returned and `read` has yet to return. */
   #ahead = new Uint8Array(0);
 
@@ -58,14 +57,12 @@ export class Input implements ByteSource {
 
   /** Reads the bytes that follow everything read or peeked so far. */
   protected next(buffer: Uint8Array, offset: number, length: number): number {
-    for (;;) {
+    for (let waitedMs = 0; ; ) {
       try {
-        const count = files.readSync(this.#fd, buffer, offset, length, null);
-        this.#backoff.reset();
-        return count;
+        return files.readSync(this.#fd, buffer, offset, length, null);
       } catch (error) {
         const errno = errnoOf(error);
-        if (errno === "EAGAIN") this.#backoff.sleep();
+        if (errno === "EAGAIN") waitedMs = backOff(waitedMs);
         else if (errno === "EOF") return 0;
         else if (errno !== "EINTR")
           throw new DecoderError("IO", `can't read ${this.#name}: ${describeSystemError(error)}`, {

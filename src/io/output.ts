@@ -1,6 +1,6 @@
 import { DecoderError, describeSystemError, errnoOf } from "../errors.ts";
 import { files } from "../process/files.ts";
-import { Backoff } from "../process/runtime.ts";
+import { backOff } from "../process/runtime.ts";
 
 /** Takes bytes in order. Callers wait for each `write` before the next. Then they overwrite or free the bytes. */
 export interface Sink {
@@ -14,7 +14,6 @@ export class Output implements Sink {
   readonly fd: number;
   /** The output in messages: "standard output". */
   readonly name: string;
-  readonly #backoff = new Backoff();
 
   /** @throws DecoderError IO when it was closed from the start */
   constructor(fd: number, name: string) {
@@ -25,16 +24,25 @@ export class Output implements Sink {
 
   /** Writes all of `bytes`. @throws DecoderError IO, with the cause EPIPE when the reader went away */
   write(bytes: Uint8Array): void {
-    let offset = 0;
-    while (offset < bytes.length) {
-      try {
-        offset += files.writeSync(this.fd, bytes, offset, bytes.length - offset);
-        this.#backoff.reset();
-      } catch (error) {
-        const errno = errnoOf(error);
-        if (errno === "EAGAIN") this.#backoff.sleep();
-        else if (errno !== "EINTR") throw writeFailure(this.name, error);
-      }
+    try {
+      writeFully(this.fd, bytes);
+    } catch (error) {
+      throw writeFailure(this.name, error);
+    }
+  }
+}
+
+/** Writes all of `bytes` to a blocking or non-blocking descriptor. @throws Error from the system */
+export function writeFully(fd: number, bytes: Uint8Array): void {
+  let waitedMs = 0;
+  for (let offset = 0; offset < bytes.length; ) {
+    try {
+      offset += files.writeSync(fd, bytes, offset, bytes.length - offset);
+      waitedMs = 0;
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EAGAIN") waitedMs = backOff(waitedMs);
+      else if (errno !== "EINTR") throw error;
     }
   }
 }

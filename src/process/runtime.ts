@@ -68,21 +68,16 @@ export function keepOutOfCoreDumps(): void {
 const FIRST_WAIT_MS = 0.05;
 const LONGEST_WAIT_MS = 10;
 
+let neverNotified: Int32Array | undefined;
+
 /**
  * Waits in synchronous code. On a non-blocking descriptor a read or write returns EAGAIN, and neither runtime offers
  * poll(2). The waits grow from 50 µs to 10 ms: a busy pipe is served at once, and an idle one costs nothing.
+ * @param lastMs what the wait before this one returned; 0 for the first since bytes were last read or written
  */
-export class Backoff {
-  #cell: Int32Array | undefined;
-  #next = FIRST_WAIT_MS;
-
-  sleep(): void {
-    this.#cell ??= new Int32Array(new SharedArrayBuffer(4));
-    Atomics.wait(this.#cell, 0, 0, this.#next);
-    this.#next = Math.min(this.#next * 2, LONGEST_WAIT_MS);
-  }
-
-  reset(): void {
-    this.#next = FIRST_WAIT_MS;
-  }
+export function backOff(lastMs: number): number {
+  neverNotified ??= new Int32Array(new SharedArrayBuffer(4));
+  const waitMs = Math.min(Math.max(lastMs * 2, FIRST_WAIT_MS), LONGEST_WAIT_MS);
+  Atomics.wait(neverNotified, 0, 0, waitMs);
+  return waitMs;
 }
