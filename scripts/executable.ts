@@ -17,8 +17,7 @@ import { checkCommandLine, checkHotPath, type HotPath, type Metafile } from "./h
 
 export const PROJECT = dirname(import.meta.dirname);
 
-/** Entry points of threads follow main: the executable finds them by their paths below src/. */
-const ENTRIES = ["src/main.ts", "src/cipher/chunk-worker.ts", "src/image/layer-worker.ts"];
+const ENTRY = "src/main.ts";
 const INPUTS = ["package.json", "tsconfig.json", "src", "node_modules"];
 /** The PKCS#11 binding as node-gyp leaves it, below the stage. */
 const PKCS11_MODULE = "node_modules/pkcs11js/build/Release/pkcs11.node";
@@ -64,7 +63,7 @@ export function buildExecutable(outfile: string, target?: Target): Build {
         ...targetFlags(target),
         "--metafile=metafile.json",
         "--outfile=ctd-decoder",
-        ...ENTRIES,
+        ENTRY,
       ],
       { cwd: stage, stdio: ["ignore", "ignore", "inherit"] },
     );

@@ -27,7 +27,7 @@ export interface HotPath {
   readonly modules: readonly string[];
   /** Size of the bundled code. */
   readonly bytes: number;
-  /** Files in the executable. Code that another entry of the build shares gets one of its own. */
+  /** Files in the executable. Code that another entry point of the build shared would get one of its own. */
   readonly parts: number;
 }
 

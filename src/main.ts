@@ -4,7 +4,14 @@ import { DecoderError } from "./errors.ts";
 import { conclude, concludeAsCommand } from "./exit.ts";
 import { Input } from "./io/input.ts";
 import { Output } from "./io/output.ts";
-import { HELPER_COMMAND, IS_COMPILED, keepOutOfCoreDumps, refuseSteering } from "./process/runtime.ts";
+import {
+  CHUNK_WORKER,
+  HELPER_COMMAND,
+  IS_COMPILED,
+  IS_THREAD,
+  keepOutOfCoreDumps,
+  refuseSteering,
+} from "./process/runtime.ts";
 
 const STDIN = 0;
 /** A flag of containerd's call to an image verifier. The decoder and the commands have no such flag. */
@@ -69,4 +76,11 @@ async function explain(error: unknown, args: readonly string[]): Promise<void> {
   throw noLayer();
 }
 
-conclude(() => main(process.argv.slice(2)));
+/** The code of a thread that the executable started. */
+function runThread(code: string | undefined): Promise<unknown> {
+  return code === CHUNK_WORKER ? import("./cipher/chunk-worker.ts") : import("./image/layer-worker.ts");
+}
+
+const args = process.argv.slice(2);
+if (IS_THREAD) void runThread(args[0]);
+else conclude(() => main(args));

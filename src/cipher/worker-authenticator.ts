@@ -1,7 +1,8 @@
-import { Worker } from "node:worker_threads";
 import { DecoderError } from "../errors.ts";
 import { type Output, type Sink, writeFailure } from "../io/output.ts";
+import { CHUNK_WORKER } from "../process/runtime.ts";
 import { systemError } from "../process/system-error.ts";
+import { startThread } from "../process/thread.ts";
 import type { Secret } from "../secret.ts";
 import type { Authenticator } from "./authenticator.ts";
 import {
@@ -23,12 +24,6 @@ const START_MS = 2000;
 /** A started worker that hashes nothing for this long has died. */
 const STALL_MS = 60_000;
 
-/** The executable bundles all parts in one folder, but the worker, which is started by name, keeps its path. */
-const WORKER_URL = new URL(
-  import.meta.url.endsWith(".ts") ? "./chunk-worker.ts" : "./cipher/chunk-worker.js",
-  import.meta.url,
-);
-
 interface WorkerOptions {
   readonly withSha256?: boolean;
   /** What the plaintext will be written to. */
@@ -44,7 +39,7 @@ export function workerAuthenticator(
   const control = new Int32Array(ring.control);
   const slots = slotsOf(ring);
   const work: ChunkWork = { ring, key: key.bytes, fd: output?.fd };
-  const worker = new Worker(WORKER_URL, { workerData: work });
+  const worker = startThread(CHUNK_WORKER, work);
   worker.on("error", () => {}); // shows as a worker that never begins
   worker.unref();
   let produced = 0;

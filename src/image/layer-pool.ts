@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { DecoderError, type ErrorCode } from "../errors.ts";
-import { IS_COMPILED } from "../process/runtime.ts";
+import { LAYER_WORKER } from "../process/runtime.ts";
+import { startThread } from "../process/thread.ts";
 import { sizeOf } from "../transport/blob.ts";
 import { type RemoteWarning, showWarning } from "../transport/remote-clients.ts";
 import type { LayerJob, LayerOutput } from "./layer-jobs.ts";
@@ -136,7 +137,7 @@ class LayerThread {
   #failure: unknown;
 
   constructor(stopped: Int32Array) {
-    this.#worker = new Worker(workerUrl(), { workerData: stopped });
+    this.#worker = startThread(LAYER_WORKER, stopped);
     this.#worker.on("message", (message: FromWorker) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(error));
     this.#worker.on("exit", () => {
@@ -199,9 +200,4 @@ function failure({ code, message, hint }: Extract<FromWorker, { kind: "failed" }
   return code === undefined
     ? new Error(message)
     : new DecoderError(code, message, hint === undefined ? {} : { hint });
-}
-
-/** The worker is beside this file. In the executable, whose parts are at the root, it keeps its folder. */
-function workerUrl(): URL {
-  return new URL(IS_COMPILED ? "./image/layer-worker.ts" : "./layer-worker.ts", import.meta.url);
 }

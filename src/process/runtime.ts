@@ -4,6 +4,15 @@ import { files } from "./files.ts";
 /** Whether this code is in the executable. Bun keeps it below /$bunfs/, on Windows below B:/~BUN/. */
 export const IS_COMPILED = import.meta.url.includes("/$bunfs/") || import.meta.url.includes("/~BUN/");
 
+const { Bun } = globalThis as { readonly Bun?: BunApi };
+
+/** Whether this is a thread that {@link startThread} started, in the executable. */
+export const IS_THREAD = Bun?.isMainThread === false;
+
+/** The code of threads, as paths below src/. */
+export const CHUNK_WORKER = "cipher/chunk-worker.ts";
+export const LAYER_WORKER = "image/layer-worker.ts";
+
 /** A hash or HMAC over bytes that arrive in pieces. */
 export interface RunningHash {
   update(piece: Uint8Array): unknown;
@@ -11,6 +20,7 @@ export interface RunningHash {
 }
 
 interface BunApi {
+  readonly isMainThread: boolean;
   readonly CryptoHasher: new (algorithm: string, key?: Uint8Array) => RunningHash;
 }
 
@@ -20,7 +30,6 @@ interface BunApi {
  * @param algorithm "sha256", "sha384", "sha512"
  */
 export function startHash(algorithm: string, key?: Uint8Array): RunningHash {
-  const { Bun } = globalThis as { readonly Bun?: BunApi };
   if (Bun !== undefined) return new Bun.CryptoHasher(algorithm, key);
   const { createHash, createHmac } = process.getBuiltinModule("node:crypto");
   return key === undefined ? createHash(algorithm) : createHmac(algorithm, key);
