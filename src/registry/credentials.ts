@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { homeFolder, userId } from "../process/user.ts";
@@ -42,6 +43,11 @@ export async function findCredential(
     if (credential !== undefined) return { credential, lookedIn: paths, unreadable };
   }
   return { lookedIn: paths, unreadable };
+}
+
+/** Reads nothing: the file may be a pipe, which is read once. @throws DecoderError CONFIG for a missing file */
+export function requireFile(path: string): void {
+  if (!existsSync(path)) throw unusable(path, undefined);
 }
 
 /** @throws DecoderError USAGE for what has no password */

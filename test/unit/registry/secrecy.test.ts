@@ -87,6 +87,20 @@ describe("a password", () => {
     expect(registry.seen).toEqual([]);
   });
 
+  it("in a file that does not exist is reported before any request", async () => {
+    const registry = await start();
+    const access = { environment: {}, authFile: "/nowhere/auth.json", plainHttp: true };
+    expect(() =>
+      openClient({ registry: registry.host, repository: "app" }, access, { access: "pull" }),
+    ).toThrow(
+      expect.objectContaining({
+        code: "CONFIG",
+        message: "the file of credentials /nowhere/auth.json does not exist",
+      }),
+    );
+    expect(registry.seen).toEqual([]);
+  });
+
   it("is not sent to a registry that does not ask", async () => {
     const registry = await start();
     await client(registry.host).manifest("v1");
