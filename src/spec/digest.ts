@@ -2,7 +2,7 @@ import { DecoderError } from "../errors.ts";
 
 /**
  * Algorithm → hexadecimal digits, as containerd and registries accept them (opencontainers/go-digest; OCI image spec,
- * "Digests"). digester.ts computes hashes. It is separate, because node:crypto would cost each layer 4 ms.
+ * "Digests"). io/digester.ts computes digests.
  */
 const ALGORITHMS: ReadonlyMap<string, number> = new Map([
   ["sha256", 64],
