@@ -1,8 +1,13 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { homeFolder, userId } from "../process/user.ts";
-import { answersOf, type CredentialFile, readCredentialFile, secretOf } from "./credential-files.ts";
+import {
+  answersOf,
+  type CredentialFile,
+  findCredentialFile,
+  readCredentialFile,
+  secretOf,
+} from "./credential-files.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -45,9 +50,10 @@ export async function findCredential(
   return { lookedIn: paths, unreadable };
 }
 
-/** Reads nothing: the file may be a pipe, which is read once. @throws DecoderError CONFIG for a missing file */
+/** @throws DecoderError CONFIG, LIMIT for a file that is missing or can't be looked up */
 export function requireFile(path: string): void {
-  if (!existsSync(path)) throw unusable(path, undefined);
+  const found = findCredentialFile(path);
+  if (found !== "found") throw unusable(path, found);
 }
 
 /** @throws DecoderError USAGE for what has no password */

@@ -31,7 +31,7 @@ const HUB_SERVER = "registry-1.docker.io";
 
 /**
  * A client as people's commands use it: one server, their own credentials and certificates.
- * @throws DecoderError USAGE, CONFIG
+ * @throws DecoderError USAGE, CONFIG, LIMIT
  */
 export function openClient(
   { registry, repository }: RegistryName,
