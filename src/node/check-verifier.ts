@@ -31,13 +31,13 @@ export function withoutVerifier(config: ContainerdConfig, version: ContainerdVer
     return {
       severity: "warning",
       message: `containerd ${formatVersion(version)} has no image verifier: ${unchecked}`,
-      hint: "update containerd to 2.x; until then, the decoder's gate checks encrypted images only",
+      hint: `update containerd to 2.${FIRST_MINOR} or later; until then, the decoder's gate checks encrypted images only`,
     };
   if (version.minor < FIRST_MINOR)
     return {
       severity: "warning",
       message: `the CRI plugin of containerd ${formatVersion(version)} does not call its image verifier: ${unchecked}`,
-      hint: `update containerd to 2.${FIRST_MINOR}`,
+      hint: `update containerd to 2.${FIRST_MINOR} or later`,
     };
   const reason = expectLocalPull(config, version);
   if (reason === undefined) return undefined;

@@ -62,5 +62,5 @@ test.each<[major: number, minor: number, message: RegExp]>([
 ])("containerd %i.%i", (major, minor, message) => {
   const found = withoutVerifier(configured(""), { major, minor, patch: 0 });
   expect(found?.message ?? "none").toMatch(message);
-  if (minor === 0) expect(found?.hint).toBe("update containerd to 2.1");
+  if (minor === 0) expect(found?.hint).toBe("update containerd to 2.1 or later");
 });
