@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { goDecoder, openssl, ours, PROJECT, skopeoNew } from "../../test/support/peers.ts";
 import { DECODING } from "./decoding.ts";
 import { ENCRYPTING } from "./encrypting.ts";
@@ -20,7 +20,8 @@ import { TRUSTING } from "./trusting.ts";
 import { Workspace } from "./workspace.ts";
 
 const HELP = `npm run bench -- [OPTIONS]
-  --only REGEX   rows whose name it matches; --list shows the names
+  --only REGEX   rows whose name it matches
+  --list         the rows' names, and nothing else
   --runs N       rounds of each row, instead of the row's own number
   --quick        3 rounds: to see that all works, not to judge
   --large        also layers of 10 GiB, which need 20 GiB of disk
@@ -41,7 +42,7 @@ const ROWS: readonly Row[] = [
   ...TENANTS,
 ];
 
-const { values: options } = parseArgs({
+const options = parsed({
   options: {
     only: { type: "string" },
     runs: { type: "string" },
@@ -55,6 +56,21 @@ const { values: options } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
+
+function parsed<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>>["values"] {
+  try {
+    return parseArgs(config).values;
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : error}
+${HELP}`);
+  }
+}
+
+function fail(message: string): never {
+  process.stderr.write(`bench: ${message}
+`);
+  process.exit(1);
+}
 
 function chosenRows(): Row[] {
   const only = new RegExp(options.only ?? "", "i");
@@ -91,15 +107,16 @@ async function measure(rows: readonly Row[], tell: (text: string) => void): Prom
 async function main(): Promise<void> {
   if (options.help) return void process.stdout.write(HELP);
   if (options.list) return void process.stdout.write(`${ROWS.map(({ id }) => id).join("\n")}\n`);
-  for (const { absent } of [ours, goDecoder, openssl, skopeoNew])
-    if (absent !== undefined) throw new Error(absent);
+  for (const { absent } of [ours, goDecoder, openssl, skopeoNew]) if (absent !== undefined) fail(absent);
+  const chosen = chosenRows();
+  if (chosen.length === 0) fail("no row has such a name, or it needs another option; --list shows the names");
 
   const tell = (text: string) => {
     if (!options.json) process.stdout.write(`${text}\n`);
   };
   const machine = describeMachine();
   tell(`${inWords(machine).join("\n")}\n\n${header()}`);
-  const rows = await measure(chosenRows(), tell);
+  const rows = await measure(chosen, tell);
 
   const folder = join(PROJECT, "dist/bench");
   mkdirSync(folder, { recursive: true });
