@@ -27,7 +27,7 @@ export interface HotPath {
   readonly modules: readonly string[];
   /** Size of the bundled code. */
   readonly bytes: number;
-  /** Files in the executable. Code that another entry point of the build shared would get one of its own. */
+  /** Files in the executable. Code that is shared with another entry point of the build would be in one of its own. */
   readonly parts: number;
 }
 
