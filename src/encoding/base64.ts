@@ -2,7 +2,7 @@ import type { Bytes } from "./bytes.ts";
 
 /** Decodes base64 (RFC 4648 §4) as Go's StdEncoding does: padded, line breaks ignored. Null for anything else. */
 export function decodeBase64(text: string): Bytes | null {
-  const flat = text.replaceAll("\n", "").replaceAll("\r", "");
+  const flat = text.includes("\n") || text.includes("\r") ? text.replace(/[\r\n]/g, "") : text;
   if (flat.length % 4 !== 0) return null;
   const padding = flat.endsWith("==") ? 2 : flat.endsWith("=") ? 1 : 0;
   return decode(flat, "base64", (flat.length / 4) * 3 - padding);
