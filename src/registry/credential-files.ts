@@ -24,32 +24,15 @@ export const HUB_SERVER = "https://index.docker.io/v1/";
 
 /**
  * @returns undefined for a missing file, "unreadable" when this user may not read it
- * @throws DecoderError CONFIG for what is not such a file, LIMIT
+ * @throws DecoderError CONFIG for what is not such a file
  */
 export function readCredentialFile(path: string): CredentialFile | "unreadable" | undefined {
-  const bytes = access(path, () => readFileSync(path));
-  if (bytes === undefined || bytes === "unreadable") return bytes;
-  const document = parseJsonObject(bytes);
-  bytes.fill(0);
-  if (document === null) throw new DecoderError("CONFIG", `${path} is not a JSON file of credentials`);
-  return { path, document };
-}
-
-/**
- * Looks a file up without reading it, because a pipe can be read only once.
- * @returns as {@link readCredentialFile}
- * @throws DecoderError CONFIG, LIMIT
- */
-export function findCredentialFile(path: string): "found" | "unreadable" | undefined {
-  return access(path, () => "found");
-}
-
-function access<T>(path: string, use: () => T): T | "unreadable" | undefined {
+  let bytes: Uint8Array;
   try {
     const { size } = statSync(path);
     if (size > LIMITS.authFileBytes)
       throw new DecoderError("LIMIT", `${path} is too long for a file of credentials`);
-    return use();
+    bytes = readFileSync(path);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT" || errno === "ENOTDIR") return undefined;
@@ -57,6 +40,10 @@ function access<T>(path: string, use: () => T): T | "unreadable" | undefined {
     if (error instanceof DecoderError) throw error;
     throw new DecoderError("CONFIG", `can't read ${path}: ${describeSystemError(error)}`, { cause: error });
   }
+  const document = parseJsonObject(bytes);
+  bytes.fill(0);
+  if (document === null) throw new DecoderError("CONFIG", `${path} is not a JSON file of credentials`);
+  return { path, document };
 }
 
 /**

@@ -1,13 +1,7 @@
 import { join } from "node:path";
 import { DecoderError } from "../errors.ts";
 import { homeFolder, userId } from "../process/user.ts";
-import {
-  answersOf,
-  type CredentialFile,
-  findCredentialFile,
-  readCredentialFile,
-  secretOf,
-} from "./credential-files.ts";
+import { answersOf, type CredentialFile, readCredentialFile, secretOf } from "./credential-files.ts";
 import type { Credential, CredentialSearch } from "./host.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,12 +42,6 @@ export async function findCredential(
     if (credential !== undefined) return { credential, lookedIn: paths, unreadable };
   }
   return { lookedIn: paths, unreadable };
-}
-
-/** @throws DecoderError CONFIG, LIMIT for a file that is missing or can't be looked up */
-export function requireFile(path: string): void {
-  const found = findCredentialFile(path);
-  if (found !== "found") throw unusable(path, found);
 }
 
 /** @throws DecoderError USAGE for what has no password */

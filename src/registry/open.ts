@@ -1,7 +1,7 @@
 import * as LIMITS from "../system-limits.ts";
 import { certificatesFor } from "./certificates.ts";
 import { type ClientOptions, RegistryClient } from "./client.ts";
-import { findCredential, parsePair, requireFile } from "./credentials.ts";
+import { findCredential, parsePair } from "./credentials.ts";
 import type { RegistryHost } from "./host.ts";
 import { DOCKER_HUB, type RegistryName } from "./name.ts";
 import { isLoopback } from "./origin.ts";
@@ -31,7 +31,7 @@ const HUB_SERVER = "registry-1.docker.io";
 
 /**
  * A client as people's commands use it: one server, their own credentials and certificates.
- * @throws DecoderError USAGE, CONFIG, LIMIT
+ * @throws DecoderError USAGE, CONFIG
  */
 export function openClient(
   { registry, repository }: RegistryName,
@@ -41,7 +41,6 @@ export function openClient(
   const { environment, credentials: given, credentialsOption: givenBy, authFile: file, retries } = access;
   // A mistake on the command line is reported whether or not the registry asks for credentials.
   if (given !== undefined) parsePair(given, givenBy);
-  else if (file !== undefined) requireFile(file);
   const places = {
     environment,
     ...(given !== undefined && { given }),
