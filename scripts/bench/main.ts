@@ -61,14 +61,12 @@ function parsed<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseAr
   try {
     return parseArgs(config).values;
   } catch (error) {
-    return fail(`${error instanceof Error ? error.message : error}
-${HELP}`);
+    return fail(`${error instanceof Error ? error.message : error}\n${HELP}`);
   }
 }
 
 function fail(message: string): never {
-  process.stderr.write(`bench: ${message}
-`);
+  process.stderr.write(`bench: ${message}\n`);
   process.exit(1);
 }
 
