@@ -10,7 +10,7 @@ import { MiB } from "./units.ts";
 export const ENCRYPTING: Row = {
   id: "encrypt",
   unit: "ms",
-  rounds: 5,
+  rounds: 40,
   lines: [
     {
       title: "encrypt an image, 512 MiB of plain tar",

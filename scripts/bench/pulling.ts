@@ -19,7 +19,7 @@ const KINDS = [
 export const PULLING: readonly Row[] = KINDS.map(({ compression, name }) => ({
   id: `pull-${compression}`,
   unit: "ms",
-  rounds: 10,
+  rounds: 40,
   option: "containerd",
   lines: [
     {

@@ -6,7 +6,7 @@ import { defaultDirectory } from "../../src/io/spool.ts";
 import { goDecoder, ours, PROJECT } from "../../test/support/peers.ts";
 import { COMPILE_FLAGS } from "../compile-flags.ts";
 import { type Keys, type LayerFiles, writeKeys, writeLayer } from "./inputs.ts";
-import type { CommandLine } from "./programs.ts";
+import { type CommandLine, forget, settle } from "./programs.ts";
 import { GiB } from "./units.ts";
 
 /** Larger layers are removed after their row. */
@@ -46,6 +46,15 @@ export class Workspace {
 
   async decoders(): Promise<Decoders> {
     return this.decodersWith(await this.keys());
+  }
+
+  /** Further copies of the decoders, on the disk and no longer in memory. A row may drop them from memory again. */
+  async decodersOnDisk(): Promise<Pick<Decoders, "ours" | "go">> {
+    const { ours, go } = await this.decoders();
+    const copies = { ours: copyOf(ours), go: copyOf(go) };
+    settle();
+    for (const [command] of Object.values(copies)) forget(command);
+    return copies;
   }
 
   decodersWith(keys: Keys): Decoders {
@@ -89,4 +98,10 @@ export class Workspace {
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function copyOf([command, ...args]: CommandLine): CommandLine {
+  const copy = `${command}-on-disk`;
+  copyFileSync(command, copy);
+  return [copy, ...args];
 }
