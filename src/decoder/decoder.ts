@@ -23,8 +23,7 @@ export async function decode(
   input: Input,
   output: Output,
 ): Promise<void> {
-  // Starts WebCrypto's thread, while the payload and the keys are read. Fewer than 65 bytes are hashed without it.
-  crypto.subtle.digest("SHA-256", new Uint8Array(65)).catch(() => undefined);
+  startCryptoThread();
   const { keys: keyOptions, store, providers, release, audit: auditOptions, tenants } = options;
   const { policyFile } = options.trust;
   const audit = await startAudit(auditOptions, release.mode, environment[AUDIT_VARIABLE]);
@@ -51,6 +50,11 @@ export async function decode(
       (await import("./journal.ts")).reportRefusal(error, layer()?.descriptor);
     throw error;
   }
+}
+
+/** WebCrypto's thread starts while the payload and the keys are read. Fewer than 65 bytes would be hashed without it. */
+export function startCryptoThread(): void {
+  crypto.subtle.digest("SHA-256", new Uint8Array(65)).catch(() => undefined);
 }
 
 /** Returns the layer that a refusal names. Keys are loaded before the content store is searched, so it may still be unknown. */

@@ -60,23 +60,30 @@ describeWith([ours, strace], "system calls for a layer", {}, () => {
 
   test("4 KiB end before JavaScript's engine starts a thread that prepares memory", async () => {
     const layer = await writeLayer(join(folder, "small"), 4096, keys.recipients);
-    const log = join(folder, "threads");
-    const traced = `"$@" <"${layer.path}" 3<"${layer.payload}" | cat >/dev/null`;
-    const trace = [strace.command, ...strace.args, "-f", "-qq", "-o", log, "-e", "trace=prctl"];
-    const decoder = [ours.command, "--decryption-keys-path", keys.folder];
-    const shell = {
-      name: "env",
-      command: "env",
-      args: ["-i", "PATH=/usr/bin:/bin", "sh", "-c", traced, "sh"],
-    };
-    const { stderr } = await run(shell, [...trace, ...decoder]);
-    expect(stderr).toBe("");
-    const threads = [...readFileSync(log, "utf8").matchAll(/PR_SET_NAME, "([^"]+)"/g)].map(
-      ([, name]) => name,
-    );
+    const lines = await tracedToPipe(layer, "prctl");
+    const threads = [...lines.matchAll(/PR_SET_NAME, "([^"]+)"/g)].map(([, name]) => name);
     expect(threads).toContain("Bun Pool 0");
     expect(threads).not.toContain("JSCWarmUp");
   });
+
+  test("WebCrypto's thread starts before the keys are read", async () => {
+    const layer = await writeLayer(join(folder, "small"), 4096, keys.recipients);
+    const lines = await tracedToPipe(layer, "clone,clone3,open,openat");
+    const [thread, key] = [/ clone3?\(/.exec(lines)?.index, lines.indexOf(`"${keys.folder}`)];
+    expect(key).toBeGreaterThan(0);
+    expect(thread).toBeLessThan(key);
+  });
+
+  /** The calls of a decoder that writes to a pipe. */
+  async function tracedToPipe(layer: LayerFiles, calls: string): Promise<string> {
+    const log = join(folder, "calls");
+    const script = `"$@" <"${layer.path}" 3<"${layer.payload}" | cat >/dev/null`;
+    const env = { name: "env", command: "env", args: ["-i", "PATH=/usr/bin:/bin", "sh", "-c", script, "sh"] };
+    const trace = [strace.command, ...strace.args, "-f", "-qq", "-o", log, "-e", `trace=${calls}`];
+    const { stderr } = await run(env, [...trace, ours.command, "--decryption-keys-path", keys.folder]);
+    expect(stderr).toBe("");
+    return readFileSync(log, "utf8");
+  }
 
   /** Uses files, because the amount that a pipe delivers at once is random. */
   async function count(mebibytes: number): Promise<ReadonlyMap<string, number>> {
